@@ -1,0 +1,1 @@
+"""Adversarial attacks: images in, images out."""

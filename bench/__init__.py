@@ -1,0 +1,1 @@
+"""The harness of Minimax: suites in, rows out."""

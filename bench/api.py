@@ -1,0 +1,387 @@
+"""The verbs of the command line from Python; each returns a DataFrame.
+
+    from bench import api
+    table = api.run("mode-collapse", tier="quick")
+    api.show("runs/mode-collapse/quick")
+
+`run` works in this process unless told `executor="processes"`; a script that asks for
+processes needs the usual `if __name__ == "__main__":`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from bench.artifacts import ArtifactStore
+from bench.datasets import DATASETS
+from bench.errors import UsageError, unknown
+from bench.executors import EXECUTORS, Executor
+from bench.files import cache_folder
+from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
+from bench.registry import Registry
+from bench.runner import Context, Outcome
+from bench import tomlsuites, usercode
+from bench.suite import Cell, load_suite
+from bench.tasks import TASKS
+from generative import LOSSES, PROTOCOLS, RECIPES
+from metrics import METRICS, RULES
+from results import bibliography
+from results.pictures import draw
+from results.provenance import environment
+from results.rows import BAD, FINAL
+from results.store import RunDirectory, frame
+from results.summary import summarise
+
+REGISTRIES: dict[str, Registry] = {
+    "models": RECIPES,
+    "losses": LOSSES,
+    "protocols": PROTOCOLS,
+    "metrics": METRICS,
+    "rules": RULES,
+    "datasets": DATASETS,
+}
+
+
+@dataclass
+class Watcher:
+    """What a run tells whoever waits: each may be replaced by a function of one's own."""
+
+    begin: Callable[[list[Cell], int], None] = lambda cells, done: None
+    step: Callable[[Cell, Outcome], None] = lambda cell, outcome: None
+    warn: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished or interrupted run. measured: how many cells this call measured."""
+
+    run: RunDirectory
+    table: pd.DataFrame
+    statuses: dict[str, int]
+    measured: int
+    planned: int
+    interrupted: bool = False
+    pictures: list[Path] = field(default_factory=list)
+
+    @property
+    def bad(self) -> int:
+        """Cells that failed, timed out, crashed, ran out of memory or were invalid."""
+        return sum(self.statuses.get(status, 0) for status in BAD)
+
+
+def list(kind: str) -> pd.DataFrame:  # noqa: A001
+    """What is registered under a kind such as "models", or the suites."""
+    if kind == "suites":
+        return pd.DataFrame(tomlsuites.rows())
+    if kind not in REGISTRIES:
+        raise unknown("kind", kind, ["suites", *REGISTRIES])
+    rows = []
+    for entry in REGISTRIES[kind].entries():
+        facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
+        rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
+    return pd.DataFrame(rows)
+
+
+def plan_of(
+    suite: str,
+    *,
+    tier: str | None = None,
+    only: Iterable[tuple[str, str]] = (),
+    grid: Iterable[tuple[str, Sequence[str]]] = (),
+    seeds: Sequence[int] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    device: str = "auto",
+) -> Plan:
+    """A suite resolved into cells. Raises UsageError for what is not known."""
+    for folder in _folders(suite):
+        usercode.add_folder(folder)
+    loaded = load_suite(suite)
+    if seeds is not None and (not seeds or min(seeds) < 0):
+        raise UsageError(f"expected seeds of 0 or more, at least one, got {[*seeds]}")
+    view = view_of(
+        loaded,
+        tier,
+        None if seeds is None else tuple(seeds),
+        only,
+        [(axis, tuple(names)) for axis, names in grid],
+        (set or {}).items(),
+    )
+    return make_plan(loaded, view, _device(device))
+
+
+def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
+    """Every cell with its resolved settings, whether it is measured or trained already, and
+    forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
+    """
+    planned = plan_of(suite, **view)
+    run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
+    done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
+    store = ArtifactStore(cache_folder())
+    rows = []
+    for cell in planned.cells:
+        artifact = TASKS[cell.task].part.artifact(cell)
+        trained = artifact is not None and store.has(*artifact)
+        state = done[cell.key]["status"] if cell.key in done else "trained" if trained else "new"
+        todo = 0.0 if state in FINAL else cell.seconds
+        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo / 60 / workers})
+    table = pd.DataFrame(rows)
+    return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
+
+
+def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
+    return {
+        "suite": planned.suite.name,
+        "tier": planned.view.tier,
+        "block": cell.block,
+        "task": cell.task,
+        "dataset": cell.part("dataset"),
+        "model": cell.part("model"),
+        "settings": cell.settings,
+        "seed": cell.seed,
+        "cell_id": cell.cell_id,
+        "key": cell.key,
+        "device": cell.device,
+    }
+
+
+def run(suite: str, **options: Any) -> pd.DataFrame:
+    """Measure a suite and return its table; the options are those of `execute`."""
+    return execute(suite, **options).table
+
+
+def execute(
+    suite: str,
+    *,
+    out: str | None = None,
+    workers: int | None = None,
+    executor: str = "inline",
+    timeout: float | None = None,
+    fresh: bool = False,
+    keep_old: bool = False,
+    watcher: Watcher | None = None,
+    **view: Any,
+) -> Report:
+    """Measure what a suite asks and is not measured yet; write the tables; report.
+
+    Raises UsageError before anything is written where the request can't be carried out,
+    StoreError where results can't be kept. An interrupt ends the run early, with what was
+    finished in the report.
+    """
+    watch = watcher or Watcher()
+    driver = _executor(executor, workers, timeout)
+    planned = plan_of(suite, **view)
+    directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
+    if fresh and directory.exists():
+        _set_aside(planned, directory, watch)
+    directory.claim(planned.suite.name, planned.view.tier)
+    with directory.lock():
+        return _drive(planned, directory, driver, keep_old, watch, _folders(suite))
+
+
+def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
+    if directory.readable():
+        directory.claim(planned.suite.name, planned.view.tier)
+    with directory.lock():
+        watch.warn(f"the earlier run was moved to {directory.set_aside()}")
+
+
+def _drive(
+    planned: Plan,
+    directory: RunDirectory,
+    driver: Executor,
+    keep_old: bool,
+    watch: Watcher,
+    folders: tuple[str, ...],
+) -> Report:
+    records, damaged = directory.read_cells(cell.key for cell in planned.cells)
+    for message in damaged:
+        watch.warn(f"{message}; it is measured again")
+    standing = {key: record for key, record in records.items() if record["status"] in FINAL}
+    if not keep_old:
+        _refuse_other_code(planned, standing, directory)
+    directory.write_manifest(planned.manifest())
+    todo = [cell for cell in planned.cells if cell.key not in standing]
+    watch.begin(todo, len(standing))
+    context = _context(planned, directory, folders)
+    measured, interrupted = 0, False
+    by_key = {cell.key: cell for cell in todo}
+    try:
+        if todo:
+            longest_first = sorted(todo, key=lambda cell: -cell.seconds)
+            for outcome in driver.run(longest_first, context):
+                measured += 1
+                watch.step(by_key[outcome.key], outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    return _finish(planned, directory, measured, interrupted, watch)
+
+
+def _finish(
+    planned: Plan, directory: RunDirectory, measured: int, interrupted: bool, watch: Watcher
+) -> Report:
+    records, _ = directory.read_cells(cell.key for cell in planned.cells)
+    for message in _warnings(records.values()):
+        watch.warn(message)
+    table = frame(records[cell.key] for cell in planned.cells if cell.key in records)
+    directory.write_tables(table)
+    pictures: list[Path] = []
+    folder = directory.path / "pictures"
+    if measured or not folder.is_dir():
+        pictures = draw(directory, directory.manifest(), records)
+    counts = Counter(record["status"] for record in records.values())
+    return Report(
+        directory, table, dict(counts), measured, len(planned.cells), interrupted, pictures
+    )
+
+
+def _warnings(records: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """What libraries warned of, each text once, with the number of cells."""
+    counts = Counter(text for record in records for text in record["warnings"])
+    return (f"{text} ({count} cells)" for text, count in counts.items())
+
+
+def _refuse_other_code(
+    planned: Plan, standing: Mapping[str, dict[str, Any]], directory: RunDirectory
+) -> None:
+    code = {cell.key: cell.code for cell in planned.cells}
+    other = sum(record["code"] != code[key] for key, record in standing.items())
+    if other:
+        raise UsageError(
+            f"{other} of {len(standing)} finished cells in {directory.path} were measured by "
+            "other code: --fresh moves that run aside and measures all again, --keep-old keeps "
+            "its rows"
+        )
+
+
+def _context(planned: Plan, directory: RunDirectory, folders: tuple[str, ...]) -> Context:
+    facts = environment()
+    return Context(
+        run=directory.path.resolve(),
+        cache=cache_folder().resolve(),
+        suite=planned.suite.name,
+        tier=planned.view.tier,
+        device=planned.device,
+        versions=facts["versions"],
+        commit=facts["commit"],
+        dirty=facts["dirty"],
+        folders=folders,
+    )
+
+
+def _folders(suite: str) -> tuple[str, ...]:
+    """Where the user's own code may be: beside the suite file, then here."""
+    here = str(Path.cwd())
+    if suite.endswith(".toml") and Path(suite).resolve().parent != tomlsuites.SUITES:
+        return tuple(dict.fromkeys((str(Path(suite).expanduser().resolve().parent), here)))
+    return (here,)
+
+
+def _device(name: str) -> str:
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        return "cuda" if available["cuda"] else "cpu"
+    if name not in available:
+        raise unknown("device", name, ["auto", *available])
+    if not available[name]:
+        here = [known for known, there in available.items() if there]
+        raise UsageError(f"device '{name}' is not there: this machine has {', '.join(here)}")
+    return name
+
+
+def _executor(name: str, workers: int | None, timeout: float | None) -> Executor:
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers: expected at least 1, got {workers}")
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}")
+    if name == "inline" and timeout is not None:
+        raise UsageError("--timeout needs --executor processes: a cell can't be cut off inline")
+    return EXECUTORS[name].part(workers or os.cpu_count() or 1, timeout)
+
+
+def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[str, Any]]]:
+    """A run's directory, manifest and finished cells; a run that is still going, too.
+
+    `run` is a folder, or a suite's name for the last tier of it that was run here.
+    """
+    directory = RunDirectory(_run_folder(run))
+    manifest = directory.manifest()
+    records, _ = directory.read_cells(
+        cell["key"] for cell in manifest["cells"] if _is_key(cell.get("key"))
+    )
+    return directory, manifest, records
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and len(key) == 64
+
+
+def _run_folder(run: str) -> Path:
+    path = Path(run).expanduser()
+    if path.exists() or "/" in run:
+        return path
+    tiers = sorted(Path("runs", run).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    if not tiers:
+        raise UsageError(
+            f"no run '{run}': expected a run's folder, such as runs/mode-collapse/quick, or the "
+            "name of a suite that was run here"
+        )
+    return tiers[-1].parent
+
+
+def show(run: str) -> pd.DataFrame:
+    """The summary of a run: means, intervals, counts, published rows."""
+    _, manifest, records = records_of(run)
+    return summarise(manifest, records)
+
+
+def cite(what: str) -> str:
+    """BibTeX for exactly what a run ran, or for one registered part."""
+    for registry in REGISTRIES.values():
+        if what in registry:
+            entry = registry[what]
+            losses = [LOSSES[name].paper for name in getattr(entry.facts, "parts", ())]
+            return bibliography.cite([entry.paper, *losses])
+    _, manifest, _ = records_of(what)
+    parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
+    papers = [paper for facts in parts for paper in facts.get("papers", [])]
+    return bibliography.cite(
+        [*papers, *(facts.get("paper", "") for facts in manifest["metrics"].values())]
+    )
+
+
+def env() -> pd.DataFrame:
+    """Versions, devices and folders, a name and a value a row."""
+    facts = environment()
+    rows = {**facts.pop("versions"), **facts}
+    rows["cuda"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    rows["mps"] = str(torch.backends.mps.is_available())
+    rows["cache"] = str(cache_folder())
+    return pd.DataFrame([{"name": name, "value": str(value)} for name, value in rows.items()])
+
+
+def cache_contents() -> pd.DataFrame:
+    """What the artifact store holds, by kind."""
+    return pd.DataFrame(
+        ArtifactStore(cache_folder()).contents(),
+        columns=["kind", "artifacts", "unfinished", "bytes"],
+    )
+
+
+def clean() -> pd.DataFrame:
+    """Empty the artifact store; what it held. Runs are left alone."""
+    held = cache_contents()
+    ArtifactStore(cache_folder()).empty()
+    return held
+

@@ -1,0 +1,110 @@
+"""The command line. A verb's module is imported only when that verb runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from bench.errors import BenchError, one_line
+
+VERBS = {
+    "list": "What there is: suites, models, losses, metrics, datasets.",
+    "plan": "The cells of a suite, what is measured, how long the rest takes.",
+    "run": "Measure a suite; the same command again goes on.",
+    "show": "The table of a run: means, intervals, published rows.",
+    "cite": "BibTeX for exactly what a run ran.",
+    "env": "Versions, devices, folders.",
+    "clean": "What the cache of trained models holds, and emptying it.",
+}
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """A group that knows its verbs' help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        return importlib.import_module(f"bench.commands.{cmd_name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        from bench.errors import nearest
+
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            guess = nearest(args[0], VERBS)
+            hint = f"did you mean '{guess}'?" if guess else "`bench --help` lists them"
+            raise click.UsageError(f"unknown command '{args[0]}': {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"bench {version('minimax-bench')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Verbs,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Show the version and exit.",
+)
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def cli(traceback: bool) -> None:
+    """Benchmarks for generative adversarial networks and adversarial robustness.
+
+    Start with `bench run --suite mode-collapse --tier quick`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script: every error is one line on stderr and an exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    shown = "--traceback" in given
+    given = [argument for argument in given if argument != "--traceback"]
+    try:
+        from bench.usercode import refuse_shadows
+
+        refuse_shadows()
+        code = cli.main(given, prog_name="bench", standalone_mode=False)
+    except click.ClickException as error:
+        code = _fail(one_line(error.format_message()), error.exit_code, error, shown)
+    except BenchError as error:
+        code = _fail(one_line(error), error.exit_code, error, shown)
+    except (click.Abort, KeyboardInterrupt) as error:
+        code = _fail("interrupted", INTERRUPTED, error, shown)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        advice = "this is a bug of bench: --traceback shows where"
+        text = f"internal error: {type(error).__name__}: {error}; {advice}"
+        code = _fail(one_line(text), 1, error, shown)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int, error: BaseException, shown: bool) -> int:
+    if shown:
+        traceback.print_exception(error)
+    click.echo(f"Error: {message}", err=True)
+    return code

@@ -1,0 +1,43 @@
+"""bench list: what there is."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from bench.errors import unknown
+
+KINDS = ("suites", "models", "losses", "protocols", "metrics", "rules", "datasets")
+
+
+@click.command()
+@click.argument("kind", default="suites", metavar="[" + "|".join(KINDS) + "]")
+@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON.")
+def command(kind: str, as_rows: bool) -> None:
+    """What there is of a kind, suites by default."""
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    if kind == "suites":
+        _suites(as_rows)
+        return
+    from bench import api
+    from bench.commands.output import print_rows
+
+    table = api.list(kind)
+    shown = ["name", "summary", "paper"]
+    print_rows(table if as_rows else table[shown], as_rows)
+
+
+def _suites(as_rows: bool) -> None:
+    """Without pandas and torch, for speed."""
+    from bench.tomlsuites import rows
+
+    found = rows()
+    if as_rows:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for row in found:
+        click.echo(f"{row['name']:<16}{row['title']}")
+        for tier, facts in row["tiers"].items():
+            click.echo(f"{'':<16}  {tier}: {facts['seeds']} seeds, {facts['about']}")

@@ -1,0 +1,76 @@
+"""Options that several verbs share, and how their values are read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bench.errors import UsageError
+
+
+def split(option: str, text: str) -> tuple[str, str]:
+    """`key=value` as a pair. Raises UsageError without `=` or key."""
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise UsageError(f"{option}: expected KEY=VALUE, got '{text}'")
+    return key.strip(), value.strip()
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`--set key=value`, the value as TOML reads it, else as a plain string."""
+    key, value = split("--set", text)
+    try:
+        read = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return key, value
+    if set(read) != {"value"} or not isinstance(read["value"], bool | int | float | str):
+        raise UsageError(f"--set {key}: expected one number, string, true or false, got '{value}'")
+    return key, read["value"]
+
+
+def view(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that choose cells, as arguments of the API."""
+    from bench.suite import parse_seeds
+
+    grid = [split("--grid", text) for text in options["grid"]]
+    return {
+        "tier": options["tier"],
+        "only": [split("--only", text) for text in options["only"]],
+        "grid": [(axis, [n.strip() for n in names.split(",") if n.strip()]) for axis, names in grid],
+        "seeds": None if options["seeds"] is None else parse_seeds(options["seeds"]),
+        "set": dict(setting(text) for text in options["set"]),
+        "device": options["device"],
+    }
+
+
+def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose cells."""
+    for option in reversed(
+        [
+            click.option("--suite", required=True, metavar="S|FILE.toml", help="A suite."),
+            click.option("--tier", metavar="T", help="quick, standard or paper."),
+            click.option(
+                "--only", multiple=True, metavar="AXIS=GLOB", help="Narrow an axis of the grid."
+            ),
+            click.option(
+                "--grid",
+                multiple=True,
+                metavar="AXIS=a,b|*",
+                help="Replace an axis of the grid; * is every registered part.",
+            ),
+            click.option("--seeds", metavar="5|0,1,2", help="How many seeds, or which."),
+            click.option(
+                "--set", multiple=True, metavar="KEY=VALUE", help="Change a setting of all cells."
+            ),
+            click.option("--out", metavar="DIR", help="Where the run lives; runs/<suite>/<tier>."),
+            click.option("--workers", type=int, metavar="N", help="Cells at once; all cores."),
+            click.option(
+                "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to train."
+            ),
+        ]
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,39 @@
+"""bench plan: what a run would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bench.commands.options import choosing, view
+
+
+@click.command()
+@choosing
+@click.option("--json", "as_rows", is_flag=True, help="Every cell as JSON.")
+def command(as_rows: bool, **options: Any) -> None:
+    """The cells of a suite: what is measured, what is trained, how long the rest takes."""
+    import os
+
+    from bench import api
+    from bench.commands.output import print_rows
+
+    workers = options["workers"] or os.cpu_count() or 1
+    table = api.plan(options["suite"], out=options["out"], workers=workers, **view(options))
+    if as_rows:
+        print_rows(table, True)
+        return
+    grouped = table.groupby(["block", "dataset", "model"], sort=False)
+    rows = grouped.agg(
+        seeds=("seed", "count"),
+        measured=("state", lambda states: sum(state not in ("new", "trained") for state in states)),
+        trained=("state", lambda states: sum(state == "trained" for state in states)),
+        minutes=("minutes", "sum"),
+        cell=("cell_id", "first"),
+    )
+    print_rows(rows.reset_index(), False)
+    click.echo(
+        f"{len(table)} cells, about {table['minutes'].sum():.1f} minutes on {workers} workers; "
+        f"smallest attainable p, so many seeds against as many: {table['smallest_p'].iloc[0]:.2g}"
+    )

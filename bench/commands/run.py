@@ -1,0 +1,139 @@
+"""bench run: measure a suite, and go on where it was left."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from bench.commands.options import choosing, view
+
+FAILED = 4
+INTERRUPTED = 130
+
+
+@click.command()
+@choosing
+@click.option("--executor", default="processes", metavar="inline|processes", show_default=True)
+@click.option("--timeout", type=float, metavar="SECONDS", help="What a cell may take at most.")
+@click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
+@click.option("--keep-old", is_flag=True, help="Keep rows that other code measured.")
+def command(**options: Any) -> None:
+    """Measure a suite. The same command again goes on; what is measured stays measured."""
+    import signal
+
+    from bench import api
+
+    watcher = _Progress()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with watcher:
+            report = api.execute(
+                options["suite"],
+                out=options["out"],
+                workers=options["workers"],
+                executor=options["executor"],
+                timeout=options["timeout"],
+                fresh=options["fresh"],
+                keep_old=options["keep_old"],
+                watcher=watcher.watcher(),
+                **view(options),
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    _print(report)
+    if report.interrupted:
+        click.echo("interrupted: what was finished is kept, the same command goes on", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+    if report.bad:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _print(report: Any) -> None:
+    from bench import api
+    from bench.commands.output import print_layout
+    from results.tables import layouts
+
+    summary = api.show(str(report.run.path))
+    for layout in layouts(summary, report.run.manifest()):
+        print_layout(layout)
+        click.echo()
+    for reason in _reasons(report.table):
+        click.echo(reason)
+    counts = ", ".join(f"{count} {status}" for status, count in report.statuses.items())
+    if not report.measured and not report.interrupted:
+        click.echo(f"every cell was measured already: {counts}")
+    else:
+        click.echo(f"{report.measured} of {report.planned} cells measured now; in all: {counts}")
+    click.echo(f"table: {report.run.path / 'table.csv'} (and .parquet)")
+    if (report.run.path / "pictures").is_dir():
+        click.echo(f"pictures: {report.run.path / 'pictures'}")
+    click.echo(f"again: bench show {report.run.path}")
+
+
+def _reasons(table: Any) -> list[str]:
+    bad = table[table["status"].isin(["failed", "timeout", "crashed", "oom", "invalid"])]
+    cells = bad.drop_duplicates("key")
+    return [f"{row.status}: {row.cell_id} seed {row.seed}: {row.reason}" for row in cells.itertuples()]
+
+
+class _Progress:
+    """A bar on stderr: cells done, failed and left, and the time that is left."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        from bench.commands.output import console
+
+        self._console = console(error=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._failed = self._done = 0
+        self._expected = self._expected_done = 0.0
+        self._cells = 0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def watcher(self) -> Any:
+        from bench.api import Watcher
+
+        return Watcher(self._begin, self._step, self._warn)
+
+    def _begin(self, cells: list[Any], done: int) -> None:
+        self._cells, self._started = len(cells), time.monotonic()
+        self._expected = sum(cell.seconds for cell in cells)
+        if cells:
+            self._task = self._bar.add_task("measuring", total=len(cells), text=self._text())
+
+    def _step(self, cell: Any, outcome: Any) -> None:
+        from results.rows import BAD
+
+        self._done += 1
+        self._failed += outcome.status in BAD
+        self._expected_done += cell.seconds
+        self._bar.update(self._task, advance=1, text=self._text())
+
+    def _text(self) -> str:
+        left = self._cells - self._done
+        text = f"{self._done} done, {self._failed} failed, {left} left"
+        if self._expected_done:
+            pace = (time.monotonic() - self._started) / self._expected_done
+            seconds = pace * (self._expected - self._expected_done)
+            text += f", about {int(seconds // 60)}:{int(seconds % 60):02d} to go"
+        return text
+
+    def _warn(self, message: str) -> None:
+        self._console.print(f"warning: {message}", markup=False, style="yellow")

@@ -1,0 +1,32 @@
+"""bench show: the table of a run."""
+
+from __future__ import annotations
+
+import click
+
+FORMATS = ("table", "markdown", "csv", "latex", "json")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+def command(run: str, form: str) -> None:
+    """Means with 95 % intervals, seeds, statuses, published rows. RUN: a folder, or a suite."""
+    from bench import api
+    from bench.commands.output import print_layout
+    from results import tables
+    from results.summary import summarise
+
+    _, manifest, records = api.records_of(run)
+    summary = summarise(manifest, records)
+    if form == "json":
+        click.echo(tables.as_json(summary))
+    elif form == "csv":
+        click.echo(summary.to_csv(index=False), nl=False)
+    else:
+        write = {"markdown": tables.markdown, "latex": tables.latex}.get(form)
+        for layout in tables.layouts(summary, manifest):
+            if write is None:
+                print_layout(layout)
+            else:
+                click.echo(write(layout))

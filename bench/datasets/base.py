@@ -1,0 +1,88 @@
+"""What every data set offers: a fingerprint, and the data of one seed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.registry import Registry
+
+
+class Batches(ABC):
+    """An endless stream of training batches that knows its position."""
+
+    @abstractmethod
+    def next(self, n: int) -> Tensor:
+        """The next `n` training examples, [n, ...]."""
+
+    @abstractmethod
+    def position(self) -> dict[str, Tensor]:
+        """Where the stream stands, as tensors."""
+
+    @abstractmethod
+    def seek(self, position: dict[str, Tensor]) -> None:
+        """Go on from a position that `position` returned."""
+
+
+class Density(Protocol):
+    """Anything with a log density, in nats."""
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray: ...
+
+
+class Source(ABC):
+    """The data of one data set and seed; every model of the seed sees the same.
+
+    shape: of one example. device: where tensors live. modes: how many there are, 0 if unknown.
+    """
+
+    shape: tuple[int, ...]
+    device: str
+    modes: int
+
+    @property
+    @abstractmethod
+    def training(self) -> Tensor:
+        """The training set, [n, ...]; where data are drawn afresh, as many as an estimator gets."""
+
+    @abstractmethod
+    def batches(self) -> Batches:
+        """A stream of training batches, from its start."""
+
+    @abstractmethod
+    def fresh(self, n: int, rng: torch.Generator) -> Tensor:
+        """`n` real examples that no model trained on."""
+
+    @property
+    @abstractmethod
+    def density(self) -> Density | None:
+        """The true density, where it is known."""
+
+
+class Dataset(ABC):
+    """A named target: where its data come from and what is known about it."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A sha256 of what the data are; the same name with other data has another one."""
+
+    @abstractmethod
+    def source(self, seed: int, device: str = "cpu") -> Source:
+        """The data of one seed."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """`modes`: how many the data have; `licence`: of the data, where they have one."""
+
+    modes: int = 0
+    licence: str = ""
+
+
+DATASETS: Registry[Dataset, DatasetFacts] = Registry("dataset", DatasetFacts, listed_as="datasets")

@@ -1,0 +1,52 @@
+"""Errors a user can act on: what was expected, what came, what to do, and the exit code.
+
+Standard library only: every layer may raise these.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """An error with a one-line message and the exit code of the command line."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """The request can't be carried out as it stands; nothing was measured or written."""
+
+    exit_code = 2
+
+
+class StoreError(BenchError):
+    """The run directory can't take a result (a full disk, say); what was finished is kept."""
+
+    exit_code = 1
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    """Any text as one line of at most `limit` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be, or None."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UsageError:
+    """The error for a name that nothing answers to; offers the nearest known one."""
+    names = sorted(known)
+    guess = nearest(name, names)
+    if guess is not None:
+        hint = f"did you mean '{guess}'?"
+    elif names:
+        hint = f"known: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+    else:
+        hint = "none is registered"
+    return UsageError(one_line(f"unknown {kind} '{name}': {hint}{' ' + advice if advice else ''}"))

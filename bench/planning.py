@@ -1,0 +1,170 @@
+"""From a suite and a view of it to cells that are ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import comb
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError, unknown
+from bench.sources import digest_of
+from bench.suite import Cell, Choice, Suite, View, choices
+from bench.tasks import TASKS, Resolved, Task
+from results.provenance import environment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite, what is asked of it, and its cells in the order of the tables."""
+
+    suite: Suite
+    view: View
+    cells: list[Cell]
+    device: str
+
+    def manifest(self) -> dict[str, Any]:
+        """All that tables, gates and a reader need to know before the first cell is done."""
+        blocks = [b for b in self.suite.block if any(c.block == b.name for c in self.cells)]
+        metrics, parts = {}, {}
+        for block in blocks:
+            task = _task(block.task)
+            names = [*block.metrics, *block.primary]
+            metrics.update({name: task.metric_facts(name) for name in names})
+        described: set[tuple[str, ...]] = set()
+        for cell in self.cells:
+            point = (cell.task, *cell.parts.values())
+            if point not in described:
+                described.add(point)
+                for axis, facts in _task(cell.task).describe(cell).items():
+                    parts.setdefault(axis, {})[cell.part(axis)] = facts
+        return {
+            "suite": self.suite.name,
+            "title": self.suite.title,
+            "tier": self.view.tier,
+            "seeds": list(self.view.seeds),
+            "device": self.device,
+            "blocks": [b.model_dump(include=_BLOCK_FIELDS) for b in blocks],
+            "metrics": metrics,
+            "parts": parts,
+            "cells": [_cell_table(cell) for cell in self.cells],
+            "environment": environment(),
+        }
+
+
+_BLOCK_FIELDS = {"name", "task", "metrics", "primary", "published"}
+
+
+def _cell_table(cell: Cell) -> dict[str, Any]:
+    names = ("key", "cell_id", "block", "task", "parts", "settings", "seed", "fingerprint", "code")
+    return {**{name: getattr(cell, name) for name in names}, "skip": cell.skip}
+
+
+def view_of(
+    suite: Suite,
+    tier: str | None = None,
+    seeds: tuple[int, ...] | None = None,
+    only: Iterable[tuple[str, str]] = (),
+    grid: Iterable[tuple[str, tuple[str, ...]]] = (),
+    set: Iterable[tuple[str, Any]] = (),
+) -> View:
+    """A view with the tier's defaults filled in. Raises UsageError for an unknown tier."""
+    chosen = tier or suite.default_tier
+    if chosen not in suite.tiers:
+        raise unknown("tier", chosen, suite.tiers, f"(suite {suite.name})")
+    count = suite.tiers[chosen].seeds
+    return View(
+        chosen, seeds if seeds is not None else tuple(range(count)), *map(tuple, (only, grid, set))
+    )
+
+
+def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
+    """Resolve every cell. Raises UsageError for a part, metric or setting that is not known."""
+    _check_names(suite)
+    every: dict[str, list[str]] = {}
+    for block in suite.block:
+        task = _task(block.task)
+        for axis in task.axes:
+            names = task.every(axis)
+            every[axis] = [*every.get(axis, []), *(n for n in names if n not in every.get(axis, []))]
+    definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
+    every["dataset"] = [*every.get("dataset", []), *definitions]
+    resolved: dict[tuple[str, ...], Resolved] = {}
+    cells = []
+    for choice in choices(suite, view, every):
+        definition = definitions.get(choice.parts.get("dataset", ""))
+        point = (choice.block.name, *choice.parts.values())
+        if point not in resolved:
+            task = _task(choice.block.task)
+            resolved[point] = task.resolve(choice.parts, choice.settings, definition)
+        cells.append(_cell(choice, resolved[point], definition, device))
+    if not cells:
+        raise UsageError(f"suite {suite.name} has no cells at tier {view.tier}: choose another")
+    return Plan(suite, view, _distinct(cells), device)
+
+
+def _distinct(cells: list[Cell]) -> list[Cell]:
+    """Each measurement once, where two blocks ask for the same."""
+    return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
+
+
+def _task(name: str) -> Task:
+    return TASKS[name].part
+
+
+def _check_names(suite: Suite) -> None:
+    for block in suite.block:
+        task = _task(block.task)
+        if not isinstance(task, Task):
+            raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
+        for axis in block.grid:
+            if axis not in task.axes:
+                raise unknown("axis", axis, task.axes, f"(block {block.name})")
+        missing = [axis for axis in task.axes if not block.grid.get(axis)]
+        if missing:
+            raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
+        for metric in [*block.metrics, *block.primary]:
+            task.metric_facts(metric)
+
+
+def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
+    parts = choice.parts
+    named = ",".join(f"{key}={value}" for key, value in sorted(resolved.differing.items()))
+    cell_id = "/".join([choice.block.task, *parts.values()]) + (f"?{named}" if named else "")
+    identity = {
+        "task": choice.block.task,
+        "parts": parts,
+        "settings": resolved.settings,
+        "seed": choice.seed,
+        "dataset": resolved.fingerprint,
+        "device": device,
+        "dtype": "float32",
+    }
+    return Cell(
+        block=choice.block.name,
+        task=choice.block.task,
+        parts=parts,
+        settings=resolved.settings,
+        seed=choice.seed,
+        cell_id=cell_id,
+        key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        fingerprint=resolved.fingerprint,
+        code=digest_of(resolved.modules),
+        device=device,
+        definition=definition,
+        seconds=resolved.seconds,
+        skip=resolved.skip,
+    )
+
+
+def smallest_p(seeds: int) -> float:
+    """The smallest two-sided p-value a Mann-Whitney test of n against n seeds can give."""
+    return min(1.0, 2 / comb(2 * seeds, seeds))
+
+
+def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
+    """Where a run lives: `--out`, or runs/<suite>/<tier>."""
+    return Path(out).expanduser() if out else Path("runs") / suite.name / tier

@@ -1,0 +1,122 @@
+"""Registries: a part's name, the part, and the facts it declares about itself.
+
+Registering a part names it, cites it and enrols it in the law tests. Registries are
+filled at import and only read afterwards. Standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from bench import usercode
+from bench.errors import unknown
+
+T = TypeVar("T")
+F = TypeVar("F")
+P = TypeVar("P")
+
+ENTRY_POINTS = "minimax.parts"
+
+
+@dataclass(frozen=True)
+class NoFacts:
+    """The facts of a kind of part that declares none."""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T, F]):
+    """A registered part. `paper` is a key of the bibliography, or empty."""
+
+    name: str
+    part: T
+    paper: str
+    summary: str
+    origin: str
+    facts: F
+
+
+class Registry(Generic[T, F]):
+    """Names to entries, in the order of registration.
+
+    `facts` is the frozen dataclass that a part's declared facts must fit. `registry["name"]`
+    answers an unknown name with the nearest known one, and takes `module:attribute` for a
+    part of the user's own.
+    """
+
+    def __init__(self, kind: str, facts: type[F], *, listed_as: str = "") -> None:
+        self.kind = kind
+        self._facts = facts
+        self._advice = f"(`bench list {listed_as}` shows all)" if listed_as else ""
+        self._entries: dict[str, Entry[T, F]] = {}
+
+    def register(
+        self, name: str, *, paper: str = "", summary: str = "", **facts: Any
+    ) -> Callable[[P], P]:
+        """Decorate (or call on) a part to add it under `name`.
+
+        Raises ValueError for a name that is taken, TypeError for facts the kind lacks.
+        """
+
+        def add(part: P) -> P:
+            if name in self._entries:
+                taken = self._entries[name].origin
+                raise ValueError(f"{self.kind} '{name}' is registered already, by {taken}")
+            self._entries[name] = self._entry(name, part, paper, summary, self._facts(**facts))
+            return part
+
+        return add
+
+    def _entry(self, name: str, part: Any, paper: str, summary: str, facts: F) -> Entry[T, F]:
+        origin = getattr(part, "__module__", type(part).__module__)
+        return Entry(name, part, paper, summary or _first_line(part), origin, facts)
+
+    def __getitem__(self, name: str) -> Entry[T, F]:
+        if name in self._entries:
+            return self._entries[name]
+        if ":" in name:
+            return self._entry(name, usercode.load(name), "", "", self._facts())
+        raise unknown(self.kind, name, self._entries, self._advice)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry[T, F]]:
+        """All entries, in the order of registration."""
+        return list(self._entries.values())
+
+
+def _first_line(part: object) -> str:
+    return (getattr(part, "__doc__", None) or "").strip().split("\n")[0]
+
+
+def import_all(package: ModuleType) -> None:
+    """Import every module of a package, in name order, so that its parts register."""
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def discover() -> None:
+    """Import the modules that other distributions offer as `minimax.parts`.
+
+    One that can't be imported is reported as a warning and left out.
+    """
+    for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda p: p.name):
+        try:
+            point.load()
+        except Exception as error:
+            warnings.warn(
+                f"parts '{point.name}' ({point.value}) were not loaded: {error!r}", stacklevel=2
+            )

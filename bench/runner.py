@@ -1,0 +1,202 @@
+"""Running one cell: in one thread, with its own randomness, timed, guarded and stamped.
+
+A failure is a row with a status and a reason. Only a store that can't be written stops the run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import resource
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
+from bench.errors import StoreError, one_line
+from bench.randomness import forked, stream_seed
+from bench.suite import Cell
+from bench.tasks import TASKS, Bench, Measurement
+from results.store import RunDirectory
+
+THREADS = 1
+MAX_WARNINGS = 5
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all cells of a run share; it travels to the workers."""
+
+    run: Path
+    cache: Path
+    suite: str
+    tier: str
+    device: str
+    versions: dict[str, str]
+    commit: str
+    dirty: bool
+    folders: tuple[str, ...] = ()
+    checkpoint_seconds: float = field(
+        default_factory=lambda: float(
+            os.environ.get("MINIMAX_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the driver learns of a finished cell."""
+
+    key: str
+    status: str
+    reason: str
+    seconds: float
+
+
+def run_cell(cell: Cell, context: Context) -> Outcome:
+    """Measure a cell and keep its record. Raises StoreError where it can't be kept."""
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.perf_counter()
+    _reset_peak()
+    status, reason, caught, measured = _guarded(cell, context)
+    seconds = time.perf_counter() - clock
+    record = stamp(cell, context, status, reason, seconds, started)
+    record |= {
+        "peak_rss_mb": _peak_rss_mb(),
+        "warnings": caught,
+        "artifact_key": measured.artifact_key,
+        "values": [asdict(value) for value in measured.values],
+    }
+    RunDirectory(context.run).write_cell(record, measured.arrays)
+    return Outcome(cell.key, status, reason, seconds)
+
+
+def stamp(
+    cell: Cell,
+    context: Context,
+    status: str,
+    reason: str,
+    seconds: float,
+    started: datetime.datetime,
+) -> dict[str, Any]:
+    """A record of a cell without values."""
+    return {
+        "suite": context.suite,
+        "tier": context.tier,
+        "task": cell.task,
+        "cell_id": cell.cell_id,
+        "key": cell.key,
+        "artifact_key": "",
+        "code": cell.code,
+        "dataset": cell.part("dataset"),
+        "dataset_fingerprint": cell.fingerprint,
+        "model": cell.part("model"),
+        "source_model": cell.part("source_model"),
+        "attack": cell.part("attack"),
+        "settings": cell.settings,
+        "seed": cell.seed,
+        "status": status,
+        "reason": reason,
+        "seconds": round(seconds, 4),
+        "peak_rss_mb": 0.0,
+        "device": cell.device,
+        "threads": THREADS,
+        "commit": context.commit,
+        "dirty": context.dirty,
+        "versions": context.versions,
+        "started_at": started.isoformat(timespec="milliseconds"),
+        "warnings": [],
+        "values": [],
+    }
+
+
+def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement]:
+    """Status, reason, warnings and what was measured; no exception but StoreError gets out."""
+    nothing = Measurement([])
+    if cell.skip:
+        return "skipped", cell.skip, [], nothing
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("default")
+        try:
+            measured = _measure(cell, context)
+            status, reason = _judge(measured)
+        except StoreError:
+            raise
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            status, reason, measured = "oom", one_line(f"out of memory: {error}"), nothing
+        except Exception as error:
+            status, reason = ("oom" if _is_oom(error) else "failed"), _reason(error)
+            measured = nothing
+    if status == "invalid":
+        measured = nothing
+    messages = dict.fromkeys(one_line(f"{w.category.__name__}: {w.message}") for w in raised)
+    return status, reason, list(messages)[:MAX_WARNINGS], measured
+
+
+def _measure(cell: Cell, context: Context) -> Measurement:
+    artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
+    with one_thread(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
+        return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
+
+
+def _judge(measured: Measurement) -> tuple[str, str]:
+    for value in measured.values:
+        if not isinstance(value.value, int | float) or not math.isfinite(value.value):
+            return "invalid", one_line(f"{value.metric} is {value.value!r}: expected a number")
+    return ("diverged", one_line(measured.diverged)) if measured.diverged else ("ok", "")
+
+
+def _is_oom(error: Exception) -> bool:
+    """Whether PyTorch's allocator gave up: on the CPU it raises a plain RuntimeError."""
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return one_line(f"{type(error).__name__}: {error}{place}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread and one BLAS thread inside; what it was outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        with _pools().limit(limits=THREADS):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _reset_peak() -> None:
+    """Let the kernel count the peak memory from here, where it can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def _peak_rss_mb() -> float:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    except OSError:
+        pass
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -1,0 +1,1 @@
+"""Adversarial losses, one per file; each registers its recipe too."""

@@ -1,0 +1,26 @@
+"""The non-saturating loss of Goodfellow et al. 2014, section 3: the generator's own objective."""
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from generative.contracts import LOSSES, RECIPES, Loss
+from generative.recipes.adversarial import Adversarial
+
+
+@LOSSES.register("nonsaturating", paper="arXiv:1406.2661")
+class NonSaturating(Loss):
+    """-log D(x) - log(1 - D(G(z))) against -log D(G(z)): a gradient where the critic is sure."""
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-real) + softplus(fake)
+
+    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-fake)
+
+
+RECIPES.register(
+    "nsgan",
+    paper="arXiv:1406.2661",
+    summary="Non-saturating GAN (Goodfellow et al. 2014, section 3)",
+    parts=("nonsaturating",),
+)(Adversarial("nonsaturating"))

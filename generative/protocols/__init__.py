@@ -1,0 +1,1 @@
+"""Networks, optimisers and schedules as named papers fixed them."""

@@ -1,0 +1,1 @@
+"""Recipes: what to train and how, as frozen records."""

@@ -1,0 +1,1 @@
+"""Engines that turn a recipe into a trained model, step by step."""

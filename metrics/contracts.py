@@ -1,0 +1,91 @@
+"""What a metric is: a function of what is real and what is fake, and facts about its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.registry import Registry
+
+Direction = Literal["higher", "lower", "none"]
+Kind = Literal["deterministic", "paired", "seeded"]
+Takes = Literal["modes", "density", "likelihood"]
+
+
+class Score(NamedTuple):
+    """A value, its standard error over the samples (None: unknown) and their number."""
+
+    value: float
+    std_error: float | None
+    n: int
+
+
+class Density(Protocol):
+    """Anything with a log density in nats: [n, d] to [n]."""
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray: ...
+
+
+class SmoothableDensity(Density, Protocol):
+    """A density that can be convolved with N(0, sigma^2 I)."""
+
+    def smoothed(self, sigma: float) -> Density: ...
+
+
+class Modes(Protocol):
+    """The modes of a mixture: centres [K, d], weights [K] that sum to 1, and its geometry.
+
+    `standardised(k, columns)` gives the deviations from mode k in its standard deviations,
+    [d, n] to [d, n]; `spread_dims` [K] counts the directions in which a mode has variance,
+    `widest` [K] is its largest standard deviation.
+    """
+
+    centres: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def spread_dims(self) -> np.ndarray: ...
+    @property
+    def widest(self) -> np.ndarray: ...
+    def standardised(self, mode: int, columns: np.ndarray) -> np.ndarray: ...
+    def sample(self, n: int, rng: torch.Generator) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What a number means, and what a gate may do with it.
+
+    takes: what `real` and `fake` are. "modes": a `ModeTruth` and a `ModeTally`; "density": a
+    density with `smoothed` and samples [n, d]; "likelihood": held-out real samples [n, d] and
+    the model's density. direction: which way is better. low, high: the range. version: raised
+    whenever a number changes. kind: what makes two runs differ. absolute, relative: the margin
+    within which a change does not matter. estimator: how it is estimated, in a sentence.
+    title: the head of its column. rule: the high-quality rule, empty for the data's own.
+    samples: the number of samples it is fixed to, 0 for all.
+    """
+
+    takes: Takes
+    direction: Direction
+    title: str
+    estimator: str
+    low: float | None = None
+    high: float | None = None
+    version: int = 1
+    kind: Kind = "seeded"
+    absolute: float = 0.0
+    relative: float = 0.0
+    rule: str = ""
+    samples: int = 0
+    digits: int = 3
+    percent: bool = False
+    known_issue: str = ""
+
+
+Metric = Callable[[Any, Any], "Score | float"]
+
+METRICS: Registry[Metric, MetricFacts] = Registry("metric", MetricFacts, listed_as="metrics")

@@ -1,0 +1,23 @@
+"""Held-out log-likelihood, of models that have a density."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics.contracts import METRICS, Density, Score
+
+
+@METRICS.register(
+    "log_likelihood",
+    takes="likelihood",
+    direction="higher",
+    title="held-out log-likelihood",
+    absolute=0.02,
+    digits=3,
+    estimator="mean log density of fresh real samples under the model, in nats",
+)
+def log_likelihood(real: np.ndarray, fake: Density) -> Score:
+    """Mean log density of held-out real samples [n, d], in nats per sample."""
+    values = fake.log_prob(real)
+    n = len(values)
+    return Score(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), n)

@@ -1,0 +1,144 @@
+"""Pictures of a run: sheets of samples over the true modes, and curves over the steps."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.files import write_atomically
+from results.store import RunDirectory
+from results.tables import number
+
+PANEL_INCHES = 2.3
+COLUMNS = 4
+POINTS = 2_000
+
+
+def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -> list[Path]:
+    """Draw every picture of a run; the files that were written.
+
+    One sheet and one set of curves for each block and data set whose true modes are known.
+    """
+    written = []
+    known = manifest.get("parts", {}).get("dataset", {})
+    for block in manifest["blocks"]:
+        for dataset, facts in known.items():
+            cells = [
+                cell
+                for cell in manifest["cells"]
+                if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
+            ]
+            if not cells or "centres" not in facts:
+                continue
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
+            for kind, figure in (
+                ("samples", _sheet(run, dataset, facts, cells, records)),
+                ("curves", _curves(manifest, dataset, cells, records)),
+            ):
+                if figure is not None:
+                    path = run.path / "pictures" / f"{name}-{kind}.png"
+                    write_atomically(path, _png(figure))
+                    written.append(path)
+    return written
+
+
+def _png(figure: Any) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _figure(rows: int, columns: int, height: float = PANEL_INCHES) -> tuple[Any, list[Any]]:
+    """A figure of its own, outside pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(columns * PANEL_INCHES, rows * height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def _sheet(
+    run: RunDirectory, dataset: str, facts: dict[str, Any], cells: list[Any], records: Any
+) -> Any:
+    """A panel per model: samples of the first seed, with a circle of 3 sigma at each true mode."""
+    panels = {}
+    for cell in cells:
+        record = records.get(cell["key"])
+        if record is not None and cell["cell_id"] not in panels:
+            panels[cell["cell_id"]] = (cell, record)
+    if not panels:
+        return None
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = _figure(rows, columns)
+    centres, widths = np.array(facts["centres"]), np.array(facts["widths"])
+    reach = 1.25 * np.abs(centres).max() + 3 * widths.max()
+    for axis, (cell, record) in zip(axes, panels.values(), strict=False):
+        _rings(axis, centres, 3 * widths)
+        samples = run.samples(cell["key"]).get("samples", np.empty((0, 2)))[:POINTS]
+        if samples.ndim == 2 and samples.shape[1] == 2:
+            axis.scatter(*samples.T, s=1.2, c="#c1272d", alpha=0.45, linewidths=0, zorder=2)
+        else:
+            axis.text(0.5, 0.5, record["status"], transform=axis.transAxes, ha="center")
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
+        axis.set_title(_title(cell, record), fontsize=8)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"{dataset}: samples of seed {next(iter(panels.values()))[0]['seed']}, "
+                    "circles at 3 sigma of the true modes", fontsize=9)  # fmt: skip
+    return figure
+
+
+def _rings(axis: Any, centres: np.ndarray, radii: np.ndarray) -> None:
+    from matplotlib.patches import Circle
+
+    for centre, radius in zip(centres, radii, strict=True):
+        axis.add_patch(Circle(tuple(centre), radius, fill=False, ec="#1f4e79", lw=0.7, zorder=3))
+
+
+def _title(cell: dict[str, Any], record: dict[str, Any]) -> str:
+    values = {v["metric"]: v["value"] for v in record["values"] if v["final"]}
+    name = cell["parts"].get("model", cell["cell_id"])
+    if "modes_covered" not in values:
+        return name
+    return f"{name}: {values['modes_covered']:.0f} modes, {100 * values['high_quality']:.0f} % hq"
+
+
+def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+    """A panel per metric over the steps: the mean over seeds, and their range."""
+    found: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for cell in cells:
+        for value in records.get(cell["key"], {"values": []})["values"]:
+            if not value["final"] and value["step"] is not None:
+                steps = found.setdefault(value["metric"], {}).setdefault(
+                    cell["parts"].get("model", cell["cell_id"]), {}
+                )
+                steps.setdefault(value["step"], []).append(value["value"])
+    if not found:
+        return None
+    figure, axes = _figure(1, len(found), height=PANEL_INCHES * 1.15)
+    for axis, (metric, models) in zip(axes, found.items(), strict=True):
+        facts = manifest["metrics"].get(metric, {})
+        for model, by_step in models.items():
+            steps = sorted(by_step)
+            rows = [by_step[step] for step in steps]
+            (line,) = axis.plot(steps, [np.mean(row) for row in rows], lw=1.2, label=model)
+            low, high = [min(row) for row in rows], [max(row) for row in rows]
+            axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), lw=0)
+        axis.set_title(facts.get("title") or metric, fontsize=8)
+        axis.tick_params(labelsize=6)
+        axis.set_xlabel("generator steps", fontsize=7)
+        axis.set_ylim(bottom=0)
+        if facts.get("percent"):
+            axis.yaxis.set_major_formatter(lambda y, _, f=facts: number(y, {**f, "digits": 0}))
+    axes[0].legend(fontsize=6, frameon=False)
+    figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
+    return figure

@@ -1,0 +1,88 @@
+"""Numbers from papers: a CSV a table, with source, protocol, number of runs and kind of spread.
+
+Columns: paper (a key of the bibliography), source (where in it), dataset, model (its name
+there), counterpart (the name of ours, empty where there is none), metric (the name of ours),
+value, spread, spread_kind, runs, requires (JSON: settings a run needs to be comparable), note
+(why it can't be, or what to know).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import unknown
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published number."""
+
+    table: str
+    paper: str
+    source: str
+    dataset: str
+    model: str
+    counterpart: str
+    metric: str
+    value: float
+    spread: float | None
+    spread_kind: str
+    runs: int
+    requires: dict[str, Any]
+    note: str
+
+
+def names() -> list[str]:
+    """The tables there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+
+
+def load(name: str) -> list[Published]:
+    """A table's numbers. Raises UsageError for an unknown one."""
+    if name not in names():
+        raise unknown("published table", name, names())
+    with open(FOLDER / f"{name}.csv", newline="", encoding="utf-8") as file:
+        return [_published(name, row) for row in csv.DictReader(file)]
+
+
+def _published(table: str, row: dict[str, str]) -> Published:
+    numbers = {
+        "value": float(row["value"]),
+        "spread": float(row["spread"]) if row["spread"] else None,
+        "runs": int(row["runs"]),
+        "requires": json.loads(row["requires"] or "{}"),
+    }
+    return Published(**{"table": table, **row, **numbers})  # type: ignore[arg-type]
+
+
+def not_comparable(
+    row: Published, settings: dict[str, Any] | None, seeds: int
+) -> str:
+    """Why our number can't be held against a published one; empty where it can.
+
+    settings: those of our cells for its counterpart, None where nothing of ours corresponds.
+    """
+    if not row.requires:
+        return row.note or "the paper gives no settings"
+    if not row.counterpart:
+        return "no counterpart here"
+    if settings is None:
+        return "its counterpart was not run"
+    differing = [
+        f"{name} {_short(settings.get(name))} not {_short(wanted)}"
+        for name, wanted in row.requires.items()
+        if name != "seeds" and settings.get(name) != wanted
+    ]
+    if seeds < row.requires.get("seeds", 0):
+        differing.append(f"seeds {seeds} not {row.requires['seeds']}")
+    return ", ".join(differing)
+
+
+def _short(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

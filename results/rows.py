@@ -1,0 +1,165 @@
+"""The row: one measured value, long format, and the closed list of statuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+STATUSES = (
+    "ok",
+    "diverged",
+    "failed",
+    "timeout",
+    "crashed",
+    "oom",
+    "skipped",
+    "invalid",
+)
+FINAL = ("ok", "diverged", "skipped", "invalid")
+"""Statuses that stand: the others are measured again."""
+
+BAD = ("failed", "timeout", "crashed", "oom", "invalid")
+"""Statuses that make the command fail. A diverged GAN is an outcome, not an error."""
+
+COLUMNS = (
+    "schema_version",
+    "suite",
+    "tier",
+    "task",
+    "series",
+    "cell_id",
+    "key",
+    "artifact_key",
+    "dataset",
+    "dataset_fingerprint",
+    "model",
+    "source_model",
+    "attack",
+    "norm",
+    "epsilon",
+    "step",
+    "final",
+    "label",
+    "settings",
+    "seed",
+    "metric",
+    "metric_version",
+    "direction",
+    "value",
+    "std_error",
+    "n",
+    "status",
+    "reason",
+    "seconds",
+    "peak_rss_mb",
+    "device",
+    "threads",
+    "commit",
+    "dirty",
+    "versions",
+    "started_at",
+    "outcomes",
+    "examples",
+)
+
+VARYING = ("seconds", "peak_rss_mb", "commit", "dirty", "started_at")
+"""Columns that two runs of the same code and seed need not share."""
+
+CELL_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "suite": str,
+    "tier": str,
+    "task": str,
+    "cell_id": str,
+    "key": str,
+    "artifact_key": str,
+    "code": str,
+    "dataset": str,
+    "dataset_fingerprint": str,
+    "model": str,
+    "source_model": str,
+    "attack": str,
+    "settings": dict,
+    "seed": int,
+    "status": str,
+    "reason": str,
+    "seconds": (int, float),
+    "peak_rss_mb": (int, float),
+    "device": str,
+    "threads": int,
+    "commit": str,
+    "dirty": bool,
+    "versions": dict,
+    "started_at": str,
+    "warnings": list,
+    "values": list,
+}
+
+VALUE_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "metric": str,
+    "version": int,
+    "direction": str,
+    "value": (int, float),
+    "std_error": (int, float, type(None)),
+    "n": (int, type(None)),
+    "step": (int, type(None)),
+    "final": bool,
+    "epsilon": (int, float, type(None)),
+    "norm": str,
+    "label": str,
+    "outcomes": str,
+    "examples": str,
+}
+
+
+def check_record(record: Any, key: str) -> dict[str, Any]:
+    """A cell's record, if it is one. Raises ValueError that says what is wrong."""
+    _check_fields(record, CELL_FIELDS, "cell")
+    if record["key"] != key:
+        raise ValueError(f"it holds the key {record['key'][:16]!r}, not its own")
+    if record["status"] not in STATUSES:
+        raise ValueError(f"unknown status {record['status'][:16]!r}")
+    for value in record["values"]:
+        _check_fields(value, VALUE_FIELDS, "value")
+        if not math.isfinite(value["value"]):
+            raise ValueError(f"{value['metric'][:40]!r} is not finite")
+    return record
+
+
+def _check_fields(table: Any, fields: dict[str, Any], what: str) -> None:
+    if not isinstance(table, dict):
+        raise ValueError(f"expected a table for the {what}")
+    for name, kind in fields.items():
+        if name not in table:
+            raise ValueError(f"the {what} has no '{name}'")
+        value = table[name]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"'{name}' of the {what} has the wrong type")
+
+
+def rows_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A cell's rows: one a value, and one without a metric where the cell is not ok."""
+    shared = {
+        "schema_version": SCHEMA_VERSION,
+        **{name: record[name] for name in CELL_FIELDS if name in COLUMNS},
+        "settings": json.dumps(record["settings"], sort_keys=True),
+        "versions": json.dumps(record["versions"], sort_keys=True),
+    }
+    rows = [_row(shared, value) for value in record["values"]]
+    if record["status"] != "ok":
+        rows.append(_row(shared, None))
+    return rows
+
+
+def _row(shared: dict[str, Any], value: dict[str, Any] | None) -> dict[str, Any]:
+    series = f"{shared['suite']}/{shared['cell_id']}"
+    if value is None:
+        own = {"series": series, "metric": "", "direction": "none", "final": True, "norm": ""}
+        own |= {"label": "", "outcomes": "", "examples": ""}
+    else:
+        own = {**value, "metric_version": value["version"]}
+        own["series"] = f"{series}/{value['metric']}@{value['version']}"
+    merged = {**shared, **own}
+    return {column: merged.get(column) for column in COLUMNS}

@@ -1,0 +1,238 @@
+"""The run directory: a manifest first, one atomic file per finished cell, tables at the end.
+
+    manifest.json          the cells of the present command, with all that decides them
+    cells/ab/<key>.json    one finished cell; written by whoever finished it
+    samples/<key>.npz      what pictures need
+    table.parquet, table.csv, pictures/
+
+A cell's file carries the sha256 of its content: one that is cut or changed counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from bench.errors import StoreError, UsageError, one_line
+from bench.files import write_atomically
+from results.rows import COLUMNS, SCHEMA_VERSION, check_record, rows_of
+
+KEY = re.compile(r"[0-9a-f]{64}")
+HEAD = b'{"sha256": "'
+BODY = b'", "cell": '
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run: a suite at a tier, in a folder."""
+
+    path: Path
+
+    def claim(self, suite: str, tier: str) -> None:
+        """Make sure that the folder can hold this run. Raises UsageError where it can't."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"--out {self.path} is a file: expected a folder, or a new name")
+        manifest = self.manifest() if self.exists() else None
+        if manifest is None and self.path.is_dir() and any(self._foreign()):
+            raise UsageError(
+                f"{self.path} holds other files and no run: choose an empty or a new folder"
+            )
+        if manifest is not None and (manifest["suite"], manifest["tier"]) != (suite, tier):
+            raise UsageError(
+                f"{self.path} holds a run of {manifest['suite']} ({manifest['tier']}), not of "
+                f"{suite} ({tier}): choose another --out"
+            )
+        self._probe()
+
+    def _foreign(self) -> Iterable[str]:
+        return (name for name in os.listdir(self.path) if not name.startswith("."))
+
+    def _probe(self) -> None:
+        """Fail before the work, not after it, where nothing can be written."""
+        made = not self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UsageError(
+                f"can't write in {self.path}: {error.strerror}; choose another --out"
+            ) from error
+        finally:
+            if made:
+                self._forget_if_empty()
+
+    def _forget_if_empty(self) -> None:
+        try:
+            self.path.rmdir()
+        except OSError:
+            pass
+
+    def lock(self) -> FileLock:
+        """The lock against a second driver, acquired. Raises UsageError where it is held."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"another bench is running in {self.path}: wait for it, or choose another --out"
+            ) from None
+        return lock
+
+    def set_aside(self) -> Path:
+        """Move the folder out of the way, deleting nothing; where it went."""
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        for suffix in ("", *(f"-{i}" for i in range(1, 1000))):
+            target = self.path.with_name(f"{self.path.name}.old-{stamp}{suffix}")
+            if not target.exists():
+                self.path.rename(target)
+                return target
+        raise StoreError(f"can't find a free name beside {self.path}")
+
+    def readable(self) -> bool:
+        """Whether there is a manifest that can be read."""
+        try:
+            self.manifest()
+        except UsageError:
+            return False
+        return True
+
+    def exists(self) -> bool:
+        return (self.path / "manifest.json").is_file()
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        content = {"schema_version": SCHEMA_VERSION, **manifest}
+        write_atomically(
+            self.path / "manifest.json", json.dumps(content, indent=1, allow_nan=False).encode()
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest. Raises UsageError where there is none that can be read."""
+        path = self.path / "manifest.json"
+        try:
+            manifest = json.loads(path.read_bytes())
+            if manifest["schema_version"] > SCHEMA_VERSION:
+                raise UsageError(
+                    f"{path} is of schema {manifest['schema_version']}, newer than "
+                    f"{SCHEMA_VERSION}: upgrade minimax-bench"
+                )
+            for name, kind in (("suite", str), ("tier", str), ("cells", list), ("metrics", dict)):
+                if not isinstance(manifest[name], kind):
+                    raise TypeError(name)
+        except FileNotFoundError:
+            raise UsageError(f"{self.path} holds no run: there is no manifest.json") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(
+                one_line(
+                    f"{path} can't be read ({error!r}): move the folder away, or run the suite "
+                    "with --fresh"
+                )
+            ) from error
+        return manifest
+
+    def cell_path(self, key: str) -> Path:
+        """The file of a cell. Raises ValueError for what is no key."""
+        if not KEY.fullmatch(key):
+            raise ValueError(f"no key: {key[:80]!r}")
+        return self.path / "cells" / key[:2] / f"{key}.json"
+
+    def samples_path(self, key: str) -> Path:
+        """The file of a cell's arrays."""
+        return self.path / "samples" / self.cell_path(key).with_suffix(".npz").name
+
+    def write_cell(self, record: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep a finished cell: its arrays first, then the file that says it is there."""
+        if arrays:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+            write_atomically(self.samples_path(record["key"]), buffer.getvalue())
+        body = json.dumps(record, allow_nan=False).encode()
+        digest = hashlib.sha256(body).hexdigest().encode()
+        write_atomically(self.cell_path(record["key"]), HEAD + digest + BODY + body + b"}\n")
+
+    def read_cell(self, key: str) -> dict[str, Any] | None:
+        """A finished cell's record, or None. Raises ValueError for a damaged file."""
+        try:
+            content = self.cell_path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ValueError(str(error)) from error
+        start = len(HEAD) + 64 + len(BODY)
+        body = content[start:-2]
+        frame = content[: len(HEAD)] + content[len(HEAD) + 64 : start] + content[-2:]
+        digest = content[len(HEAD) : len(HEAD) + 64]
+        if frame != HEAD + BODY + b"}\n" or hashlib.sha256(body).hexdigest().encode() != digest:
+            raise ValueError("it is cut or was changed")
+        try:
+            return check_record(json.loads(body), key)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+    def read_cells(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The finished cells among keys, and a warning for each damaged file."""
+        found: dict[str, dict[str, Any]] = {}
+        warnings = []
+        for key in dict.fromkeys(keys):
+            try:
+                record = self.read_cell(key)
+            except ValueError as error:
+                warnings.append(one_line(f"cell {key[:12]} can't be read ({error})"))
+                continue
+            if record is not None:
+                found[key] = record
+        return found, warnings
+
+    def samples(self, key: str) -> dict[str, np.ndarray]:
+        """A cell's arrays; empty where there are none."""
+        try:
+            with np.load(self.samples_path(key), allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, KeyError):
+            return {}
+
+    def write_tables(self, table: pd.DataFrame) -> None:
+        """table.parquet and table.csv."""
+        buffer = io.BytesIO()
+        table.to_parquet(buffer, index=False)
+        write_atomically(self.path / "table.parquet", buffer.getvalue())
+        write_atomically(self.path / "table.csv", table.to_csv(index=False).encode())
+
+
+TYPES = {
+    "schema_version": "int64",
+    "epsilon": "float64",
+    "step": "Int64",
+    "final": "bool",
+    "seed": "int64",
+    "metric_version": "Int64",
+    "value": "float64",
+    "std_error": "float64",
+    "n": "Int64",
+    "seconds": "float64",
+    "peak_rss_mb": "float64",
+    "threads": "int64",
+    "dirty": "bool",
+}
+
+
+def frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The rows of some cells as a table with the columns of the contract."""
+    rows = [row for record in records for row in rows_of(record)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({name: TYPES.get(name, "string") for name in COLUMNS})

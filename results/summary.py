@@ -1,0 +1,174 @@
+"""Rows to summaries: a mean and an interval for every model and metric, published rows beside.
+
+A summary is a tidy table of its own; what prints it is in tables.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from results.published import Published, load, not_comparable
+from results.rows import STATUSES
+from results.statistics import interval
+
+COLUMNS = (
+    "block",
+    "task",
+    "dataset",
+    "model",
+    "role",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "interval",
+    "n",
+    "seeds",
+    "statuses",
+    "settings",
+    "source",
+    "note",
+)
+ROLES = ("ceiling", "model", "baseline", "floor", "published")
+
+
+def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """One row for every block, data set, model and shown metric, in the order of the tables.
+
+    `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval;
+    `statuses` counts every planned cell, finished or not. Published rows have role
+    "published" and say in `note` why they are not comparable, where they are not.
+    """
+    rows: list[dict[str, Any]] = []
+    for block in manifest["blocks"]:
+        cells = [cell for cell in manifest["cells"] if cell["block"] == block["name"]]
+        for dataset in dict.fromkeys(cell["parts"].get("dataset", "") for cell in cells):
+            here = [cell for cell in cells if cell["parts"].get("dataset", "") == dataset]
+            ours = _ours(manifest, block, dataset, here, records)
+            rows += ours + _published(block, dataset, here, ours)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"value": "float64", "low": "float64", "high": "float64"})
+
+
+def _ours(
+    manifest: dict[str, Any],
+    block: dict[str, Any],
+    dataset: str,
+    cells: list[dict[str, Any]],
+    records: dict[str, dict[str, Any]],
+) -> list[dict[str, Any]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault(cell["cell_id"], []).append(cell)
+    facts = manifest.get("parts", {}).get("model", {})
+
+    def place(cell_id: str) -> int:
+        role = _role(facts, groups[cell_id][0])
+        return ROLES.index(role) if role in ROLES else 1
+
+    rows = []
+    for cell_id in sorted(groups, key=place):
+        group = groups[cell_id]
+        done = [records[cell["key"]] for cell in group if cell["key"] in records]
+        counted = Counter(record["status"] for record in done)
+        counted["left"] = len(group) - len(done)
+        shared = {
+            "block": block["name"],
+            "task": block["task"],
+            "dataset": dataset,
+            "model": _label(group[0]),
+            "role": _role(facts, group[0]),
+            "statuses": _counts(counted),
+            "settings": json.dumps(group[0]["settings"], sort_keys=True),
+            "source": "measured",
+            "note": next((r["reason"] for r in done if r["reason"]), ""),
+        }
+        fine = [record for record in done if record["status"] == "ok"]
+        for metric in block["metrics"]:
+            rows.append({**shared, **_estimate(metric, manifest["metrics"].get(metric, {}), fine)})
+    return rows
+
+
+def _label(cell: dict[str, Any]) -> str:
+    """The parts that tell a row from the others of its table."""
+    rest = [name for axis, name in cell["parts"].items() if axis != "dataset"]
+    return " / ".join(rest) or cell["parts"].get("dataset", "")
+
+
+def _role(facts: dict[str, Any], cell: dict[str, Any]) -> str:
+    return facts.get(cell["parts"].get("model", ""), {}).get("role", "model")
+
+
+def _counts(counted: Counter[str]) -> str:
+    return ", ".join(f"{counted[s]} {s}" for s in (*STATUSES, "left") if counted[s])
+
+
+def _estimate(
+    metric: str, facts: dict[str, Any], records: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
+    found = [
+        value
+        for record in records
+        for value in record["values"]
+        if value["metric"] == metric and value["final"]
+    ]
+    if not found:
+        return {"metric": metric, "interval": "none", "seeds": 0}
+    std_error = found[0]["std_error"] if len(found) == 1 else None
+    at = interval([v["value"] for v in found], std_error, facts.get("low"), facts.get("high"))
+    return {
+        "metric": metric,
+        "value": at.mean,
+        "low": at.low,
+        "high": at.high,
+        "interval": at.kind,
+        "n": found[0]["n"],
+        "seeds": at.n,
+    }
+
+
+def _published(
+    block: dict[str, Any],
+    dataset: str,
+    cells: list[dict[str, Any]],
+    ours: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    settings = {cell["parts"].get("model", ""): cell["settings"] for cell in cells}
+    seeds = {row["model"]: row["seeds"] for row in ours}
+    rows = []
+    for name in block["published"]:
+        wanted = [
+            row for row in load(name) if row.dataset == dataset and row.metric in block["metrics"]
+        ]
+        for row in wanted:
+            reason = not_comparable(
+                row, settings.get(row.counterpart), seeds.get(row.counterpart, 0)
+            )
+            rows.append(_published_row(block, row, reason))
+    return rows
+
+
+def _published_row(block: dict[str, Any], row: Published, reason: str) -> dict[str, Any]:
+    spread = row.spread
+    return {
+        "block": block["name"],
+        "task": block["task"],
+        "dataset": row.dataset,
+        "model": row.model,
+        "role": "published",
+        "metric": row.metric,
+        "value": row.value,
+        "low": None if spread is None else row.value - spread,
+        "high": None if spread is None else row.value + spread,
+        "interval": row.spread_kind,
+        "seeds": row.runs,
+        "statuses": "published",
+        "settings": json.dumps(row.requires, sort_keys=True),
+        "source": f"{row.table} ({row.paper}, {row.source})",
+        "note": f"not comparable: {reason}" if reason else "comparable",
+    }

@@ -1,0 +1,149 @@
+"""Summaries as text: for a terminal, Markdown, LaTeX, CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+FORMATS = ("table", "markdown", "csv", "latex", "json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One table to print: heads, and rows of cells of one or two lines (value, interval)."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[tuple[str, str]]]
+    roles: list[str]
+    notes: list[str]
+
+
+def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]:
+    """A layout for every block and data set, in the summary's order."""
+    for (block, dataset), part in summary.groupby(["block", "dataset"], sort=False):
+        metrics = list(dict.fromkeys(part["metric"]))
+        facts = {name: manifest["metrics"].get(name, {}) for name in metrics}
+        rows, roles, notes = [], [], []
+        seen: dict[str, int] = {}
+        for (source, model, _), group in part.groupby(
+            ["source", "model", "settings"], sort=False
+        ):
+            first = group.iloc[0]
+            note = str(first["note"] or "")
+            mark = ""
+            if first["role"] == "published" or note:
+                text = f"{source}: {note}" if first["role"] == "published" else f"{model}: {note}"
+                mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
+            values = {row["metric"]: row for _, row in group.iterrows()}
+            cells = [_cell(values.get(name), facts[name]) for name in metrics]
+            rows.append([(f"{model}{mark}", ""), *cells, (_seeds(first), "")])
+            roles.append(str(first["role"]))
+        notes = [f"[{number}] {text}" for text, number in seen.items()]
+        described = manifest.get("parts", {}).get("dataset", {}).get(dataset, {})
+        title = f"{block} · {dataset}" if dataset else str(block)
+        if described.get("modes"):
+            title += f" ({described['modes']} modes)"
+        heads = ["model", *(_head(name, facts[name]) for name in metrics), "seeds"]
+        yield Layout(title, heads, rows, roles, notes)
+
+
+def _seeds(row: pd.Series) -> str:
+    if row["role"] == "published":
+        return f"{row['seeds']} runs"
+    statuses = str(row["statuses"])
+    return statuses.replace(" ok", "") if statuses.endswith(" ok") else statuses
+
+
+def _head(name: str, facts: dict[str, Any]) -> str:
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(facts.get("direction", ""), "")
+    unit = " %" if facts.get("percent") else ""
+    return f"{facts.get('title') or name}{unit}{arrow}"
+
+
+def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
+    if row is None or pd.isna(row["value"]):
+        return "–", ""
+    value = number(row["value"], facts)
+    if pd.isna(row["low"]):
+        return value, ""
+    if row["role"] == "published":
+        short = {"standard error": "SE", "standard deviation": "SD"}.get(row["interval"], "")
+        return value, f"± {number(row['high'] - row['value'], facts)} {short}".strip()
+    return value, f"{number(row['low'], facts)} to {number(row['high'], facts)}"
+
+
+def number(value: float, facts: dict[str, Any]) -> str:
+    """A value with its metric's digits; shares as percent."""
+    digits = int(facts.get("digits", 3))
+    scaled = 100 * value if facts.get("percent") else value
+    return f"{scaled:.{digits}f}".replace("-", "−") if scaled < 0 else f"{scaled:.{digits}f}"
+
+
+def markdown(layout: Layout) -> str:
+    """A GitHub table with the interval in parentheses."""
+    lines = [f"**{layout.title}**", "", "| " + " | ".join(layout.heads) + " |"]
+    lines.append("|---" + "|---:" * (len(layout.heads) - 1) + "|")
+    for row in layout.rows:
+        lines.append("| " + " | ".join(_one_line(*cell).replace("|", "\\|") for cell in row) + " |")
+    return "\n".join([*lines, "", *(f"{note}  " for note in layout.notes)]).rstrip() + "\n"
+
+
+def latex(layout: Layout) -> str:
+    """A booktabs table."""
+    rule = "l" + "r" * (len(layout.heads) - 1)
+    body = [" & ".join(_tex(_one_line(*cell)) for cell in row) + r" \\" for row in layout.rows]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_tex(layout.title)}. Means with 95\,\% intervals over seeds.}}",
+            rf"\begin{{tabular}}{{{rule}}}",
+            r"\toprule",
+            " & ".join(_tex(head) for head in layout.heads) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *(rf"\\ \footnotesize {_tex(note)}" for note in layout.notes),
+            r"\end{table}",
+        ]
+    )
+
+
+def _one_line(value: str, spread: str) -> str:
+    return f"{value} ({spread})" if spread else value
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "%": r"\%",
+    "_": r"\_",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "−": r"$-$",
+    "–": "--",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "‖": r"$\|$",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def as_json(table: pd.DataFrame) -> str:
+    """A list of rows; what is missing is null."""
+    rows = json.loads(table.to_json(orient="records", double_precision=15))
+    return json.dumps(rows, indent=1, ensure_ascii=False)
