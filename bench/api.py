@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
+from bench import tomlsuites, usercode
 from bench.artifacts import ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError, unknown
@@ -28,7 +29,6 @@ from bench.files import cache_folder
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
 from bench.runner import Context, Outcome
-from bench import tomlsuites, usercode
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
 from generative import LOSSES, PROTOCOLS, RECIPES
@@ -54,7 +54,7 @@ REGISTRIES: dict[str, Registry] = {
 class Watcher:
     """What a run tells whoever waits: each may be replaced by a function of one's own."""
 
-    begin: Callable[[list[Cell], int], None] = lambda cells, done: None
+    begin: Callable[[Sequence[Cell], int], None] = lambda cells, done: None
     step: Callable[[Cell, Outcome], None] = lambda cell, outcome: None
     warn: Callable[[str], None] = lambda message: None
 
@@ -69,7 +69,7 @@ class Report:
     measured: int
     planned: int
     interrupted: bool = False
-    pictures: list[Path] = field(default_factory=list)
+    pictures: Sequence[Path] = ()
 
     @property
     def bad(self) -> int:
@@ -77,7 +77,7 @@ class Report:
         return sum(self.statuses.get(status, 0) for status in BAD)
 
 
-def list(kind: str) -> pd.DataFrame:  # noqa: A001
+def list(kind: str) -> pd.DataFrame:
     """What is registered under a kind such as "models", or the suites."""
     if kind == "suites":
         return pd.DataFrame(tomlsuites.rows())
@@ -97,7 +97,7 @@ def plan_of(
     only: Iterable[tuple[str, str]] = (),
     grid: Iterable[tuple[str, Sequence[str]]] = (),
     seeds: Sequence[int] | None = None,
-    set: Mapping[str, Any] | None = None,  # noqa: A002
+    set: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> Plan:
     """A suite resolved into cells. Raises UsageError for what is not known."""
@@ -232,7 +232,7 @@ def _finish(
         watch.warn(message)
     table = frame(records[cell.key] for cell in planned.cells if cell.key in records)
     directory.write_tables(table)
-    pictures: list[Path] = []
+    pictures: Sequence[Path] = ()
     folder = directory.path / "pictures"
     if measured or not folder.is_dir():
         pictures = draw(directory, directory.manifest(), records)
@@ -384,4 +384,3 @@ def clean() -> pd.DataFrame:
     held = cache_contents()
     ArtifactStore(cache_folder()).empty()
     return held
-

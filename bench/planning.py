@@ -76,9 +76,8 @@ def view_of(
     if chosen not in suite.tiers:
         raise unknown("tier", chosen, suite.tiers, f"(suite {suite.name})")
     count = suite.tiers[chosen].seeds
-    return View(
-        chosen, seeds if seeds is not None else tuple(range(count)), *map(tuple, (only, grid, set))
-    )
+    numbers = seeds if seeds is not None else tuple(range(count))
+    return View(chosen, numbers, tuple(only), tuple(grid), tuple(set))
 
 
 def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
@@ -89,7 +88,10 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         task = _task(block.task)
         for axis in task.axes:
             names = task.every(axis)
-            every[axis] = [*every.get(axis, []), *(n for n in names if n not in every.get(axis, []))]
+            every[axis] = [
+                *every.get(axis, []),
+                *(n for n in names if n not in every.get(axis, [])),
+            ]
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
     every["dataset"] = [*every.get("dataset", []), *definitions]
     resolved: dict[tuple[str, ...], Resolved] = {}

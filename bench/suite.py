@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bench import tomlsuites
 from bench.errors import UsageError, nearest, one_line, unknown
-from bench.tomlsuites import SUITES, names
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 MAX_SEEDS = 10_000
@@ -160,9 +160,9 @@ def read_table(name: str) -> tuple[dict[str, Any], Path]:
 
     Raises UsageError for an unknown name, a file that can't be read, or broken TOML.
     """
-    path = Path(name).expanduser() if name.endswith(".toml") else SUITES / f"{name}.toml"
-    if not name.endswith(".toml") and name not in names():
-        raise unknown("suite", name, names(), "or a file that ends in .toml")
+    path = Path(name).expanduser() if name.endswith(".toml") else tomlsuites.SUITES / f"{name}.toml"
+    if not name.endswith(".toml") and name not in tomlsuites.names():
+        raise unknown("suite", name, tomlsuites.names(), "or a file that ends in .toml")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")), path
     except OSError as error:

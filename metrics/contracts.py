@@ -34,7 +34,7 @@ class Density(Protocol):
 class SmoothableDensity(Density, Protocol):
     """A density that can be convolved with N(0, sigma^2 I)."""
 
-    def smoothed(self, sigma: float) -> Density: ...
+    def smoothed(self, sigma: float) -> SmoothableDensity: ...
 
 
 class Modes(Protocol):
@@ -45,9 +45,10 @@ class Modes(Protocol):
     `widest` [K] is its largest standard deviation.
     """
 
-    centres: np.ndarray
-    weights: np.ndarray
-
+    @property
+    def centres(self) -> np.ndarray: ...
+    @property
+    def weights(self) -> np.ndarray: ...
     @property
     def spread_dims(self) -> np.ndarray: ...
     @property
@@ -66,7 +67,8 @@ class MetricFacts:
     whenever a number changes. kind: what makes two runs differ. absolute, relative: the margin
     within which a change does not matter. estimator: how it is estimated, in a sentence.
     title: the head of its column. rule: the high-quality rule, empty for the data's own.
-    samples: the number of samples it is fixed to, 0 for all.
+    samples: the number of samples it is fixed to, 0 for all. counts_modes: its range ends at
+    the number of modes. digits, percent: how it is printed.
     """
 
     takes: Takes
@@ -81,6 +83,7 @@ class MetricFacts:
     relative: float = 0.0
     rule: str = ""
     samples: int = 0
+    counts_modes: bool = False
     digits: int = 3
     percent: bool = False
     known_issue: str = ""

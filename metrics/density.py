@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
 from bench.randomness import stream
-from metrics.contracts import METRICS, Score, SmoothableDensity
+from metrics.contracts import METRICS, Density, Score, SmoothableDensity
 
 NEIGHBOURS = 5
 SMOOTHING = 0.1
@@ -26,7 +26,7 @@ RESOLUTION = float(np.finfo(np.float32).eps)
     "5th neighbour, self excluded; distances below the resolution of float32 count as that, so "
     "that a sampler that repeats points gets a large finite value",
 )
-def reverse_kl_density(real: SmoothableDensity, fake: np.ndarray) -> Score:
+def reverse_kl_density(real: Density, fake: np.ndarray) -> Score:
     """KL(fake || real) in nats. On narrow modes it punishes samples between them harshly."""
     points = np.asarray(fake, dtype=np.float64)
     terms = _log_density(points) - real.log_prob(points)
@@ -55,7 +55,7 @@ def _log_density(points: np.ndarray) -> np.ndarray:
     n, dim = points.shape
     if n <= NEIGHBOURS:
         raise ValueError(f"expected more than {NEIGHBOURS} samples, got {n}")
-    distances = cKDTree(points).query(points, k=NEIGHBOURS + 1)[0][:, -1]
+    distances = KDTree(points).query(points, k=NEIGHBOURS + 1)[0][:, -1]
     scale = RESOLUTION * max(float(np.abs(points).max()), RESOLUTION)
     ball = dim / 2 * np.log(np.pi) - gammaln(dim / 2 + 1)
     log_volume = ball + dim * np.log(np.maximum(distances, scale))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from metrics.contracts import METRICS, Score
 from metrics.tally import ModeTally, ModeTruth
 
@@ -15,6 +17,7 @@ PUBLISHED_SAMPLES = 2_500
     direction="higher",
     title="modes",
     low=0,
+    counts_modes=True,
     absolute=0.5,
     digits=1,
     estimator="modes that hold at least a quarter of their true share of all samples, "
@@ -35,6 +38,7 @@ def modes_covered(real: ModeTruth, fake: ModeTally) -> Score:
     direction="higher",
     title="modes raw",
     low=0,
+    counts_modes=True,
     absolute=0.5,
     digits=1,
     samples=PUBLISHED_SAMPLES,
@@ -81,5 +85,5 @@ def empty_mass(real: ModeTruth, fake: ModeTally) -> Score:
     return Score(float(real.weights[fake.high_quality == 0].sum()), None, fake.n)
 
 
-def _covered(real: ModeTruth, fake: ModeTally):  # noqa: ANN202
+def _covered(real: ModeTruth, fake: ModeTally) -> np.ndarray:
     return fake.high_quality >= FAIR_QUARTER * real.shares * max(fake.n, 1)

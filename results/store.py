@@ -17,6 +17,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,8 @@ class RunDirectory:
                 self._forget_if_empty()
 
     def _forget_if_empty(self) -> None:
-        try:
+        with suppress(OSError):
             self.path.rmdir()
-        except OSError:
-            pass
 
     def lock(self) -> FileLock:
         """The lock against a second driver, acquired. Raises UsageError where it is held."""

@@ -90,7 +90,8 @@ def _ours(
         }
         fine = [record for record in done if record["status"] == "ok"]
         for metric in block["metrics"]:
-            rows.append({**shared, **_estimate(metric, manifest["metrics"].get(metric, {}), fine)})
+            bounds = _bounds(manifest, metric, dataset)
+            rows.append({**shared, **_estimate(metric, bounds, fine)})
     return rows
 
 
@@ -108,8 +109,19 @@ def _counts(counted: Counter[str]) -> str:
     return ", ".join(f"{counted[s]} {s}" for s in (*STATUSES, "left") if counted[s])
 
 
+def _bounds(
+    manifest: dict[str, Any], metric: str, dataset: str
+) -> tuple[float | None, float | None]:
+    """The range of a metric on a data set; a count of modes ends at their number."""
+    facts = manifest["metrics"].get(metric, {})
+    if facts.get("counts_modes"):
+        known = manifest.get("parts", {}).get("dataset", {}).get(dataset, {})
+        return facts.get("low"), known.get("modes")
+    return facts.get("low"), facts.get("high")
+
+
 def _estimate(
-    metric: str, facts: dict[str, Any], records: Iterable[dict[str, Any]]
+    metric: str, bounds: tuple[float | None, float | None], records: Iterable[dict[str, Any]]
 ) -> dict[str, Any]:
     found = [
         value
@@ -120,7 +132,7 @@ def _estimate(
     if not found:
         return {"metric": metric, "interval": "none", "seeds": 0}
     std_error = found[0]["std_error"] if len(found) == 1 else None
-    at = interval([v["value"] for v in found], std_error, facts.get("low"), facts.get("high"))
+    at = interval([v["value"] for v in found], std_error, *bounds)
     return {
         "metric": metric,
         "value": at.mean,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -25,14 +25,14 @@ class Layout:
 
 def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]:
     """A layout for every block and data set, in the summary's order."""
-    for (block, dataset), part in summary.groupby(["block", "dataset"], sort=False):
+    for key, part in summary.groupby(["block", "dataset"], sort=False):
+        block, dataset = cast(tuple[str, str], key)
         metrics = list(dict.fromkeys(part["metric"]))
         facts = {name: manifest["metrics"].get(name, {}) for name in metrics}
         rows, roles, notes = [], [], []
         seen: dict[str, int] = {}
-        for (source, model, _), group in part.groupby(
-            ["source", "model", "settings"], sort=False
-        ):
+        for row_key, group in part.groupby(["source", "model", "settings"], sort=False):
+            source, model, _ = cast(tuple[str, str, str], row_key)
             first = group.iloc[0]
             note = str(first["note"] or "")
             mark = ""
@@ -52,7 +52,7 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
         yield Layout(title, heads, rows, roles, notes)
 
 
-def _seeds(row: pd.Series) -> str:
+def _seeds(row: Any) -> str:
     if row["role"] == "published":
         return f"{row['seeds']} runs"
     statuses = str(row["statuses"])
@@ -145,5 +145,5 @@ def _tex(text: str) -> str:
 
 def as_json(table: pd.DataFrame) -> str:
     """A list of rows; what is missing is null."""
-    rows = json.loads(table.to_json(orient="records", double_precision=15))
+    rows = json.loads(table.to_json(orient="records", double_precision=15) or "[]")
     return json.dumps(rows, indent=1, ensure_ascii=False)

@@ -25,8 +25,7 @@ def command(kind: str, as_rows: bool) -> None:
     from bench.commands.output import print_rows
 
     table = api.list(kind)
-    shown = ["name", "summary", "paper"]
-    print_rows(table if as_rows else table[shown], as_rows)
+    print_rows(table if as_rows else table.filter(["name", "summary", "paper"]), as_rows)
 
 
 def _suites(as_rows: bool) -> None:

@@ -39,7 +39,9 @@ def view(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "tier": options["tier"],
         "only": [split("--only", text) for text in options["only"]],
-        "grid": [(axis, [n.strip() for n in names.split(",") if n.strip()]) for axis, names in grid],
+        "grid": [
+            (axis, [n.strip() for n in names.split(",") if n.strip()]) for axis, names in grid
+        ],
         "seeds": None if options["seeds"] is None else parse_seeds(options["seeds"]),
         "set": dict(setting(text) for text in options["set"]),
         "device": options["device"],

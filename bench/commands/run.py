@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -75,7 +76,9 @@ def _print(report: Any) -> None:
 def _reasons(table: Any) -> list[str]:
     bad = table[table["status"].isin(["failed", "timeout", "crashed", "oom", "invalid"])]
     cells = bad.drop_duplicates("key")
-    return [f"{row.status}: {row.cell_id} seed {row.seed}: {row.reason}" for row in cells.itertuples()]
+    return [
+        f"{row.status}: {row.cell_id} seed {row.seed}: {row.reason}" for row in cells.itertuples()
+    ]
 
 
 class _Progress:
@@ -112,7 +115,7 @@ class _Progress:
 
         return Watcher(self._begin, self._step, self._warn)
 
-    def _begin(self, cells: list[Any], done: int) -> None:
+    def _begin(self, cells: Sequence[Any], done: int) -> None:
         self._cells, self._started = len(cells), time.monotonic()
         self._expected = sum(cell.seconds for cell in cells)
         if cells:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,8 @@ class Mixture(Dataset):
     rule: str = "euclid3"
     training_points: int | None = ESTIMATOR_POINTS
     note: str = ""
+    _factors: np.ndarray = field(init=False, repr=False)
+    _fingerprint: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         centres = _array(self.name, "centres", self.centres, (2,))
@@ -63,6 +65,7 @@ class Mixture(Dataset):
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "covariances", covariances)
         object.__setattr__(self, "_factors", self._factor(covariances))
+        object.__setattr__(self, "_fingerprint", self._digest())
 
     def _factor(self, covariances: np.ndarray) -> np.ndarray:
         """Standard deviations [K, d], or lower Cholesky factors [K, d, d]."""
@@ -92,22 +95,25 @@ class Mixture(Dataset):
         """Whether some direction has no variance, so that there is no density."""
         return self.covariances.ndim == 2 and bool((self.covariances == 0).any())
 
-    @cached_property
+    @property
     def spread_dims(self) -> np.ndarray:
         """How many directions of each mode have variance, [K]."""
         if self.covariances.ndim == 3:
             return np.full(self.modes, self.dim)
         return (self.covariances > 0).sum(axis=1)
 
-    @cached_property
+    @property
     def widest(self) -> np.ndarray:
         """The largest standard deviation of each mode, [K]."""
         if self.covariances.ndim == 2:
             return np.sqrt(self.covariances.max(axis=1))
         return np.sqrt(np.linalg.eigvalsh(self.covariances).max(axis=1))
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.training_points}|{self.rule}".encode())
         for array in (self.centres, self.covariances, self.weights):
             digest.update(f"|{array.shape}|".encode() + np.ascontiguousarray(array).tobytes())
@@ -118,7 +124,7 @@ class Mixture(Dataset):
 
         A direction without variance is measured in the mode's largest standard deviation.
         """
-        factor = self._factors[mode]  # type: ignore[attr-defined]
+        factor = self._factors[mode]
         deviations = columns - self.centres[mode][:, None]
         if factor.ndim == 1:
             deviations *= 1 / np.where(factor > 0, factor, factor.max())[:, None]
@@ -131,7 +137,7 @@ class Mixture(Dataset):
             raise ValueError(f"mixture '{self.name}' is degenerate: it has no density")
         columns = np.ascontiguousarray(np.asarray(x, dtype=np.float64).T)
         terms = np.empty((self.modes, columns.shape[1]))
-        for mode, factor in enumerate(self._factors):  # type: ignore[attr-defined]
+        for mode, factor in enumerate(self._factors):
             scales = factor if factor.ndim == 1 else np.diagonal(factor)
             square = (self.standardised(mode, columns) ** 2).sum(axis=0)
             terms[mode] = np.log(self.weights[mode]) - np.log(scales).sum() - square / 2
@@ -160,7 +166,7 @@ class Mixture(Dataset):
         return self.sample_labelled(n, rng)[0]
 
     def _tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        arrays = (self.weights, self.centres, self._factors)  # type: ignore[attr-defined]
+        arrays = (self.weights, self.centres, self._factors)
         weights, centres, factors = (
             torch.as_tensor(a, dtype=torch.float32, device=device) for a in arrays
         )
@@ -178,8 +184,12 @@ class MixtureSource(Source):
         self.shape, self.modes = (mixture.dim,), mixture.modes
         self._purpose = ("data", mixture.fingerprint, seed)
 
-    @cached_property
+    @property
     def training(self) -> Tensor:
+        return self._training
+
+    @cached_property
+    def _training(self) -> Tensor:
         afresh = min(ESTIMATOR_POINTS, ESTIMATOR_VALUES // self.mixture.dim)
         n = self.mixture.training_points or afresh
         return self.mixture.sample(n, stream(*self._purpose, "training", device=self.device))

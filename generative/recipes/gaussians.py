@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from generative.contracts import RECIPES, Data, DensitySampler
 from generative.recipes.references import Fixed
 from generative.trainers.fit import FitTrainer
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 VARIANCE_FLOOR = 1e-9
 SELECTION_POINTS = 5_000
@@ -64,7 +66,7 @@ class MixtureTrainer(FitTrainer):
 
     components: K, or "modes" for the number the data have (a GAN is not told it), or "bic" for
     the K with the lowest Bayesian information criterion on 5,000 points: K = 1, 2, ... until
-    three in a row have not improved on the best. `VARIANCE_FLOOR` is added to every variance.
+    eight in a row have not improved on the best. `VARIANCE_FLOOR` is added to every variance.
     """
 
     components: int | str
@@ -95,6 +97,10 @@ class MixtureTrainer(FitTrainer):
 
 
 def _em(points: np.ndarray, components: int, starts: int, seed: int) -> GaussianMixture:
+    """A fitted mixture. scikit-learn takes a second to import, so it is imported here."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
     model = GaussianMixture(
         components, n_init=starts, random_state=seed, reg_covar=VARIANCE_FLOOR, max_iter=200
     )

@@ -106,9 +106,9 @@ class Fixed(Recipe):
         return self.expected_seconds
 
 
-RECIPES.register(
-    "oracle", summary="Fresh real samples: the best a score can show", role="ceiling"
-)(Fixed(OracleTrainer()))
+RECIPES.register("oracle", summary="Fresh real samples: the best a score can show", role="ceiling")(
+    Fixed(OracleTrainer())
+)
 
 RECIPES.register(
     "noise", summary="Uniform over the box of the data: the worst that still spreads", role="floor"

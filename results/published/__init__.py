@@ -61,9 +61,7 @@ def _published(table: str, row: dict[str, str]) -> Published:
     return Published(**{"table": table, **row, **numbers})  # type: ignore[arg-type]
 
 
-def not_comparable(
-    row: Published, settings: dict[str, Any] | None, seeds: int
-) -> str:
+def not_comparable(row: Published, settings: dict[str, Any] | None, seeds: int) -> str:
     """Why our number can't be held against a published one; empty where it can.
 
     settings: those of our cells for its counterpart, None where nothing of ours corresponds.
