@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,27 +62,27 @@ class Registry(Generic[T, F]):
     ) -> Callable[[P], P]:
         """Decorate (or call on) a part to add it under `name`.
 
-        Raises ValueError for a name that is taken, TypeError for facts the kind lacks.
+        The part's origin is the module that calls this, where its numbers stand. Raises
+        ValueError for a name that is taken, TypeError for facts the kind lacks.
         """
+        origin = sys._getframe(1).f_globals.get("__name__", "")
 
         def add(part: P) -> P:
             if name in self._entries:
                 taken = self._entries[name].origin
                 raise ValueError(f"{self.kind} '{name}' is registered already, by {taken}")
-            self._entries[name] = self._entry(name, part, paper, summary, self._facts(**facts))
+            described = summary or _first_line(part)
+            self._entries[name] = Entry(name, part, paper, described, origin, self._facts(**facts))
             return part
 
         return add
-
-    def _entry(self, name: str, part: Any, paper: str, summary: str, facts: F) -> Entry[T, F]:
-        origin = getattr(part, "__module__", type(part).__module__)
-        return Entry(name, part, paper, summary or _first_line(part), origin, facts)
 
     def __getitem__(self, name: str) -> Entry[T, F]:
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
-            return self._entry(name, usercode.load(name), "", "", self._facts())
+            part, origin = usercode.load(name), name.partition(":")[0]
+            return Entry(name, part, "", _first_line(part), origin, self._facts())
         raise unknown(self.kind, name, self._entries, self._advice)
 
     def __contains__(self, name: object) -> bool:

@@ -9,18 +9,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from bench.registry import Registry
+
+Logits = Float[Tensor, " batch"]
+"""The critic's outputs for a batch."""
+
+Points = Float[np.ndarray, "n d"]
+"""Points in a space of d dimensions."""
+
+PerPoint = Float[np.ndarray, " n"]
+"""A number for each of some points."""
 
 Tree = Any
 """A tree of dicts and lists with tensors, numbers, strings and None as leaves."""
 
 
+@runtime_checkable
 class Batches(Protocol):
     """An endless stream of training batches that knows its position."""
 
@@ -29,12 +40,14 @@ class Batches(Protocol):
     def seek(self, position: dict[str, Tensor]) -> None: ...
 
 
+@runtime_checkable
 class Density(Protocol):
     """Anything with a log density in nats: [n, d] to [n]."""
 
-    def log_prob(self, x: np.ndarray) -> np.ndarray: ...
+    def log_prob(self, x: Points) -> PerPoint: ...
 
 
+@runtime_checkable
 class Data(Protocol):
     """The data of one data set and seed."""
 
@@ -58,11 +71,11 @@ class Loss(ABC):
     """
 
     @abstractmethod
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+    def critic(self, real: Logits, fake: Logits) -> Logits:
         """What the critic minimises, [batch]."""
 
     @abstractmethod
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def generator(self, real: Logits, fake: Logits) -> Logits:
         """What the generator minimises, [batch]."""
 
 
@@ -98,7 +111,7 @@ class DensitySampler(Sampler):
     """A sampler whose log density is known."""
 
     @abstractmethod
-    def log_prob(self, x: np.ndarray) -> np.ndarray:
+    def log_prob(self, x: Points) -> PerPoint:
         """Log density in nats, [n, d] to [n]."""
 
 

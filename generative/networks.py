@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
@@ -44,7 +45,7 @@ class Maxout(nn.Module):
         super().__init__()
         self.pieces = pieces
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n units"]) -> Float[Tensor, "n widths"]:
         return x.unflatten(1, (-1, self.pieces)).amax(2)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from bench.registry import Registry
@@ -15,6 +16,19 @@ from bench.registry import Registry
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["deterministic", "paired", "seeded"]
 Takes = Literal["modes", "density", "likelihood"]
+
+
+Points = Shaped[np.ndarray, "n d"]
+"""Samples in a space of d dimensions, of any numeric type."""
+
+Columns = Float[np.ndarray, "d n"]
+"""The same, transposed: fast where d is small."""
+
+PerPoint = Float[np.ndarray, " n"]
+"""A number for each sample."""
+
+PerMode = Shaped[np.ndarray, " modes"]
+"""A number for each mode."""
 
 
 class Score(NamedTuple):
@@ -25,18 +39,21 @@ class Score(NamedTuple):
     n: int
 
 
+@runtime_checkable
 class Density(Protocol):
     """Anything with a log density in nats: [n, d] to [n]."""
 
-    def log_prob(self, x: np.ndarray) -> np.ndarray: ...
+    def log_prob(self, x: Points) -> PerPoint: ...
 
 
+@runtime_checkable
 class SmoothableDensity(Density, Protocol):
     """A density that can be convolved with N(0, sigma^2 I)."""
 
     def smoothed(self, sigma: float) -> SmoothableDensity: ...
 
 
+@runtime_checkable
 class Modes(Protocol):
     """The modes of a mixture: centres [K, d], weights [K] that sum to 1, and its geometry.
 
@@ -46,14 +63,14 @@ class Modes(Protocol):
     """
 
     @property
-    def centres(self) -> np.ndarray: ...
+    def centres(self) -> Float[np.ndarray, "modes d"]: ...
     @property
-    def weights(self) -> np.ndarray: ...
+    def weights(self) -> PerMode: ...
     @property
-    def spread_dims(self) -> np.ndarray: ...
+    def spread_dims(self) -> PerMode: ...
     @property
-    def widest(self) -> np.ndarray: ...
-    def standardised(self, mode: int, columns: np.ndarray) -> np.ndarray: ...
+    def widest(self) -> PerMode: ...
+    def standardised(self, mode: int, columns: Columns) -> Columns: ...
     def sample(self, n: int, rng: torch.Generator) -> Tensor: ...
 
 

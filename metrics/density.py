@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
 from bench.randomness import stream
-from metrics.contracts import METRICS, Density, Score, SmoothableDensity
+from metrics.contracts import METRICS, Density, PerPoint, Points, Score, SmoothableDensity
 
 NEIGHBOURS = 5
 SMOOTHING = 0.1
@@ -26,7 +26,7 @@ RESOLUTION = float(np.finfo(np.float32).eps)
     "5th neighbour, self excluded; distances below the resolution of float32 count as that, so "
     "that a sampler that repeats points gets a large finite value",
 )
-def reverse_kl_density(real: Density, fake: np.ndarray) -> Score:
+def reverse_kl_density(real: Density, fake: Points) -> Score:
     """KL(fake || real) in nats. On narrow modes it punishes samples between them harshly."""
     points = np.asarray(fake, dtype=np.float64)
     terms = _log_density(points) - real.log_prob(points)
@@ -43,14 +43,14 @@ def reverse_kl_density(real: Density, fake: np.ndarray) -> Score:
     digits=2,
     estimator="as reverse_kl_density, after both sides were convolved with N(0, 0.1^2)",
 )
-def reverse_kl_smoothed(real: SmoothableDensity, fake: np.ndarray) -> Score:
+def reverse_kl_smoothed(real: SmoothableDensity, fake: Points) -> Score:
     """KL(fake || real) after both sides were blurred: it forgives samples near a mode."""
     rng = np.random.default_rng(stream("reverse_kl_smoothed").initial_seed())
     blurred = np.asarray(fake, dtype=np.float64) + SMOOTHING * rng.standard_normal(fake.shape)
     return reverse_kl_density(real.smoothed(SMOOTHING), blurred)
 
 
-def _log_density(points: np.ndarray) -> np.ndarray:
+def _log_density(points: Points) -> PerPoint:
     """Log density at each of the points that they were drawn from, [n, d] to [n]."""
     n, dim = points.shape
     if n <= NEIGHBOURS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.contracts import METRICS, Density, Score
+from metrics.contracts import METRICS, Density, Points, Score
 
 
 @METRICS.register(
@@ -16,7 +16,7 @@ from metrics.contracts import METRICS, Density, Score
     digits=3,
     estimator="mean log density of fresh real samples under the model, in nats",
 )
-def log_likelihood(real: np.ndarray, fake: Density) -> Score:
+def log_likelihood(real: Points, fake: Density) -> Score:
     """Mean log density of held-out real samples [n, d], in nats per sample."""
     values = fake.log_prob(real)
     n = len(values)

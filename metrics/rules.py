@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import gammaincc, ndtr
 
 from bench.registry import NoFacts, Registry
+from metrics.contracts import Columns, PerPoint
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,24 @@ class Rule:
     high-quality sample can lie from its mode, in standard deviations of its widest direction.
     """
 
-    distance: Callable[[np.ndarray, int], np.ndarray]
+    distance: Callable[[Columns, int], PerPoint]
     radius: Callable[[int], float]
     tail: Callable[[int], float]
     span: Callable[[int], float]
 
 
-def _euclid(z: np.ndarray, dims: int) -> np.ndarray:
+def _euclid(z: Columns, dims: int) -> PerPoint:
     total = np.square(z[0])
     for row in z[1:]:
         total += row * row
     return np.sqrt(total, out=total)
 
 
-def _box(z: np.ndarray, dims: int) -> np.ndarray:
+def _box(z: Columns, dims: int) -> PerPoint:
     return np.abs(z).max(axis=0)
 
 
-def _rms(z: np.ndarray, dims: int) -> np.ndarray:
+def _rms(z: Columns, dims: int) -> PerPoint:
     return _euclid(z, dims) / np.sqrt(dims)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from bench.randomness import stream
-from metrics.contracts import Modes
+from metrics.contracts import Modes, PerMode, Points
 from metrics.rules import RULES, Rule
 
 CHUNK_VALUES = 65_536
@@ -23,8 +23,8 @@ class ModeTruth:
     overlap they are counted on draws with a fixed seed: a million in the plane.
     """
 
-    shares: np.ndarray
-    weights: np.ndarray
+    shares: PerMode
+    weights: PerMode
 
     @property
     def off_manifold(self) -> float:
@@ -42,8 +42,8 @@ class ModeTally:
     Samples that are not finite are nobody's; they count in `n` alone.
     """
 
-    high_quality: np.ndarray
-    nearest: np.ndarray
+    high_quality: PerMode
+    nearest: PerMode
     n: int
 
     def __add__(self, other: ModeTally) -> ModeTally:
@@ -56,7 +56,7 @@ class ModeTally:
         return cls(np.zeros(modes, dtype=np.int64), np.zeros(modes, dtype=np.int64), 0)
 
 
-def tally(mixture: Modes, samples: np.ndarray, rule: str) -> ModeTally:
+def tally(mixture: Modes, samples: Points, rule: str) -> ModeTally:
     """Count samples [n, d] by mode, under a named rule.
 
     A sample belongs to the mode at the smallest distance of the rule. Raises ValueError where
@@ -73,7 +73,7 @@ def tally(mixture: Modes, samples: np.ndarray, rule: str) -> ModeTally:
     return total
 
 
-def _tally_chunk(mixture: Modes, chunk: np.ndarray, rule: Rule) -> ModeTally:
+def _tally_chunk(mixture: Modes, chunk: Points, rule: Rule) -> ModeTally:
     columns = np.ascontiguousarray(chunk.T, dtype=np.float64)
     finite = np.isfinite(columns).all(axis=0)
     columns = columns if finite.all() else np.ascontiguousarray(columns[:, finite])

@@ -124,6 +124,7 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
                 steps.setdefault(value["step"], []).append(value["value"])
     if not found:
         return None
+    modes = manifest["parts"]["dataset"][dataset].get("modes")
     figure, axes = _figure(1, len(found), height=PANEL_INCHES * 1.15)
     for axis, (metric, models) in zip(axes, found.items(), strict=True):
         facts = manifest["metrics"].get(metric, {})
@@ -136,9 +137,15 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
         axis.set_title(facts.get("title") or metric, fontsize=8)
         axis.tick_params(labelsize=6)
         axis.set_xlabel("generator steps", fontsize=7)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, _top(facts, modes))
         if facts.get("percent"):
             axis.yaxis.set_major_formatter(lambda y, _, f=facts: number(y, {**f, "digits": 0}))
     axes[0].legend(fontsize=6, frameon=False)
     figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
     return figure
+
+
+def _top(facts: dict[str, Any], modes: int | None) -> float | None:
+    """Where an axis ends: at the top of the metric's range, if it has one."""
+    top = modes if facts.get("counts_modes") else facts.get("high")
+    return None if top is None else 1.03 * top

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class Batches(ABC):
         """Go on from a position that `position` returned."""
 
 
+@runtime_checkable
 class Density(Protocol):
     """Anything with a log density, in nats."""
 

@@ -1,9 +1,8 @@
 """The minimax loss of Goodfellow et al. 2014, equation 1: both players share one value."""
 
-from torch import Tensor
 from torch.nn.functional import softplus
 
-from generative.contracts import LOSSES, RECIPES, Loss
+from generative.contracts import LOSSES, RECIPES, Logits, Loss
 from generative.recipes.adversarial import Adversarial
 
 
@@ -11,10 +10,10 @@ from generative.recipes.adversarial import Adversarial
 class Minimax(Loss):
     """-log D(x) - log(1 - D(G(z))) against log(1 - D(G(z))): the saturating game."""
 
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+    def critic(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-real) + softplus(fake)
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def generator(self, real: Logits, fake: Logits) -> Logits:
         return -softplus(fake)
 
 

@@ -1,9 +1,8 @@
 """The non-saturating loss of Goodfellow et al. 2014, section 3: the generator's own objective."""
 
-from torch import Tensor
 from torch.nn.functional import softplus
 
-from generative.contracts import LOSSES, RECIPES, Loss
+from generative.contracts import LOSSES, RECIPES, Logits, Loss
 from generative.recipes.adversarial import Adversarial
 
 
@@ -11,10 +10,10 @@ from generative.recipes.adversarial import Adversarial
 class NonSaturating(Loss):
     """-log D(x) - log(1 - D(G(z))) against -log D(G(z)): a gradient where the critic is sure."""
 
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+    def critic(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-real) + softplus(fake)
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def generator(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-fake)
 
 

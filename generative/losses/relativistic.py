@@ -1,9 +1,8 @@
 """The relativistic loss of Jolicoeur-Martineau 2018: is the real more real than the fake?"""
 
-from torch import Tensor
 from torch.nn.functional import softplus
 
-from generative.contracts import LOSSES, RECIPES, Loss
+from generative.contracts import LOSSES, RECIPES, Logits, Loss
 from generative.recipes.adversarial import Adversarial
 
 
@@ -11,10 +10,10 @@ from generative.recipes.adversarial import Adversarial
 class Relativistic(Loss):
     """-log sigmoid(C(x) - C(G(z))) against the same with the two exchanged, over pairs."""
 
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+    def critic(self, real: Logits, fake: Logits) -> Logits:
         return softplus(fake - real)
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def generator(self, real: Logits, fake: Logits) -> Logits:
         return softplus(real - fake)
 
 

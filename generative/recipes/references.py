@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,8 @@ from generative.contracts import (
     Data,
     Density,
     DensitySampler,
+    PerPoint,
+    Points,
     Recipe,
     Sampler,
     Trainer,
@@ -45,7 +46,7 @@ class KnownReals(DensitySampler):
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         return self._data.fresh(n, rng)
 
-    def log_prob(self, x: np.ndarray) -> np.ndarray:
+    def log_prob(self, x: Points) -> PerPoint:
         return self._density.log_prob(x)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -1,0 +1,38 @@
+# `make demo` first, then `make test`. Everything lives in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all check clean
+
+demo: .venv/installed
+	$(BIN)/bench run --suite mode-collapse --tier quick
+
+test: .venv/installed-dev
+	$(BIN)/pytest -n auto --benchmark-disable
+
+test-all: .venv/installed-dev
+	$(BIN)/pytest -m "slow or not slow" --timeout 3600
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+clean:
+	rm -rf .venv build dist
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch .venv/installed $@
