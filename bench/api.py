@@ -61,10 +61,13 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Report:
-    """A finished or interrupted run. measured: how many cells this call measured."""
+    """A finished or interrupted run. records: the finished cells by key. measured: how many
+    cells this call measured.
+    """
 
     run: RunDirectory
     table: pd.DataFrame
+    records: dict[str, dict[str, Any]]
     statuses: dict[str, int]
     measured: int
     planned: int
@@ -211,23 +214,28 @@ def _drive(
     todo = [cell for cell in planned.cells if cell.key not in standing]
     watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
-    measured, interrupted = 0, False
+    measured, interrupted = [], False
     by_key = {cell.key: cell for cell in todo}
     try:
         if todo:
             longest_first = sorted(todo, key=lambda cell: -cell.seconds)
             for outcome in driver.run(longest_first, context):
-                measured += 1
+                measured.append(outcome.key)
                 watch.step(by_key[outcome.key], outcome)
     except KeyboardInterrupt:
         interrupted = True
-    return _finish(planned, directory, measured, interrupted, watch)
+    new, _ = directory.read_cells(cell.key for cell in todo)
+    return _finish(planned, directory, {**standing, **new}, len(measured), interrupted, watch)
 
 
 def _finish(
-    planned: Plan, directory: RunDirectory, measured: int, interrupted: bool, watch: Watcher
+    planned: Plan,
+    directory: RunDirectory,
+    records: dict[str, dict[str, Any]],
+    measured: int,
+    interrupted: bool,
+    watch: Watcher,
 ) -> Report:
-    records, _ = directory.read_cells(cell.key for cell in planned.cells)
     for message in _warnings(records.values()):
         watch.warn(message)
     table = frame(records[cell.key] for cell in planned.cells if cell.key in records)
@@ -238,7 +246,7 @@ def _finish(
         pictures = draw(directory, directory.manifest(), records)
     counts = Counter(record["status"] for record in records.values())
     return Report(
-        directory, table, dict(counts), measured, len(planned.cells), interrupted, pictures
+        directory, table, records, dict(counts), measured, len(planned.cells), interrupted, pictures
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from bench.errors import StoreError
 
@@ -19,8 +20,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with _opened(partial) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -32,6 +32,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"can't write {path}: {cause}; what was finished is kept, "
             "the same command goes on from there"
         ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file; its folder is made where it is missing."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
 
 
 def cache_folder() -> Path:

@@ -72,7 +72,8 @@ class Registry(Generic[T, F]):
                 taken = self._entries[name].origin
                 raise ValueError(f"{self.kind} '{name}' is registered already, by {taken}")
             described = summary or _first_line(part)
-            self._entries[name] = Entry(name, part, paper, described, origin, self._facts(**facts))
+            entry: Any = Entry(name, part, paper, described, origin, self._facts(**facts))
+            self._entries[name] = entry
             return part
 
         return add

@@ -26,7 +26,7 @@ METRICS.register(
     high=1,
     absolute=0.02,
     percent=True,
-    digits=2,
+    digits=1,
     estimator="share of samples that the data's own rule accepts",
 )(high_quality)
 
@@ -41,7 +41,7 @@ for _rule in RULES.entries():
         high=1,
         absolute=0.02,
         percent=True,
-        digits=2,
+        digits=1,
         rule=_rule.name,
         estimator=f"share of samples {_rule.summary}",
     )(high_quality)

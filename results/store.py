@@ -115,10 +115,11 @@ class RunDirectory:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the manifest."""
-        content = {"schema_version": SCHEMA_VERSION, **manifest}
-        write_atomically(
-            self.path / "manifest.json", json.dumps(content, indent=1, allow_nan=False).encode()
-        )
+        head = {"schema_version": SCHEMA_VERSION, **manifest, "cells": []}
+        cells = ",\n  ".join(json.dumps(cell, allow_nan=False) for cell in manifest["cells"])
+        text = json.dumps(head, indent=1, allow_nan=False)
+        text = text.replace('\n "cells": []', f'\n "cells": [\n  {cells}\n ]')
+        write_atomically(self.path / "manifest.json", text.encode())
 
     def manifest(self) -> dict[str, Any]:
         """The manifest. Raises UsageError where there is none that can be read."""

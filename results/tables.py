@@ -27,8 +27,9 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
     """A layout for every block and data set, in the summary's order."""
     for key, part in summary.groupby(["block", "dataset"], sort=False):
         block, dataset = cast(tuple[str, str], key)
-        metrics = list(dict.fromkeys(part["metric"]))
-        facts = {name: manifest["metrics"].get(name, {}) for name in metrics}
+        facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
+        constants = [name for name, known in facts.items() if known.get("direction") == "none"]
+        metrics = [name for name in facts if name not in constants]
         rows, roles, notes = [], [], []
         seen: dict[str, int] = {}
         for row_key, group in part.groupby(["source", "model", "settings"], sort=False):
@@ -43,13 +44,33 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
             cells = [_cell(values.get(name), facts[name]) for name in metrics]
             rows.append([(f"{model}{mark}", ""), *cells, (_seeds(first), "")])
             roles.append(str(first["role"]))
-        notes = [f"[{number}] {text}" for text, number in seen.items()]
+        notes = [*_settings(part), *_constants(part, constants, facts)]
+        notes += [f"[{number}] {text}" for text, number in seen.items()]
         described = manifest.get("parts", {}).get("dataset", {}).get(dataset, {})
         title = f"{block} · {dataset}" if dataset else str(block)
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
         heads = ["model", *(_head(name, facts[name]) for name in metrics), "seeds"]
         yield Layout(title, heads, rows, roles, notes)
+
+
+def _settings(part: pd.DataFrame) -> Iterator[str]:
+    """The settings of the measured rows, each set once with the models it holds for."""
+    measured = part[part["source"] == "measured"]
+    for text, group in measured.groupby("settings", sort=False):
+        models = ", ".join(dict.fromkeys(group["model"]))
+        settings = json.loads(str(text))
+        if settings:
+            yield f"{models}: " + ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> Iterator[str]:
+    """Numbers that are the same for every model stand under the table."""
+    for name in names:
+        values = part.loc[part["metric"] == name, "value"].dropna().unique()
+        if len(values):
+            shown = ", ".join(number(value, facts[name]) for value in values)
+            yield f"{facts[name].get('title') or name}: {shown} ({facts[name].get('estimator')})"
 
 
 def _seeds(row: Any) -> str:
@@ -74,7 +95,8 @@ def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
     if row["role"] == "published":
         short = {"standard error": "SE", "standard deviation": "SD"}.get(row["interval"], "")
         return value, f"± {number(row['high'] - row['value'], facts)} {short}".strip()
-    return value, f"{number(row['low'], facts)} to {number(row['high'], facts)}"
+    dash = "–" if row["low"] >= 0 else " to "
+    return value, f"{number(row['low'], facts)}{dash}{number(row['high'], facts)}"
 
 
 def number(value: float, facts: dict[str, Any]) -> str:

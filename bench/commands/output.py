@@ -12,7 +12,7 @@ from rich.table import Table
 
 from results.tables import Layout, as_json
 
-PIPED_WIDTH = 150
+PIPED_WIDTH = 175
 STYLES = {"ceiling": "green", "floor": "dim", "baseline": "cyan", "published": "italic"}
 
 
@@ -23,22 +23,54 @@ def console(error: bool = False) -> Console:
 
 
 def print_layout(layout: Layout) -> None:
-    """A layout as a table: the value, and under it the interval."""
-    table = Table(title=layout.title, title_justify="left", title_style="bold", pad_edge=False)
-    for index, head in enumerate(layout.heads):
-        table.add_column(head, justify="right" if index else "left", overflow="fold")
+    """A layout as a table: the value, and under it the interval.
+
+    Where the columns do not fit, several tables stand under one another, each with the first
+    column.
+    """
+    out = console()
+    for index, columns in enumerate(_fitting(layout, out.width)):
+        out.print(_table(layout, columns, layout.title if not index else None))
+    for note in layout.notes:
+        out.print(note, style="dim", markup=False)
+
+
+def _fitting(layout: Layout, width: int) -> list[list[int]]:
+    """Columns grouped so that each group fits, the first column in all of them."""
+    sizes = [
+        max(_head_width(head), *(max(len(line) for line in row[i]) for row in layout.rows)) + 3
+        for i, head in enumerate(layout.heads)
+    ]
+    groups: list[list[int]] = [[0]]
+    for i in range(1, len(sizes)):
+        if sum(sizes[j] for j in groups[-1]) + sizes[i] > width - 1 and len(groups[-1]) > 1:
+            groups.append([0])
+        groups[-1].append(i)
+    return groups
+
+
+def _head_width(head: str) -> int:
+    """A head may break between words."""
+    return max(len(word) for word in head.split())
+
+
+def _table(layout: Layout, columns: list[int], title: str | None) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for i in columns:
+        head = layout.heads[i]
+        table.add_column(head, justify="right" if i else "left", min_width=_head_width(head))
     previous = None
     for row, role in zip(layout.rows, layout.roles, strict=True):
         if previous is not None and role != previous:
             table.add_section()
         previous = role
-        cells = [f"{value}\n[dim]{spread}[/dim]" if spread else value for value, spread in row]
-        table.add_row(*(cell.replace("[", "\\[", 1) if i == 0 else cell
-                        for i, cell in enumerate(cells)), style=STYLES.get(role))  # fmt: skip
-    out = console()
-    out.print(table)
-    for note in layout.notes:
-        out.print(note, style="dim", markup=False)
+        table.add_row(*(_cell(*row[i]) for i in columns), style=STYLES.get(role))
+    return table
+
+
+def _cell(value: str, spread: str) -> str:
+    shown = value.replace("[", "\\[")
+    return f"{shown}\n[dim]{spread}[/dim]" if spread else shown
 
 
 def print_rows(table: pd.DataFrame, as_rows: bool) -> None:

@@ -52,12 +52,12 @@ def command(**options: Any) -> None:
 
 
 def _print(report: Any) -> None:
-    from bench import api
     from bench.commands.output import print_layout
+    from results.summary import summarise
     from results.tables import layouts
 
-    summary = api.show(str(report.run.path))
-    for layout in layouts(summary, report.run.manifest()):
+    manifest = report.run.manifest()
+    for layout in layouts(summarise(manifest, report.records), manifest):
         print_layout(layout)
         click.echo()
     for reason in _reasons(report.table):

@@ -66,7 +66,8 @@ class MixtureTrainer(FitTrainer):
 
     components: K, or "modes" for the number the data have (a GAN is not told it), or "bic" for
     the K with the lowest Bayesian information criterion on 5,000 points, one start each:
-    K = 1, 2, ... until eight in a row have not improved on the best. `VARIANCE_FLOOR` is added to every variance.
+    K = 1, 2, ... until eight in a row have not improved on the best. `VARIANCE_FLOOR` is added
+    to every variance.
     """
 
     components: int | str

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.randomness import global_state, set_global_state
 from generative.contracts import (
     Batches,
     Data,
@@ -153,7 +154,7 @@ class AdversarialTrainer(Trainer):
             "critic_adam": _pack_optimiser(state.critic_adam),
             "batches": state.batches.position(),
             "noise": state.noise.get_state(),
-            "global": torch.get_rng_state(),
+            "global": global_state(),
         }
 
     def unpack(self, data: Data, tree: Tree) -> State:
@@ -165,7 +166,7 @@ class AdversarialTrainer(Trainer):
         _unpack_optimiser(state.critic_adam, tree["critic_adam"])
         state.batches.seek(tree["batches"])
         noise.set_state(tree["noise"])
-        torch.set_rng_state(tree["global"])
+        set_global_state(tree["global"])
         state.step = int(tree["step"])
         return state
 
