@@ -2,7 +2,8 @@
 
 The off-manifold bin has the mass that real data have there (1.11 % under euclid3). Left out,
 the rows lie: samples between the modes would cost nothing. With mass 0, the reverse KL of
-real data themselves would be infinite.
+real data themselves would be infinite. A bin whose true mass is below half a sample's (the tail
+of a chi-square with 700 degrees of freedom) counts as half a sample's, so that none is.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ PSEUDO_COUNT = 0.5
 
 def bins(real: ModeTruth, fake: ModeTally) -> tuple[np.ndarray, np.ndarray]:
     """True probabilities and counts of the K modes and the off-manifold bin, [K + 1] each."""
-    true = np.append(real.shares, max(real.off_manifold, 0.0))
+    true = np.maximum(np.append(real.shares, real.off_manifold), PSEUDO_COUNT / max(fake.n, 1))
     off = fake.n - fake.high_quality.sum()
-    return true, np.append(fake.high_quality, off).astype(np.float64)
+    return true / true.sum(), np.append(fake.high_quality, off).astype(np.float64)
 
 
 @METRICS.register(

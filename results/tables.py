@@ -42,7 +42,8 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
                 mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
             values = {row["metric"]: row for _, row in group.iterrows()}
             cells = [_cell(values.get(name), facts[name]) for name in metrics]
-            rows.append([(f"{model}{mark}", ""), *cells, (_seeds(first), "")])
+            name = f"{model}, published{mark}" if first["role"] == "published" else model + mark
+            rows.append([(name, ""), *cells, (_seeds(first), "")])
             roles.append(str(first["role"]))
         notes = [*_settings(part), *_constants(part, constants, facts)]
         notes += [f"[{number}] {text}" for text, number in seen.items()]

@@ -62,7 +62,8 @@ def _print(report: Any) -> None:
         click.echo()
     for reason in _reasons(report.table):
         click.echo(reason)
-    counts = ", ".join(f"{count} {status}" for status, count in report.statuses.items())
+    statuses = report.statuses.items()
+    counts = ", ".join(f"{count} {status}" for status, count in statuses) or "none"
     if not report.measured and not report.interrupted:
         click.echo(f"every cell was measured already: {counts}")
     else:
