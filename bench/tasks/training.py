@@ -13,7 +13,7 @@ from bench.artifacts import ArtifactStore, Checkpoint, artifact_key
 from bench.datasets import Source
 from bench.randomness import forked, stream, stream_seed
 from bench.sources import digest_of
-from generative import RECIPES, Diverged, Sampler, Training
+from generative import RECIPES, Diverged, Sampler, Trainer, Training
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
@@ -61,18 +61,28 @@ class Order:
         """The artifact's key."""
         return artifact_key(KIND, self.identity(device))
 
+    def purpose(self) -> tuple[str | int, ...]:
+        """What its random streams derive from: the recipe, the protocol, the settings that differ
+        from it, the seed. A new setting with a default changes no stream.
+        """
+        recipe = RECIPES[self.recipe].part
+        usual = recipe.relevant(Training(self.training.protocol))
+        chosen = recipe.relevant(self.training)
+        differing = sorted((k, v) for k, v in chosen.items() if usual.get(k) != v)
+        protocol = self.training.protocol if chosen else ""
+        return ("artifact", self.recipe, protocol, str(differing), self.seed)
+
 
 def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
     """The trained model of an order, from the store or trained now."""
     recipe = RECIPES[order.recipe].part
     trainer = recipe.trainer(order.training, source.shape)
     key = order.key(source.device)
-    purpose = ("artifact", order.recipe, str(sorted(recipe.relevant(order.training).items())))
 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-        rng = stream(*purpose, order.seed, device=source.device)
-        with forked(stream_seed(*purpose, order.seed, "initialisation")):
-            return _run(trainer, order, key, source, rng, checkpoint)
+        rng = stream(*order.purpose(), device=source.device)
+        with forked(stream_seed(*order.purpose(), "initialisation")):
+            return _run(trainer, order, source, rng, checkpoint)
 
     artifact = store.get_or_make(KIND, key, make)
     tree = artifact.tree
@@ -87,7 +97,7 @@ def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
 
 
 def _run(
-    trainer: Any, order: Order, key: str, source: Source, rng: torch.Generator, saved: Checkpoint
+    trainer: Trainer, order: Order, source: Source, rng: torch.Generator, saved: Checkpoint
 ) -> tuple[Any, dict[str, Any]]:
     """Train, stopping at each evaluation to sample, to check and to save the state."""
     begun = saved.load()
@@ -103,7 +113,7 @@ def _run(
         except Diverged as error:
             diverged = str(error)
             break
-        snapshot = _snapshot(trainer.finish(state), source, key, stop)
+        snapshot = _snapshot(trainer.finish(state), source, order, stop)
         if not bool(torch.isfinite(snapshot).all()):
             diverged = f"samples are not finite at step {stop}"
             break
@@ -124,7 +134,7 @@ def _stops(total: int, evaluations: int) -> list[int]:
     return sorted({math.ceil(total * (i + 1) / count) for i in range(count)})
 
 
-def _snapshot(fitted: Sampler, source: Source, key: str, step: int) -> torch.Tensor:
+def _snapshot(fitted: Sampler, source: Source, order: Order, step: int) -> torch.Tensor:
     size = max(1, math.prod(source.shape))
     n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))
-    return fitted.sample(n, stream("snapshot", key, step, device=source.device)).cpu()
+    return fitted.sample(n, stream(*order.purpose(), "snapshot", step, device=source.device)).cpu()
