@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+OURS = ("bench", "attacks", "generative", "metrics", "results")
 PLUMBING = frozenset(
     f"bench.{name}" for name in ("errors", "files", "registry", "sources", "tomlsuites", "usercode")
 )
@@ -32,7 +33,7 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """The modules of ours that a module's file imports, itself left out."""
+    """The modules of ours, or beside it, that a module's file imports, itself left out."""
     path = _file(module)
     if path is None:
         return ()
@@ -41,13 +42,36 @@ def _imports(module: str) -> tuple[str, ...]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            homes = _reexports(node.module)
             found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(sorted(name for name in found if _ours(name) and name != module))
+            for alias in node.names:
+                found.add(homes.get(alias.name, f"{node.module}.{alias.name}"))
+    counted = (name for name in found if _ours(name) or _beside(name, path))
+    return tuple(sorted(name for name in counted if name != module))
+
+
+def _beside(module: str, path: Path) -> bool:
+    """Whether a module lies in the folder of the user's own file that imports it."""
+    other = None if module.partition(".")[0] in OURS else _file(module)
+    return other is not None and other.parent == path.parent
+
+
+@cache
+def _reexports(package: str) -> dict[str, str]:
+    """Where the names come from that a package of ours hands on."""
+    path = _file(package) if package.partition(".")[0] in OURS else None
+    if path is None or path.name != "__init__.py":
+        return {}
+    return {
+        alias.asname or alias.name: node.module
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        for alias in node.names
+    }
 
 
 def _ours(module: str) -> bool:
-    if module.partition(".")[0] not in ("bench", "attacks", "generative", "metrics", "results"):
+    if module.partition(".")[0] not in OURS:
         return False
     path = _file(module)
     return path is not None and path.name != "__init__.py" and module not in PLUMBING
