@@ -15,15 +15,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
 
 from bench import tomlsuites, usercode
-from bench.artifacts import ArtifactStore
+from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.datasets import DATASETS
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, one_line, unknown
 from bench.executors import EXECUTORS, Executor
 from bench.files import cache_folder
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
@@ -37,8 +37,11 @@ from results import bibliography
 from results.pictures import draw
 from results.provenance import environment
 from results.rows import BAD, FINAL
-from results.store import RunDirectory, frame
+from results.store import RunDirectory, frame, is_key
 from results.summary import summarise
+
+T = TypeVar("T")
+Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -97,9 +100,9 @@ def plan_of(
     suite: str,
     *,
     tier: str | None = None,
-    only: Iterable[tuple[str, str]] = (),
-    grid: Iterable[tuple[str, Sequence[str]]] = (),
-    seeds: Sequence[int] | None = None,
+    only: Pairs[str] = (),
+    grid: Pairs[Sequence[str]] = (),
+    seeds: int | Sequence[int] | None = None,
     set: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> Plan:
@@ -107,33 +110,49 @@ def plan_of(
     for folder in _folders(suite):
         usercode.add_folder(folder)
     loaded = load_suite(suite)
-    if seeds is not None and (not seeds or min(seeds) < 0):
-        raise UsageError(f"expected seeds of 0 or more, at least one, got {[*seeds]}")
+    for module in loaded.imports:
+        usercode.import_module(module)
     view = view_of(
         loaded,
         tier,
-        None if seeds is None else tuple(seeds),
-        only,
-        [(axis, tuple(names)) for axis, names in grid],
+        _seeds(seeds),
+        _pairs(only),
+        [(axis, tuple(names)) for axis, names in _pairs(grid)],
         (set or {}).items(),
     )
     return make_plan(loaded, view, _device(device))
+
+
+def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    if seeds is None:
+        return None
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or min(chosen) < 0:
+        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds}")
+    return chosen
+
+
+def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
+    pairs: Any = given.items() if isinstance(given, Mapping) else given
+    return pairs
 
 
 def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
     """Every cell with its resolved settings, whether it is measured or trained already, and
     forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
     """
+    if workers < 1:
+        raise UsageError(f"--workers: expected at least 1, got {workers}")
     planned = plan_of(suite, **view)
     run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
     store = ArtifactStore(cache_folder())
-    rows = []
+    rows, counted = [], {key: cell.block for key, cell in planned.unique().items()}
     for cell in planned.cells:
         artifact = TASKS[cell.task].part.artifact(cell)
         trained = artifact is not None and store.has(*artifact)
         state = done[cell.key]["status"] if cell.key in done else "trained" if trained else "new"
-        todo = 0.0 if state in FINAL else cell.seconds
+        todo = 0.0 if state in FINAL or counted[cell.key] != cell.block else cell.seconds
         rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo / 60 / workers})
     table = pd.DataFrame(rows)
     return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
@@ -211,7 +230,8 @@ def _drive(
     if not keep_old:
         _refuse_other_code(planned, standing, directory)
     directory.write_manifest(planned.manifest())
-    todo = [cell for cell in planned.cells if cell.key not in standing]
+    unique = planned.unique()
+    todo = [cell for key, cell in unique.items() if key not in standing]
     watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
     measured, interrupted = [], False
@@ -238,15 +258,18 @@ def _finish(
 ) -> Report:
     for message in _warnings(records.values()):
         watch.warn(message)
-    table = frame(records[cell.key] for cell in planned.cells if cell.key in records)
+    keys = planned.unique()
+    table = frame(records[key] for key in keys if key in records)
     directory.write_tables(table)
     pictures: Sequence[Path] = ()
-    folder = directory.path / "pictures"
-    if measured or not folder.is_dir():
-        pictures = draw(directory, directory.manifest(), records)
+    if measured or not (directory.path / "pictures").is_dir():
+        try:
+            pictures = draw(directory, directory.manifest(), records)
+        except Exception as error:
+            watch.warn(one_line(f"the pictures could not be drawn: {error!r}"))
     counts = Counter(record["status"] for record in records.values())
     return Report(
-        directory, table, records, dict(counts), measured, len(planned.cells), interrupted, pictures
+        directory, table, records, dict(counts), measured, len(keys), interrupted, pictures
     )
 
 
@@ -281,7 +304,19 @@ def _context(planned: Plan, directory: RunDirectory, folders: tuple[str, ...]) -
         commit=facts["commit"],
         dirty=facts["dirty"],
         folders=folders,
+        imports=tuple(planned.suite.imports),
+        checkpoint_seconds=_checkpoint_seconds(),
     )
+
+
+def _checkpoint_seconds() -> float:
+    text = os.environ.get("MINIMAX_CHECKPOINT_SECONDS", "")
+    try:
+        return float(text) if text else CHECKPOINT_SECONDS
+    except ValueError:
+        raise UsageError(
+            f"MINIMAX_CHECKPOINT_SECONDS: expected a number of seconds, got '{text}'"
+        ) from None
 
 
 def _folders(suite: str) -> tuple[str, ...]:
@@ -326,13 +361,11 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
     directory = RunDirectory(_run_folder(run))
     manifest = directory.manifest()
     records, _ = directory.read_cells(
-        cell["key"] for cell in manifest["cells"] if _is_key(cell.get("key"))
+        cell["key"]
+        for cell in manifest["cells"]
+        if isinstance(cell, dict) and is_key(cell.get("key"))
     )
     return directory, manifest, records
-
-
-def _is_key(key: object) -> bool:
-    return isinstance(key, str) and len(key) == 64
 
 
 def _run_folder(run: str) -> Path:
@@ -350,8 +383,18 @@ def _run_folder(run: str) -> Path:
 
 def show(run: str) -> pd.DataFrame:
     """The summary of a run: means, intervals, counts, published rows."""
+    return summary_of(run)[0]
+
+
+def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The summary of a run and its manifest. Raises UsageError for a damaged one."""
     _, manifest, records = records_of(run)
-    return summarise(manifest, records)
+    try:
+        return summarise(manifest, records), manifest
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            one_line(f"the manifest of {run} is damaged ({error!r}): run the suite with --fresh")
+        ) from error
 
 
 def cite(what: str) -> str:
@@ -362,11 +405,13 @@ def cite(what: str) -> str:
             losses = [LOSSES[name].paper for name in getattr(entry.facts, "parts", ())]
             return bibliography.cite([entry.paper, *losses])
     _, manifest, _ = records_of(what)
-    parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
-    papers = [paper for facts in parts for paper in facts.get("papers", [])]
-    return bibliography.cite(
-        [*papers, *(facts.get("paper", "") for facts in manifest["metrics"].values())]
-    )
+    try:
+        parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
+        papers = [paper for facts in parts for paper in facts.get("papers", [])]
+        papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(one_line(f"the manifest of {what} is damaged ({error!r})")) from error
+    return bibliography.cite(papers)
 
 
 def env() -> pd.DataFrame:

@@ -21,9 +21,10 @@ from filelock import FileLock
 
 from bench.errors import StoreError
 from bench.files import write_atomically
-from bench.trees import BrokenTreeError, Tree, load_tree, save_tree
+from bench.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
 
 CHECKPOINT_SECONDS = 15.0
+DIGEST = hashlib.sha256().digest_size
 
 
 def artifact_key(kind: str, facts: dict[str, Any]) -> str:
@@ -51,10 +52,12 @@ class Checkpoint:
     _last: float = field(default_factory=time.monotonic)
 
     def load(self) -> Tree | None:
-        """The state of a training that was cut off, or None."""
+        """The state of a training that was cut off, or None; a damaged one counts as none."""
         try:
-            return load_tree(self.path, self.device)
-        except (FileNotFoundError, BrokenTreeError):
+            content = self.path.read_bytes()
+            digest, body = content[:DIGEST], content[DIGEST:]
+            return parse(body, self.device) if digest == hashlib.sha256(body).digest() else None
+        except (OSError, BrokenTreeError):
             return None
 
     def offer(self, state: Callable[[], Tree]) -> None:
@@ -62,7 +65,8 @@ class Checkpoint:
         if time.monotonic() - self._last < self.every:
             return
         try:
-            save_tree(self.path, state())
+            body = dump(state())
+            write_atomically(self.path, hashlib.sha256(body).digest() + body)
         except StoreError:
             self.clear()
         self._last = time.monotonic()

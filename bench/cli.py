@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 import traceback
 from typing import Any
 
 import click
 
-from bench.errors import BenchError, one_line
+from bench.errors import BenchError, PipeClosedError, one_line
 
 VERBS = {
     "list": "What there is: suites, models, losses, metrics, datasets.",
@@ -79,6 +81,7 @@ def cli(traceback: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script: every error is one line on stderr and an exit code."""
+    _ready_streams()
     given = sys.argv[1:] if arguments is None else arguments
     shown = "--traceback" in given
     given = [argument for argument in given if argument != "--traceback"]
@@ -93,14 +96,33 @@ def main(arguments: list[str] | None = None) -> None:
         code = _fail(one_line(error), error.exit_code, error, shown)
     except (click.Abort, KeyboardInterrupt) as error:
         code = _fail("interrupted", INTERRUPTED, error, shown)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+    except (PipeClosedError, BrokenPipeError):
+        code = _pipe_closed()
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        code = _pipe_closed()
     except Exception as error:
         advice = "this is a bug of bench: --traceback shows where"
         text = f"internal error: {type(error).__name__}: {error}; {advice}"
         code = _fail(one_line(text), 1, error, shown)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ready_streams() -> None:
+    """Output that an encoding can't show is shown as it can; a closed stream swallows it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _pipe_closed() -> int:
+    """Let nothing be flushed into the closed pipe when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
 
 
 def _fail(message: str, code: int, error: BaseException, shown: bool) -> int:

@@ -27,9 +27,17 @@ class StoreError(BenchError):
     exit_code = 1
 
 
+class PipeClosedError(Exception):
+    """Whoever read our output has stopped reading: nothing is wrong."""
+
+
 def one_line(text: object, limit: int = 300) -> str:
     """Any text as one line of at most `limit` characters."""
-    line = " ".join(str(text).split())
+    try:
+        line = " ".join(str(text).split())
+    except Exception:
+        line = f"({type(text).__name__} without a readable text)"
+    line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

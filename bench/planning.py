@@ -12,19 +12,27 @@ from typing import Any
 
 from bench.errors import UsageError, unknown
 from bench.sources import digest_of
-from bench.suite import Cell, Choice, Suite, View, choices
+from bench.suite import Block, Cell, Choice, Suite, View, choices
 from bench.tasks import TASKS, Resolved, Task
+from results import published
 from results.provenance import environment
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite, what is asked of it, and its cells in the order of the tables."""
+    """A suite, what is asked of it, and its cells in the order of the tables.
+
+    Two blocks may ask for the same cell: it stands in both and is measured once.
+    """
 
     suite: Suite
     view: View
     cells: list[Cell]
     device: str
+
+    def unique(self) -> dict[str, Cell]:
+        """Each measurement once, by key."""
+        return {cell.key: cell for cell in reversed(self.cells)}
 
     def manifest(self) -> dict[str, Any]:
         """All that tables, gates and a reader need to know before the first cell is done."""
@@ -47,7 +55,7 @@ class Plan:
             "tier": self.view.tier,
             "seeds": list(self.view.seeds),
             "device": self.device,
-            "blocks": [b.model_dump(include=_BLOCK_FIELDS) for b in blocks],
+            "blocks": [_block_table(b) for b in blocks],
             "metrics": metrics,
             "parts": parts,
             "cells": [_cell_table(cell) for cell in self.cells],
@@ -55,7 +63,10 @@ class Plan:
         }
 
 
-_BLOCK_FIELDS = {"name", "task", "metrics", "primary", "published"}
+def _block_table(block: Block) -> dict[str, Any]:
+    """What tables need of a block; it shows its primary metrics where it names no others."""
+    table = block.model_dump(include={"name", "task", "metrics", "primary", "published"})
+    return {**table, "metrics": block.metrics or block.primary}
 
 
 def _cell_table(cell: Cell) -> dict[str, Any]:
@@ -105,12 +116,7 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         cells.append(_cell(choice, resolved[point], definition, device))
     if not cells:
         raise UsageError(f"suite {suite.name} has no cells at tier {view.tier}: choose another")
-    return Plan(suite, view, _distinct(cells), device)
-
-
-def _distinct(cells: list[Cell]) -> list[Cell]:
-    """Each measurement once, where two blocks ask for the same."""
-    return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
+    return Plan(suite, view, cells, device)
 
 
 def _task(name: str) -> Task:
@@ -130,10 +136,13 @@ def _check_names(suite: Suite) -> None:
             raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
         for metric in [*block.metrics, *block.primary]:
             task.metric_facts(metric)
+        for table in block.published:
+            if table not in published.names():
+                raise unknown("published table", table, published.names(), f"(block {block.name})")
 
 
 def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
-    parts = choice.parts
+    parts = {axis: choice.parts[axis] for axis in _task(choice.block.task).axes}
     named = ",".join(f"{key}={value}" for key, value in sorted(resolved.differing.items()))
     cell_id = "/".join([choice.block.task, *parts.values()]) + (f"?{named}" if named else "")
     identity = {

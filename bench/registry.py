@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from bench import usercode
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -82,9 +82,23 @@ class Registry(Generic[T, F]):
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
-            part, origin = usercode.load(name), name.partition(":")[0]
-            return Entry(name, part, "", _first_line(part), origin, self._facts())
+            return self._users(name)
         raise unknown(self.kind, name, self._entries, self._advice)
+
+    def _users(self, name: str) -> Entry[T, F]:
+        """A part of the user's own: as it registered itself, or without facts."""
+        part = usercode.load(name)
+        for entry in self._entries.values():
+            if entry.part is part:
+                return entry
+        try:
+            facts = self._facts()
+        except TypeError:
+            raise UsageError(
+                f"{self.kind} '{name}' has not registered itself: list its module under `imports` "
+                "of the suite and use the name it registers"
+            ) from None
+        return Entry(name, part, "", _first_line(part), name.partition(":")[0], facts)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

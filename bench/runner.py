@@ -9,15 +9,16 @@ import datetime
 import math
 import os
 import resource
+import sys
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -26,10 +27,11 @@ from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.errors import StoreError, one_line
 from bench.randomness import forked, stream_seed
 from bench.suite import Cell
-from bench.tasks import TASKS, Bench, Measurement
+from bench.tasks import TASKS, Bench, Measurement, Value
 from results.store import RunDirectory
 
 THREADS = 1
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MAX_WARNINGS = 5
 
 
@@ -46,11 +48,8 @@ class Context:
     commit: str
     dirty: bool
     folders: tuple[str, ...] = ()
-    checkpoint_seconds: float = field(
-        default_factory=lambda: float(
-            os.environ.get("MINIMAX_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
-        )
-    )
+    imports: tuple[str, ...] = ()
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
         "peak_rss_mb": _peak_rss_mb(),
         "warnings": caught,
         "artifact_key": measured.artifact_key,
-        "values": [asdict(value) for value in measured.values],
+        "values": [asdict(_plain(value)) for value in measured.values],
     }
     RunDirectory(context.run).write_cell(record, measured.arrays)
     return Outcome(cell.key, status, reason, seconds)
@@ -134,7 +133,7 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
             raise
         except (MemoryError, torch.OutOfMemoryError) as error:
             status, reason, measured = "oom", one_line(f"out of memory: {error}"), nothing
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             status, reason = ("oom" if _is_oom(error) else "failed"), _reason(error)
             measured = nothing
     if status == "invalid":
@@ -145,42 +144,65 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
 
 def _measure(cell: Cell, context: Context) -> Measurement:
     artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
+    if cell.device == "cuda":
+        torch.cuda.init()
     with one_thread(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
         return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
 
 
 def _judge(measured: Measurement) -> tuple[str, str]:
     for value in measured.values:
-        if not isinstance(value.value, int | float) or not math.isfinite(value.value):
+        if not isinstance(value.value, SupportsFloat) or not math.isfinite(value.value):
             return "invalid", one_line(f"{value.metric} is {value.value!r}: expected a number")
     return ("diverged", one_line(measured.diverged)) if measured.diverged else ("ok", "")
 
 
-def _is_oom(error: Exception) -> bool:
+def _plain(value: Value) -> Value:
+    """A value in Python's own numbers; a standard error that is not finite is unknown."""
+    error, n = value.std_error, value.n
+    known = error is not None and math.isfinite(error)
+    return replace(
+        value,
+        value=float(value.value),
+        std_error=float(error) if known and error is not None else None,
+        n=None if n is None else int(n),
+        step=None if value.step is None else int(value.step),
+    )
+
+
+def _is_oom(error: BaseException) -> bool:
     """Whether PyTorch's allocator gave up: on the CPU it raises a plain RuntimeError."""
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return one_line(f"{type(error).__name__}: {error}{place}")
+    return f"{type(error).__name__}: {one_line(error, 200)}{place}"
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread and one BLAS thread inside; what it was outside."""
-    before = torch.get_num_threads()
+    """One torch thread and one BLAS thread inside; what it was outside.
+
+    The variables are for libraries that are loaded inside, and read them then.
+    """
+    threads = torch.get_num_threads()
+    variables = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     torch.set_num_threads(THREADS)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(THREADS)))
     try:
-        with _pools().limit(limits=THREADS):
+        with _pools(len(sys.modules)).limit(limits=THREADS):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        for name, value in variables.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-@cache
-def _pools() -> ThreadpoolController:
+@lru_cache(maxsize=1)
+def _pools(modules: int) -> ThreadpoolController:
+    """The thread pools there are; looked for again when modules were imported."""
     return ThreadpoolController()
 
 

@@ -33,27 +33,44 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """The modules of ours, or beside it, that a module's file imports, itself left out."""
+    """The modules of ours, or of the user's own, that a module's file imports."""
     path = _file(module)
     if path is None:
         return ()
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            homes = _reexports(node.module)
-            found.add(node.module)
-            for alias in node.names:
-                found.add(homes.get(alias.name, f"{node.module}.{alias.name}"))
-    counted = (name for name in found if _ours(name) or _beside(name, path))
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            homes = _reexports(base)
+            found.add(base)
+            found.update(homes.get(alias.name, f"{base}.{alias.name}") for alias in node.names)
+    counted = (name for name in found if _ours(name) or _users(name, module))
     return tuple(sorted(name for name in counted if name != module))
 
 
-def _beside(module: str, path: Path) -> bool:
-    """Whether a module lies in the folder of the user's own file that imports it."""
-    other = None if module.partition(".")[0] in OURS else _file(module)
-    return other is not None and other.parent == path.parent
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    """The module that a `from` statement names, relative ones resolved."""
+    if not node.level:
+        return node.module or ""
+    steps = package.split(".")
+    base = steps[: len(steps) - node.level + 1]
+    return ".".join([*base, node.module] if node.module else base)
+
+
+def _users(module: str, importer: str) -> bool:
+    """Whether a module belongs to the user's code that imports it: under the same folder, and not
+    installed there.
+    """
+    path = None if module.partition(".")[0] in OURS else _file(module)
+    top = _file(importer.partition(".")[0])
+    if path is None or top is None or importer.partition(".")[0] in OURS:
+        return False
+    if "site-packages" in path.parts and "site-packages" not in top.parts:
+        return False
+    return path.is_relative_to(top.parent)
 
 
 @cache

@@ -92,7 +92,7 @@ class MixtureTable(Strict):
 
 
 class Suite(Strict):
-    """A suite as its file has it."""
+    """A suite as its file has it. imports: modules of the user's own that register parts."""
 
     name: Slug
     title: str = ""
@@ -102,6 +102,7 @@ class Suite(Strict):
     block: list[Block] = Field(min_length=1)
     when: list[When] = []
     mixture: list[MixtureTable] = []
+    imports: list[Name] = []
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,8 @@ def _check(suite: Suite, origin: str) -> None:
         if tier not in suite.tiers:
             raise unknown("tier", tier, suite.tiers, f"({origin}, {place})")
     for block in suite.block:
+        if not block.metrics and not block.primary:
+            raise UsageError(f"{origin}: block {block.name}: expected metrics to show, got none")
         for metric in block.primary:
             if block.metrics and metric not in block.metrics:
                 raise unknown("primary metric", metric, block.metrics, f"({origin}, {block.name})")
@@ -258,7 +261,10 @@ def choices(suite: Suite, view: View, every: dict[str, list[str]]) -> Iterator[C
         for axis, _ in asked:
             if axis not in axes:
                 raise unknown(f"axis in {option}", axis, axes)
-    grids = [_grid(block, dict(view.grid), every) for block in blocks]
+    replaced: dict[str, tuple[str, ...]] = {}
+    for axis, names in view.grid:
+        replaced[axis] = (*replaced.get(axis, ()), *names)
+    grids = [_grid(block, replaced, every) for block in blocks]
     _refuse_empty(view, grids)
     total = sum(_size(grid) for grid in grids) * len(view.seeds)
     if total > MAX_CELLS:

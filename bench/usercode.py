@@ -7,12 +7,12 @@ Standard library only.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.errors import UsageError, one_line
@@ -35,15 +35,7 @@ def load(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise UsageError(f"expected module:attribute, got '{name}'")
-    try:
-        part: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise UsageError(
-            one_line(
-                f"can't import '{module_name}' of '{name}': {type(error).__name__}: {error}; "
-                "its folder must be the present one, the suite file's, or on PYTHONPATH"
-            )
-        ) from error
+    part: Any = import_module(module_name)
     for step in attribute.split("."):
         try:
             part = getattr(part, step)
@@ -52,12 +44,15 @@ def load(name: str) -> Any:
     return part
 
 
-def digest(name: str) -> str:
-    """A sha256 of the source file behind `module:attribute`, empty where there is none."""
-    spec = importlib.util.find_spec(name.partition(":")[0])
-    if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
-        return ""
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+def import_module(name: str) -> ModuleType:
+    """A module of the user's. Raises UsageError where it can't be imported, or exits."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"can't import '{name}': {one_line(f'{type(error).__name__}: {error}', 150)}; its "
+            "folder must be the present one, the suite file's, or on PYTHONPATH"
+        ) from error
 
 
 def refuse_shadows() -> None:

@@ -50,6 +50,14 @@ def interval(
     return Interval(mean, bottom, top, kind, n)
 
 
+def wilson(share: float, n: int) -> Interval:
+    """Wilson's interval of a share of n independent samples; never empty, also at 0 and 1."""
+    z = _normal()
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), "samples", 1)
+
+
 @cache
 def _t(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + LEVEL) / 2))

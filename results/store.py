@@ -31,6 +31,7 @@ from bench.files import write_atomically
 from results.rows import COLUMNS, SCHEMA_VERSION, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
+MANIFEST_FIELDS = {"suite": str, "tier": str, "cells": list, "blocks": list, "metrics": dict}
 HEAD = b'{"sha256": "'
 BODY = b'", "cell": '
 
@@ -94,11 +95,11 @@ class RunDirectory:
 
     def set_aside(self) -> Path:
         """Move the folder out of the way, deleting nothing; where it went."""
-        stamp = time.strftime("%Y%m%d-%H%M%S")
+        stamp, path = time.strftime("%Y%m%d-%H%M%S"), self.path.resolve()
         for suffix in ("", *(f"-{i}" for i in range(1, 1000))):
-            target = self.path.with_name(f"{self.path.name}.old-{stamp}{suffix}")
+            target = path.with_name(f"{path.name}.old-{stamp}{suffix}")
             if not target.exists():
-                self.path.rename(target)
+                path.rename(target)
                 return target
         raise StoreError(f"can't find a free name beside {self.path}")
 
@@ -131,7 +132,7 @@ class RunDirectory:
                     f"{path} is of schema {manifest['schema_version']}, newer than "
                     f"{SCHEMA_VERSION}: upgrade minimax-bench"
                 )
-            for name, kind in (("suite", str), ("tier", str), ("cells", list), ("metrics", dict)):
+            for name, kind in MANIFEST_FIELDS.items():
                 if not isinstance(manifest[name], kind):
                     raise TypeError(name)
         except FileNotFoundError:
@@ -147,7 +148,7 @@ class RunDirectory:
 
     def cell_path(self, key: str) -> Path:
         """The file of a cell. Raises ValueError for what is no key."""
-        if not KEY.fullmatch(key):
+        if not is_key(key):
             raise ValueError(f"no key: {key[:80]!r}")
         return self.path / "cells" / key[:2] / f"{key}.json"
 
@@ -212,6 +213,11 @@ class RunDirectory:
         table.to_parquet(buffer, index=False)
         write_atomically(self.path / "table.parquet", buffer.getvalue())
         write_atomically(self.path / "table.csv", table.to_csv(index=False).encode())
+
+
+def is_key(key: object) -> bool:
+    """Whether something is a cell's key: 64 hexadecimal digits, and so no path elsewhere."""
+    return isinstance(key, str) and KEY.fullmatch(key) is not None
 
 
 TYPES = {

@@ -14,7 +14,7 @@ import pandas as pd
 
 from results.published import Published, load, not_comparable
 from results.rows import STATUSES
-from results.statistics import interval
+from results.statistics import interval, wilson
 
 COLUMNS = (
     "block",
@@ -91,7 +91,8 @@ def _ours(
         fine = [record for record in done if record["status"] == "ok"]
         for metric in block["metrics"]:
             bounds = _bounds(manifest, metric, dataset)
-            rows.append({**shared, **_estimate(metric, bounds, fine)})
+            share = bool(manifest["metrics"].get(metric, {}).get("percent"))
+            rows.append({**shared, **_estimate(metric, bounds, share, fine)})
     return rows
 
 
@@ -121,7 +122,10 @@ def _bounds(
 
 
 def _estimate(
-    metric: str, bounds: tuple[float | None, float | None], records: Iterable[dict[str, Any]]
+    metric: str,
+    bounds: tuple[float | None, float | None],
+    share: bool,
+    records: Iterable[dict[str, Any]],
 ) -> dict[str, Any]:
     found = [
         value
@@ -131,8 +135,11 @@ def _estimate(
     ]
     if not found:
         return {"metric": metric, "interval": "none", "seeds": 0}
-    std_error = found[0]["std_error"] if len(found) == 1 else None
-    at = interval([v["value"] for v in found], std_error, *bounds)
+    alone, std_error, n = len(found) == 1, found[0]["std_error"], found[0]["n"]
+    if alone and share and std_error is not None and n:
+        at = wilson(found[0]["value"], n)
+    else:
+        at = interval([v["value"] for v in found], std_error if alone else None, *bounds)
     return {
         "metric": metric,
         "value": at.mean,
@@ -151,7 +158,9 @@ def _published(
     ours: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     settings = {cell["parts"].get("model", ""): cell["settings"] for cell in cells}
-    seeds = {row["model"]: row["seeds"] for row in ours}
+    seeds: dict[str, int] = {}
+    for row in ours:
+        seeds[row["model"]] = max(row["seeds"], seeds.get(row["model"], 0))
     rows = []
     for name in block["published"]:
         wanted = [

@@ -109,11 +109,14 @@ def number(value: float, facts: dict[str, Any]) -> str:
 
 def markdown(layout: Layout) -> str:
     """A GitHub table with the interval in parentheses."""
-    lines = [f"**{layout.title}**", "", "| " + " | ".join(layout.heads) + " |"]
+    lines = [f"**{layout.title}**", "", _piped(layout.heads)]
     lines.append("|---" + "|---:" * (len(layout.heads) - 1) + "|")
-    for row in layout.rows:
-        lines.append("| " + " | ".join(_one_line(*cell).replace("|", "\\|") for cell in row) + " |")
+    lines += [_piped([_one_line(*cell) for cell in row]) for row in layout.rows]
     return "\n".join([*lines, "", *(f"{note}  " for note in layout.notes)]).rstrip() + "\n"
+
+
+def _piped(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def latex(layout: Layout) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from bench.errors import PipeClosedError
 from results.tables import Layout, as_json
 
 PIPED_WIDTH = 175
@@ -19,7 +20,15 @@ STYLES = {"ceiling": "green", "floor": "dim", "baseline": "cyan", "published": "
 def console(error: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough where there is none."""
     stream = sys.stderr if error else sys.stdout
-    return Console(stderr=error, width=None if stream.isatty() else PIPED_WIDTH, highlight=False)
+    width = None if stream.isatty() else PIPED_WIDTH
+    return _Console(stderr=error, width=width, highlight=False, emoji=False)
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to the command line."""
+
+    def on_broken_pipe(self) -> None:
+        raise PipeClosedError
 
 
 def print_layout(layout: Layout) -> None:

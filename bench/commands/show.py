@@ -15,10 +15,8 @@ def command(run: str, form: str) -> None:
     from bench import api
     from bench.commands.output import print_layout
     from results import tables
-    from results.summary import summarise
 
-    _, manifest, records = api.records_of(run)
-    summary = summarise(manifest, records)
+    summary, manifest = api.summary_of(run)
     if form == "json":
         click.echo(tables.as_json(summary))
     elif form == "csv":

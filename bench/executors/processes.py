@@ -8,20 +8,27 @@ import multiprocessing.connection
 import os
 import queue
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from pebble import ProcessExpired, ProcessPool
 
 from bench import usercode
-from bench.errors import BenchError
+from bench.errors import BenchError, StoreError, one_line
 from bench.executors.base import EXECUTORS, Executor
 from bench.runner import Context, Outcome, run_cell, stamp
 from bench.suite import Cell
+from results.rows import FINAL
 from results.store import RunDirectory
+
+RESTARTS = 2
+VANISHED = 70
 
 
 @EXECUTORS.register("processes")
@@ -29,6 +36,22 @@ class Processes(Executor):
     """Spawned workers, one thread each, imports done once."""
 
     def run(self, cells: Sequence[Cell], context: Context) -> Iterator[Outcome]:
+        left = {cell.key: cell for cell in cells}
+        idle_deaths = 0
+        while left:
+            before = len(left)
+            for outcome in self._pool(list(left.values()), context):
+                del left[outcome.key]
+                yield outcome
+            idle_deaths = 0 if len(left) < before else idle_deaths + 1
+            if left and idle_deaths > RESTARTS:
+                raise BenchError(
+                    "the worker processes die before they begin: --executor inline shows why; a "
+                    'script that uses processes needs `if __name__ == "__main__":`'
+                )
+
+    def _pool(self, cells: Sequence[Cell], context: Context) -> Iterator[Outcome]:
+        """The outcomes that one pool gives before it ends or breaks."""
         spawn: Any = multiprocessing.get_context("spawn")
         pool = ProcessPool(
             min(self.workers, len(cells)), initializer=_begin, initargs=(context,), context=spawn
@@ -36,12 +59,16 @@ class Processes(Executor):
         work = partial(run_cell, context=context)
         finished: queue.SimpleQueue[tuple[Any, Cell]] = queue.SimpleQueue()
         try:
-            for cell in cells:
-                future = pool.schedule(work, args=(cell,), timeout=self.timeout)
-                future.add_done_callback(lambda done, cell=cell: finished.put((done, cell)))
+            with _interrupts_blocked():
+                for cell in cells:
+                    future = pool.schedule(work, args=(cell,), timeout=self.timeout)
+                    future.add_done_callback(lambda done, cell=cell: finished.put((done, cell)))
             for _ in cells:
                 future, cell = finished.get()
-                yield self._outcome(future, cell, context)
+                outcome = self._outcome(future, cell, context)
+                if outcome is None:
+                    return
+                yield outcome
             pool.close()
             pool.join()
         finally:
@@ -49,17 +76,35 @@ class Processes(Executor):
                 pool.stop()
                 pool.join()
 
-    def _outcome(self, future: Any, cell: Cell, context: Context) -> Outcome:
-        try:
+    def _outcome(self, future: Any, cell: Cell, context: Context) -> Outcome | None:
+        """What became of a cell; None where the pool broke before it ran."""
+        if future.cancelled():
+            return None
+        error = future.exception()
+        if error is None:
             return future.result()
-        except TimeoutError:
+        if isinstance(error, BrokenProcessPool | CancelledError):
+            return None
+        if isinstance(error, StoreError):
+            raise error
+        if isinstance(error, TimeoutError):
             return _lost(cell, context, "timeout", f"took longer than {self.timeout:g} s")
-        except ProcessExpired as error:
+        if isinstance(error, ProcessExpired):
             return _lost(cell, context, "crashed", _cause(error.exitcode))
-        except CancelledError as error:
-            raise BenchError(
-                "the worker processes could not start; --executor inline shows why"
-            ) from error
+        return _lost(cell, context, "failed", f"{type(error).__name__}: {one_line(error, 200)}")
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Threads and processes begun inside never see Ctrl-C: it is the driver's to answer."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _lost(cell: Cell, context: Context, status: str, reason: str) -> Outcome:
@@ -69,8 +114,8 @@ def _lost(cell: Cell, context: Context, status: str, reason: str) -> Outcome:
         finished = run.read_cell(cell.key)
     except ValueError:
         finished = None
-    if finished is not None and finished["status"] == "ok":
-        return Outcome(cell.key, "ok", "", finished["seconds"])
+    if finished is not None and finished["status"] in FINAL:
+        return Outcome(cell.key, finished["status"], finished["reason"], finished["seconds"])
     now = datetime.datetime.now(datetime.UTC)
     run.write_cell(stamp(cell, context, status, reason, 0.0, now), {})
     return Outcome(cell.key, status, reason, 0.0)
@@ -89,8 +134,16 @@ def _begin(context: Context) -> None:
     """A worker's first act: die with the driver, leave Ctrl-C to it, find the user's code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    os._exit = partial(_leave, os._exit)  # type: ignore[assignment]
     for folder in context.folders:
         usercode.add_folder(folder)
+    for module in context.imports:
+        usercode.import_module(module)
+
+
+def _leave(leave: Callable[[int], NoReturn], status: int) -> NoReturn:
+    """os._exit for a cell's code: with status 0 the pool would wait for ever for its result."""
+    leave(status or VANISHED)
 
 
 def _die_with_parent() -> None:

@@ -13,10 +13,11 @@ from bench.datasets import DATASETS
 from bench.datasets.mixtures import Mixture
 from bench.errors import UsageError, one_line, unknown
 from bench.randomness import stream
+from bench.registry import Entry
 from bench.suite import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
 from bench.tasks.training import KIND, Order, Trained, train
-from generative import LOSSES, PROTOCOLS, RECIPES, DensitySampler, Training
+from generative import LOSSES, PROTOCOLS, RECIPES, DensitySampler, Recipe, RecipeFacts, Training
 from metrics import METRICS, RULES, Score, tally, truth
 from metrics.contracts import MetricFacts
 
@@ -68,11 +69,17 @@ class MixtureTask(Task):
     ) -> Resolved:
         mixture = _mixture(parts["dataset"], _freeze(definition))
         asked = _settings(settings)
-        recipe = RECIPES[parts["model"]]
-        training = asked.training()
-        relevant = recipe.part.relevant(training)
+        recipe, training = _recipe(parts["model"]), asked.training()
+        try:
+            relevant = recipe.part.relevant(training)
+            several_steps = recipe.part.trainer(training, (mixture.dim,)).steps > 1
+        except UsageError:
+            raise
+        except Exception as error:
+            name, text = parts["model"], one_line(repr(error), 150)
+            raise UsageError(f"model '{name}' can't be set up: {text}") from error
         resolved = {**relevant, "samples": asked.samples}
-        if recipe.part.trainer(training, (mixture.dim,)).steps > 1:
+        if several_steps:
             resolved["evaluations"] = asked.evaluations
         return Resolved(
             settings=resolved,
@@ -82,6 +89,7 @@ class MixtureTask(Task):
                 __name__,
                 recipe.origin,
                 *recipe.part.modules(training),
+                *_dataset_modules(parts["dataset"], definition),
                 *(entry.origin for entry in METRICS.entries()),
             ),
             seconds=recipe.part.seconds(training) + asked.samples * 2e-5,
@@ -93,7 +101,7 @@ class MixtureTask(Task):
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         name = cell.part("dataset")
-        mixture, recipe = _mixture(name, _freeze(cell.definition)), RECIPES[cell.part("model")]
+        mixture, recipe = _mixture(name, _freeze(cell.definition)), _recipe(cell.part("model"))
         papers = [recipe.paper, *(LOSSES[loss].paper for loss in recipe.facts.parts)]
         if "protocol" in cell.settings:
             papers.append(PROTOCOLS[cell.settings["protocol"]].paper)
@@ -103,7 +111,7 @@ class MixtureTask(Task):
                 "papers": [] if cell.definition else [DATASETS[name].paper],
                 "modes": mixture.modes,
                 "rule": mixture.rule,
-                "centres": mixture.centres[:, :2].tolist(),
+                "centres": _flat(mixture.centres).tolist(),
                 "widths": mixture.widest.tolist(),
             },
             "model": {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers},
@@ -115,23 +123,58 @@ class MixtureTask(Task):
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
         source = mixture.source(cell.seed, bench.device)
-        settings = MixtureSettings(**cell.settings)
+        settings = _asked(cell)
         trained = train(_order(cell), source, bench.artifacts)
         curve = list(_curve(mixture, trained))
         if trained.fitted is None:
             return Measurement(curve, trained.diverged, trained.key)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
         samples = trained.fitted.sample(settings.samples, rng).cpu().numpy()
+        if not np.isfinite(samples).all():
+            return Measurement(curve, "the final samples are not finite", trained.key)
         scores = _scores(mixture, trained, samples, cell.seed)
         final = [_value(name, score, trained.total_steps, True) for name, score in scores]
-        arrays = {"samples": samples[:PICTURED_SAMPLES, :2].astype(np.float32)}
+        arrays = {"samples": _flat(samples[:PICTURED_SAMPLES]).astype(np.float32)}
         return Measurement([*curve, *final], "", trained.key, arrays)
 
 
 def _order(cell: Cell) -> Order:
-    settings = MixtureSettings(**cell.settings)
-    recipe, training = cell.part("model"), settings.training()
-    return Order(recipe, training, cell.fingerprint, cell.seed, settings.evaluations)
+    asked = _asked(cell)
+    return Order(
+        cell.part("model"),
+        asked.training(),
+        cell.fingerprint,
+        cell.seed,
+        asked.evaluations,
+        _dataset_modules(cell.part("dataset"), cell.definition),
+    )
+
+
+def _asked(cell: Cell) -> MixtureSettings:
+    """The settings of a cell that are the task's; a recipe may have resolved others of its own."""
+    known = MixtureSettings.model_fields
+    return MixtureSettings(**{name: v for name, v in cell.settings.items() if name in known})
+
+
+def _recipe(name: str) -> Entry[Recipe, RecipeFacts]:
+    entry = RECIPES[name]
+    if not isinstance(entry.part, Recipe):
+        kind = type(entry.part).__name__
+        raise UsageError(f"model '{name}' is a {kind}: expected an instance of generative.Recipe")
+    return entry
+
+
+def _dataset_modules(name: str, definition: dict | None) -> tuple[str, ...]:
+    """The modules whose source makes the data."""
+    if definition is not None:
+        return (Mixture.__module__,)
+    entry = DATASETS[name]
+    return (entry.origin, type(entry.part).__module__)
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    """The first two coordinates, for pictures; 0 for the second where there is none."""
+    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
 def _scores(
@@ -197,7 +240,7 @@ def _differing(asked: MixtureSettings, resolved: dict[str, Any], recipe: Any) ->
         **recipe.relevant(Training(asked.protocol)),
         "protocol": MixtureSettings().protocol,
     }
-    return {key: value for key, value in resolved.items() if defaults[key] != value}
+    return {key: value for key, value in resolved.items() if defaults.get(key) != value}
 
 
 @lru_cache(maxsize=256)

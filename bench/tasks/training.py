@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from generative import RECIPES, Diverged, Sampler, Trainer, Training
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
+STRIDE = 250
 SNAPSHOT_VALUES = 2**19
 
 
@@ -37,13 +39,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class Order:
-    """Everything that decides what is trained."""
+    """Everything that decides what is trained. modules: whose source makes the data."""
 
     recipe: str
     training: Training
     fingerprint: str
     seed: int
     evaluations: int
+    modules: tuple[str, ...] = ()
 
     def identity(self, device: str) -> dict[str, Any]:
         recipe = RECIPES[self.recipe]
@@ -54,7 +57,9 @@ class Order:
             "seed": self.seed,
             "evaluations": self.evaluations,
             "device": device,
-            "code": digest_of((__name__, recipe.origin, *recipe.part.modules(self.training))),
+            "code": digest_of(
+                (__name__, recipe.origin, *recipe.part.modules(self.training), *self.modules)
+            ),
         }
 
     def key(self, device: str) -> str:
@@ -96,36 +101,58 @@ def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
     )
 
 
+@dataclass
+class _Progress:
+    """A training on its way: the trainer's state, steps done, and what was seen so far."""
+
+    state: Any
+    done: int = 0
+    steps: list[int] = field(default_factory=list)
+    snapshots: list[torch.Tensor] = field(default_factory=list)
+
+    def pack(self, trainer: Trainer) -> dict[str, Any]:
+        seen = {"done": self.done, "steps": self.steps, "snapshots": self.snapshots}
+        return {"state": trainer.pack(self.state), **seen}
+
+
+def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkpoint) -> _Progress:
+    """Where a training was cut off, or its start."""
+    begun = saved.load()
+    if begun is not None:
+        try:
+            state = trainer.unpack(source, begun["state"])
+            seen = [snapshot.cpu() for snapshot in begun["snapshots"]]
+            return _Progress(state, begun["done"], list(begun["steps"]), seen)
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            saved.clear()
+    return _Progress(trainer.start(source, rng))
+
+
 def _run(
     trainer: Trainer, order: Order, source: Source, rng: torch.Generator, saved: Checkpoint
 ) -> tuple[Any, dict[str, Any]]:
-    """Train, stopping at each evaluation to sample, to check and to save the state."""
-    begun = saved.load()
-    if begun is None:
-        state, steps, snapshots = trainer.start(source, rng), [], []
-    else:
-        state = trainer.unpack(source, begun["state"])
-        steps, snapshots = list(begun["steps"]), list(begun["snapshots"])
-    diverged = ""
-    for stop in _stops(trainer.steps, order.evaluations)[len(steps) :]:
-        try:
-            state = trainer.advance(state, stop - (steps[-1] if steps else 0))
-        except Diverged as error:
-            diverged = str(error)
-            break
-        snapshot = _snapshot(trainer.finish(state), source, order, stop)
-        if not bool(torch.isfinite(snapshot).all()):
-            diverged = f"samples are not finite at step {stop}"
-            break
-        steps.append(stop)
-        snapshots.append(snapshot)
-        saved.offer(
-            lambda: {"state": trainer.pack(state), "steps": steps, "snapshots": snapshots}  # noqa: B023
-        )
-    fitted = None if diverged else trainer.finish(state).tensors()
-    stacked = torch.stack(snapshots) if snapshots else torch.empty(0)
+    """Train, stopping at each evaluation to sample and to check; the state is saved on the way."""
+    at, diverged = _begin(trainer, source, rng, saved), ""
+    try:
+        for stop in _stops(trainer.steps, order.evaluations)[len(at.steps) :]:
+            while at.done < stop:
+                steps = min(stop - at.done, STRIDE)
+                at.state = trainer.advance(at.state, steps)
+                at.done += steps
+                if at.done < stop:
+                    saved.offer(partial(at.pack, trainer))
+            snapshot = _snapshot(trainer.finish(at.state), source, order, stop)
+            if not bool(torch.isfinite(snapshot).all()):
+                raise Diverged(f"samples are not finite at step {stop}")
+            at.steps.append(stop)
+            at.snapshots.append(snapshot)
+            saved.offer(partial(at.pack, trainer))
+    except Diverged as error:
+        diverged = str(error)
+    fitted = None if diverged else trainer.finish(at.state).tensors()
+    stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
     facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
-    return {"fitted": fitted, "snapshots": stacked, "steps": steps}, facts
+    return {"fitted": fitted, "snapshots": stacked, "steps": at.steps}, facts
 
 
 def _stops(total: int, evaluations: int) -> list[int]:

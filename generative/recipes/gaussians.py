@@ -27,8 +27,12 @@ class GaussianMixtureSampler(DensitySampler):
     """A mixture with full covariances: weights [K], means [K, d], covariances [K, d, d]."""
 
     def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        self._weights, self._means, self._covariances = weights, means, covariances
-        self._factors = torch.linalg.cholesky(covariances)
+        self._weights, self._means, self._covariances = (
+            weights.cpu(),
+            means.cpu(),
+            covariances.cpu(),
+        )
+        self._factors = torch.linalg.cholesky(self._covariances)
 
     @property
     def components(self) -> int:
@@ -36,7 +40,7 @@ class GaussianMixtureSampler(DensitySampler):
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         device = rng.device
-        weights = self._weights.to(device)
+        weights = self._weights.float().to(device)
         labels = torch.multinomial(weights, n, replacement=True, generator=rng)
         noise = torch.randn(n, self._means.shape[1], generator=rng, device=device)
         factors, means = self._factors.float().to(device), self._means.float().to(device)
