@@ -202,6 +202,7 @@ def execute(
     planned = plan_of(suite, **view)
     directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     if fresh and directory.exists():
+        directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
     with directory.lock():

@@ -38,8 +38,9 @@ def print_layout(layout: Layout) -> None:
     column.
     """
     out = console()
-    for index, columns in enumerate(_fitting(layout, out.width)):
-        out.print(_table(layout, columns, layout.title if not index else None))
+    out.print(layout.title, style="bold", markup=False)
+    for columns in _fitting(layout, out.width):
+        out.print(_table(layout, columns))
     for note in layout.notes:
         out.print(note, style="dim", markup=False)
 
@@ -63,8 +64,8 @@ def _head_width(head: str) -> int:
     return max(len(word) for word in head.split())
 
 
-def _table(layout: Layout, columns: list[int], title: str | None) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+def _table(layout: Layout, columns: list[int]) -> Table:
+    table = Table(pad_edge=False)
     for i in columns:
         head = layout.heads[i]
         table.add_column(head, justify="right" if i else "left", min_width=_head_width(head))

@@ -17,7 +17,7 @@ from bench.datasets.mixtures import Mixture
 from bench.errors import UsageError
 from bench.randomness import forked, stream
 from bench.trees import load_tree, save_tree
-from generative import PROTOCOLS, RECIPES, DensitySampler, Diverged, Training
+from generative import PROTOCOLS, RECIPES, DensitySampler, Diverged, Loss, Training
 
 # 150 points: the fifth batch of 32 crosses the end of the first epoch.
 RING = replace(DATASETS["ring8@pacgan"].part, training_points=150)
@@ -110,7 +110,7 @@ def test_two_strides_are_one(recipe, digest):
     assert digest(parts) == digest(_straight(recipe))
 
 
-@pytest.mark.parametrize("stop", [0, 3, 5, 6])
+@pytest.mark.parametrize("stop", [0, 3, 6])
 def test_resuming_is_never_having_stopped(recipe, digest, tmp_path, stop):
     """A packed state, written, read and unpacked, goes on bit for bit."""
     resumed = _resumed(recipe, tmp_path / "state", stop)
@@ -140,7 +140,7 @@ def test_a_model_is_its_tensors(recipe, tmp_path):
     assert torch.equal(fitted.sample(99, stream("samples")), restored.sample(99, stream("samples")))
 
 
-@pytest.mark.parametrize("n", [1, 2, 1_000, 40_000])
+@pytest.mark.parametrize("n", [1, 1_000, 40_000])
 def test_samples_have_the_shape_of_the_data(recipe, n):
     """As many as were asked for, float32, finite, without a gradient, and not all the same."""
     _, source, fitted = _trained(recipe)
@@ -196,24 +196,47 @@ def _plane():
     return points, (ticks[1] - ticks[0]) ** 2
 
 
+def _density(recipe):
+    """A model trained on `EASY`, if it has a density."""
+    _, _, fitted = _trained(recipe, data=EASY)
+    if not isinstance(fitted, DensitySampler):
+        pytest.skip("its samples have no known density")
+    return fitted
+
+
 def test_a_density_integrates_to_one(recipe):
     """By quadrature over the plane."""
-    _, _, fitted = _trained(recipe, data=EASY)
-    if isinstance(fitted, DensitySampler):
-        points, cell = _plane()
-        total = np.exp(fitted.log_prob(points)).sum() * cell
-        assert total == pytest.approx(1, abs=1e-6)
+    points, cell = _plane()
+    assert np.exp(_density(recipe).log_prob(points)).sum() * cell == pytest.approx(1, abs=1e-6)
 
 
 def test_samples_follow_their_density(recipe):
     """The mean log density of samples is that of the density itself, within 4 errors."""
-    _, _, fitted = _trained(recipe, data=EASY)
-    if isinstance(fitted, DensitySampler):
-        points, cell = _plane()
-        log_prob = fitted.log_prob(points)
-        wanted = (np.exp(log_prob) * log_prob).sum() * cell
-        drawn = fitted.log_prob(fitted.sample(20_000, stream("density")).numpy())
-        assert drawn.mean() == pytest.approx(wanted, abs=4 * drawn.std() / np.sqrt(20_000))
+    fitted, (points, cell) = _density(recipe), _plane()
+    log_prob = fitted.log_prob(points)
+    wanted = (np.exp(log_prob) * log_prob).sum() * cell
+    drawn = fitted.log_prob(fitted.sample(20_000, stream("density")).numpy())
+    assert drawn.mean() == pytest.approx(wanted, abs=4 * drawn.std() / np.sqrt(20_000))
+
+
+def test_the_oracle_is_the_data():
+    """Its samples are fresh data, its density the true one."""
+    _, source, fitted = _trained(RECIPES["oracle"].part, data=EASY)
+    samples = fitted.sample(100, stream("oracle"))
+    assert torch.equal(samples, source.fresh(100, stream("oracle")))
+    points = samples.numpy()
+    np.testing.assert_array_equal(fitted.log_prob(points), EASY.log_prob(points))
+
+
+def test_noise_fills_the_box_of_the_data():
+    """Uniformly, from corner to corner."""
+    _, source, fitted = _trained(RECIPES["noise"].part, data=EASY)
+    low, high = source.training.amin(0), source.training.amax(0)
+    unit = (fitted.sample(50_000, stream("noise")) - low) / (high - low)
+    quarters = torch.histc(unit, 4, 0, 1) / unit.numel()
+    torch.testing.assert_close(quarters, torch.full((4,), 0.25), rtol=0, atol=0.01)
+    assert (unit.amin(0) >= 0).all()
+    assert (unit.amax(0) <= 1).all()
 
 
 def test_maximum_likelihood_has_the_moments_of_the_data():
@@ -235,20 +258,43 @@ def test_mixtures_find_the_modes(name):
     assert gaps.min(axis=1).max() < 0.1
 
 
-@pytest.mark.parametrize("player", ["generator_lr", "critic_lr", "both"])
-def test_a_training_that_blows_up_diverges(gan, player):
+@pytest.mark.parametrize("rate", [1e12, 1e30])
+def test_a_training_that_blows_up_diverges(gan, rate):
     """An absurd learning rate raises within one advance, and the message says where."""
-    rates = {"generator_lr": 1e30} | ({"critic_lr": 1e30} if player == "both" else {})
-    if player == "critic_lr":
-        rates = {"generator_lr": 1e12, "critic_lr": 1e-3}
     with forked(0):
-        trainer, _, state = _begin(gan, replace(TRAINING, **rates))
-        with pytest.raises(Diverged, match=r"(is|not) .*(nan|inf|finite) at step 6"):
+        trainer, _, state = _begin(gan, replace(TRAINING, generator_lr=rate))
+        with pytest.raises(Diverged, match=r"(nan|inf|not finite) at step 6"):
             trainer.advance(state, 6)
 
 
 def test_a_weight_that_is_not_finite_diverges(gan):
-    """One broken weight of either player is noticed, wherever it is."""
+    """A step that breaks the weights is noticed at once, though its loss was still finite."""
+    with forked(0):
+        trainer, _, state = _begin(gan, replace(TRAINING, generator_lr=float("inf")))
+        with pytest.raises(Diverged, match=r"generator .* is not finite at step 1"):
+            trainer.advance(state, 1)
+
+
+class Infinite(Loss):
+    """Infinite, and flat: weights stay as they are."""
+
+    def critic(self, real, fake):
+        return 0 * real + float("inf")
+
+    def generator(self, real, fake):
+        return 0 * fake + float("inf")
+
+
+def test_a_loss_that_is_not_finite_diverges(gan):
+    """Even where it leaves every weight finite."""
+    with forked(0):
+        trainer, _, state = _begin(gan)
+        with pytest.raises(Diverged, match="the loss is inf at step 2"):
+            replace(trainer, loss=Infinite()).advance(state, 2)
+
+
+def test_a_broken_state_diverges(gan):
+    """One weight of either player that is not a number is noticed, wherever it is."""
     for player in ("generator", "critic"):
         with forked(0):
             trainer, source, state = _begin(gan)
@@ -282,11 +328,12 @@ def test_an_unknown_protocol_is_answered_with_the_nearest(gan):
             ask(Training(protocol="plain"))
 
 
-def test_a_training_moves_towards_the_data(gan):
+@pytest.mark.parametrize("name", ["gan", "nsgan", "rsgan"])
+def test_a_training_moves_towards_the_data(name):
     """After 300 steps samples lie nearer to the ring than those of an untrained generator."""
     far = []
     for steps in (1, 300):
-        _, _, fitted = _trained(gan, Training("plane", steps=steps))
+        _, _, fitted = _trained(RECIPES[name].part, Training("plane", steps=steps))
         radius = fitted.sample(2_000, stream("ring")).norm(dim=1)
         far.append(float((radius - 1).abs().mean()))
     assert far[1] < 0.5 * far[0]
@@ -301,6 +348,17 @@ def test_every_protocol_trains_and_resumes(protocol, name, digest, tmp_path):
     assert straight[1].shape == (50, 2)
     assert straight[1].isfinite().all()
     assert digest(_resumed(recipe, tmp_path / "state", 3, training)) == digest(straight)
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+@pytest.mark.parametrize("name", GANS[:1])
+def test_sampling_is_evaluation(protocol, name, digest):
+    """Batch norm uses its running statistics: one sample can be had, and none moves them."""
+    _, _, fitted = _trained(RECIPES[name].part, Training(protocol, steps=4, batch=16))
+    before = digest(fitted.tensors())
+    assert fitted.sample(1, stream("one")).isfinite().all()
+    fitted.sample(500, stream("many"))
+    assert digest(fitted.tensors()) == before
 
 
 @pytest.mark.parametrize("protocol", list(PROTOCOLS))

@@ -116,6 +116,7 @@ def test_the_minimax_game_is_zero_sum():
 
 REAL = ModeTruth(np.array([0.5, 0.3, 0.1, 0.08]), np.array([0.5, 0.3, 0.1, 0.1]))
 TRUE = np.array([0.5, 0.3, 0.1, 0.08, 0.02])
+KINDS = ("reverse_kl", "forward_kl", "js")
 
 
 def _tally(*counts, off):
@@ -127,9 +128,9 @@ def _tally(*counts, off):
     ("fake", "shares"),
     [
         (_tally(500, 300, 100, 80, off=20), [0.5, 0.3, 0.1, 0.08, 0.02]),
-        (_tally(0, 0, 10, 0, off=0), [0, 0, 1, 0, 0]),
-        (_tally(0, 0, 0, 0, off=10), [0, 0, 0, 0, 1]),
-        (_tally(1, 2, 3, 4, off=10), [0.05, 0.10, 0.15, 0.20, 0.5]),
+        (_tally(0, 0, 100, 0, off=0), [0, 0, 1, 0, 0]),
+        (_tally(0, 0, 0, 0, off=100), [0, 0, 0, 0, 1]),
+        (_tally(10, 20, 30, 40, off=100), [0.05, 0.10, 0.15, 0.20, 0.5]),
     ],
 )
 def test_divergences_over_modes(fake, shares):
@@ -142,7 +143,17 @@ def test_divergences_over_modes(fake, shares):
     assert value["js"] == pytest.approx(jensenshannon(shares, TRUE) ** 2, abs=1e-12)
 
 
-KINDS = ("reverse_kl", "forward_kl", "js")
+@pytest.mark.parametrize("tail", [0.0, 1e-300, -2e-16])
+def test_a_bin_of_vanishing_mass(tail):
+    """Where real data have next to no mass, a sample costs what half a sample's would."""
+    real = ModeTruth(np.array([0.5, 0.5 - tail]), np.array([0.5, 0.5]))
+    wanted = np.array([0.5, 0.5, 0.5 / 1_000]) / (1 + 0.5 / 1_000)
+    for fake, shares in (
+        (_tally(500, 490, off=10), [0.5, 0.49, 0.01]),
+        (_tally(0, 0, off=1_000), [0, 0, 1]),
+    ):
+        value = METRICS["reverse_kl_modes"].part(real, fake).value
+        assert value == pytest.approx(entropy(shares, wanted), abs=1e-9)
 
 
 def test_dropped_modes():
