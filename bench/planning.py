@@ -64,9 +64,8 @@ class Plan:
 
 
 def _block_table(block: Block) -> dict[str, Any]:
-    """What tables need of a block; it shows its primary metrics where it names no others."""
-    table = block.model_dump(include={"name", "task", "metrics", "primary", "published"})
-    return {**table, "metrics": block.metrics or block.primary}
+    """What tables need of a block."""
+    return block.model_dump(include={"name", "task", "metrics", "primary", "published"})
 
 
 def _cell_table(cell: Cell) -> dict[str, Any]:

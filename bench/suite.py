@@ -46,8 +46,9 @@ class Tier(Strict):
 class Block(Strict):
     """One task over a grid of parts.
 
-    metrics: shown, in this order. primary: what a gate may judge by. published: tables printed
-    beside ours. tiers: where the block belongs; all where empty.
+    metrics: shown, in this order; every measured one where none is named. primary: what a gate
+    may judge by. published: tables printed beside ours. tiers: where the block belongs; all where
+    empty.
     """
 
     name: Slug
@@ -199,8 +200,14 @@ def _explain(error: ValidationError | RecursionError) -> str:
         guess = nearest(key, fields)
         hint = f"did you mean '{guess}'?" if guess else f"known: {', '.join(sorted(fields))}"
         return f"unknown key '{place}': {hint}"
-    got = first.get("input")
-    return f"{place or 'suite'}: {first['msg'].lower()}, got {one_line(repr(got), 60)}"
+    return f"{place or 'suite'}: {first['msg'].lower()}, got {_shown(first.get('input'))}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return one_line(repr(value), 60)
+    except RecursionError:
+        return "tables nested too deeply"
 
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
@@ -223,8 +230,6 @@ def _check(suite: Suite, origin: str) -> None:
         if tier not in suite.tiers:
             raise unknown("tier", tier, suite.tiers, f"({origin}, {place})")
     for block in suite.block:
-        if not block.metrics and not block.primary:
-            raise UsageError(f"{origin}: block {block.name}: expected metrics to show, got none")
         for metric in block.primary:
             if block.metrics and metric not in block.metrics:
                 raise unknown("primary metric", metric, block.metrics, f"({origin}, {block.name})")
@@ -240,9 +245,9 @@ def _check(suite: Suite, origin: str) -> None:
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `0,1,2` are those. Raises UsageError for none or negative ones."""
     advice = f"expected a count such as 5 or a list such as 0,1,2, got '{text}'"
-    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*,?", text.replace(" ", "")):
+    if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*,?\s*", text):
         raise UsageError(f"--seeds: {advice}")
-    numbers = [int(part) for part in text.replace(" ", "").split(",") if part]
+    numbers = [int(part) for part in text.split(",") if part.strip()]
     seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(min(numbers[0], 2**20)))
     if not seeds or len(seeds) > MAX_SEEDS:
         raise UsageError(f"--seeds: expected 1 to {MAX_SEEDS} seeds, got {len(seeds)}")
@@ -315,7 +320,7 @@ def _settings(suite: Suite, block: Block, parts: dict[str, str], view: View) -> 
     facts = {**parts, "tier": view.tier, "block": block.name, "task": block.task}
     settings = dict(block.settings)
     for rule in suite.when:
-        if all(fnmatchcase(facts.get(key, ""), glob) for key, glob in rule.patterns.items()):
+        if all(k in facts and fnmatchcase(facts[k], glob) for k, glob in rule.patterns.items()):
             settings.update(rule.set)
     settings.update(dict(view.set))
     return settings

@@ -19,8 +19,13 @@ PSEUDO_COUNT = 0.5
 
 
 def bins(real: ModeTruth, fake: ModeTally) -> tuple[np.ndarray, np.ndarray]:
-    """True probabilities and counts of the K modes and the off-manifold bin, [K + 1] each."""
-    true = np.maximum(np.append(real.shares, real.off_manifold), PSEUDO_COUNT / max(fake.n, 1))
+    """True probabilities and counts of the K modes and the off-manifold bin, [K + 1] each.
+
+    Raises ValueError where there is no sample.
+    """
+    if not fake.n:
+        raise ValueError("expected at least one sample, got none")
+    true = np.maximum(np.append(real.shares, real.off_manifold), PSEUDO_COUNT / fake.n)
     off = fake.n - fake.high_quality.sum()
     return true / true.sum(), np.append(fake.high_quality, off).astype(np.float64)
 
@@ -93,7 +98,7 @@ def js_modes(real: ModeTruth, fake: ModeTally) -> Score:
 )
 def kl_floor(real: ModeTruth, fake: ModeTally) -> Score:
     """The expected reverse KL of a perfect sampler with as many samples."""
-    return Score(real.modes / (2 * fake.n), None, fake.n)
+    return Score((len(bins(real, fake)[0]) - 1) / (2 * fake.n), None, fake.n)
 
 
 @METRICS.register(

@@ -86,4 +86,6 @@ def empty_mass(real: ModeTruth, fake: ModeTally) -> Score:
 
 
 def _covered(real: ModeTruth, fake: ModeTally) -> np.ndarray:
-    return fake.high_quality >= FAIR_QUARTER * real.shares * max(fake.n, 1)
+    """A mode without any high-quality sample is never covered, however small its share."""
+    enough = FAIR_QUARTER * real.shares * fake.n
+    return (fake.high_quality >= enough) & (fake.high_quality > 0)

@@ -10,9 +10,12 @@ from metrics.tally import ModeTally, ModeTruth
 
 
 def high_quality(real: ModeTruth, fake: ModeTally) -> Score:
-    """High-quality samples over all samples; its standard error is binomial."""
+    """High-quality samples over all samples; its standard error is binomial.
+
+    Raises ValueError where there is no sample.
+    """
     if not fake.n:
-        return Score(float("nan"), None, 0)
+        raise ValueError("expected at least one sample, got none")
     share = float(fake.high_quality.sum() / fake.n)
     return Score(share, sqrt(share * (1 - share) / fake.n), fake.n)
 

@@ -11,6 +11,7 @@ from bench.randomness import stream
 from metrics.contracts import Modes, PerMode, Points
 from metrics.rules import RULES, Rule
 
+MARGIN = 2.0
 CHUNK_VALUES = 65_536
 CALIBRATION_VALUES = 2**21
 
@@ -79,11 +80,12 @@ def _tally_chunk(mixture: Modes, chunk: Points, rule: Rule) -> ModeTally:
     columns = columns if finite.all() else np.ascontiguousarray(columns[:, finite])
     best = np.full(columns.shape[1], np.inf)
     owner = np.zeros(columns.shape[1], dtype=np.intp)
-    for mode, dims in enumerate(mixture.spread_dims):
-        distance = rule.distance(mixture.standardised(mode, columns), int(dims))
-        closer = distance < best
-        np.copyto(best, distance, where=closer)
-        np.copyto(owner, mode, where=closer)
+    with np.errstate(over="ignore"):
+        for mode, dims in enumerate(mixture.spread_dims):
+            distance = rule.distance(mixture.standardised(mode, columns), int(dims))
+            closer = distance < best
+            np.copyto(best, distance, where=closer)
+            np.copyto(owner, mode, where=closer)
     radii = np.array([rule.radius(int(dims)) for dims in mixture.spread_dims])
     inside = best < radii[owner]
     modes = len(mixture.weights)
@@ -107,13 +109,16 @@ def truth(mixture: Modes, rule: str) -> ModeTruth:
     counts = ModeTally.empty(len(dims))
     while counts.n < draws:
         counts = counts + tally(mixture, mixture.sample(10_000, rng).numpy(), rule)
-    return ModeTruth((counts.high_quality + 0.5) / (counts.n + 1), mixture.weights)
+    total = counts.n + (len(dims) + 1) / 2
+    return ModeTruth((counts.high_quality + 0.5) / total, mixture.weights)
 
 
 def _separated(mixture: Modes, rule: Rule) -> bool:
-    """Whether no two modes' high-quality regions can meet, by the balls around them."""
+    """Whether no mode has a share to speak of in another's high-quality region: the balls around
+    them lie at least `MARGIN` standard deviations apart.
+    """
     spans = np.array([rule.span(int(d)) for d in mixture.spread_dims])
-    reach = spans * mixture.widest
+    reach = (spans + MARGIN) * mixture.widest
     gaps = np.linalg.norm(mixture.centres[:, None] - mixture.centres[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
     return bool((gaps > reach[:, None] + reach[None]).all())

@@ -123,9 +123,16 @@ def check_record(record: Any, key: str) -> dict[str, Any]:
         raise ValueError(f"unknown status {record['status'][:16]!r}")
     for value in record["values"]:
         _check_fields(value, VALUE_FIELDS, "value")
-        if not math.isfinite(value["value"]):
+        if not _finite(value["value"]):
             raise ValueError(f"{value['metric'][:40]!r} is not finite")
     return record
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _check_fields(table: Any, fields: dict[str, Any], what: str) -> None:

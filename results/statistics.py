@@ -55,7 +55,8 @@ def wilson(share: float, n: int) -> Interval:
     z = _normal()
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), "samples", 1)
+    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+    return Interval(share, low, high, "samples", 1)
 
 
 @cache

@@ -31,7 +31,7 @@ from bench.files import write_atomically
 from results.rows import COLUMNS, SCHEMA_VERSION, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
-MANIFEST_FIELDS = {"suite": str, "tier": str, "cells": list, "blocks": list, "metrics": dict}
+MANIFEST_FIELDS = {"suite": str, "tier": str, "cells": list, "metrics": dict}
 HEAD = b'{"sha256": "'
 BODY = b'", "cell": '
 
@@ -204,7 +204,7 @@ class RunDirectory:
         try:
             with np.load(self.samples_path(key), allow_pickle=False) as file:
                 return dict(file)
-        except (OSError, ValueError, KeyError):
+        except Exception:  # a damaged archive makes NumPy raise nearly anything
             return {}
 
     def write_tables(self, table: pd.DataFrame) -> None:

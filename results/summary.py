@@ -45,14 +45,21 @@ def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> p
     "published" and say in `note` why they are not comparable, where they are not.
     """
     rows: list[dict[str, Any]] = []
-    for block in manifest["blocks"]:
-        cells = [cell for cell in manifest["cells"] if cell["block"] == block["name"]]
+    for planned in manifest["blocks"]:
+        cells = [cell for cell in manifest["cells"] if cell["block"] == planned["name"]]
+        block = {**planned, "metrics": planned["metrics"] or _measured(cells, records)}
         for dataset in dict.fromkeys(cell["parts"].get("dataset", "") for cell in cells):
             here = [cell for cell in cells if cell["parts"].get("dataset", "") == dataset]
             ours = _ours(manifest, block, dataset, here, records)
             rows += ours + _published(block, dataset, here, ours)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"value": "float64", "low": "float64", "high": "float64"})
+
+
+def _measured(cells: list[dict[str, Any]], records: dict[str, dict[str, Any]]) -> list[str]:
+    """Every metric that some cell has, for a block that names none."""
+    values = (v for cell in cells for v in records.get(cell["key"], {"values": []})["values"])
+    return list(dict.fromkeys(value["metric"] for value in values if value["final"]))
 
 
 def _ours(

@@ -59,8 +59,8 @@ class Mixture(Dataset):
                 f"and covariances, got {len(weights)} and {len(covariances)} of shape "
                 f"{covariances.shape[1:]}"
             )
-        if (weights <= 0).any():
-            raise UsageError(f"mixture '{self.name}': expected positive weights")
+        if (weights <= 0).any() or weights.max() > 1e300:
+            raise UsageError(f"mixture '{self.name}': expected positive weights of a finite sum")
         object.__setattr__(self, "centres", centres)
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "covariances", covariances)
@@ -73,7 +73,8 @@ class Mixture(Dataset):
             if (covariances < 0).any() or not (covariances > 0).any(axis=1).all():
                 raise UsageError(f"mixture '{self.name}': expected positive variances")
             return np.sqrt(covariances)
-        if not np.allclose(covariances, covariances.transpose(0, 2, 1)):
+        scale = np.abs(covariances).max()
+        if not np.allclose(covariances, covariances.transpose(0, 2, 1), 0, 1e-12 * scale):
             raise UsageError(f"mixture '{self.name}': expected symmetric covariances")
         try:
             return np.linalg.cholesky(covariances)
@@ -154,6 +155,8 @@ class Mixture(Dataset):
         weights, centres, factors = self._tensors(device)
         if bool((weights == weights[0]).all()):
             labels = torch.randint(self.modes, (n,), generator=rng, device=device)
+        elif n == 0:
+            labels = torch.empty(0, dtype=torch.int64, device=device)
         else:
             labels = torch.multinomial(weights, n, replacement=True, generator=rng)
         noise = torch.randn(n, self.dim, generator=rng, device=device)

@@ -17,7 +17,16 @@ from bench.registry import Entry
 from bench.suite import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
 from bench.tasks.training import KIND, Order, Trained, train
-from generative import LOSSES, PROTOCOLS, RECIPES, DensitySampler, Recipe, RecipeFacts, Training
+from generative import (
+    LOSSES,
+    PROTOCOLS,
+    RECIPES,
+    DensitySampler,
+    Protocol,
+    Recipe,
+    RecipeFacts,
+    Training,
+)
 from metrics import METRICS, RULES, Score, tally, truth
 from metrics.contracts import MetricFacts
 
@@ -32,7 +41,7 @@ class MixtureSettings(BaseModel):
     many times a training is looked at on the way.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     protocol: str = "plane"
     steps: int | None = Field(default=None, ge=1, le=10_000_000)
@@ -229,7 +238,8 @@ def _settings(settings: Mapping[str, Any]) -> MixtureSettings:
             raise unknown("setting", name, MixtureSettings.model_fields) from None
         got = one_line(repr(first["input"]), 60)
         raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
-    PROTOCOLS[asked.protocol]
+    if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
+        raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
     return asked
 
 

@@ -148,8 +148,8 @@ class AdversarialTrainer(Trainer):
     def pack(self, state: State) -> Tree:
         return {
             "step": state.step,
-            "generator": dict(state.generator.state_dict()),
-            "critic": dict(state.critic.state_dict()),
+            "generator": _copy(state.generator.state_dict()),
+            "critic": _copy(state.critic.state_dict()),
             "generator_adam": _pack_optimiser(state.generator_adam),
             "critic_adam": _pack_optimiser(state.critic_adam),
             "batches": state.batches.position(),
@@ -190,14 +190,19 @@ def _descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Adam) -> N
     optimiser.step()
 
 
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of their own, so that going on with a state leaves its packed tree alone."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
 def _pack_optimiser(optimiser: torch.optim.Adam) -> Tree:
     state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
-    return [dict(state[index]) for index in sorted(state)]
+    return [_copy(state[index]) for index in sorted(state)]
 
 
 def _unpack_optimiser(optimiser: torch.optim.Adam, packed: Sequence[Mapping[str, Any]]) -> None:
     fresh = optimiser.state_dict()
-    fresh["state"] = {index: dict(slot) for index, slot in enumerate(packed)}
+    fresh["state"] = {index: _copy(slot) for index, slot in enumerate(packed)}
     optimiser.load_state_dict(fresh)
 
 
