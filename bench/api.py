@@ -36,7 +36,7 @@ from metrics import METRICS, RULES
 from results import bibliography
 from results.pictures import draw
 from results.provenance import environment
-from results.rows import BAD, FINAL
+from results.rows import BAD, FINAL, STATUSES
 from results.store import RunDirectory, frame, is_key
 from results.summary import summarise
 
@@ -210,6 +210,10 @@ def execute(
 
 
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
+    if not directory.is_run():
+        raise UsageError(
+            f"{directory.path} holds a manifest.json that is no run's: choose another --out"
+        )
     if directory.readable():
         directory.claim(planned.suite.name, planned.view.tier)
     with directory.lock():
@@ -270,7 +274,14 @@ def _finish(
             watch.warn(one_line(f"the pictures could not be drawn: {error!r}"))
     counts = Counter(record["status"] for record in records.values())
     return Report(
-        directory, table, records, dict(counts), measured, len(keys), interrupted, pictures
+        directory,
+        table,
+        records,
+        {s: counts[s] for s in STATUSES if counts[s]},
+        measured,
+        len(keys),
+        interrupted,
+        pictures,
     )
 
 
@@ -371,8 +382,11 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
 
 def _run_folder(run: str) -> Path:
     path = Path(run).expanduser()
-    if path.exists() or "/" in run:
-        return path
+    try:
+        if path.exists() or "/" in run:
+            return path
+    except OSError as error:
+        raise UsageError(one_line(f"can't read {run}: {error.strerror}")) from error
     tiers = sorted(Path("runs", run).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
     if not tiers:
         raise UsageError(
@@ -394,7 +408,7 @@ def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         return summarise(manifest, records), manifest
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
-            one_line(f"the manifest of {run} is damaged ({error!r}): run the suite with --fresh")
+            one_line(f"manifest.json of {run} is damaged ({error!r}): run the suite with --fresh")
         ) from error
 
 
@@ -411,7 +425,7 @@ def cite(what: str) -> str:
         papers = [paper for facts in parts for paper in facts.get("papers", [])]
         papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(one_line(f"the manifest of {what} is damaged ({error!r})")) from error
+        raise UsageError(one_line(f"manifest.json of {what} is damaged ({error!r})")) from error
     return bibliography.cite(papers)
 
 

@@ -60,7 +60,6 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=Verbs,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -84,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     _ready_streams()
     given = sys.argv[1:] if arguments is None else arguments
     shown = "--traceback" in given
-    given = [argument for argument in given if argument != "--traceback"]
+    given = [argument for argument in given if argument != "--traceback"] or ["--help"]
     try:
         from bench.usercode import refuse_shadows
 

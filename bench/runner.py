@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, SupportsFloat
 
+import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 
@@ -152,20 +153,28 @@ def _measure(cell: Cell, context: Context) -> Measurement:
 
 def _judge(measured: Measurement) -> tuple[str, str]:
     for value in measured.values:
-        if not isinstance(value.value, SupportsFloat) or not math.isfinite(value.value):
+        if not _is_number(value.value):
             return "invalid", one_line(f"{value.metric} is {value.value!r}: expected a number")
+        if value.std_error is not None and not _is_number(value.std_error):
+            text = f"the standard error of {value.metric} is {value.std_error!r}: expected a number"
+            return "invalid", one_line(text)
     return ("diverged", one_line(measured.diverged)) if measured.diverged else ("ok", "")
 
 
+def _is_number(value: object) -> bool:
+    """Whether something is a finite real number, of Python's or NumPy's."""
+    if not isinstance(value, SupportsFloat) or isinstance(value, bool | np.bool_):
+        return False
+    return math.isfinite(float(value))
+
+
 def _plain(value: Value) -> Value:
-    """A value in Python's own numbers; a standard error that is not finite is unknown."""
-    error, n = value.std_error, value.n
-    known = error is not None and math.isfinite(error)
+    """A value in Python's own numbers."""
     return replace(
         value,
         value=float(value.value),
-        std_error=float(error) if known and error is not None else None,
-        n=None if n is None else int(n),
+        std_error=None if value.std_error is None else float(value.std_error),
+        n=None if value.n is None else int(value.n),
         step=None if value.step is None else int(value.step),
     )
 

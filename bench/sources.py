@@ -64,9 +64,10 @@ def _users(module: str, importer: str) -> bool:
     """Whether a module belongs to the user's code that imports it: under the same folder, and not
     installed there.
     """
-    path = None if module.partition(".")[0] in OURS else _file(module)
-    top = _file(importer.partition(".")[0])
-    if path is None or top is None or importer.partition(".")[0] in OURS:
+    if importer.partition(".")[0] in OURS or module.partition(".")[0] in OURS:
+        return False
+    path, top = _file(module), _file(importer.partition(".")[0])
+    if path is None or top is None:
         return False
     if "site-packages" in path.parts and "site-packages" not in top.parts:
         return False

@@ -44,6 +44,14 @@ class RunDirectory:
 
     def claim(self, suite: str, tier: str) -> None:
         """Make sure that the folder can hold this run. Raises UsageError where it can't."""
+        try:
+            self._claim(suite, tier)
+        except OSError as error:
+            raise UsageError(
+                one_line(f"{error.strerror}: choose another --out than {self.path}")
+            ) from error
+
+    def _claim(self, suite: str, tier: str) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--out {self.path} is a file: expected a folder, or a new name")
         manifest = self.manifest() if self.exists() else None
@@ -83,15 +91,18 @@ class RunDirectory:
 
     def lock(self) -> FileLock:
         """The lock against a second driver, acquired. Raises UsageError where it is held."""
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
-        except Timeout:
-            raise UsageError(
-                f"another bench is running in {self.path}: wait for it, or choose another --out"
-            ) from None
+        except OSError as error:
+            if isinstance(error, Timeout):
+                raise UsageError(self._taken()) from None
+            raise UsageError(f"can't lock {self.path}: {error.strerror}") from error
         return lock
+
+    def _taken(self) -> str:
+        return f"another bench is running in {self.path}: wait for it, or choose another --out"
 
     def set_aside(self) -> Path:
         """Move the folder out of the way, deleting nothing; where it went."""
@@ -110,6 +121,10 @@ class RunDirectory:
         except UsageError:
             return False
         return True
+
+    def is_run(self) -> bool:
+        """Whether the folder is a run's, be its manifest damaged: there are cells."""
+        return self.readable() or (self.path / "cells").is_dir()
 
     def exists(self) -> bool:
         return (self.path / "manifest.json").is_file()
@@ -135,6 +150,8 @@ class RunDirectory:
             for name, kind in MANIFEST_FIELDS.items():
                 if not isinstance(manifest[name], kind):
                     raise TypeError(name)
+            if not all(isinstance(cell, dict) for cell in manifest["cells"]):
+                raise TypeError("cells")
         except FileNotFoundError:
             raise UsageError(f"{self.path} holds no run: there is no manifest.json") from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -202,8 +219,8 @@ class RunDirectory:
     def samples(self, key: str) -> dict[str, np.ndarray]:
         """A cell's arrays; empty where there are none."""
         try:
-            with np.load(self.samples_path(key), allow_pickle=False) as file:
-                return dict(file)
+            content = io.BytesIO(self.samples_path(key).read_bytes())
+            return dict(np.load(content, allow_pickle=False))
         except Exception:  # a damaged archive makes NumPy raise nearly anything
             return {}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
@@ -171,5 +173,13 @@ def _tex(text: str) -> str:
 
 def as_json(table: pd.DataFrame) -> str:
     """A list of rows; what is missing is null."""
-    rows = json.loads(table.to_json(orient="records", double_precision=15) or "[]")
-    return json.dumps(rows, indent=1, ensure_ascii=False)
+    rows = [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it, to the last digit."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    return None if missing else value

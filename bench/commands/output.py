@@ -9,6 +9,7 @@ import click
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.errors import PipeClosedError
 from results.tables import Layout, as_json
@@ -92,11 +93,11 @@ def print_rows(table: pd.DataFrame, as_rows: bool) -> None:
     for name in table.columns:
         out.add_column(str(name), overflow="fold")
     for _, row in table.iterrows():
-        out.add_row(*(_text(value) for value in row))
-    console().print(out, markup=False)
+        out.add_row(*(Text(_text(value)) for value in row))
+    console().print(out)
 
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.4g}"
-    return "" if value is None else str(value).replace("[", "\\[")
+    return "" if value is None else str(value)

@@ -19,7 +19,7 @@ def command(as_rows: bool, **options: Any) -> None:
     from bench import api
     from bench.commands.output import print_rows
 
-    workers = options["workers"] or os.cpu_count() or 1
+    workers = (os.cpu_count() or 1) if options["workers"] is None else options["workers"]
     table = api.plan(options["suite"], out=options["out"], workers=workers, **view(options))
     if as_rows:
         print_rows(table, True)
