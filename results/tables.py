@@ -45,7 +45,7 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
             values = {row["metric"]: row for _, row in group.iterrows()}
             cells = [_cell(values.get(name), facts[name]) for name in metrics]
             name = f"{model}, published{mark}" if first["role"] == "published" else model + mark
-            rows.append([(name, ""), *cells, (_seeds(first), "")])
+            rows.append([(name, ""), (_seeds(first), ""), *cells])
             roles.append(str(first["role"]))
         notes = [*_settings(part), *_constants(part, constants, facts)]
         notes += [f"[{number}] {text}" for text, number in seen.items()]
@@ -53,7 +53,7 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
         title = f"{block} · {dataset}" if dataset else str(block)
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
-        heads = ["model", *(_head(name, facts[name]) for name in metrics), "seeds"]
+        heads = ["model", "seeds", *(_head(name, facts[name]) for name in metrics)]
         yield Layout(title, heads, rows, roles, notes)
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from bench.errors import PipeClosedError
 from results.tables import Layout, as_json
 
-PIPED_WIDTH = 175
+PIPED_WIDTH = 190
 STYLES = {"ceiling": "green", "floor": "dim", "baseline": "cyan", "published": "italic"}
 
 
