@@ -88,7 +88,7 @@ TREES = st.recursive(
 
 
 def test_trees_come_back_as_they_were(tmp_path):
-    @settings(max_examples=40, deadline=None, derandomize=True)
+    @settings(max_examples=25, deadline=None, derandomize=True)
     @given(TREES)
     def check(tree: object) -> None:
         save_tree(tmp_path / "tree", tree)
@@ -278,7 +278,7 @@ def test_a_training_cut_off_anywhere_goes_on_to_the_same_bits(
         return advance(self, state, steps)
 
     monkeypatch.setattr(trainer, "advance", interrupted)
-    for cut in (0, 1, 3):
+    for cut in (1, 3):
         store = ArtifactStore(tmp_path / f"cut-{cut}", checkpoint_seconds=0.0)
         done.clear()
         stop_after = cut

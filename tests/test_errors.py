@@ -326,7 +326,7 @@ def test_a_full_disk_in_a_real_training_keeps_what_was_finished(capfd, here, tmp
     arguments = ("run", "--suite", small_suite(tmp_path), "--executor", "inline")
     assert bench(*arguments, "--out", "whole") == 0
     monkeypatch.setenv("MINIMAX_CHECKPOINT_SECONDS", "0")
-    for writes in (0, 1, 2, 3, 5, 8):
+    for writes in (0, 2, 4, 6):
         monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / f"cache-{writes}"))
         out = f"full-{writes}"
         with monkeypatch.context() as patch:

@@ -58,6 +58,8 @@ WRONG = {
     "memory": ("oom", "out of memory: no room"),
     "killed": ("crashed", "the worker was killed by SIGKILL"),
     "dies": ("crashed", "the worker exited with code 7"),
+    "exits": ("failed", "SystemExit: 0"),
+    "vanishes": ("crashed", "the worker exited"),
     "sleeps": ("timeout", "took longer than 3 s"),
 }
 
@@ -65,10 +67,11 @@ WRONG = {
 @pytest.mark.parametrize(
     ("seeds", "wrong"),
     [
-        (1, ["raises", "nan", "memory", "killed", "sleeps"]),
+        (1, ["raises", "nan", "memory", "killed", "exits", "vanishes", "sleeps"]),
         pytest.param(3, list(WRONG), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.timeout(150)
 def test_cells_that_go_wrong_in_workers_cost_themselves_alone(tmp_path, seeds, wrong):
     suite, seen = faulty_suite(tmp_path, "number", *wrong, "trivial", seeds=seeds), []
     watcher = Watcher(step=lambda cell, outcome: seen.append((cell.key, outcome.key)))
@@ -86,21 +89,6 @@ def test_cells_that_go_wrong_in_workers_cost_themselves_alone(tmp_path, seeds, w
         assert row.reason.startswith(reason)
     assert sorted(key for key, _ in seen) == sorted(one.key for one in plan_of(suite).cells)
     assert all(cell == outcome for cell, outcome in seen)
-
-
-@pytest.mark.timeout(120)
-def test_a_cell_that_leaves_its_worker_without_a_word_costs_itself_alone(tmp_path):
-    """sys.exit and os._exit(0) look like success to a process pool."""
-    suite = faulty_suite(tmp_path, "number", "exits", "vanishes", "trivial")
-    with started("run", "--suite", suite, "--workers", "1", cwd=tmp_path) as (driver, _):
-        try:
-            driver.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            pytest.fail("the command hangs")
-    rows = table(tmp_path / "runs/faulty/quick").set_index("model")["status"].to_dict()
-    assert driver.returncode == 4
-    assert rows.pop("exits") in ("failed", "crashed")
-    assert rows == {"number": "ok", "vanishes": "crashed", "trivial": "ok"}
 
 
 @pytest.mark.slow
@@ -174,15 +162,22 @@ def test_an_interrupted_command_keeps_what_was_finished(tmp_path, number):
     assert table(run)["status"].tolist() == ["ok"]
 
 
-@pytest.mark.parametrize("executor", [pytest.param("inline", marks=pytest.mark.slow), "processes"])
-def test_libraries_loaded_late_run_in_one_thread_too(tmp_path, executor):
+def test_libraries_loaded_late_run_in_one_thread_too(tmp_path, monkeypatch):
     """The limit holds for what a cell imports itself, in the first cell and in later ones."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "2")
+    suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
+    rows = execute(suite, out=str(tmp_path / "run"), executor="processes", workers=1).table
+    assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.slow
+def test_libraries_loaded_late_run_in_one_thread_inline_too(tmp_path):
     many = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
-    arguments = ("--executor", executor, "--workers", "1", "--out", executor)
-    done = spawn("run", "--suite", suite, *arguments, cwd=tmp_path, **many)
+    done = spawn("run", "--suite", suite, "--executor", "inline", cwd=tmp_path, **many)
     assert done.returncode == 0, done.stderr
-    rows = table(tmp_path / executor)
+    rows = table(tmp_path / "runs/faulty/quick")
     assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0, 1.0]
 
 

@@ -51,44 +51,33 @@ def refused(capfd, *arguments: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
 @pytest.mark.parametrize("place", ["here", "beside"])
-def test_a_recipe_of_the_users_runs(tmp_path, here, executor, place):
-    """In a process of its own, where nothing but the command puts the folders on the path."""
-    if (executor, place) == ("processes", "here"):
-        pytest.skip("the same path as beside")
+def test_a_recipe_of_the_users_runs(tmp_path, here, capfd, place):
     beside = tmp_path / "suite"
     beside.mkdir()
-    suite = small_suite(beside)
-    (beside if place == "beside" else here).joinpath("mymodule.py").write_text(
-        RECIPE.format(extra=3.0)
-    )
-    arguments = ("--grid", "model=mymodule:recipe,noise", "--executor", executor, "--workers", "1")
-    done = spawn("run", "--suite", suite, *arguments, cwd=here)
-    assert done.returncode == 0, done.stderr
+    folder = beside if place == "beside" else here
+    (folder / f"mine_{place}.py").write_text(RECIPE.format(extra=3.0))
+    grid = ("--grid", f"model=mine_{place}:recipe,noise", "--executor", "inline")
+    assert bench("run", "--suite", small_suite(beside), *grid) == 0
     rows = table(here / "runs/small/quick")
-    assert set(rows["model"]) == {"mymodule:recipe", "noise"}
+    assert set(rows["model"]) == {f"mine_{place}:recipe", "noise"}
     assert set(rows["status"]) == {"ok"}
-    assert "mymodule:recipe" in done.stdout
+    assert f"mine_{place}:recipe" in capfd.readouterr().out
 
 
 def test_a_recipe_that_was_edited_is_not_taken_for_measured(tmp_path, here):
-    suite, arguments = (
-        small_suite(tmp_path),
-        ("--grid", "model=mymodule:recipe", "--executor", "inline"),
-    )
-    values = []
-    for extra, options in ((0.0, ()), (50.0, ()), (50.0, ("--fresh",))):
-        (here / "mymodule.py").write_text(RECIPE.format(extra=extra))
-        done = spawn("run", "--suite", suite, *arguments, *options, cwd=here)
-        values.append((done.returncode, table(here / "runs/small/quick")))
-        if extra and not options:
-            assert done.returncode == 2
-            assert "other code" in done.stderr
-    assert [code for code, _ in values] == [0, 2, 0]
-    first, last = values[0][1], values[2][1]
-    assert set(first["artifact_key"]) != set(last["artifact_key"])
-    assert first["value"].tolist() != last["value"].tolist()
+    suite, run = small_suite(tmp_path), here / "runs/small/quick"
+    arguments = ("run", "--suite", suite, "--grid", "model=edited:recipe", "--executor", "inline")
+    (here / "edited.py").write_text(RECIPE.format(extra=0.0))
+    assert spawn(*arguments, cwd=here).returncode == 0
+    first = table(run)
+    (here / "edited.py").write_text(RECIPE.format(extra=50.0))
+    refusal = spawn(*arguments, cwd=here)
+    assert refusal.returncode == 2
+    assert "other code" in refusal.stderr
+    assert bench(*arguments, "--fresh") == 0
+    assert set(table(run)["artifact_key"]) != set(first["artifact_key"])
+    assert table(run)["value"].tolist() != first["value"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -157,14 +146,18 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-def test_the_command_works_where_files_have_the_names_of_ours(tmp_path, crowded):
-    suite = small_suite(tmp_path, '["gan"]', '["noise"]')
+def test_the_command_and_its_workers_work_where_files_have_the_names_of_ours(tmp_path, crowded):
+    """And they find the user's recipe beside the suite file, in a process of their own."""
+    (tmp_path / "mymodule.py").write_text(RECIPE.format(extra=3.0))
+    suite = small_suite(tmp_path, '["gan"]', '["noise", "mymodule:recipe"]')
     done = subprocess.run(
         [BENCH, "run", "--suite", suite, "--workers", "1"],
         cwd=crowded, env=environment(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert set(table(crowded / "runs/small/quick")["status"]) == {"ok"}
+    rows = table(crowded / "runs/small/quick")
+    assert set(rows["model"]) == {"noise", "mymodule:recipe"}
+    assert set(rows["status"]) == {"ok"}
 
 
 @pytest.mark.parametrize("name", ["metrics.py", "attacks/__init__.py"])
@@ -198,7 +191,9 @@ weights = [0.5, 0.25, 0.25]
 training_points = 500
 """,
     "matrices": """
-covariances = [[[0.02, 0.01], [0.01, 0.02]], [[0.01, 0.0], [0.0, 0.04]], [[0.09, -0.03], [-0.03, 0.04]]]
+covariances = [
+    [[0.02, 0.01], [0.01, 0.02]], [[0.01, 0.0], [0.0, 0.04]], [[0.09, -0.03], [-0.03, 0.04]]
+]
 """,
     "mixed": """
 covariances = [0.01, [0.04, 0.01], [[0.09, -0.03], [-0.03, 0.04]]]
