@@ -164,7 +164,7 @@ def read_table(name: str) -> tuple[dict[str, Any], Path]:
     """
     path = Path(name).expanduser() if name.endswith(".toml") else tomlsuites.SUITES / f"{name}.toml"
     if not name.endswith(".toml") and name not in tomlsuites.names():
-        raise unknown("suite", name, tomlsuites.names(), "or a file that ends in .toml")
+        raise unknown("suite", name, tomlsuites.names(), "(or a file that ends in .toml)")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")), path
     except OSError as error:
