@@ -15,7 +15,8 @@ from pathlib import Path
 
 OURS = ("bench", "attacks", "generative", "metrics", "results")
 PLUMBING = frozenset(
-    f"bench.{name}" for name in ("errors", "files", "registry", "sources", "tomlsuites", "usercode")
+    f"bench.{name}"
+    for name in ("errors", "files", "registry", "sources", "tomlsuites", "usercode", "worker")
 )
 """Modules that carry no number: a better message in one makes no finished cell stale."""
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
-import multiprocessing.connection
-import os
 import queue
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from bench import usercode
 from bench.errors import BenchError, StoreError, one_line
 from bench.executors.base import EXECUTORS, Executor
 from bench.runner import Context, Outcome, run_cell, stamp
 from bench.suite import Cell
+from bench.worker import begin
 from results.rows import FINAL
 from results.store import RunDirectory
 
 RESTARTS = 2
-VANISHED = 70
 
 
 @EXECUTORS.register("processes")
@@ -54,7 +50,10 @@ class Processes(Executor):
         """The outcomes that one pool gives before it ends or breaks."""
         spawn: Any = multiprocessing.get_context("spawn")
         pool = ProcessPool(
-            min(self.workers, len(cells)), initializer=_begin, initargs=(context,), context=spawn
+            min(self.workers, len(cells)),
+            initializer=begin,
+            initargs=(context.folders, context.imports),
+            context=spawn,
         )
         work = partial(run_cell, context=context)
         finished: queue.SimpleQueue[tuple[Any, Cell]] = queue.SimpleQueue()
@@ -128,26 +127,3 @@ def _cause(exitcode: int | None) -> str:
         except ValueError:
             return f"the worker was killed by signal {-exitcode}"
     return f"the worker exited with code {exitcode}"
-
-
-def _begin(context: Context) -> None:
-    """A worker's first act: die with the driver, leave Ctrl-C to it, find the user's code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    os._exit = partial(_leave, os._exit)  # type: ignore[assignment]
-    for folder in context.folders:
-        usercode.add_folder(folder)
-    for module in context.imports:
-        usercode.import_module(module)
-
-
-def _leave(leave: Callable[[int], NoReturn], status: int) -> NoReturn:
-    """os._exit for a cell's code: with status 0 the pool would wait for ever for its result."""
-    leave(status or VANISHED)
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
