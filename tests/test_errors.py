@@ -203,7 +203,7 @@ def test_a_second_driver_is_refused(capfd, here, tmp_path):
 @pytest.mark.slow
 def test_a_second_driver_in_another_process_is_refused(here, tmp_path):
     faulty = faulty_suite(tmp_path, "number", "sleeps")
-    with started("run", "--suite", faulty, "--workers", "1", cwd=here):
+    with started("run", "--suite", faulty, "--workers", "2", cwd=here):
         assert wait_for(lambda: cell_files(here / "runs/faulty/quick"), 40)
         done = spawn("run", "--suite", faulty, cwd=here)
         assert done.returncode == 2
