@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -404,12 +405,18 @@ def show(run: str) -> pd.DataFrame:
 def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The summary of a run and its manifest. Raises UsageError for a damaged one."""
     _, manifest, records = records_of(run)
-    try:
+    with refusing_damage(run):
         return summarise(manifest, records), manifest
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(
-            one_line(f"manifest.json of {run} is damaged ({error!r}): run the suite with --fresh")
-        ) from error
+
+
+@contextmanager
+def refusing_damage(run: str) -> Iterator[None]:
+    """What goes wrong inside is the fault of a damaged manifest: a UsageError that says so."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        text = f"manifest.json of {run} is damaged ({error!r}): run the suite with --fresh"
+        raise UsageError(one_line(text)) from error
 
 
 def cite(what: str) -> str:
@@ -420,13 +427,11 @@ def cite(what: str) -> str:
             losses = [LOSSES[name].paper for name in getattr(entry.facts, "parts", ())]
             return bibliography.cite([entry.paper, *losses])
     _, manifest, _ = records_of(what)
-    try:
+    with refusing_damage(what):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
         papers = [paper for facts in parts for paper in facts.get("papers", [])]
         papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(one_line(f"manifest.json of {what} is damaged ({error!r})")) from error
-    return bibliography.cite(papers)
+        return bibliography.cite(papers)
 
 
 def env() -> pd.DataFrame:

@@ -18,7 +18,7 @@ RUN = "runs/smoke/quick"
 def command(folder: Path, *, workers: int) -> tuple[list[str], dict[str, str]]:
     """Some cells with a training each that saves its state at every look."""
     arguments = ["run", "--suite", "smoke", "--grid", "model=gan,oracle", "--seeds", "2"]
-    arguments += ["--set", "steps=400", "--set", "evaluations=40", "--workers", str(workers)]
+    arguments += ["--set", "steps=150", "--set", "evaluations=20", "--workers", str(workers)]
     changes = {"MINIMAX_CACHE": str(folder / "cache"), "MINIMAX_CHECKPOINT_SECONDS": "0"}
     return arguments, changes
 
@@ -27,7 +27,7 @@ def command(folder: Path, *, workers: int) -> tuple[list[str], dict[str, str]]:
 def expected(tmp_path_factory):
     """The table of a run that nothing disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    changes = {"steps": 400, "evaluations": 40}
+    changes = {"steps": 150, "evaluations": 20}
     grid = [("model", ["gan", "oracle"])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(folder / "cache"))

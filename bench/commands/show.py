@@ -23,7 +23,9 @@ def command(run: str, form: str) -> None:
         click.echo(summary.to_csv(index=False), nl=False)
     else:
         write = {"markdown": tables.markdown, "latex": tables.latex}.get(form)
-        for layout in tables.layouts(summary, manifest):
+        with api.refusing_damage(run):
+            found = [*tables.layouts(summary, manifest)]
+        for layout in found:
             if write is None:
                 print_layout(layout)
             else:
