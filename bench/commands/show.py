@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
 
@@ -13,19 +18,23 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 def command(run: str, form: str) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows. RUN: a folder, or a suite."""
     from bench import api
+
+    summary, manifest = api.summary_of(run)
+    with api.refusing_damage(run):
+        _print(summary, manifest, form)
+
+
+def _print(summary: pd.DataFrame, manifest: dict[str, Any], form: str) -> None:
     from bench.commands.output import print_layout
     from results import tables
 
-    summary, manifest = api.summary_of(run)
     if form == "json":
         click.echo(tables.as_json(summary))
     elif form == "csv":
         click.echo(summary.to_csv(index=False), nl=False)
     else:
         write = {"markdown": tables.markdown, "latex": tables.latex}.get(form)
-        with api.refusing_damage(run):
-            found = [*tables.layouts(summary, manifest)]
-        for layout in found:
+        for layout in tables.layouts(summary, manifest):
             if write is None:
                 print_layout(layout)
             else:
