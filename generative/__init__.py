@@ -1,17 +1,25 @@
 """Generative models: noise in, samples out. Importing this package registers every part."""
 
 from bench.registry import import_all
-from generative import losses, protocols, recipes
+from generative import constraints, losses, penalties, protocols, recipes
 from generative.contracts import (
+    CONSTRAINTS,
     LOSSES,
+    PENALTIES,
     RECIPES,
+    Autoencoder,
+    Constraint,
+    ConstraintFacts,
     Data,
     Density,
     DensitySampler,
     Diverged,
     Fitted,
+    LatentSampler,
     Loss,
     LossFacts,
+    Penalty,
+    PenaltyFacts,
     Recipe,
     RecipeFacts,
     Sampler,
@@ -23,19 +31,29 @@ from generative.protocols.base import PROTOCOLS, Adam, Protocol
 import_all(protocols)
 import_all(recipes)
 import_all(losses)
+import_all(penalties)
+import_all(constraints)
 
 __all__ = [
+    "CONSTRAINTS",
     "LOSSES",
+    "PENALTIES",
     "PROTOCOLS",
     "RECIPES",
     "Adam",
+    "Autoencoder",
+    "Constraint",
+    "ConstraintFacts",
     "Data",
     "Density",
     "DensitySampler",
     "Diverged",
     "Fitted",
+    "LatentSampler",
     "Loss",
     "LossFacts",
+    "Penalty",
+    "PenaltyFacts",
     "Protocol",
     "Recipe",
     "RecipeFacts",

@@ -7,14 +7,14 @@ trainer brings them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.registry import Registry
 
@@ -26,6 +26,9 @@ Points = Float[np.ndarray, "n d"]
 
 PerPoint = Float[np.ndarray, " n"]
 """A number for each of some points."""
+
+PerExample = Float[Tensor, " n"]
+"""The same, as a tensor."""
 
 Tree = Any
 """A tree of dicts and lists with tensors, numbers, strings and None as leaves."""
@@ -49,18 +52,22 @@ class Density(Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    """The data of one data set and seed."""
+    """The data of one data set and seed; see `bench.datasets.Source`."""
 
     shape: tuple[int, ...]
     device: str
     modes: int
+    classes: int
+    box: tuple[float, float] | None
 
     @property
     def training(self) -> Tensor: ...
     @property
     def density(self) -> Density | None: ...
     def batches(self) -> Batches: ...
-    def fresh(self, n: int, rng: torch.Generator) -> Tensor: ...
+    def fresh(
+        self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None
+    ) -> Tensor: ...
 
 
 class Loss(ABC):
@@ -83,11 +90,60 @@ class Loss(ABC):
 class LossFacts:
     """relativistic: the generator's loss needs the real logits, and a constant added to all
     logits changes nothing. batchwise: mixes the samples of a batch, so that a batch's loss is
-    not its samples' losses. known_issue: why a law is known not to hold (strict xfail).
+    not its samples' losses. between: logits between which the critic pulls reals up and fakes
+    down, and the generator fakes up. known_issue: why a law is known not to hold (strict xfail).
     """
 
     relativistic: bool = False
     batchwise: bool = False
+    between: tuple[float, float] = (0.0, 1.0)
+    known_issue: str = ""
+
+
+Critic = Callable[[Tensor], Tensor]
+"""Examples [n, ...] to logits [n]."""
+
+
+class Penalty(ABC):
+    """A term that the critic minimises beside its loss, unreduced."""
+
+    @abstractmethod
+    def __call__(
+        self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Float[Tensor, " batch"]:
+        """The penalty of each of the batch, with a graph to the critic's weights."""
+
+
+@dataclass(frozen=True)
+class PenaltyFacts:
+    """weight: what its paper multiplies it by. batchwise: mixes the samples of a batch by design.
+    per_sample: looks at the critic's slope at single examples, so that the critic may not have
+    batch norm.
+    """
+
+    weight: float
+    batchwise: bool = False
+    per_sample: bool = True
+    known_issue: str = ""
+
+
+class Constraint(ABC):
+    """What keeps a critic inside a set of functions, by changing its weights."""
+
+    @abstractmethod
+    def prepare(self, critic: nn.Module) -> None:
+        """Change the critic before its first step; its weights may get other names."""
+
+    @abstractmethod
+    def project(self, critic: nn.Module) -> None:
+        """Put the critic back into the set, after every step."""
+
+
+@dataclass(frozen=True)
+class ConstraintFacts:
+    """per_layer: bounds every layer by itself, which batch norm would undo."""
+
+    per_layer: bool = True
     known_issue: str = ""
 
 
@@ -113,6 +169,34 @@ class DensitySampler(Sampler):
     @abstractmethod
     def log_prob(self, x: Points) -> PerPoint:
         """Log density in nats, [n, d] to [n]."""
+
+
+class LatentSampler(Sampler):
+    """A sampler with latent variables and a variational bound on its log-likelihood."""
+
+    @abstractmethod
+    def elbo(self, x: Tensor, rng: torch.Generator) -> tuple[PerExample, PerExample]:
+        """The two terms of the bound on log p(x), in nats: the expected log-likelihood of x given
+        z, by one draw of z, and the divergence KL(q(z|x) || p(z)), in closed form. [n] each.
+        """
+
+    @abstractmethod
+    def importance_log_prob(self, x: Tensor, rng: torch.Generator, samples: int) -> PerExample:
+        """log of the mean of p(x, z) / q(z|x) over draws of z from q(z|x), in nats, [n]: a lower
+        bound in expectation that tightens with `samples`.
+        """
+
+
+class Autoencoder(Sampler):
+    """A sampler that can encode what it decodes."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Float[Tensor, "n latent"]:
+        """Codes of examples [n, ...]."""
+
+    @abstractmethod
+    def decode(self, z: Float[Tensor, "n latent"]) -> Tensor:
+        """Examples [n, ...] of codes."""
 
 
 class Diverged(Exception):
@@ -166,6 +250,7 @@ class Training:
     critic_steps: int | None = None
     generator_lr: float | None = None
     critic_lr: float | None = None
+    penalty_weight: float | None = None
 
 
 class Recipe(ABC):
@@ -194,13 +279,21 @@ Role = Literal["model", "baseline", "ceiling", "floor"]
 @dataclass(frozen=True)
 class RecipeFacts:
     """role: a model to be compared, a baseline by another principle, or the best and worst a
-    score can show. parts: the registered parts it is made of, cited with it.
+    score can show. parts: the registered parts it is made of, cited with it. points_only: why
+    it can't take images, or empty.
     """
 
     role: Role = "model"
     parts: tuple[str, ...] = ()
+    points_only: str = ""
     known_issue: str = ""
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")
+PENALTIES: Registry[Penalty, PenaltyFacts] = Registry(
+    "penalty", PenaltyFacts, listed_as="penalties"
+)
+CONSTRAINTS: Registry[Constraint, ConstraintFacts] = Registry(
+    "constraint", ConstraintFacts, listed_as="constraints"
+)
 RECIPES: Registry[Recipe, RecipeFacts] = Registry("model", RecipeFacts, listed_as="models")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from bench.registry import NoFacts, Registry
-from generative.networks import Initialisation, Mlp
+from generative.networks import Initialisation, Network
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class Protocol:
     """Everything about a GAN's training but its loss.
 
     latent: dimensions of z, from N(0, I). batch: real examples per step. steps: generator
-    steps of a full training. critic_steps: critic steps before each generator step.
-    milliseconds: what one generator step took on one core of 2025; only a forecast.
-    deviations: where this differs from its source.
+    steps of a full training. critic_steps: critic steps before each generator step. average:
+    the model that samples is the exponential moving average of the generator's weights with
+    this decay (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1 / (1 - average)
+    steps have been made; 0 is the generator itself. milliseconds: what one generator step took
+    on one core of 2025; only a forecast. deviations: where this differs from its source.
     """
 
-    generator: Mlp
-    critic: Mlp
+    generator: Network
+    critic: Network
     initialisation: Initialisation
     generator_adam: Adam
     critic_adam: Adam
@@ -36,8 +40,15 @@ class Protocol:
     batch: int
     steps: int
     critic_steps: int = 1
+    average: float = 0.0
     milliseconds: float = 5.0
     deviations: str = ""
+
+    def refuse(self, shape: tuple[int, ...]) -> None:
+        """Raise UsageError where its networks can't take examples of this shape."""
+        with torch.device("meta"):
+            self.generator.generator(self.latent, shape)
+            self.critic.encoder(shape, 1)
 
 
 PROTOCOLS: Registry[Protocol, NoFacts] = Registry("protocol", NoFacts, listed_as="protocols")

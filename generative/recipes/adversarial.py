@@ -1,36 +1,68 @@
-"""The recipe of every GAN: a loss, under the protocol that the run names."""
+"""The recipe of every GAN: a loss and what restrains its critic, under the run's protocol."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from generative.contracts import LOSSES, Recipe, Training
-from generative.protocols.base import PROTOCOLS, Protocol
+from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe, Training
+from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.trainers.adversarial import AdversarialTrainer
+
+PENALTY_COST = 2.2
+"""A critic step with a gradient penalty over one without, about."""
 
 
 @dataclass(frozen=True)
 class Adversarial(Recipe):
-    """A loss by name. Protocol, steps, batch, critic steps and rates are the training's."""
+    """A loss by name, with a penalty and a constraint by name, or none.
+
+    critic_steps, momentum (Adam's beta 1 of both players): the recipe's own where its paper needs
+    them; None leaves them to the protocol. The rest is the training's. Where a penalty looks at
+    single examples, or a constraint at single layers, the critic goes without batch norm.
+    """
 
     loss: str
+    penalty: str | None = None
+    constraint: str | None = None
+    critic_steps: int | None = None
+    momentum: float | None = None
 
     def _resolved(self, training: Training) -> Protocol:
         protocol = PROTOCOLS[training.protocol].part
         changes: dict[str, Any] = {}
-        if training.generator_lr is not None:
-            changes["generator_adam"] = replace(protocol.generator_adam, lr=training.generator_lr)
-        if training.critic_lr is not None:
-            changes["critic_adam"] = replace(protocol.critic_adam, lr=training.critic_lr)
+        for player in ("generator", "critic"):
+            adam, rate = getattr(protocol, f"{player}_adam"), getattr(training, f"{player}_lr")
+            changes[f"{player}_adam"] = self._adam(adam, rate)
+        if self.critic_steps is not None:
+            changes["critic_steps"] = self.critic_steps
         for name in ("steps", "batch", "critic_steps"):
             if getattr(training, name) is not None:
                 changes[name] = getattr(training, name)
+        if self._unmixed():
+            changes["critic"] = protocol.critic.unmixed()
         return replace(protocol, **changes)
+
+    def _adam(self, adam: Adam, rate: float | None) -> Adam:
+        first, second = adam.betas
+        momentum = first if self.momentum is None else self.momentum
+        return replace(adam, lr=adam.lr if rate is None else rate, betas=(momentum, second))
+
+    def _unmixed(self) -> bool:
+        """Whether the critic may not have batch norm."""
+        if self.penalty is not None and PENALTIES[self.penalty].facts.per_sample:
+            return True
+        return self.constraint is not None and CONSTRAINTS[self.constraint].facts.per_layer
+
+    def _weight(self, training: Training) -> float:
+        if self.penalty is None:
+            return 0.0
+        chosen = training.penalty_weight
+        return PENALTIES[self.penalty].facts.weight if chosen is None else chosen
 
     def relevant(self, training: Training) -> dict[str, Any]:
         protocol = self._resolved(training)
-        return {
+        settings = {
             "protocol": training.protocol,
             "steps": protocol.steps,
             "batch": protocol.batch,
@@ -38,28 +70,30 @@ class Adversarial(Recipe):
             "generator_lr": protocol.generator_adam.lr,
             "critic_lr": protocol.critic_adam.lr,
         }
+        if self.penalty is not None:
+            settings["penalty_weight"] = self._weight(training)
+        return settings
 
     def modules(self, training: Training) -> tuple[str, ...]:
-        return (LOSSES[self.loss].origin, PROTOCOLS[training.protocol].origin)
+        restraints = [PENALTIES[self.penalty].origin] if self.penalty else []
+        restraints += [CONSTRAINTS[self.constraint].origin] if self.constraint else []
+        return (LOSSES[self.loss].origin, PROTOCOLS[training.protocol].origin, *restraints)
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> AdversarialTrainer:
         protocol, loss = self._resolved(training), LOSSES[self.loss]
+        protocol.refuse(shape)
         return AdversarialTrainer(
             loss=loss.part(),
             relativistic=loss.facts.relativistic,
-            generator=protocol.generator,
-            critic=protocol.critic,
-            initialisation=protocol.initialisation,
-            generator_adam=protocol.generator_adam,
-            critic_adam=protocol.critic_adam,
-            latent=protocol.latent,
-            batch=protocol.batch,
-            total_steps=protocol.steps,
-            critic_steps=protocol.critic_steps,
+            penalty=None if self.penalty is None else PENALTIES[self.penalty].part,
+            penalty_weight=self._weight(training),
+            constraint=None if self.constraint is None else CONSTRAINTS[self.constraint].part,
+            protocol=protocol,
             shape=shape,
         )
 
     def seconds(self, training: Training) -> float:
-        protocol = self._resolved(training)
-        updates = (1 + protocol.critic_steps) / (1 + PROTOCOLS[training.protocol].part.critic_steps)
+        protocol, usual = self._resolved(training), PROTOCOLS[training.protocol].part
+        critic = protocol.critic_steps * (1 if self.penalty is None else PENALTY_COST)
+        updates = (1 + critic) / (1 + usual.critic_steps) * protocol.batch / usual.batch
         return protocol.steps * updates * protocol.milliseconds / 1000

@@ -119,6 +119,7 @@ RECIPES.register(
     paper="doi:10.1111/j.2517-6161.1977.tb01600.x",
     summary="Gaussian mixture by EM, told how many modes the data have",
     role="baseline",
+    points_only="full covariances of images don't fit",
 )(Fixed(MixtureTrainer("modes"), expected_seconds=3.0))
 
 RECIPES.register(
@@ -126,10 +127,12 @@ RECIPES.register(
     paper="doi:10.1214/aos/1176344136",
     summary="Gaussian mixture by EM, number of modes chosen by BIC",
     role="baseline",
+    points_only="full covariances of images don't fit",
 )(Fixed(MixtureTrainer("bic"), expected_seconds=4.5))
 
 RECIPES.register(
     "one-gaussian",
     summary="One Gaussian by maximum likelihood: covers modes by being wide",
     role="floor",
+    points_only="pca-gaussian is its like for images",
 )(Fixed(MixtureTrainer(1, starts=1)))

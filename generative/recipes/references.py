@@ -1,8 +1,8 @@
-"""The rows every table needs: real data as the ceiling, noise as the floor."""
+"""The rows every table needs: real data as the ceiling, floors that a sound score sees through."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,18 @@ from generative.trainers.fit import FitTrainer
 
 
 class Reals(Sampler):
-    """Fresh real samples where no density is known."""
+    """Fresh real samples where no density is known, or of some classes only."""
 
-    def __init__(self, data: Data) -> None:
-        self._data = data
+    def __init__(self, data: Data, classes: Sequence[int] | None = None) -> None:
+        self._data, self._classes = data, classes
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self._data.fresh(n, rng)
+        if self._classes is None:
+            return self._data.fresh(n, rng)
+        return self._data.fresh(n, rng, self._classes)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {}
+        return {} if self._classes is None else {"classes": torch.tensor(self._classes)}
 
 
 class KnownReals(DensitySampler):
@@ -77,11 +79,29 @@ class OracleTrainer(FitTrainer):
         return self.fit(data, 0)
 
 
-class NoiseTrainer(FitTrainer):
-    """The box is that of the training data."""
+@dataclass(frozen=True)
+class SomeClassesTrainer(FitTrainer):
+    """Nothing is trained. One class, chosen by the seed: alone, or the only one left out."""
+
+    dropped: bool
 
     def fit(self, data: Data, seed: int) -> Sampler:
-        return UniformBox(data.training.amin(0), data.training.amax(0))
+        chosen = seed % data.classes
+        rest = [number for number in range(data.classes) if number != chosen]
+        return Reals(data, rest if self.dropped and rest else [chosen])
+
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
+        return Reals(data, tensors["classes"].tolist())
+
+
+class NoiseTrainer(FitTrainer):
+    """The box is that of the training data, or of all images."""
+
+    def fit(self, data: Data, seed: int) -> Sampler:
+        low, high = data.training.amin(0), data.training.amax(0)
+        if data.box is not None:
+            low, high = (torch.full_like(low, edge) for edge in data.box)
+        return UniformBox(low, high)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
         return UniformBox(tensors["low"], tensors["high"])
@@ -114,3 +134,15 @@ RECIPES.register("oracle", summary="Fresh real samples: the best a score can sho
 RECIPES.register(
     "noise", summary="Uniform over the box of the data: the worst that still spreads", role="floor"
 )(Fixed(NoiseTrainer()))
+
+RECIPES.register(
+    "one-mode",
+    summary="Fresh real samples of one mode (one digit in every place): what collapse looks like",
+    role="floor",
+)(Fixed(SomeClassesTrainer(dropped=False)))
+
+RECIPES.register(
+    "drop-one",
+    summary="Fresh real samples without one mode (without one digit): the smallest collapse",
+    role="floor",
+)(Fixed(SomeClassesTrainer(dropped=True)))

@@ -1,0 +1,41 @@
+"""Weight clipping (Arjovsky et al. 2017, Algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from generative.contracts import CONSTRAINTS, RECIPES, Constraint
+from generative.recipes.adversarial import Adversarial
+
+
+@dataclass(frozen=True)
+class Clipping(Constraint):
+    """Every weight and bias of the critic inside [-bound, bound]."""
+
+    bound: float
+
+    def prepare(self, critic: nn.Module) -> None:
+        """The first weights are left as they are, as in the paper: the first step clips them."""
+
+    @torch.no_grad()
+    def project(self, critic: nn.Module) -> None:
+        for weight in critic.parameters():
+            weight.clamp_(-self.bound, self.bound)
+
+
+CONSTRAINTS.register(
+    "clip",
+    paper="arXiv:1701.07875",
+    summary="Weights clipped to [-0.01, 0.01] after every step",
+    per_layer=False,
+)(Clipping(0.01))
+
+RECIPES.register(
+    "wgan",
+    paper="arXiv:1701.07875",
+    summary="Wasserstein GAN, weights clipped at 0.01, 5 critic steps (Arjovsky et al. 2017)",
+    parts=("wasserstein", "clip"),
+)(Adversarial("wasserstein", constraint="clip", critic_steps=5, momentum=0.0))

@@ -1,0 +1,1 @@
+"""Gradient penalties on the critic, one per file; each registers its recipe too."""

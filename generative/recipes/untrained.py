@@ -1,0 +1,61 @@
+"""A generator as it is before the first step: the floor of every GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.randomness import forked
+from generative.contracts import RECIPES, Data, Recipe, Sampler, Training
+from generative.protocols.base import PROTOCOLS, Protocol
+from generative.trainers.adversarial import GeneratorSampler
+from generative.trainers.fit import FitTrainer
+
+
+@dataclass(frozen=True)
+class UntrainedTrainer(FitTrainer):
+    """The generator of a protocol, initialised as the protocol says."""
+
+    protocol: Protocol
+    shape: tuple[int, ...]
+
+    def fit(self, data: Data, seed: int) -> Sampler:
+        generator = torch.Generator(device=data.device).manual_seed(seed)
+        with forked(seed):
+            network = self.protocol.generator.generator(self.protocol.latent, self.shape)
+            network.to(data.device)
+            self.protocol.initialisation.apply(network, generator)
+        return GeneratorSampler(network, self.protocol.latent, self.shape)
+
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
+        network = self.protocol.generator.generator(self.protocol.latent, self.shape)
+        network.to(data.device).load_state_dict(dict(tensors))
+        return GeneratorSampler(network, self.protocol.latent, self.shape)
+
+
+@dataclass(frozen=True)
+class Untrained(Recipe):
+    """It reads the protocol and nothing else."""
+
+    def relevant(self, training: Training) -> dict[str, Any]:
+        return {"protocol": PROTOCOLS[training.protocol].name}
+
+    def modules(self, training: Training) -> tuple[str, ...]:
+        return (PROTOCOLS[training.protocol].origin,)
+
+    def trainer(self, training: Training, shape: tuple[int, ...]) -> UntrainedTrainer:
+        protocol = PROTOCOLS[training.protocol].part
+        protocol.refuse(shape)
+        return UntrainedTrainer(protocol, shape)
+
+    def seconds(self, training: Training) -> float:
+        return PROTOCOLS[training.protocol].part.milliseconds / 100
+
+
+RECIPES.register(
+    "untrained", summary="The protocol's generator before the first step", role="floor"
+)(Untrained())
