@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -39,12 +40,16 @@ class Density(Protocol):
 class Source(ABC):
     """The data of one data set and seed; every model of the seed sees the same.
 
-    shape: of one example. device: where tensors live. modes: how many there are, 0 if unknown.
+    shape: of one example, (d,) for points, (channels, h, w) for images. device: where tensors
+    live. modes: how many there are, 0 if unknown. classes: what the modes are made of: the modes
+    themselves, or the digits of which a stack has several. box: the range of the values, or None.
     """
 
     shape: tuple[int, ...]
     device: str
     modes: int
+    classes: int
+    box: tuple[float, float] | None = None
 
     @property
     @abstractmethod
@@ -56,8 +61,8 @@ class Source(ABC):
         """A stream of training batches, from its start."""
 
     @abstractmethod
-    def fresh(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` real examples that no model trained on."""
+    def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
+        """`n` real examples that no model trained on; of these classes only, if any are named."""
 
     @property
     @abstractmethod
@@ -73,9 +78,14 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """A sha256 of what the data are; the same name with other data has another one."""
 
+    @property
+    def missing(self) -> str:
+        """Why the data are not here and how to get them; empty where they are."""
+        return ""
+
     @abstractmethod
     def source(self, seed: int, device: str = "cpu") -> Source:
-        """The data of one seed."""
+        """The data of one seed. Raises UsageError where they are missing."""
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,17 @@ class Mixture(Dataset):
             terms[mode] = np.log(self.weights[mode]) - np.log(scales).sum() - square / 2
         return logsumexp(terms, axis=0) - self.dim / 2 * np.log(2 * np.pi)
 
+    def of_modes(self, modes: Sequence[int]) -> Mixture:
+        """The mixture of some of the modes, with their relative weights."""
+        kept = list(modes)
+        return replace(
+            self,
+            name=f"{self.name}[{kept}]",
+            centres=self.centres[kept],
+            covariances=self.covariances[kept],
+            weights=self.weights[kept],
+        )
+
     def smoothed(self, sigma: float) -> Mixture:
         """The mixture convolved with N(0, sigma^2 I)."""
         extra = sigma**2 * (1.0 if self.covariances.ndim == 2 else np.eye(self.dim))
@@ -184,7 +195,7 @@ class MixtureSource(Source):
 
     def __init__(self, mixture: Mixture, seed: int, device: str = "cpu") -> None:
         self.mixture, self.device = mixture, device
-        self.shape, self.modes = (mixture.dim,), mixture.modes
+        self.shape, self.modes, self.classes = (mixture.dim,), mixture.modes, mixture.modes
         self._purpose = ("data", mixture.fingerprint, seed)
 
     @property
@@ -203,8 +214,9 @@ class MixtureSource(Source):
             return FreshDraws(self.mixture.sample, rng)
         return ShuffledEpochs(self.training, rng)
 
-    def fresh(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.mixture.sample(n, rng)
+    def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
+        mixture = self.mixture if classes is None else self.mixture.of_modes(classes)
+        return mixture.sample(n, rng)
 
     @property
     def density(self) -> Mixture | None:
