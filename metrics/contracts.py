@@ -15,7 +15,7 @@ from bench.registry import Registry
 
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["deterministic", "paired", "seeded"]
-Takes = Literal["modes", "density", "likelihood"]
+Takes = Literal["modes", "density", "likelihood", "stack", "latent"]
 
 
 Points = Shaped[np.ndarray, "n d"]
@@ -80,12 +80,14 @@ class MetricFacts:
 
     takes: what `real` and `fake` are. "modes": a `ModeTruth` and a `ModeTally`; "density": a
     density with `smoothed` and samples [n, d]; "likelihood": held-out real samples [n, d] and
-    the model's density. direction: which way is better. low, high: the range. version: raised
-    whenever a number changes. kind: what makes two runs differ. absolute, relative: the margin
-    within which a change does not matter. estimator: how it is estimated, in a sentence.
-    title: the head of its column. rule: the high-quality rule, empty for the data's own.
-    samples: the number of samples it is fixed to, 0 for all. counts_modes: its range ends at
-    the number of modes. digits, percent: how it is printed.
+    the model's density; "stack": a `StackTruth` and a `StackTally`, and the judge's name and hash
+    become part of the metric's; "latent": held-out examples and a `LatentBound`.
+    direction: which way is better. low, high: the range. version: raised whenever a number
+    changes. kind: what makes two runs differ. absolute, relative: the margin within which a
+    change does not matter. estimator: how it is estimated, in a sentence. title: the head of its
+    column. rule: the high-quality rule, empty for the data's own. samples: the number of samples
+    it is fixed to, 0 for all. counts_modes: its range ends at the number of modes. digits,
+    percent: how it is printed.
     """
 
     takes: Takes

@@ -1,0 +1,177 @@
+"""Make a judge: `python -m bench.makejudges digits-cnn`. Deterministic on one machine.
+
+On another machine the last bits differ, and with them the hash and every score: the files in
+metrics/judges/ are the judges, and this script says how they came to be. Six trainings: one on all
+training images, five with a fifth of them left out for the confusion matrix. Each of the five
+rejects below its own 5 % quantile of confidence, as the judge does below its gate.
+
+A classifier that has only seen digits is sure of noise, too: this one learns on the side to be sure
+of nothing that is no digit (outlier exposure, Hendrycks et al. 2019).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
+
+import metrics.judges
+from bench.datasets.digits import Split, digits8, fashion, mnist5k, stratified
+from bench.errors import unknown
+from bench.randomness import forked, stream
+from metrics.judges.network import CLASSES, JudgeNetwork
+
+FOLDER = Path(metrics.judges.__file__).parent
+EPOCHS = 40
+BATCH = 64
+LEARNING_RATE = 4e-3
+FOLDS = 5
+SHIFT, TURN, ZOOM = 0.14, 0.2, 0.12
+GATE = 0.05
+EXPOSURE = 0.5
+
+
+def train(images: Tensor, labels: Tensor, purpose: str) -> JudgeNetwork:
+    """A network on images [n, 1, 28, 28] in [0, 1], shifted, turned and scaled at random."""
+    rng = stream("judge", purpose)
+    with forked(rng.initial_seed()):
+        network = JudgeNetwork().train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    total = EPOCHS * -(-len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total)
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(images), generator=rng).split(BATCH):
+            seen = jitter(images[chosen], rng)
+            others = outliers(seen, rng)
+            known, unknown = network(torch.cat([seen, others])).split([len(seen), len(others)])
+            loss = cross_entropy(known, labels[chosen], label_smoothing=0.05)
+            loss = loss - EXPOSURE * unknown.log_softmax(1).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return network.eval()
+
+
+def outliers(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Images that are nothing, a quarter of the batch, of four kinds: noise, smooth noise, grey,
+    and digits with their pixels shuffled. Nothing that resembles a bad digit: a blurred one is
+    for the gate to judge.
+    """
+    n = max(1, len(images) // 16)
+    size, shape = images.shape[-1], (n, 1, *images.shape[2:])
+    noise = torch.rand(shape, generator=rng) ** (4 * torch.rand(n, 1, 1, 1, generator=rng))
+    coarse = torch.rand(n, 1, size // 4, size // 4, generator=rng)
+    smooth = interpolate(coarse, size=(size, size), mode="bilinear")
+    grey = torch.rand(n, 1, 1, 1, generator=rng) + 0.05 * torch.randn(shape, generator=rng)
+    order = torch.randperm(shape[2] * shape[3], generator=rng)
+    shuffled = images[:n].flatten(2)[:, :, order].reshape(shape)
+    return torch.cat([noise, smooth, grey, shuffled]).clamp(0, 1)
+
+
+def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image under an affine map of its own, near the identity."""
+    n = len(images)
+    angle, zoom, x, y = (torch.rand(4, n, generator=rng) * 2 - 1) * torch.tensor(
+        [[TURN], [ZOOM], [SHIFT], [SHIFT]]
+    )
+    cos, sin = torch.cos(angle) * (1 + zoom), torch.sin(angle) * (1 + zoom)
+    rows = [torch.stack([cos, -sin, x], 1), torch.stack([sin, cos, y], 1)]
+    field = affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    return grid_sample(images, field, align_corners=False)
+
+
+def folds(n: int, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Training and test indices of each fold."""
+    parts = torch.randperm(n, generator=stream("judge folds", purpose)).tensor_split(FOLDS)
+    for index, test in enumerate(parts):
+        yield torch.cat([part for other, part in enumerate(parts) if other != index]), test
+
+
+def probabilities(network: JudgeNetwork, images: Tensor) -> Tensor:
+    """Class probabilities, [n, 10]."""
+    with torch.inference_mode():
+        return torch.cat([network(part).softmax(1) for part in images.split(500)])
+
+
+def make(name: str, split: Split) -> dict[str, Any]:
+    """Train, measure and write a judge; its card."""
+    images, labels = tensors(split.images, split.labels)
+    held, held_labels = tensors(split.held_images, split.held_labels)
+    network = train(images, labels, name)
+    confusion = np.zeros((CLASSES, CLASSES), dtype=int)
+    passing = np.zeros((CLASSES, CLASSES), dtype=int)
+    for index, (fit, test) in enumerate(folds(len(images), name)):
+        guess = probabilities(train(images[fit], labels[fit], f"{name} {index}"), images[test])
+        confidence, guessed = guess.max(1)
+        passed = (confidence >= confidence.double().quantile(GATE)).numpy()
+        pairs = np.stack([labels[test].numpy(), guessed.numpy()])
+        np.add.at(confusion, tuple(pairs), 1)
+        np.add.at(passing, tuple(pairs[:, passed]), 1)
+    judged = probabilities(network, held)
+    gate = float(judged.max(1).values.double().quantile(GATE))
+    passed = judged.max(1).values >= gate
+    rates = [float(passed[held_labels == c].double().mean()) for c in range(CLASSES)]
+    with torch.inference_mode():
+        features = network.features(held).double()
+    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    (FOLDER / f"{name}.safetensors").write_bytes(weights)
+    card = {
+        "name": name,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "training_images": len(images),
+        "held_out_images": len(held),
+        "accuracy": float((judged.argmax(1) == held_labels).double().mean()),
+        "out_of_fold_accuracy": float(np.trace(confusion) / confusion.sum()),
+        "confusion": confusion.tolist(),
+        "confusion_of_passing": passing.tolist(),
+        "gate_quantile": GATE,
+        "gate": gate,
+        "pass_rates": rates,
+        "feature_rank": int(torch.linalg.matrix_rank(torch.cov(features.T))),
+        "features": features.shape[1],
+    }
+    (FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Images as float32 [n, 1, h, w] in [0, 1], and labels."""
+    return torch.from_numpy(images)[:, None].float() / 255, torch.from_numpy(labels)
+
+
+def fashion_part() -> Split:
+    """A sixth of Fashion-MNIST to train on and a fifth of its test set, every class equally often:
+    as much as the digits' judge needs, and what a core trains on in a quarter of an hour.
+    """
+    whole = fashion()
+    train = stratified(whole.images, whole.labels, 1_000)
+    held = stratified(whole.held_images, whole.held_labels, 200)
+    return Split(train.held_images, train.held_labels, held.held_images, held.held_labels)
+
+
+SPLITS = {"digits-cnn": mnist5k, "optdigits-cnn": digits8, "fashion-cnn": fashion_part}
+
+
+def main() -> None:
+    """One argument: the judge's name."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in SPLITS:
+        raise unknown("judge", name, SPLITS)
+    torch.set_num_threads(1)
+    card = make(name, SPLITS[name]())
+    shown = {key: value for key, value in card.items() if "confusion" not in key}
+    sys.stdout.write(json.dumps(shown) + "\n")
+
+
+if __name__ == "__main__":
+    main()
