@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -26,31 +27,39 @@ from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError, one_line, unknown
 from bench.executors import EXECUTORS, Executor
-from bench.files import cache_folder
+from bench.files import cache_folder, write_atomically
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
 from bench.runner import Context, Outcome
+from bench.sampling import draw as draw_samples
+from bench.sampling import find_cell
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
-from generative import LOSSES, PROTOCOLS, RECIPES
-from metrics import METRICS, RULES
-from results import bibliography
-from results.pictures import draw
+from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
+from metrics import JUDGES, METRICS, RULES
+from results import bibliography, published
+from results.pictures import draw, scatter_png
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
+from results.sheets import grid_png
 from results.store import RunDirectory, frame, is_key
 from results.summary import summarise
 
 T = TypeVar("T")
 Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
+MAX_SAMPLES = 100_000
+
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
     "losses": LOSSES,
+    "penalties": PENALTIES,
+    "constraints": CONSTRAINTS,
     "protocols": PROTOCOLS,
     "metrics": METRICS,
     "rules": RULES,
     "datasets": DATASETS,
+    "judges": JUDGES,
 }
 
 
@@ -85,11 +94,13 @@ class Report:
 
 
 def list(kind: str) -> pd.DataFrame:
-    """What is registered under a kind such as "models", or the suites."""
+    """What is registered under a kind such as "models", the suites, or the published numbers."""
     if kind == "suites":
         return pd.DataFrame(tomlsuites.rows())
+    if kind == "published":
+        return pd.DataFrame(published.rows())
     if kind not in REGISTRIES:
-        raise unknown("kind", kind, ["suites", *REGISTRIES])
+        raise unknown("kind", kind, ["suites", "published", *REGISTRIES])
     rows = []
     for entry in REGISTRIES[kind].entries():
         facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
@@ -419,13 +430,51 @@ def refusing_damage(run: str) -> Iterator[None]:
         raise UsageError(one_line(text)) from error
 
 
+def sample(
+    run: str,
+    model: str,
+    *,
+    dataset: str | None = None,
+    block: str | None = None,
+    seed: int | None = None,
+    n: int = 64,
+    out: str | None = None,
+) -> np.ndarray:
+    """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
+
+    They are the first that its scores were computed from. `out`: where to write them as a PNG, a
+    grid of images, a stack's digits side by side. Raises UsageError where the model was not
+    trained, or its trained weights have left the cache.
+    """
+    if not 1 <= n <= MAX_SAMPLES:
+        raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
+    if out is not None and Path(out).suffix.lower() != ".png":
+        raise UsageError(f"expected a name that ends in .png, got '{out}'")
+    usercode.add_folder(Path.cwd())
+    _, manifest, _ = records_of(run)
+    with refusing_damage(run):
+        for module in manifest.get("imports", []):
+            usercode.import_module(module)
+        cell = find_cell(manifest, model, seed, dataset, block)
+    drawn = draw_samples(cell, n, ArtifactStore(cache_folder(), cell.device))
+    if out is not None:
+        picture = grid_png(drawn) if drawn.ndim == 4 else scatter_png(drawn)
+        write_atomically(Path(out).expanduser(), picture)
+    return drawn
+
+
 def cite(what: str) -> str:
     """BibTeX for exactly what a run ran, or for one registered part."""
     for registry in REGISTRIES.values():
         if what in registry:
             entry = registry[what]
-            losses = [LOSSES[name].paper for name in getattr(entry.facts, "parts", ())]
-            return bibliography.cite([entry.paper, *losses])
+            used = [
+                kind[name].paper
+                for name in getattr(entry.facts, "parts", ())
+                for kind in (LOSSES, PENALTIES, CONSTRAINTS)
+                if name in kind
+            ]
+            return bibliography.cite([entry.paper, *used])
     _, manifest, _ = records_of(what)
     with refusing_damage(what):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]

@@ -87,7 +87,7 @@ class ArtifactStore:
         self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
     ) -> Artifact:
         """The artifact of a key, made by `make` where it is not there yet."""
-        found = self._load(kind, key)
+        found = self.find(kind, key)
         if found is not None:
             return found
         tensors, described = self._paths(kind, key)
@@ -99,7 +99,7 @@ class ArtifactStore:
                 "that can be written"
             ) from error
         with FileLock(f"{tensors}.lock"):
-            found = self._load(kind, key)
+            found = self.find(kind, key)
             if found is not None:
                 return found
             checkpoint = Checkpoint(
@@ -120,7 +120,8 @@ class ArtifactStore:
         folder = self.root / "artifacts" / kind / key[:2]
         return folder / f"{key}.safetensors", folder / f"{key}.json"
 
-    def _load(self, kind: str, key: str) -> Artifact | None:
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The artifact of a key, if it is there and whole."""
         tensors, described = self._paths(kind, key)
         try:
             facts = json.loads(described.read_bytes())

@@ -40,8 +40,9 @@ class Plan:
         metrics, parts = {}, {}
         for block in blocks:
             task = _task(block.task)
-            names = [*block.metrics, *block.primary]
-            metrics.update({name: task.metric_facts(name) for name in names})
+            for name in (*block.metrics, *block.primary):
+                facts = task.metric_facts(name)
+                metrics[facts.get("name", name)] = facts
         described: set[tuple[str, ...]] = set()
         for cell in self.cells:
             point = (cell.task, *cell.parts.values())
@@ -58,14 +59,20 @@ class Plan:
             "blocks": [_block_table(b) for b in blocks],
             "metrics": metrics,
             "parts": parts,
+            "imports": list(self.suite.imports),
+            "mixtures": {mixture.name: mixture.model_dump() for mixture in self.suite.mixture},
             "cells": [_cell_table(cell) for cell in self.cells],
             "environment": environment(),
         }
 
 
 def _block_table(block: Block) -> dict[str, Any]:
-    """What tables need of a block."""
-    return block.model_dump(include={"name", "task", "metrics", "primary", "published"})
+    """What tables need of a block; its metrics by the names that the rows have."""
+    task, table = _task(block.task), block.model_dump(include={"name", "task", "published"})
+    for kind in ("metrics", "primary"):
+        names = getattr(block, kind)
+        table[kind] = [task.metric_facts(name).get("name", name) for name in names]
+    return table
 
 
 def _cell_table(cell: Cell) -> dict[str, Any]:
@@ -93,17 +100,8 @@ def view_of(
 def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     """Resolve every cell. Raises UsageError for a part, metric or setting that is not known."""
     _check_names(suite)
-    every: dict[str, list[str]] = {}
-    for block in suite.block:
-        task = _task(block.task)
-        for axis in task.axes:
-            names = task.every(axis)
-            every[axis] = [
-                *every.get(axis, []),
-                *(n for n in names if n not in every.get(axis, [])),
-            ]
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
-    every["dataset"] = [*every.get("dataset", []), *definitions]
+    every = {block.task: _every(_task(block.task), definitions) for block in suite.block}
     resolved: dict[tuple[str, ...], Resolved] = {}
     cells = []
     for choice in choices(suite, view, every):
@@ -116,6 +114,14 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     if not cells:
         raise UsageError(f"suite {suite.name} has no cells at tier {view.tier}: choose another")
     return Plan(suite, view, cells, device)
+
+
+def _every(task: Task, definitions: Iterable[str]) -> dict[str, list[str]]:
+    """What `*` stands for on each axis of a task; the suite's own mixtures are data sets."""
+    every = {axis: task.every(axis) for axis in task.axes}
+    if task.takes_mixtures and "dataset" in every:
+        every["dataset"] = [*every["dataset"], *definitions]
+    return every
 
 
 def _task(name: str) -> Task:

@@ -158,6 +158,8 @@ def _judge(measured: Measurement) -> tuple[str, str]:
         if value.std_error is not None and not _is_number(value.std_error):
             text = f"the standard error of {value.metric} is {value.std_error!r}: expected a number"
             return "invalid", one_line(text)
+    if measured.invalid:
+        return "invalid", one_line(measured.invalid)
     return ("diverged", one_line(measured.diverged)) if measured.diverged else ("ok", "")
 
 

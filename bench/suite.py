@@ -254,11 +254,15 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def choices(suite: Suite, view: View, every: dict[str, list[str]]) -> Iterator[Choice]:
+Every = dict[str, dict[str, list[str]]]
+"""By task and axis, the parts that `*` stands for."""
+
+
+def choices(suite: Suite, view: View, every: Every) -> Iterator[Choice]:
     """Every point of the grids that a view asks for: blocks in order, seeds innermost.
 
-    `every` gives, for each axis, what `*` stands for. Raises UsageError for an axis or pattern
-    that matches nothing.
+    A part that `--grid` names goes to the blocks whose task knows it; one that none knows goes to
+    all. Raises UsageError for an axis or pattern that matches nothing.
     """
     blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
     axes = {axis for block in blocks for axis in block.grid}
@@ -293,13 +297,14 @@ def _size(grid: dict[str, list[str]]) -> int:
     return size
 
 
-def _grid(
-    block: Block, replaced: dict[str, tuple[str, ...]], every: dict[str, list[str]]
-) -> dict[str, list[str]]:
+def _grid(block: Block, replaced: dict[str, tuple[str, ...]], every: Every) -> dict[str, list[str]]:
     out = {}
     for axis, names in block.grid.items():
-        asked = list(replaced.get(axis, names))
-        expanded = [n for name in asked for n in (every.get(axis, []) if name == "*" else [name])]
+        known = every.get(block.task, {}).get(axis, [])
+        elsewhere = {name for axes in every.values() for name in axes.get(axis, [])} - set(known)
+        asked = [name for name in replaced.get(axis, ()) if name not in elsewhere]
+        chosen = asked if axis in replaced else names
+        expanded = [n for name in chosen for n in (known if name == "*" else [name])]
         out[axis] = list(dict.fromkeys(expanded))
     return out
 

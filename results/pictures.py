@@ -1,15 +1,17 @@
-"""Pictures of a run: sheets of samples over the true modes, and curves over the steps."""
+"""Pictures of a run: sheets of samples, curves over the steps, and how often digits were drawn."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.files import write_atomically
+from results.sheets import draw_digits, draw_sheet
 from results.store import RunDirectory
 from results.tables import number
 
@@ -21,7 +23,8 @@ POINTS = 2_000
 def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -> list[Path]:
     """Draw every picture of a run; the files that were written.
 
-    One sheet and one set of curves for each block and data set whose true modes are known.
+    One sheet and one set of curves for each block and data set whose true modes are known, or
+    whose examples are images; for those, the digits that were read.
     """
     written = []
     known = manifest.get("parts", {}).get("dataset", {})
@@ -32,13 +35,17 @@ def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -
                 for cell in manifest["cells"]
                 if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
             ]
-            if not cells or "centres" not in facts:
+            if not cells or not ("centres" in facts or facts.get("images")):
                 continue
             name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
-            for kind, figure in (
-                ("samples", _sheet(run, dataset, facts, cells, records)),
-                ("curves", _curves(manifest, dataset, cells, records)),
-            ):
+            figures = {"curves": _curves(manifest, dataset, cells, records)}
+            if "centres" in facts:
+                figures["samples"] = _sheet(run, dataset, facts, cells, records)
+            else:
+                arrays = list(_arrays(run, cells, records))
+                figures["samples"] = _panels(dataset, arrays, "samples", draw_sheet, 4.6, 1.6)
+                figures["digits"] = _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7)
+            for kind, figure in figures.items():
                 if figure is not None:
                     path = run.path / "pictures" / f"{name}-{kind}.png"
                     write_atomically(path, _png(figure))
@@ -56,13 +63,60 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(rows: int, columns: int, height: float = PANEL_INCHES) -> tuple[Any, list[Any]]:
+def _figure(
+    rows: int, columns: int, height: float = PANEL_INCHES, width: float = PANEL_INCHES
+) -> tuple[Any, list[Any]]:
     """A figure of its own, outside pyplot's global state."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(columns * PANEL_INCHES, rows * height), layout="constrained")
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.flat)
+
+
+def scatter_png(points: np.ndarray) -> bytes:
+    """Points [n, d] as a picture of their first two coordinates."""
+    figure, axes = _figure(1, 1, 4.0, 4.0)
+    columns = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
+    axes[0].scatter(*columns.T, s=3, c="#c1272d", alpha=0.5, linewidths=0)
+    axes[0].set(aspect="equal")
+    return _png(figure)
+
+
+Panel = tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]
+
+
+def _arrays(run: RunDirectory, cells: list[Any], records: Any) -> Iterator[Panel]:
+    """The first finished cell of each row with what it keeps for pictures."""
+    seen: set[str] = set()
+    for cell in cells:
+        record = records.get(cell["key"])
+        if record is not None and record["status"] == "ok" and cell["cell_id"] not in seen:
+            seen.add(cell["cell_id"])
+            yield cell, record, run.samples(cell["key"])
+
+
+def _panels(
+    dataset: str,
+    panels: list[Panel],
+    array: str,
+    paint: Callable[[Any, np.ndarray], None],
+    width: float,
+    height: float,
+) -> Any:
+    """A panel per model, two beside one another, of one of the arrays it keeps."""
+    panels = [panel for panel in panels if array in panel[2]]
+    if not panels:
+        return None
+    rows = -(-len(panels) // 2)
+    figure, axes = _figure(rows, 2, height, width)
+    for axis, (cell, _, kept) in zip(axes, panels, strict=False):
+        paint(axis, kept[array])
+        axis.set_title(f"{cell['parts'].get('model')}, seed {cell['seed']}", fontsize=8)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"{dataset}: {array}", fontsize=9)
+    return figure
 
 
 def _sheet(
@@ -134,7 +188,7 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
             (line,) = axis.plot(steps, [np.mean(row) for row in rows], lw=1.2, label=model)
             low, high = [min(row) for row in rows], [max(row) for row in rows]
             axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), lw=0)
-        axis.set_title(facts.get("title") or metric, fontsize=8)
+        axis.set_title(facts.get("title") or metric.partition("@")[0], fontsize=8)
         axis.tick_params(labelsize=6)
         axis.set_xlabel("generator steps", fontsize=7)
         axis.set_ylim(0, _top(facts, modes))

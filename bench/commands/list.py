@@ -8,7 +8,21 @@ import click
 
 from bench.errors import unknown
 
-KINDS = ("suites", "models", "losses", "protocols", "metrics", "rules", "datasets")
+KINDS = (
+    "suites",
+    "models",
+    "losses",
+    "penalties",
+    "constraints",
+    "protocols",
+    "metrics",
+    "rules",
+    "datasets",
+    "judges",
+    "published",
+)
+COLUMNS = ("name", "summary", "paper")
+PUBLISHED = ("table", "dataset", "model", "metric", "value", "spread", "paper", "source")
 
 
 @click.command()
@@ -25,7 +39,8 @@ def command(kind: str, as_rows: bool) -> None:
     from bench.commands.output import print_rows
 
     table = api.list(kind)
-    print_rows(table if as_rows else table.filter(["name", "summary", "paper"]), as_rows)
+    shown = list(PUBLISHED if kind == "published" else COLUMNS)
+    print_rows(table if as_rows else table.filter(shown), as_rows)
 
 
 def _suites(as_rows: bool) -> None:

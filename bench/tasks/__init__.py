@@ -3,9 +3,17 @@
 import sys
 
 from bench.registry import discover, import_all
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
+from bench.tasks.base import (
+    TASKS,
+    Bench,
+    Measurement,
+    Resolved,
+    SamplingTask,
+    Task,
+    Value,
+)
 
 import_all(sys.modules[__name__])
 discover()
 
-__all__ = ["TASKS", "Bench", "Measurement", "Resolved", "Task", "Value"]
+__all__ = ["TASKS", "Bench", "Measurement", "Resolved", "SamplingTask", "Task", "Value"]

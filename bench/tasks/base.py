@@ -35,7 +35,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a task found. diverged: why a training left the finite numbers, or empty.
+    """What a task found. diverged: why a training left the finite numbers, or empty. invalid:
+    what a part did that it may not, or empty.
 
     arrays: what pictures need, written beside the cell.
     """
@@ -44,6 +45,7 @@ class Measurement:
     diverged: str = ""
     artifact_key: str = ""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    invalid: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,13 @@ class Bench:
 
 
 class Task(ABC):
-    """How a cell of one kind is measured."""
+    """How a cell of one kind is measured.
+
+    axes: of its grid. takes_mixtures: whether a suite's own [[mixture]] tables are data sets of it.
+    """
 
     axes: tuple[str, ...]
+    takes_mixtures: bool = False
 
     @abstractmethod
     def every(self, axis: str) -> list[str]:
@@ -104,6 +110,18 @@ class Task(ABC):
     @abstractmethod
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         """Kind and key of the artifact that the cell trains or reuses, if any."""
+
+
+class SamplingTask(Task):
+    """A task whose cells train something that draws samples."""
+
+    @abstractmethod
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        """The first `n` samples that the cell's scores were computed from, and more of them where
+        fewer were scored: points [n, d], or images uint8 [n, c, h, w].
+
+        Raises UsageError where it diverged or is not trained.
+        """
 
 
 TASKS: Registry[Task, NoFacts] = Registry("task", NoFacts)

@@ -7,66 +7,40 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.datasets import DATASETS
 from bench.datasets.mixtures import Mixture
-from bench.errors import UsageError, one_line, unknown
+from bench.errors import UsageError, unknown
 from bench.randomness import stream
-from bench.registry import Entry
 from bench.suite import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
-from bench.tasks.training import KIND, Order, Trained, train
-from generative import (
-    LOSSES,
-    PROTOCOLS,
-    RECIPES,
-    DensitySampler,
-    Protocol,
-    Recipe,
-    RecipeFacts,
-    Training,
+from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask, Value
+from bench.tasks.generation import (
+    Target,
+    asked_of,
+    describe_model,
+    facts_of,
+    order_of,
+    resolve,
+    scored_by,
+    value_of,
 )
+from bench.tasks.latent import Bound
+from bench.tasks.training import KIND, Order, Trained, draw, train
+from generative import RECIPES, DensitySampler, LatentSampler
 from metrics import METRICS, RULES, Score, tally, truth
-from metrics.contracts import MetricFacts
 
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
+DEFAULTS = {"protocol": "plane", "samples": 10_000, "evaluations": 20}
+BOUNDED_EXAMPLES = 1_000
+TAKES = ("modes", "density", "likelihood", "latent")
 
 
-class MixtureSettings(BaseModel):
-    """The settings of a mixture cell; None means what the protocol says.
-
-    protocol: networks and optimisers of a GAN. samples: how many are scored. evaluations: how
-    many times a training is looked at on the way.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    protocol: str = "plane"
-    steps: int | None = Field(default=None, ge=1, le=10_000_000)
-    batch: int | None = Field(default=None, ge=2, le=1_000_000)
-    critic_steps: int | None = Field(default=None, ge=1, le=1_000)
-    generator_lr: float | None = Field(default=None, gt=0, le=1e6)
-    critic_lr: float | None = Field(default=None, gt=0, le=1e6)
-    samples: int = Field(default=10_000, ge=100, le=10_000_000)
-    evaluations: int = Field(default=20, ge=1, le=1_000)
-
-    def training(self) -> Training:
-        return Training(
-            self.protocol,
-            self.steps,
-            self.batch,
-            self.critic_steps,
-            self.generator_lr,
-            self.critic_lr,
-        )
-
-
-class MixtureTask(Task):
+class MixtureTask(SamplingTask):
     """Axes: dataset (a Gaussian mixture) and model (a recipe)."""
 
     axes = ("dataset", "model")
+    takes_mixtures = True
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -77,43 +51,23 @@ class MixtureTask(Task):
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
         mixture = _mixture(parts["dataset"], _freeze(definition))
-        asked = _settings(settings)
-        recipe, training = _recipe(parts["model"]), asked.training()
-        try:
-            relevant = recipe.part.relevant(training)
-            several_steps = recipe.part.trainer(training, (mixture.dim,)).steps > 1
-        except UsageError:
-            raise
-        except Exception as error:
-            name, text = parts["model"], one_line(repr(error), 150)
-            raise UsageError(f"model '{name}' can't be set up: {text}") from error
-        resolved = {**relevant, "samples": asked.samples}
-        if several_steps:
-            resolved["evaluations"] = asked.evaluations
-        return Resolved(
-            settings=resolved,
-            differing=_differing(asked, resolved, recipe.part),
+        target = Target(
+            shape=(mixture.dim,),
             fingerprint=mixture.fingerprint,
-            modules=(
-                __name__,
-                recipe.origin,
-                *recipe.part.modules(training),
-                *_dataset_modules(parts["dataset"], definition),
-                *(entry.origin for entry in METRICS.entries()),
-            ),
-            seconds=recipe.part.seconds(training) + asked.samples * 2e-5,
+            defaults=DEFAULTS,
+            modules=(__name__,),
+            data_modules=_dataset_modules(parts["dataset"], definition),
+            extra={},
+            seconds=2e-5,
         )
+        return resolve(target, parts["model"], settings)
 
     def metric_facts(self, name: str) -> dict[str, Any]:
-        entry = METRICS[name]
-        return {**vars(entry.facts), "paper": entry.paper, "name": name}
+        return {**facts_of(name, TAKES), "name": name}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         name = cell.part("dataset")
-        mixture, recipe = _mixture(name, _freeze(cell.definition)), _recipe(cell.part("model"))
-        papers = [recipe.paper, *(LOSSES[loss].paper for loss in recipe.facts.parts)]
-        if "protocol" in cell.settings:
-            papers.append(PROTOCOLS[cell.settings["protocol"]].paper)
+        mixture = _mixture(name, _freeze(cell.definition))
         return {
             "dataset": {
                 "summary": mixture.note,
@@ -123,54 +77,38 @@ class MixtureTask(Task):
                 "centres": _flat(mixture.centres).tolist(),
                 "widths": mixture.widest.tolist(),
             },
-            "model": {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers},
+            "model": describe_model(cell),
         }
 
     def artifact(self, cell: Cell) -> tuple[str, str]:
         return KIND, _order(cell).key(cell.device)
 
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        source = _mixture(cell.part("dataset"), _freeze(cell.definition)).source(cell.seed)
+        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
+        scored = max(n, asked_of(cell, DEFAULTS).samples)
+        return draw(_order(cell), source, bench.artifacts, scored, rng)[:n].cpu().numpy()
+
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
         source = mixture.source(cell.seed, bench.device)
-        settings = _asked(cell)
         trained = train(_order(cell), source, bench.artifacts)
         curve = list(_curve(mixture, trained))
         if trained.fitted is None:
             return Measurement(curve, trained.diverged, trained.key)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        samples = trained.fitted.sample(settings.samples, rng).cpu().numpy()
+        asked = asked_of(cell, DEFAULTS)
+        samples = trained.fitted.sample(asked.samples, rng).cpu().numpy()
         if not np.isfinite(samples).all():
             return Measurement(curve, "the final samples are not finite", trained.key)
-        scores = _scores(mixture, trained, samples, cell.seed)
-        final = [_value(name, score, trained.total_steps, True) for name, score in scores]
+        scores = _scores(mixture, trained, samples, cell, bench)
+        final = [value_of(name, score, trained.total_steps, True) for name, score in scores]
         arrays = {"samples": _flat(samples[:PICTURED_SAMPLES]).astype(np.float32)}
         return Measurement([*curve, *final], "", trained.key, arrays)
 
 
 def _order(cell: Cell) -> Order:
-    asked = _asked(cell)
-    return Order(
-        cell.part("model"),
-        asked.training(),
-        cell.fingerprint,
-        cell.seed,
-        asked.evaluations,
-        _dataset_modules(cell.part("dataset"), cell.definition),
-    )
-
-
-def _asked(cell: Cell) -> MixtureSettings:
-    """The settings of a cell that are the task's; a recipe may have resolved others of its own."""
-    known = MixtureSettings.model_fields
-    return MixtureSettings(**{name: v for name, v in cell.settings.items() if name in known})
-
-
-def _recipe(name: str) -> Entry[Recipe, RecipeFacts]:
-    entry = RECIPES[name]
-    if not isinstance(entry.part, Recipe):
-        kind = type(entry.part).__name__
-        raise UsageError(f"model '{name}' is a {kind}: expected an instance of generative.Recipe")
-    return entry
+    return order_of(cell, DEFAULTS, _dataset_modules(cell.part("dataset"), cell.definition))
 
 
 def _dataset_modules(name: str, definition: dict | None) -> tuple[str, ...]:
@@ -187,26 +125,29 @@ def _flat(points: np.ndarray) -> np.ndarray:
 
 
 def _scores(
-    mixture: Mixture, trained: Trained, samples: np.ndarray, seed: int
+    mixture: Mixture, trained: Trained, samples: np.ndarray, cell: Cell, bench: Bench
 ) -> Iterable[tuple[str, Score | float]]:
     """Every registered metric that fits what is at hand."""
     counted: dict[tuple[str, int], Any] = {}
-    for entry in METRICS.entries():
-        facts = entry.facts
+    held_out = mixture.sample(
+        len(samples), stream("data", mixture.fingerprint, cell.seed, "held-out")
+    )
+    for entry in scored_by(TAKES):
+        facts, fitted = entry.facts, trained.fitted
         if facts.takes == "modes":
             rule, n = facts.rule or mixture.rule, facts.samples or len(samples)
             if (rule, n) not in counted:
                 counted[rule, n] = tally(mixture, samples[:n], rule)
             yield entry.name, entry.part(truth(mixture, rule), counted[rule, n])
-        elif facts.takes == "density" and not mixture.degenerate:
+        elif facts.takes == "latent" and isinstance(fitted, LatentSampler):
+            bound = Bound(fitted, bench.device, (cell.cell_id, cell.seed))
+            yield entry.name, entry.part(held_out[:BOUNDED_EXAMPLES].numpy(), bound)
+        elif mixture.degenerate:
+            continue
+        elif facts.takes == "density":
             yield entry.name, entry.part(mixture, samples)
-        elif (
-            facts.takes == "likelihood"
-            and isinstance(trained.fitted, DensitySampler)
-            and not mixture.degenerate
-        ):
-            rng = stream("data", mixture.fingerprint, seed, "held-out")
-            yield entry.name, entry.part(mixture.sample(len(samples), rng).numpy(), trained.fitted)
+        elif facts.takes == "likelihood" and isinstance(fitted, DensitySampler):
+            yield entry.name, entry.part(held_out.numpy(), fitted)
 
 
 def _curve(mixture: Mixture, trained: Trained) -> Iterable[Value]:
@@ -217,40 +158,7 @@ def _curve(mixture: Mixture, trained: Trained) -> Iterable[Value]:
     for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
         counts = tally(mixture, snapshot, mixture.rule)
         for name in CURVES:
-            yield _value(name, METRICS[name].part(real, counts), step, False)
-
-
-def _value(name: str, score: Score | float, step: int, final: bool) -> Value:
-    facts: MetricFacts = METRICS[name].facts
-    value, std_error, n = score if isinstance(score, Score) else (float(score), None, None)
-    return Value(
-        name, value, std_error, n, step, final, direction=facts.direction, version=facts.version
-    )
-
-
-def _settings(settings: Mapping[str, Any]) -> MixtureSettings:
-    try:
-        asked = MixtureSettings(**settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            raise unknown("setting", name, MixtureSettings.model_fields) from None
-        got = one_line(repr(first["input"]), 60)
-        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
-    if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
-        raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
-    return asked
-
-
-def _differing(asked: MixtureSettings, resolved: dict[str, Any], recipe: Any) -> dict[str, Any]:
-    """The settings that name a cell: those that matter and are not the default's."""
-    defaults = {
-        **MixtureSettings().model_dump(),
-        **recipe.relevant(Training(asked.protocol)),
-        "protocol": MixtureSettings().protocol,
-    }
-    return {key: value for key, value in resolved.items() if defaults.get(key) != value}
+            yield value_of(name, METRICS[name].part(real, counts), step, False)
 
 
 @lru_cache(maxsize=256)

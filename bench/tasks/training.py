@@ -12,6 +12,8 @@ import torch
 
 from bench.artifacts import ArtifactStore, Checkpoint, artifact_key
 from bench.datasets import Source
+from bench.datasets.images import to_bytes
+from bench.errors import UsageError
 from bench.randomness import forked, stream, stream_seed
 from bench.sources import digest_of
 from generative import RECIPES, Diverged, Sampler, Trainer, Training
@@ -76,6 +78,24 @@ class Order:
         differing = sorted((k, v) for k, v in chosen.items() if usual.get(k) != v)
         protocol = self.training.protocol if chosen else ""
         return ("artifact", self.recipe, protocol, str(differing), self.seed)
+
+
+def draw(
+    order: Order, source: Source, store: ArtifactStore, n: int, rng: torch.Generator
+) -> torch.Tensor:
+    """`n` samples of a model that was trained before. Raises UsageError where it wasn't."""
+    artifact = store.find(KIND, order.key(source.device))
+    if artifact is None:
+        raise UsageError(
+            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
+            "(any more, or by this code): `bench run` trains it again"
+        )
+    fitted = artifact.tree["fitted"]
+    if fitted is None:
+        reason = artifact.facts["diverged"]
+        raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
+    trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
+    return trainer.restore(source, fitted).sample(n, rng)
 
 
 def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
@@ -162,6 +182,11 @@ def _stops(total: int, evaluations: int) -> list[int]:
 
 
 def _snapshot(fitted: Sampler, source: Source, order: Order, step: int) -> torch.Tensor:
+    """Samples on the way; images as bytes."""
     size = max(1, math.prod(source.shape))
     n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))
-    return fitted.sample(n, stream(*order.purpose(), "snapshot", step, device=source.device)).cpu()
+    rng = stream(*order.purpose(), "snapshot", step, device=source.device)
+    samples = fitted.sample(n, rng).cpu()
+    if source.box is None or not bool(torch.isfinite(samples).all()):
+        return samples
+    return to_bytes(samples)

@@ -1,0 +1,77 @@
+"""Samples of a run's trained models, found by the names on its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.artifacts import ArtifactStore
+from bench.errors import UsageError, unknown
+from bench.runner import one_thread
+from bench.suite import Cell
+from bench.tasks import TASKS, Bench, SamplingTask
+
+
+def find_cell(
+    manifest: Mapping[str, Any],
+    model: str,
+    seed: int | None,
+    dataset: str | None,
+    block: str | None = None,
+) -> Cell:
+    """The cell of a run that trained a model; its first seed where none is given.
+
+    Raises UsageError where there is none, or where several data sets or blocks have it.
+    """
+    cells = [cell for cell in manifest["cells"] if block in (None, cell["block"])]
+    if not cells:
+        raise unknown("block", str(block), {cell["block"] for cell in manifest["cells"]})
+    names = {cell["parts"].get("model", "") for cell in cells} - {""}
+    if model not in names:
+        raise unknown("model", model, names, "(in this run)")
+    found = [cell for cell in cells if cell["parts"].get("model") == model]
+    datasets = list(dict.fromkeys(cell["parts"].get("dataset", "") for cell in found))
+    if dataset is None and len(datasets) > 1:
+        raise UsageError(
+            f"model '{model}' was trained on {', '.join(datasets)}: say which by --dataset"
+        )
+    if dataset is not None and dataset not in datasets:
+        raise unknown("dataset", dataset, datasets, f"(model '{model}' of this run)")
+    found = [cell for cell in found if dataset in (None, cell["parts"].get("dataset"))]
+    seeds = list(dict.fromkeys(cell["seed"] for cell in found))
+    if seed is not None and seed not in seeds:
+        raise UsageError(
+            f"seed {seed} of model '{model}' is not in this run: it has "
+            f"{', '.join(str(known) for known in seeds)}"
+        )
+    found = [cell for cell in found if cell["seed"] == (seeds[0] if seed is None else seed)]
+    if len({cell["key"] for cell in found}) > 1:
+        blocks = ", ".join(dict.fromkeys(cell["block"] for cell in found))
+        raise UsageError(
+            f"model '{model}' was trained with several settings, in the blocks {blocks}: say which "
+            "by --block"
+        )
+    return _cell(manifest, found[0])
+
+
+def _cell(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
+    names = ("key", "cell_id", "block", "task", "parts", "settings", "seed", "fingerprint", "code")
+    return Cell(
+        **{name: row[name] for name in names},
+        device=manifest["device"],
+        definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
+        skip=row["skip"],
+    )
+
+
+def draw(cell: Cell, n: int, store: ArtifactStore) -> np.ndarray:
+    """`n` samples of a cell's trained model: points [n, d], or images uint8 [n, c, h, w]."""
+    if cell.skip:
+        raise UsageError(f"model '{cell.part('model')}' was skipped: {cell.skip}")
+    task = TASKS[cell.task].part
+    if not isinstance(task, SamplingTask):
+        raise UsageError(f"task '{cell.task}' trains nothing that draws samples")
+    with one_thread():
+        return task.sample(cell, n, Bench(store, cell.device))

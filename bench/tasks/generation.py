@@ -1,0 +1,210 @@
+"""What the tasks that train a generative model share: settings, a cell's resolution, its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import UsageError, one_line, unknown
+from bench.registry import Entry
+from bench.suite import Cell
+from bench.tasks.base import Resolved, Value
+from bench.tasks.training import Order
+from generative import (
+    CONSTRAINTS,
+    LOSSES,
+    PENALTIES,
+    PROTOCOLS,
+    RECIPES,
+    Protocol,
+    Recipe,
+    RecipeFacts,
+    Training,
+)
+from metrics import METRICS, Score
+from metrics.contracts import MetricFacts
+
+
+class Settings(BaseModel):
+    """The settings of a cell; None means what the protocol, the recipe or the data say.
+
+    protocol: networks and optimisers. samples: how many are scored. evaluations: how many times
+    a training is looked at on the way.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    protocol: str
+    steps: int | None = Field(default=None, ge=1, le=10_000_000)
+    batch: int | None = Field(default=None, ge=2, le=1_000_000)
+    critic_steps: int | None = Field(default=None, ge=1, le=1_000)
+    generator_lr: float | None = Field(default=None, gt=0, le=1e6)
+    critic_lr: float | None = Field(default=None, gt=0, le=1e6)
+    penalty_weight: float | None = Field(default=None, ge=0, le=1e6)
+    samples: int = Field(default=10_000, ge=100, le=10_000_000)
+    evaluations: int = Field(default=20, ge=1, le=1_000)
+
+    def training(self) -> Training:
+        return Training(
+            self.protocol,
+            self.steps,
+            self.batch,
+            self.critic_steps,
+            self.generator_lr,
+            self.critic_lr,
+            self.penalty_weight,
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a cell is about, as its task knows it.
+
+    defaults: settings where the suite says nothing. modules: whose source makes the data and the
+    scores. extra: settings that are the task's own, part of what identifies the measurement.
+    seconds: what scoring takes for each sample.
+    """
+
+    shape: tuple[int, ...]
+    fingerprint: str
+    defaults: Mapping[str, Any]
+    modules: tuple[str, ...]
+    data_modules: tuple[str, ...]
+    extra: Mapping[str, Any]
+    seconds: float
+    skip: str = ""
+
+
+def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved:
+    """A point of a grid. Raises UsageError for settings or parts that are not known."""
+    asked = read_settings(settings, target.defaults)
+    recipe, training = recipe_of(model), asked.training()
+    if len(target.shape) > 1 and recipe.facts.points_only:
+        reason = f"model '{model}' is for points: {recipe.facts.points_only}"
+        return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
+    try:
+        relevant = recipe.part.relevant(training)
+        several_steps = recipe.part.trainer(training, target.shape).steps > 1
+    except UsageError:
+        raise
+    except Exception as error:
+        text = one_line(repr(error), 150)
+        raise UsageError(f"model '{model}' can't be set up: {text}") from error
+    resolved = {**relevant, "samples": asked.samples}
+    if several_steps:
+        resolved["evaluations"] = asked.evaluations
+    return Resolved(
+        settings={**resolved, **target.extra},
+        differing=_differing(read_settings({}, target.defaults), asked, resolved, recipe.part),
+        fingerprint=target.fingerprint,
+        modules=(
+            *target.modules,
+            recipe.origin,
+            *recipe.part.modules(training),
+            *target.data_modules,
+            *(entry.origin for entry in METRICS.entries()),
+        ),
+        seconds=recipe.part.seconds(training) + asked.samples * target.seconds,
+        skip=target.skip,
+    )
+
+
+def read_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
+    """Settings with a task's defaults. Raises UsageError for an unknown one or a wrong value."""
+    try:
+        asked = Settings(**{**defaults, **settings})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise unknown("setting", name, Settings.model_fields) from None
+        got = one_line(repr(first["input"]), 60)
+        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
+    if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
+        raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
+    return asked
+
+
+def _differing(
+    usual: Settings, asked: Settings, resolved: dict[str, Any], recipe: Recipe
+) -> dict[str, Any]:
+    """The settings that name a cell: those that matter and are not the default's."""
+    defaults = {
+        **usual.model_dump(),
+        **recipe.relevant(Training(asked.protocol)),
+        "protocol": usual.protocol,
+    }
+    return {key: value for key, value in resolved.items() if defaults.get(key) != value}
+
+
+def asked_of(cell: Cell, defaults: Mapping[str, Any]) -> Settings:
+    """The settings of a cell that are the task's; a recipe may have resolved others of its own."""
+    known = Settings.model_fields
+    chosen = {name: value for name, value in cell.settings.items() if name in known}
+    return Settings(**{**defaults, **chosen})
+
+
+def order_of(cell: Cell, defaults: Mapping[str, Any], data_modules: tuple[str, ...]) -> Order:
+    """What a cell needs trained."""
+    asked = asked_of(cell, defaults)
+    return Order(
+        cell.part("model"),
+        asked.training(),
+        cell.fingerprint,
+        cell.seed,
+        asked.evaluations,
+        data_modules,
+    )
+
+
+def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:
+    """A registered recipe or one of the user's. Raises UsageError where it is none."""
+    entry = RECIPES[name]
+    if not isinstance(entry.part, Recipe):
+        kind = type(entry.part).__name__
+        raise UsageError(f"model '{name}' is a {kind}: expected an instance of generative.Recipe")
+    return entry
+
+
+def describe_model(cell: Cell) -> dict[str, Any]:
+    """The role of a model's row, and what to cite for it."""
+    recipe = recipe_of(cell.part("model"))
+    registries = (LOSSES, PENALTIES, CONSTRAINTS)
+    found = [kind[part].paper for part in recipe.facts.parts for kind in registries if part in kind]
+    if "protocol" in cell.settings:
+        found.append(PROTOCOLS[cell.settings["protocol"]].paper)
+    papers = [recipe.paper, *found]
+    return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
+
+
+def value_of(name: str, score: Score | float, step: int, final: bool, suffix: str = "") -> Value:
+    """A metric's score as a row's value."""
+    facts: MetricFacts = METRICS[name].facts
+    value, std_error, n = score if isinstance(score, Score) else (float(score), None, None)
+    return Value(
+        name + suffix,
+        value,
+        std_error,
+        n,
+        step,
+        final,
+        direction=facts.direction,
+        version=facts.version,
+    )
+
+
+def facts_of(name: str, takes: Iterable[str]) -> dict[str, Any]:
+    """A metric's facts, by its registered name. Raises UsageError where it takes something else."""
+    entry = METRICS[name]
+    if entry.facts.takes not in takes:
+        known = [e.name for e in scored_by(takes)]
+        raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(known)}")
+    return {**vars(entry.facts), "paper": entry.paper}
+
+
+def scored_by(takes: Iterable[str]) -> list[Entry]:
+    """Every registered metric that takes one of these."""
+    return [entry for entry in METRICS.entries() if entry.facts.takes in takes]

@@ -1,0 +1,207 @@
+"""Mode collapse on stacks of real digits: train a model, let a frozen judge read its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.datasets import DATASETS
+from bench.datasets.images import outside, to_bytes, to_unit
+from bench.datasets.stacks import Stack, StackSource
+from bench.errors import UsageError
+from bench.randomness import stream
+from bench.suite import Cell
+from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask, Value
+from bench.tasks.generation import (
+    Target,
+    asked_of,
+    describe_model,
+    facts_of,
+    order_of,
+    resolve,
+    scored_by,
+    value_of,
+)
+from bench.tasks.latent import Bound
+from bench.tasks.training import KIND, Order, Trained, draw, train
+from generative import RECIPES, LatentSampler
+from metrics import JUDGES, METRICS, Judge, Score, StackTally, tally_stacks, truth_of
+from metrics.judges.network import CLASSES
+
+CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
+PICTURED_SAMPLES = 64
+BOUNDED_EXAMPLES = 1_000
+SAMPLES = 10_000
+SAMPLES_PER_MODE = 26
+
+
+class StackTask(SamplingTask):
+    """Axes: dataset (a stack of digits) and model (a recipe). Scored by default: 10,000 samples,
+    or 26 for each mode, as many as VEEGAN's protocol has.
+    """
+
+    axes = ("dataset", "model")
+
+    def every(self, axis: str) -> list[str]:
+        if axis == "model":
+            return list(RECIPES)
+        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Stack)]
+
+    def resolve(
+        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
+    ) -> Resolved:
+        stack = _stack(parts["dataset"])
+        judge = JUDGES[stack.judge].part
+        judge.verify()
+        missing = stack.missing
+        target = Target(
+            shape=(stack.depth, *JUDGES[stack.judge].facts.size),
+            fingerprint="" if missing else stack.fingerprint,
+            defaults=_defaults(stack),
+            modules=(__name__, type(judge).__module__),
+            data_modules=_dataset_modules(parts["dataset"]),
+            extra={"judge": judge.tag},
+            seconds=2e-4 * stack.depth,
+            skip=missing,
+        )
+        if not missing:
+            _refuse_size(parts["dataset"], stack, target.shape)
+        return resolve(target, parts["model"], settings)
+
+    def metric_facts(self, name: str) -> dict[str, Any]:
+        """Those of a registered metric; of one that a judge gives, under its name and hash."""
+        known, _, judge = name.partition("@")
+        facts = facts_of(known, ("stack", "latent"))
+        if facts["takes"] == "latent":
+            return {**facts_of(name, ("latent",)), "name": name}
+        if not judge:
+            example = f"{known}@{next(iter(JUDGES))}"
+            raise UsageError(f"metric '{known}' needs the judge that gives it, such as {example}")
+        return {**facts, "name": f"{known}@{JUDGES[judge.partition(':')[0]].part.tag}"}
+
+    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
+        name = cell.part("dataset")
+        entry, stack = DATASETS[name], _stack(name)
+        return {
+            "dataset": {
+                "summary": entry.summary,
+                "papers": [entry.paper],
+                "modes": stack.modes,
+                "licence": entry.facts.licence,
+                "judge": JUDGES[stack.judge].part.tag,
+                "images": True,
+            },
+            "model": describe_model(cell),
+        }
+
+    def artifact(self, cell: Cell) -> tuple[str, str] | None:
+        return None if cell.skip else (KIND, _order(cell).key(cell.device))
+
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        stack = _stack(cell.part("dataset"))
+        source = stack.source(cell.seed, bench.device)
+        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
+        scored = max(n, asked_of(cell, _defaults(stack)).samples)
+        drawn = draw(_order(cell), source, bench.artifacts, scored, rng)[:n]
+        return to_bytes(drawn).cpu().numpy()
+
+    def measure(self, cell: Cell, bench: Bench) -> Measurement:
+        stack = _stack(cell.part("dataset"))
+        judge, source = JUDGES[stack.judge].part, stack.source(cell.seed, bench.device)
+        trained = train(_order(cell), source, bench.artifacts)
+        curve = list(_curve(judge, stack, trained))
+        if trained.fitted is None:
+            return Measurement(curve, trained.diverged, trained.key)
+        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
+        samples = trained.fitted.sample(asked_of(cell, _defaults(stack)).samples, rng)
+        if not bool(torch.isfinite(samples).all()):
+            return Measurement(curve, "the final samples are not finite", trained.key)
+        if wrong := outside(samples):
+            return Measurement([], artifact_key=trained.key, invalid=wrong)
+        images = to_bytes(samples)
+        counts = read(judge, images)
+        scores = [
+            *_judged(judge, stack, counts),
+            *_bounds(source, trained, cell, bench),
+        ]
+        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
+        arrays = {"samples": images[:PICTURED_SAMPLES].cpu().numpy(), "digits": counts.digits}
+        return Measurement([*curve, *final], "", trained.key, arrays)
+
+
+def read(judge: Judge, images: torch.Tensor) -> StackTally:
+    """Stacks uint8 [n, depth, h, w], counted by what a judge reads in them."""
+    n, depth = images.shape[:2]
+    reading = judge.read(to_unit(images.flatten(0, 1))[:, None])
+    labels, passed = reading.labels.reshape(n, depth), reading.passed.reshape(n, depth)
+    return tally_stacks(labels, passed, CLASSES)
+
+
+def _defaults(stack: Stack) -> dict[str, Any]:
+    samples = max(SAMPLES, SAMPLES_PER_MODE * stack.modes)
+    return {"protocol": "small-dcgan", "samples": samples, "evaluations": 4}
+
+
+def _order(cell: Cell) -> Order:
+    name = cell.part("dataset")
+    return order_of(cell, _defaults(_stack(name)), _dataset_modules(name))
+
+
+def _dataset_modules(name: str) -> tuple[str, ...]:
+    """The modules whose source makes the data."""
+    entry = DATASETS[name]
+    return (entry.origin, type(entry.part).__module__)
+
+
+def _refuse_size(name: str, stack: Stack, wanted: tuple[int, ...]) -> None:
+    found = (stack.depth, *stack.load().images.shape[1:])
+    if found != wanted:
+        raise UsageError(
+            f"dataset '{name}' has images of {found[1]} x {found[2]} pixels, but judge "
+            f"'{stack.judge}' reads {wanted[1]} x {wanted[2]}: name another judge"
+        )
+
+
+def _stack(name: str) -> Stack:
+    part = DATASETS[name].part
+    if not isinstance(part, Stack):
+        raise UsageError(f"dataset '{name}' is no stack of digits; this task needs one")
+    return part
+
+
+def _judged(
+    judge: Judge, stack: Stack, counts: StackTally
+) -> Iterable[tuple[str, Score | float, str]]:
+    real = truth_of(judge.card, stack.depth)
+    for entry in scored_by(("stack",)):
+        yield entry.name, entry.part(real, counts), f"@{judge.tag}"
+
+
+def _bounds(
+    source: StackSource, trained: Trained, cell: Cell, bench: Bench
+) -> Iterable[tuple[str, Score | float, str]]:
+    if not isinstance(trained.fitted, LatentSampler):
+        return
+    rng = stream("data", cell.fingerprint, cell.seed, "held-out", device=bench.device)
+    held_out = source.fresh(BOUNDED_EXAMPLES, rng).cpu().numpy()
+    bound = Bound(trained.fitted, bench.device, (cell.cell_id, cell.seed))
+    for entry in scored_by(("latent",)):
+        yield entry.name, entry.part(held_out, bound), ""
+
+
+def _curve(judge: Judge, stack: Stack, trained: Trained) -> Iterable[Value]:
+    """The scores of the snapshots on the way; none for a model trained in one step."""
+    if trained.total_steps == 1:
+        return
+    real = truth_of(judge.card, stack.depth)
+    for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
+        counts = read(judge, torch.from_numpy(snapshot))
+        for name in CURVES:
+            score = METRICS[name].part(real, counts)
+            yield value_of(name, score, step, False, f"@{judge.tag}")
+
+
+TASKS.register("stack")(StackTask())
