@@ -171,17 +171,27 @@ def _published(
     rows = []
     for name in block["published"]:
         wanted = [
-            row for row in load(name) if row.dataset == dataset and row.metric in block["metrics"]
+            (row, metric)
+            for row in load(name)
+            for metric in block["metrics"]
+            if row.dataset == dataset and row.metric in (metric, _unjudged(metric))
         ]
-        for row in wanted:
+        for row, metric in wanted:
             reason = not_comparable(
                 row, settings.get(row.counterpart), seeds.get(row.counterpart, 0)
             )
-            rows.append(_published_row(block, row, reason))
+            rows.append(_published_row(block, row, metric, reason))
     return rows
 
 
-def _published_row(block: dict[str, Any], row: Published, reason: str) -> dict[str, Any]:
+def _unjudged(metric: str) -> str:
+    """A metric's name without the judge and its hash, as in `@digits-cnn:1a2b`."""
+    return metric.partition("@")[0] if ":" in metric else metric
+
+
+def _published_row(
+    block: dict[str, Any], row: Published, metric: str, reason: str
+) -> dict[str, Any]:
     spread = row.spread
     return {
         "block": block["name"],
@@ -189,12 +199,13 @@ def _published_row(block: dict[str, Any], row: Published, reason: str) -> dict[s
         "dataset": row.dataset,
         "model": row.model,
         "role": "published",
-        "metric": row.metric,
+        "metric": metric,
         "value": row.value,
         "low": None if spread is None else row.value - spread,
         "high": None if spread is None else row.value + spread,
         "interval": row.spread_kind,
-        "seeds": row.runs,
+        "n": row.n,
+        "seeds": row.runs or 0,
         "statuses": "published",
         "settings": json.dumps(row.requires, sort_keys=True),
         "source": f"{row.table} ({row.paper}, {row.source})",

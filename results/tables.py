@@ -78,7 +78,7 @@ def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> I
 
 def _seeds(row: Any) -> str:
     if row["role"] == "published":
-        return f"{row['seeds']} runs"
+        return f"{row['seeds']} runs" if row["seeds"] else "runs not given"
     statuses = str(row["statuses"])
     return statuses.replace(" ok", "") if statuses.endswith(" ok") else statuses
 

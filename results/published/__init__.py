@@ -2,8 +2,10 @@
 
 Columns: paper (a key of the bibliography), source (where in it), dataset, model (its name
 there), counterpart (the name of ours, empty where there is none), metric (the name of ours),
-value, spread, spread_kind, runs, requires (JSON: settings a run needs to be comparable), note
-(why it can't be, or what to know).
+value, spread, spread_kind ("unstated" where the source does not say what its plus-minus is), runs
+(trainings; empty where the source does not say), n (samples scored; likewise), requires (JSON:
+settings a run needs to be comparable), note (why it can't be, or what to know). A metric or data
+set that is not offered here has the name that the literature gives it.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Published:
     value: float
     spread: float | None
     spread_kind: str
-    runs: int
+    runs: int | None
+    n: int | None
     requires: dict[str, Any]
     note: str
 
@@ -41,6 +44,11 @@ class Published:
 def names() -> list[str]:
     """The tables there are."""
     return sorted(path.stem for path in FOLDER.glob("*.csv"))
+
+
+def rows() -> list[dict[str, Any]]:
+    """Every published number there is, a row each."""
+    return [vars(row) for name in names() for row in load(name)]
 
 
 def load(name: str) -> list[Published]:
@@ -55,7 +63,8 @@ def _published(table: str, row: dict[str, str]) -> Published:
     numbers = {
         "value": float(row["value"]),
         "spread": float(row["spread"]) if row["spread"] else None,
-        "runs": int(row["runs"]),
+        "runs": int(row["runs"]) if row["runs"] else None,
+        "n": int(row["n"]) if row["n"] else None,
         "requires": json.loads(row["requires"] or "{}"),
     }
     return Published(**{"table": table, **row, **numbers})  # type: ignore[arg-type]
