@@ -129,7 +129,7 @@ def test_version(capfd):
     assert out(capfd, "--version") == f"bench {version('minimax-bench')}\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "published"])
 def test_lists_as_text_and_rows(capfd, kind):
     rows = json.loads(out(capfd, "list", kind, "--json"))
     assert rows
@@ -141,7 +141,7 @@ def test_lists_as_text_and_rows(capfd, kind):
 
 
 def test_every_part_that_is_listed_with_a_paper_can_be_cited(capfd):
-    for kind in set(KINDS) - {"suites"}:
+    for kind in set(KINDS) - {"suites", "published"}:
         for row in json.loads(out(capfd, "list", kind, "--json")):
             text = out(capfd, "cite", row["name"])
             assert ("@" in text) or not row["paper"], row["name"]
@@ -261,7 +261,7 @@ def test_clean_empties_the_cache_and_nothing_else(capfd, folder, tmp_path, monke
     monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path))
     (tmp_path / "mine.txt").write_text("")
     assert "nothing to empty" in out(capfd, "clean", "--yes")
-    api.run("smoke", only=[("model", "noise")], seeds=(0,), out=str(tmp_path / "run"))
+    api.run("smoke", only=[("model", "one-gaussian")], seeds=(0,), out=str(tmp_path / "run"))
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert bench("clean") == 0
     assert "nothing was deleted" in capfd.readouterr().out

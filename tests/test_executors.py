@@ -30,7 +30,7 @@ def test_the_values_do_not_depend_on_the_executor(tmp_path, monkeypatch, workers
         monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / f"cache-{executor}"))
         out = str(tmp_path / executor)
         report = execute("smoke", grid=GANS, out=out, executor=executor, workers=workers)
-        assert report.statuses == {"ok": 4}
+        assert report.statuses == {"ok": 8}
         frames.append(report.table)
     assert_same(*frames)
 

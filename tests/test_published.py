@@ -4,7 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from harness import bench
 
+from bench import api
 from bench.datasets import DATASETS
 from bench.errors import UsageError
 from bench.tasks.mixture import MixtureTask
@@ -27,22 +29,35 @@ def _settings(row):
 
 @pytest.mark.parametrize(("table", "row"), ROWS, ids=IDS)
 def test_a_row_is_complete(table, row):
-    """Its paper, data set and metric are known, its value is in range, its spread of a kind."""
+    """Its paper is known, its value is in range, its spread of a kind; what is not offered here
+    says so.
+    """
     assert row.table == table
     assert row.paper in bibliography.entries()
     assert row.source
-    assert row.dataset in DATASETS
-    assert row.metric in METRICS
+    assert row.model
     assert row.counterpart == "" or row.counterpart in RECIPES
-    assert row.runs >= 1
+    assert row.runs is None or row.runs >= 1
+    assert row.n is None or row.n >= 1
     assert (row.spread is None) == (row.spread_kind == "none")
     assert row.spread is None or row.spread >= 0
-    assert row.spread_kind in ("none", "standard error", "standard deviation")
+    assert row.spread_kind in ("none", "standard error", "standard deviation", "unstated")
+    assert row.spread_kind not in ("standard error", "standard deviation") or row.runs
     assert row.note or row.requires
+    if row.dataset not in DATASETS or row.metric not in METRICS:
+        assert row.note
+        assert row.requires == {}
+        return
     facts = METRICS[row.metric].facts
     high = DATASETS[row.dataset].facts.modes if facts.counts_modes else facts.high
     assert facts.low is None or row.value >= facts.low
     assert high is None or row.value <= high
+
+
+def test_no_number_is_there_twice():
+    """A table names each model, data set and metric of each of its sources once."""
+    keys = [(name, row.source, row.dataset, row.model, row.metric) for name, row in ROWS]
+    assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize(("table", "row"), ROWS, ids=IDS)
@@ -74,8 +89,8 @@ def test_reasons_are_listed_together():
 
 def test_an_unknown_table_is_answered_with_the_nearest():
     """Among the tables there are."""
-    with pytest.raises(UsageError, match="'pacgan-table2': did you mean 'pacgan-table1'"):
-        published.load("pacgan-table2")
+    with pytest.raises(UsageError, match="'pacgan-tabel3': did you mean 'pacgan-table3'"):
+        published.load("pacgan-tabel3")
 
 
 PACGAN = """
@@ -143,6 +158,190 @@ def test_veegan_table_1():
     assert {row.runs for row in rows} == {5}
 
 
+VEEGAN_2 = {"DCGAN": "99 3.4", "ALI": "16 5.4", "Unrolled": "48.7 4.32", "VEEGAN": "150 2.95"}
+IVOM = {"DCGAN": ".00844 .002", "ALI": ".0067 .004", "Unrolled": ".013 .0009"}
+IVOM |= {"VEEGAN": ".0068 .0001"}
+PACGAN_2 = """
+DCGAN      78.9 6.46  4.50 .127
+PacDCGAN2  1000 0     0.06 .003
+PacDCGAN3  1000 0     0.06 .003
+PacDCGAN4  1000 0     0.07 .005
+"""
+PACGAN_3 = """
+quarter  paper        30.6  20.73  5.99 .42
+quarter  Unrolled(1)  65.4  34.75  5.91 .14
+quarter  Unrolled(5)  236.4 63.30  4.67 .43
+quarter  Unrolled(10) 327.2 74.67  4.66 .46
+quarter  DCGAN        78.5  17.56  5.21 .19
+quarter  PacDCGAN2    484.5 32.99  2.61 .22
+quarter  PacDCGAN3    601.3 32.18  2.00 .17
+quarter  PacDCGAN4    667.4 29.00  1.81 .15
+half     paper        628.0 140.9  2.58 .75
+half     Unrolled(1)  523.6 55.77  2.44 .26
+half     Unrolled(5)  732.0 44.98  1.66 .09
+half     Unrolled(10) 817.4 37.91  1.43 .12
+half     DCGAN        487.7 34.59  2.24 .15
+half     PacDCGAN2    840.7 15.92  1.00 .05
+half     PacDCGAN3    866.6 12.10  0.90 .04
+half     PacDCGAN4    820.2 25.50  1.15 .14
+"""
+STACK = ("stack_modes_raw", "reverse_kl_stack_raw")
+
+
+def _pairs(cells):
+    """Modes and divergence, each with its spread."""
+    numbers = [float(cell) for cell in cells]
+    return list(zip(STACK, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+
+
+def test_veegan_table_2():
+    """Stacks of three without a spread, and the images it can invert, with one."""
+    wanted = {}
+    for model, cells in VEEGAN_2.items():
+        for metric, value in zip(STACK, cells.split(), strict=True):
+            wanted[model, "stack3", metric] = (float(value), None)
+    for model, cells in IVOM.items():
+        wanted[model, "cifar10", "inference_via_optimization"] = tuple(map(float, cells.split()))
+    found = _found("veegan-table2")
+    assert found == wanted
+    rows = published.load("veegan-table2")
+    assert {row.n for row in rows if row.dataset.startswith("stack3")} == {26_000}
+    assert {row.n for row in rows if row.dataset == "cifar10"} == {64}
+
+
+def test_pacgan_table_2():
+    """Mean and standard error over 10 trials, 26,000 samples."""
+    wanted = {}
+    for line in PACGAN_2.strip().split("\n"):
+        model, *cells = line.split()
+        wanted |= {(model, "stack3", metric): pair for metric, pair in _pairs(cells)}
+    assert _found("pacgan-table2") == wanted
+    rows = published.load("pacgan-table2")
+    assert {(row.spread_kind, row.runs, row.n) for row in rows} == {("standard error", 10, 26_000)}
+
+
+def _part_of_table_3(source):
+    return "quarter" if "a quarter of the generator" in source else "half"
+
+
+def _model_of_table_3(name):
+    if "quoted" not in name:
+        return name
+    return "paper" if name.startswith("DCGAN") else f"Unrolled{name.split()[2].rstrip(',')}"
+
+
+def test_pacgan_table_3():
+    """Its own rows over 50 trials, those of another paper as quoted; 25,600 samples."""
+    wanted, rows = {}, published.load("pacgan-table3")
+    for line in PACGAN_3.strip().split("\n"):
+        part, model, *cells = line.split()
+        wanted |= {(part, model, metric): pair for metric, pair in _pairs(cells)}
+    found = {
+        (_part_of_table_3(row.source), _model_of_table_3(row.model), row.metric): (
+            row.value,
+            row.spread,
+        )
+        for row in rows
+    }
+    assert len(rows) == len(found)
+    assert found == wanted
+    assert {row.n for row in rows} == {25_600}
+    for row in rows:
+        quoted = "quoted" in row.model
+        assert (row.spread_kind, row.runs) == (("unstated", None) if quoted else
+                                               ("standard error", 50))  # fmt: skip
+
+
+def test_the_later_stacks():
+    """EnGAN's, of three digits and of four."""
+    found = {(row.model, row.dataset.split("@")[0], row.metric): row.value
+             for row in published.load("engan-stacked")}  # fmt: skip
+    wanted = {
+        ("WGAN-GP", "stack3"): (959.0, 0.7276),
+        ("EnGAN", "stack3"): (1000, 0.0313),
+        ("WGAN-GP", "stack4"): (9538, 0.9144),
+        ("EnGAN", "stack4"): (10_000, 0.0480),
+    }
+    assert found == {
+        (*key, metric): value
+        for key, values in wanted.items()
+        for metric, value in zip(STACK, values, strict=True)
+    }
+
+
+def test_the_relativistic_numbers():
+    """The four that a second source confirms, and those of the author's README; no other."""
+    found = {(row.model, row.dataset): row.value for row in published.load("relativistic-fid")}
+    confirmed = {"RSGAN": 36.61, "RaSGAN": 31.98, "RSGAN-GP": 25.60, "RaSGAN-GP": 331.86}
+    assert found == {(model, "cifar10"): value for model, value in confirmed.items()} | {
+        ("RaLSGAN", "cat64"): 11.97,
+        ("RaLSGAN", "cat128"): 15.85,
+        ("RaSGAN", "cat256"): 32.11,
+        ("RaLSGAN", "cat256"): 35.21,
+        ("SpectralSGAN", "cat256"): 54.73,
+    }
+    assert all("setting B" not in row.source for row in published.load("relativistic-fid"))
+
+
+# A word of the model's name and the number, as remembered by somebody and found in no source.
+REMEMBERED = """
+RSGAN 55.29; RaSGAN 37.92; RSGAN-GP 28.13; SGAN 40.64; LSGAN 29.53; RaLSGAN 30.92; SGAN 41.32
+LSGAN 187.01; RaLSGAN 219.39; Hinge 49.53; Hinge 39.12; WGAN-GP 83.89; Hinge 80.85; Hinge 37.72
+WGAN-GP 27.81; VAE 86.76; VAE 86.47; VAE 86.35; IWAE 86.76; IWAE 85.54; IWAE 84.78; CoGAN .40
+CoGAN .10; CoGAN .06; BiGAN .19; BiGAN .06; BiGAN .02; SimGAN .20; SimGAN .10; SimGAN .04; feat .06
+feat .04; feat .01; alone .51; alone .11; alone .08; alone .22; alone .07; alone .02; GAN -3661
+LAPGAN -2906; VAE 23.8; BigGAN 98.8; BigGAN 8.7; BigGAN 166.5; BigGAN 7.4; StackGAN 3.70
+StackGAN 3.20; StackGAN 8.45; GAN-CLS 2.88; GAN-CLS 2.66; GAN-CLS 7.88; ProGAN 8.80; ProGAN 7.30
+StyleGAN 5.06; StyleGAN 4.40
+"""
+
+
+def test_no_number_is_from_memory():
+    """None of those that were found in no source; the spreads of LAPGAN's neither."""
+    for pair in REMEMBERED.replace("\n", ";").strip("; ").split(";"):
+        word, value = pair.split()
+        same = [row for _, row in ROWS if word in row.model and row.value == float(value)]
+        assert not same, pair
+    assert all(row.spread is None for row in published.load("lapgan-parzen"))
+    assert {row.value for row in published.load("lapgan-parzen")} == {-3617, -1799}
+
+
+def test_second_hand_numbers_say_so():
+    """Where the paper itself was not read."""
+    for name in ("are-gans-created-equal-mnist", "lapgan-parzen", "cyclegan-tables2-3"):
+        assert all("secondary source" in row.note for row in published.load(name)), name
+    cifar = [row for row in published.load("relativistic-fid") if row.dataset == "cifar10"]
+    assert all("secondary source" in row.note for row in cifar)
+    (dcgan,) = [row for row in published.load("dcgan-tables") if row.dataset == "cifar10"]
+    assert dcgan.value == 0.828
+    assert "secondary source" in dcgan.note
+
+
+def test_the_stacks_of_others_are_never_comparable():
+    """All digits, another classifier: whatever is run."""
+    rows = [row for _, row in ROWS if row.dataset.startswith("stack")]
+    assert len(rows) > 50
+    for row in rows:
+        assert row.requires == {}
+        assert not_comparable(row, {"protocol": "small-dcgan"}, 100) == row.note != ""
+
+
+def test_published_numbers_are_listed(capfd):
+    """Every one, as a row and as JSON."""
+    listed = api.list("published")
+    assert len(listed) == len(ROWS)
+    assert {"table", "paper", "source", "value", "spread_kind", "n", "note"} <= set(listed)
+    capfd.readouterr()
+    assert bench("list", "published") == 0
+    out = capfd.readouterr().out
+    assert "veegan-table2" in out
+    assert "48.7" in out
+    assert bench("list", "published", "--json") == 0
+    rows = json.loads(capfd.readouterr().out)
+    assert len(rows) == len(ROWS)
+    assert {row["table"] for row in rows} == set(published.names())
+
+
 def _run(metrics, settings, seeds=10):
     """The manifest and the records of a finished run of one model on the ring."""
     cells = [
@@ -190,3 +389,32 @@ def test_a_short_run_is_not_comparable():
     table = summarise(*_run(["modes_raw"], {**_settings(row), "steps": 2_500}, seeds=3))
     beside = table[(table.role == "published") & (table.model == "GAN")].iloc[0]
     assert beside.note == "not comparable: steps 2,500 not 400,000, seeds 3 not 10"
+
+
+def test_scores_by_a_judge_stand_beside_published_ones():
+    """Under the name of ours, which the judge and its hash are part of; each with its reason."""
+    ours = [f"{name}@digits-cnn:1b13" for name in (*STACK, "stack_modes")]
+    manifest, records = _run(ours, {"samples": 26_000}, seeds=3)
+    manifest["blocks"][0]["published"] = ["veegan-table2", "engan-stacked"]
+    for cell in manifest["cells"]:
+        cell["parts"]["dataset"] = "stack3@mnist5k"
+    for record in records.values():
+        record["values"] = [{**record["values"][0], "metric": name} for name in ours]
+    table = summarise(manifest, records)
+    beside = table[table.role == "published"]
+    found = {(row.model, row.metric.partition("@")[0]): row.value for row in beside.itertuples()}
+    for model, cells in VEEGAN_2.items():
+        name = "Unrolled GAN" if model == "Unrolled" else model
+        assert [found[name, metric] for metric in STACK] == [*map(float, cells.split())]
+    assert set(beside.metric) == {f"{name}@digits-cnn:1b13" for name in STACK}
+    assert len(beside) == 2 * 4 + 2 * 2
+    assert all(beside.note.str.startswith("not comparable: stacks of all 70,000 digits"))
+    assert set(beside.n) == {26_000}
+
+
+def test_a_rule_in_a_name_is_no_judge():
+    """`high_quality@veegan` is a metric of its own, and not `high_quality`."""
+    manifest, records = _run(["high_quality@veegan"], {}, seeds=1)
+    for record in records.values():
+        record["values"][0]["metric"] = "high_quality@veegan"
+    assert set(summarise(manifest, records).role) == {"model"}

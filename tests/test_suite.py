@@ -26,7 +26,11 @@ BASE = {
         {"name": "two", "task": "mixture", "grid": {"dataset": ["d3"]}, "tiers": ["standard"]},
     ],
 }
-EVERY = {"dataset": ["d1", "d2", "d3", "d4"], "model": ["m1", "m2", "m3", "m4"]}
+MODELS = ["m1", "m2", "m3", "m4"]
+EVERY = {
+    "mixture": {"dataset": ["d1", "d2", "d3", "d4"], "model": MODELS},
+    "stack": {"dataset": ["s1", "s2"], "model": [*MODELS, "m5"]},
+}
 
 
 def changed(path: str, value: object) -> dict:
@@ -198,12 +202,15 @@ def test_only_narrows(only, models, datasets):
     ("names", "models"),
     [
         (("m4",), ["m4"]),
-        (("*",), EVERY["model"]),
+        (("*",), MODELS),
         (("m3", "*"), ["m3", "m1", "m2", "m4"]),
         (("m2", "m2"), ["m2"]),
+        (("m2", "m5"), ["m2"]),
+        (("mine:model", "m1"), ["mine:model", "m1"]),
     ],
 )
 def test_grid_replaces(names, models):
+    """A part that only another task knows is left out; one that none knows is kept."""
     found = cells(View("quick", (0,), only=(("dataset", "d1"),), grid=(("model", names),)))
     assert [c.parts["model"] for c in found] == models
 

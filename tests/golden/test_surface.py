@@ -1,9 +1,11 @@
 """The public surface is a promise: what is here may be added to, never silently changed."""
 
 import importlib
+import inspect
 
 from bench import api
 from bench.cli import VERBS
+from results import published
 from results.rows import COLUMNS, STATUSES
 
 DESIGNED_COLUMNS = """
@@ -17,12 +19,27 @@ RUN_OPTIONS = """
 suite tier only grid seeds set out workers executor device timeout fresh keep_old
 """.split()
 
-MODELS = "oracle noise gmm gmm-bic one-gaussian gan nsgan rsgan".split()
-DATASETS = "ring8@pacgan ring8@unrolled-paper ring@unrolled-notebook grid25@pacgan hd10@veegan"
+MODELS = """
+oracle noise one-mode drop-one gmm gmm-bic one-gaussian pca-gaussian untrained vae vae-mean
+autoencoder denoising-autoencoder gan nsgan lsgan lsgan-pearson hingegan rsgan rasgan rlsgan
+ralsgan rhinge rahinge wgan wgan-gp dragan r1gan sngan
+""".split()
+DATASETS = """
+ring8@pacgan ring8@unrolled-paper ring@unrolled-notebook grid25@pacgan hd10@veegan
+single@mnist5k stack2@mnist5k stack3@mnist5k single@optdigits stack2@optdigits stack3@optdigits
+single@mnist stack2@mnist stack3@mnist single@fashion stack2@fashion stack3@fashion
+""".split()
+JUDGES = "digits-cnn optdigits-cnn fashion-cnn".split()
+PUBLISHED = "pacgan-table1 veegan-table1 pacgan-table2 pacgan-table3 veegan-table2 engan-stacked"
+KINDS = """
+suites models losses penalties constraints protocols metrics rules datasets judges published
+""".split()
 METRICS = """
 modes_covered modes_raw missing_mass empty_mass high_quality high_quality@euclid3 high_quality@box3
 high_quality@veegan high_quality@pacgan high_quality@rms reverse_kl_modes forward_kl_modes js_modes
 kl_floor reverse_kl_pacgan reverse_kl_density reverse_kl_smoothed log_likelihood
+stack_modes stack_modes_raw off_manifold off_manifold_digits reverse_kl_stack reverse_kl_stack_raw
+stack_kl_floor elbo elbo_reconstruction elbo_divergence log_likelihood_importance
 """.split()
 
 
@@ -38,19 +55,39 @@ def test_the_statuses_are_closed():
 
 def test_the_verbs_and_the_options_of_run():
     """What users and CI scripts type."""
-    assert set("list plan run show cite env clean".split()) <= set(VERBS)
+    assert set("list plan run show sample cite env clean".split()) <= set(VERBS)
     command = importlib.import_module("bench.commands.run").command
     assert set(RUN_OPTIONS) <= {option.name for option in command.params}
 
 
 def test_the_verbs_of_the_api():
     """The same verbs from Python."""
-    for name in ("list", "plan", "run", "execute", "show", "cite", "env", "clean"):
+    for name in ("list", "plan", "run", "execute", "show", "sample", "cite", "env", "clean"):
         assert callable(getattr(api, name))
 
 
 def test_the_names_of_parts():
     """A name that is on a published row stays."""
     assert set(MODELS) <= set(api.RECIPES)
-    assert set(DATASETS.split()) <= set(api.DATASETS)
+    assert set(DATASETS) <= set(api.DATASETS)
     assert set(METRICS) <= set(api.METRICS)
+    assert set(JUDGES) <= set(api.JUDGES)
+    assert set(PUBLISHED.split()) <= set(published.names())
+
+
+def test_the_kinds_of_a_list():
+    """Each can be listed, from Python and by the command, in one order."""
+    assert set(KINDS) <= set(importlib.import_module("bench.commands.list").KINDS)
+    for kind in KINDS:
+        assert len(api.list(kind)) > 0
+
+
+def test_the_options_of_sample():
+    """What documents and notebooks type."""
+    command = importlib.import_module("bench.commands.sample").command
+    assert {option.name for option in command.params} >= set(
+        "run model dataset seed count out".split()
+    )
+    assert {"-n"} <= {text for option in command.params for text in option.opts}
+    names = set(inspect.signature(api.sample).parameters)
+    assert names >= set("run model dataset seed n out".split())

@@ -1,28 +1,56 @@
-"""What holds for every data set: one seed, one set of data, whoever asks and however."""
+"""What holds for every data set: one seed, one set of data, whoever asks and however.
+
+A data set that has to be downloaded is skipped where it is absent, with its own reason. Of those
+of 60,000 images each law that would read them again and again sees none.
+"""
 
 from dataclasses import replace
+from fnmatch import fnmatch
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2, chi2_contingency
 
-from bench.datasets import DATASETS
+from bench.datasets import DATASETS, digits
 from bench.datasets.mixtures import Mixture, grid, isotropic, ring
 from bench.datasets.points import FreshDraws, ShuffledEpochs
+from bench.datasets.stacks import Stack
 from bench.errors import UsageError
 from bench.randomness import forked, stream
 from bench.tasks.mixture import from_table
 from bench.trees import load_tree, save_tree
 
+LARGE = ("*@mnist", "*@fashion")
+FOR_LARGE = ("test_a_source_is_what_it_says", "test_the_number_of_modes_is_declared")
+
 MIXTURES = [name for name in DATASETS if isinstance(DATASETS[name].part, Mixture)]
+STACKS = [name for name in DATASETS if isinstance(DATASETS[name].part, Stack)]
 
 
 def pytest_generate_tests(metafunc):
-    """Enrol every registered data set, in the laws of mixtures those that are one."""
-    for fixture, names in (("dataset", list(DATASETS)), ("mixture", MIXTURES)):
-        if fixture in metafunc.fixturenames:
-            params = [pytest.param(DATASETS[name].part, id=name) for name in names]
-            metafunc.parametrize(fixture, params)
+    """Enrol every registered data set, in the laws of mixtures and stacks those that are one."""
+    enrolled = {"dataset": list(DATASETS), "mixture": MIXTURES, "stack": STACKS}
+    for fixture in enrolled.keys() & set(metafunc.fixturenames):
+        names = [name for name in enrolled[fixture] if _seen_by(metafunc.function.__name__, name)]
+        metafunc.parametrize(fixture, names, indirect=True)
+
+
+def _seen_by(law, name):
+    return law in FOR_LARGE or not any(fnmatch(name, pattern) for pattern in LARGE)
+
+
+@pytest.fixture
+def dataset(request):
+    """A registered data set that is here."""
+    part = DATASETS[request.param].part
+    if part.missing:
+        pytest.skip(part.missing)
+    return part
+
+
+mixture = stack = dataset
 
 
 def test_a_source_is_what_it_says(dataset):
@@ -34,16 +62,24 @@ def test_a_source_is_what_it_says(dataset):
     assert training.dtype == torch.float32
     assert training.isfinite().all()
     assert source.device == "cpu"
+    if source.box is not None:
+        assert len(source.shape) == 3
+        assert source.box[0] == training.min() < training.max() == source.box[1]
 
 
-@pytest.mark.parametrize("name", list(DATASETS))
-def test_the_number_of_modes_is_declared(name):
+def test_the_number_of_modes_is_declared(dataset):
     """The facts, the source and the data themselves name the same number."""
-    entry = DATASETS[name]
-    assert entry.facts.modes == entry.part.source(0).modes
-    if isinstance(entry.part, Mixture):
-        assert entry.facts.modes == entry.part.modes == len(np.unique(entry.part.centres, axis=0))
-        assert entry.part.name == name
+    facts, source = DATASETS[dataset.name].facts, dataset.source(0)
+    assert facts.modes == source.modes == dataset.modes
+    if isinstance(dataset, Mixture):
+        assert facts.modes == len(np.unique(dataset.centres, axis=0)) == source.classes
+        assert source.box is None
+        assert (source.density is None) == dataset.degenerate
+    else:
+        assert facts.modes == source.classes**dataset.depth
+        assert source.shape[0] == dataset.depth
+        assert source.density is None
+        assert facts.licence
 
 
 def test_a_seed_has_one_set_of_data(dataset):
@@ -129,6 +165,16 @@ def test_seeking_near_the_end_of_an_epoch(stop):
     assert all(torch.equal(resumed.next(3), batch) for batch in ahead)
 
 
+def test_an_absent_data_set_has_no_fingerprint(tmp_path, monkeypatch):
+    """It says why instead, and has no source."""
+    monkeypatch.setenv("MINIMAX_DATA", str(tmp_path))
+    stack = replace(DATASETS["stack2@mnist"].part)
+    assert stack.fingerprint == ""
+    assert stack.missing.startswith("MNIST is not here")
+    with pytest.raises(UsageError, match=r"^MNIST is not here"):
+        stack.source(0)
+
+
 def test_the_kind_of_stream():
     """Fixed points come in epochs; where there are none every batch is fresh."""
     assert isinstance(DATASETS["ring8@pacgan"].part.source(0).batches(), ShuffledEpochs)
@@ -136,6 +182,8 @@ def test_the_kind_of_stream():
     assert isinstance(unrolled.batches(), FreshDraws)
     batches = unrolled.batches()
     assert not torch.equal(batches.next(10), batches.next(10))
+    assert isinstance(DATASETS["single@optdigits"].part.source(0).batches(), ShuffledEpochs)
+    assert isinstance(DATASETS["stack2@optdigits"].part.source(0).batches(), FreshDraws)
 
 
 def test_batches_come_from_the_training_set():
@@ -149,8 +197,9 @@ def test_batches_come_from_the_training_set():
 
 def test_fingerprints_tell_data_sets_apart():
     """Each is a sha256, and no two are the same."""
-    prints = {dataset.part.fingerprint for dataset in DATASETS.entries()}
-    assert len(prints) == len(DATASETS)
+    names = [name for name in DATASETS if _seen_by("", name)]
+    prints = {DATASETS[name].part.fingerprint for name in names}
+    assert len(prints) == len(names)
     assert all(len(bytes.fromhex(fingerprint)) == 32 for fingerprint in prints)
 
 
@@ -169,6 +218,28 @@ def test_a_fingerprint_ignores_names(mixture):
     assert replace(mixture, weights=mixture.weights * 4).fingerprint == print_
     assert replace(mixture, training_points=77).fingerprint != print_
     assert replace(mixture, rule="box3").fingerprint != print_
+
+
+@pytest.mark.parametrize("kept", [[0], [2, 5], [6, 1, 3]])
+def test_some_modes_keep_their_weights(mixture, kept):
+    """Relative to one another; centres and covariances are those of the modes."""
+    some = mixture.of_modes(kept)
+    wanted = mixture.weights[kept] / mixture.weights[kept].sum()
+    np.testing.assert_allclose(some.weights, wanted)
+    assert np.array_equal(some.centres, mixture.centres[kept])
+    assert np.array_equal(some.covariances, mixture.covariances[kept])
+    assert (some.rule, some.training_points) == (mixture.rule, mixture.training_points)
+    uneven = replace(mixture, weights=np.arange(1.0, mixture.modes + 1)).of_modes(kept)
+    np.testing.assert_allclose(uneven.weights, np.add(kept, 1) / np.add(kept, 1).sum())
+
+
+@pytest.mark.parametrize("kept", [[0], [2, 5], [6, 1, 3]])
+def test_fresh_samples_of_some_modes(mixture, kept):
+    """The nearest mode of each is one of those asked for, and all of those are there."""
+    drawn = mixture.source(0).fresh(300, stream("some"), classes=kept).numpy()
+    assert drawn.shape == (300, mixture.dim)
+    distances = [np.linalg.norm(drawn - centre, axis=1) for centre in mixture.centres]
+    assert set(np.argmin(distances, axis=0)) == set(kept)
 
 
 def test_labels_follow_the_weights(mixture):
@@ -199,6 +270,132 @@ def test_labelled_and_plain_samples_are_the_same(mixture):
     """`sample` is `sample_labelled` without the labels."""
     labelled, _ = mixture.sample_labelled(50, stream("a"))
     assert torch.equal(mixture.sample(50, stream("a")), labelled)
+
+
+def _bytes(images):
+    """Images in [0, 1] as uint8; every value is a multiple of 1/255."""
+    scaled = np.asarray(images, dtype=np.float64) * 255
+    whole = np.rint(scaled)
+    assert np.abs(scaled - whole).max() < 1e-4
+    assert 0 <= whole.min() <= whole.max() <= 255
+    return whole.astype(np.uint8)
+
+
+def _labels(images, known_images, known_labels):
+    """The labels of stacks [n, depth, h, w], each digit looked up among known ones."""
+    known = {
+        image.tobytes(): label for image, label in zip(known_images, known_labels, strict=True)
+    }
+    return np.array([[known[digit.tobytes()] for digit in one] for one in _bytes(images)])
+
+
+def _chi_square_is_usual(observed, expected, freedom):
+    """Within its range but for one time in ten thousand at either end."""
+    statistic = float(((observed - expected) ** 2 / expected).sum())
+    return chi2.ppf(1e-4, freedom) < statistic < chi2.ppf(1 - 1e-4, freedom)
+
+
+def test_a_stack_is_of_known_digits(stack):
+    """Batches and training set of the training digits, fresh draws of those held out."""
+    split, source = stack.load(), stack.source(0)
+    for drawn in (source.training[:500], source.batches().next(500)):
+        assert set(_labels(drawn, split.images, split.labels).flat) == set(range(10))
+    fresh = source.fresh(500, stream("fresh"))
+    assert set(_labels(fresh, split.held_images, split.held_labels).flat) == set(range(10))
+
+
+@pytest.mark.parametrize("classes", [[3], [9, 0], [1, 2, 4, 5, 6, 7, 8]])
+def test_fresh_stacks_of_some_classes(stack, classes):
+    """Every place holds those digits, and only those."""
+    split = stack.load()
+    drawn = stack.source(0).fresh(300, stream("some"), classes=classes)
+    labels = _labels(drawn, split.held_images, split.held_labels)
+    assert labels.shape == (300, stack.depth)
+    assert all(set(place) == set(classes) for place in labels.T)
+
+
+def test_the_places_of_a_stack_are_balanced_and_independent(stack):
+    """Every digit as often in every place, whatever is in the others."""
+    split, n = stack.load(), 5_000
+    drawn = stack.source(0).fresh(n, stream("balance"))
+    labels = _labels(drawn, split.held_images, split.held_labels)
+    for place in labels.T:
+        assert _chi_square_is_usual(np.bincount(place, minlength=10), n / 10, 9)
+    for one, other in combinations(labels.T, 2):
+        table = np.bincount(10 * one + other, minlength=100).reshape(10, 10)
+        assert chi2_contingency(table).pvalue > 1e-4
+
+
+def test_every_held_out_image_is_drawn_as_often():
+    """Of the 100 of its class; the last of each among them."""
+    stack = DATASETS["single@mnist5k"].part
+    n, split = 20_000, stack.load()
+    index = {image.tobytes(): at for at, image in enumerate(split.held_images)}
+    drawn = stack.source(0).fresh(n, stream("uniform"))
+    counts = np.bincount([index[image.tobytes()] for image in _bytes(drawn)], minlength=1_000)
+    assert counts.min() > 0
+    assert _chi_square_is_usual(counts, n / 1_000, 999)
+
+
+def test_a_single_digit_is_trained_on_once_an_epoch():
+    """The training set is every training image once, in an order that the seed decides."""
+    stack = DATASETS["single@optdigits"].part
+    wanted = sorted(image.tobytes() for image in stack.load().images)
+    training = _bytes(stack.source(4).training)
+    epoch = _bytes(stack.source(4).batches().next(len(wanted)))
+    assert sorted(image.tobytes() for image in training) == wanted
+    assert sorted(image.tobytes() for image in epoch) == wanted
+    assert not np.array_equal(training[:, 0], stack.load().images)
+
+
+@pytest.mark.parametrize(
+    ("load", "train", "held", "size"),
+    [(digits.mnist5k, [400] * 10, 100, 28), (digits.digits8, None, 30, 8)],
+    ids=["mnist5k", "optdigits"],
+)
+def test_the_splits_of_the_digits(load, train, held, size):
+    """As many of each class held out; no image on both sides; labels belong to their images."""
+    split = load()
+    assert split.images.dtype == split.held_images.dtype == np.uint8
+    assert split.images.shape[1:] == split.held_images.shape[1:] == (size, size)
+    counts = np.bincount(split.labels).tolist()
+    assert counts == train if train else sum(counts) == 1_497
+    assert np.bincount(split.held_labels).tolist() == [held] * 10
+    trained = {image.tobytes() for image in split.images}
+    assert trained.isdisjoint(image.tobytes() for image in split.held_images)
+    centroids = np.stack([split.images[split.labels == c].mean(axis=0) for c in range(10)])
+    gaps = np.linalg.norm(split.held_images[:, None].astype(float) - centroids, axis=(2, 3))
+    assert (gaps.argmin(axis=1) == split.held_labels).mean() > 0.75
+
+
+def test_a_split_is_stratified():
+    """As many of each class aside, every example on one side, the same each time."""
+    labels = np.repeat([0, 1, 2], [5, 9, 6])
+    images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1)
+    split, again = (digits.stratified(images, labels, 2) for _ in range(2))
+    assert np.bincount(split.held_labels).tolist() == [2, 2, 2]
+    assert np.bincount(split.labels).tolist() == [3, 7, 4]
+    both = np.concatenate([split.images, split.held_images]).ravel()
+    assert sorted(both) == list(range(20))
+    found = np.concatenate([split.labels, split.held_labels])
+    assert np.array_equal(found, labels[both])
+    assert np.array_equal(split.images, again.images)
+    assert np.array_equal(split.held_images, again.held_images)
+
+
+@pytest.mark.parametrize("part", ["images", "labels", "held_images", "held_labels"])
+def test_a_fingerprint_changes_with_every_byte(part):
+    """Of the images and of the labels, to train on and held out."""
+    stack = DATASETS["stack2@optdigits"].part
+    split = stack.load()
+    array = getattr(split, part).copy()
+    array.flat[-1] ^= 1
+    changed = replace(stack, load=lambda: replace(split, **{part: array}))
+    same = replace(stack, load=lambda: replace(split, **{part: array.copy()}))
+    assert changed.fingerprint != stack.fingerprint
+    assert changed.fingerprint == same.fingerprint
+    assert replace(stack, depth=3).fingerprint != stack.fingerprint
+    assert replace(stack, name="other").fingerprint == stack.fingerprint
 
 
 def test_a_degenerate_mixture_has_no_density():

@@ -37,6 +37,13 @@ def _logits(seed, low=-3.0, high=3.0, n=16):
     return real.requires_grad_(), fake.requires_grad_()
 
 
+def _between(loss):
+    """Logits strictly between those that the loss declares."""
+    facts = next(entry.facts for entry in LOSSES.entries() if entry.part is type(loss))
+    low, high = facts.between
+    return low + 0.1 * (high - low), high - 0.1 * (high - low)
+
+
 def _gradients(values, *inputs):
     """Gradients by input, zeros where an input has no part in the values."""
     return torch.autograd.grad(values.sum(), inputs, allow_unused=True, materialize_grads=True)
@@ -71,7 +78,7 @@ def test_a_batch_is_its_samples(per_sample_loss, player):
 
 def test_the_critic_pulls_reals_up_and_fakes_down(loss):
     """Its gradient has that sign for every sample, and is not zero, between the targets."""
-    real, fake = _logits(2, 0.1, 0.9)
+    real, fake = _logits(2, *_between(loss))
     by_real, by_fake = _gradients(loss.critic(real, fake), real, fake)
     assert (by_real < -1e-3).all()
     assert (by_fake > 1e-3).all()
@@ -79,7 +86,7 @@ def test_the_critic_pulls_reals_up_and_fakes_down(loss):
 
 def test_the_generator_pulls_fakes_up(loss):
     """Its gradient has that sign for every sample, and is not zero, between the targets."""
-    real, fake = _logits(3, 0.1, 0.9)
+    real, fake = _logits(3, *_between(loss))
     (by_fake,) = _gradients(loss.generator(real, fake), fake)
     assert (by_fake < -1e-3).all()
 
@@ -95,7 +102,7 @@ def test_a_plain_generator_ignores_the_reals(plain_loss):
 
 def test_a_relativistic_generator_needs_the_reals(relativistic_loss):
     """A loss that declares itself relativistic pushes the real logits down."""
-    real, fake = _logits(5, 0.1, 0.9)
+    real, fake = _logits(5, *_between(relativistic_loss))
     (by_real,) = _gradients(relativistic_loss.generator(real, fake), real)
     assert (by_real > 1e-3).all()
 

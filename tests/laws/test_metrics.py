@@ -1,6 +1,7 @@
 """What holds for every metric: range, direction, invariances, and no faith in the samples.
 
-A metric whose `known_issue` names one of these laws is a strict xfail of it.
+A metric whose `known_issue` names one of these laws is a strict xfail of it. Metrics enrol by what
+they take: mixtures, readings of stacks, or bounds of a model with latent variables.
 """
 
 from dataclasses import replace
@@ -13,7 +14,8 @@ from bench.datasets import DATASETS
 from bench.datasets.mixtures import Mixture
 from bench.errors import UsageError
 from bench.randomness import stream
-from metrics import METRICS, RULES, ModeTally, Score, tally, truth
+from metrics import METRICS, RULES, ModeTally, Score, StackTally, tally, tally_stacks, truth
+from metrics.readings import StackTruth
 
 DATA = ("grid25@pacgan", "ring@unrolled-notebook")
 N = 10_000
@@ -27,13 +29,35 @@ BLIND = {"collapsed": ("high_quality*",), "noise": ("modes_raw", "empty_mass")}
 NOISY = ("reverse_kl_smoothed",)
 
 
+# On stacks: a share of what passes does not ask which digits those are, and a count or a divergence
+# by the likeliest digits does not ask how likely they are.
+BLIND_STACK = {
+    "drop-one": ("off_manifold*", "stack_modes_raw"),
+    "one-mode": ("off_manifold*",),
+    "rejected": ("*_raw",),
+}
+DRAWS = 20_000
+
+
+def _enrolled(*takes, directed=False):
+    return [
+        entry
+        for entry in METRICS.entries()
+        if entry.facts.takes in takes and not (directed and entry.facts.direction == "none")
+    ]
+
+
 def pytest_generate_tests(metafunc):
     """Enrol every registered metric and rule."""
+    of_mixtures = ("modes", "density", "likelihood")
     chosen = {
-        "metric": METRICS.entries(),
-        "directed": [entry for entry in METRICS.entries() if entry.facts.direction != "none"],
-        "of_samples": [entry for entry in METRICS.entries() if entry.facts.takes != "likelihood"],
-        "of_modes": [entry for entry in METRICS.entries() if entry.facts.takes == "modes"],
+        "metric": _enrolled(*of_mixtures),
+        "directed": _enrolled(*of_mixtures, directed=True),
+        "of_samples": _enrolled("modes", "density"),
+        "of_modes": _enrolled("modes"),
+        "of_stacks": _enrolled("stack"),
+        "directed_stacks": _enrolled("stack", directed=True),
+        "of_latent": _enrolled("latent"),
         "rule": RULES.entries(),
     }
     for fixture in chosen.keys() & set(metafunc.fixturenames):
@@ -111,6 +135,19 @@ def test_every_known_issue_names_a_law():
     laws = [name for name in globals() if name.startswith("test_")]
     issues = [entry.facts.known_issue for entry in METRICS.entries() if entry.facts.known_issue]
     assert all(any(law in issue for law in laws) for issue in issues)
+
+
+def test_every_metric_has_laws():
+    """What it takes is one of the kinds of which laws are here; its facts fit one another."""
+    kinds = ("modes", "density", "likelihood", "stack", "latent")
+    assert _enrolled(*kinds) == METRICS.entries()
+    for entry in METRICS.entries():
+        facts = entry.facts
+        assert facts.estimator
+        assert facts.title
+        assert facts.direction in ("higher", "lower", "none")
+        assert facts.low is None or facts.high is None or facts.low < facts.high
+        assert not (facts.counts_modes and facts.high is not None)
 
 
 @pytest.mark.parametrize("dataset", DATA)
@@ -360,3 +397,214 @@ def test_the_truth_is_the_same_every_time(rule):
     assert first.shares.sum() + first.off_manifold == pytest.approx(1)
     assert 0 < first.off_manifold < 0.02
     assert first.shares.argmax() == 0
+
+
+def _stack_truth(depth):
+    """Ten classes of which some are rejected more often and some are taken for others."""
+    confusion = np.full((10, 10), 0.001)
+    confusion[4, 9], confusion[9, 4], confusion[3, 5] = 0.02, 0.015, 0.01
+    np.fill_diagonal(confusion, 0)
+    np.fill_diagonal(confusion, 1 - confusion.sum(axis=1))
+    rates = np.array([0.96, 0.92, 0.97, 0.97, 0.96, 0.93, 0.97, 0.97, 0.92, 0.93])
+    return StackTruth(depth, confusion, rates)
+
+
+def _readings(real, sampler, n=DRAWS):
+    """What a judge of that truth reads of a named sampler: labels and passed, [n, depth]."""
+    rng = np.random.default_rng(list(sampler.encode()))
+    classes = {"drop-one": [c for c in range(10) if c != 6], "one-mode": [3]}
+    true = rng.choice(classes.get(sampler, range(10)), (n, real.depth))
+    passed = rng.random((n, real.depth)) < real.pass_rates[true]
+    if sampler == "rejected":
+        passed &= rng.random((n, real.depth)) < 0.3
+    ends = real.confusion.cumsum(axis=1)[true]
+    labels = (rng.random((n, real.depth, 1)) > ends).sum(axis=2)
+    unsure = rng.integers(0, 10, (n, real.depth))
+    return np.where(passed, labels, unsure), passed
+
+
+STACK_SAMPLERS = ("perfect", "drop-one", "one-mode", "rejected")
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("sampler", [*STACK_SAMPLERS, "nothing passes", "one stack"])
+def test_a_score_of_stacks_is_in_its_range(of_stacks, depth, sampler):
+    """A finite number in the declared range, its error and the number of stacks with it."""
+    real, facts = _stack_truth(depth), of_stacks.facts
+    labels, passed = _readings(real, sampler)
+    if sampler == "nothing passes":
+        passed[:] = False
+    if sampler == "one stack":
+        labels, passed = labels[:1], passed[:1]
+    score = of_stacks.part(real, tally_stacks(labels, passed, 10))
+    high = real.modes if facts.counts_modes else facts.high
+    assert isinstance(score, Score)
+    assert np.isfinite(score.value)
+    assert facts.low is None or score.value >= facts.low - 1e-12
+    assert high is None or score.value <= high + 1e-12
+    assert score.std_error is None or 0 <= score.std_error < np.inf
+    assert score.n == len(labels)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("sampler", STACK_SAMPLERS[1:])
+def test_real_stacks_are_better(directed_stacks, depth, sampler):
+    """Than those without a digit, of one mode, or often rejected, unless the rule is blind."""
+    real = _stack_truth(depth)
+    perfect, other = (
+        directed_stacks.part(real, tally_stacks(*_readings(real, name), 10))
+        for name in ("perfect", sampler)
+    )
+    gain = _at_least_as_good(directed_stacks, perfect.value, other.value)
+    if any(fnmatch(directed_stacks.name, pattern) for pattern in BLIND_STACK[sampler]):
+        assert gain > -0.1
+    elif sampler == "rejected" and directed_stacks.facts.counts_modes:
+        assert gain >= 0
+    else:
+        assert gain > 5 * ((perfect.std_error or 0) + (other.std_error or 0))
+        assert gain > 0
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_smaller_collapse_is_better(depth):
+    """A dropped digit costs less than all but one; unfolding sees it, the raw count does not."""
+    real = _stack_truth(depth)
+    tallies = {name: tally_stacks(*_readings(real, name), 10) for name in STACK_SAMPLERS}
+    for name in ("stack_modes", "reverse_kl_stack", "reverse_kl_stack_raw"):
+        entry = METRICS[name]
+        perfect, dropped, one = (
+            entry.part(real, tallies[sampler]).value
+            for sampler in ("perfect", "drop-one", "one-mode")
+        )
+        assert _at_least_as_good(entry, perfect, dropped) > 0
+        assert _at_least_as_good(entry, dropped, one) > 0
+    counted, raw = (
+        METRICS[name].part(real, tallies["drop-one"]).value
+        for name in ("stack_modes", "stack_modes_raw")
+    )
+    assert counted == pytest.approx(9**depth, rel=0.02)
+    assert raw > 1.1 * 9**depth
+
+
+def test_the_order_of_stacks_does_not_matter(of_stacks):
+    """Nor where they are cut into parts whose tallies are added."""
+    real = _stack_truth(2)
+    labels, passed = _readings(real, "drop-one", 3_000)
+    wanted = of_stacks.part(real, tally_stacks(labels, passed, 10))
+    order = np.random.default_rng(0).permutation(len(labels))
+    assert of_stacks.part(real, tally_stacks(labels[order], passed[order], 10)) == wanted
+    for cut in (0, 1, 1_234, 3_000):
+        merged = tally_stacks(labels[:cut], passed[:cut], 10) + tally_stacks(
+            labels[cut:], passed[cut:], 10
+        )
+        assert of_stacks.part(real, merged) == wanted
+
+
+def test_a_tally_is_not_changed_by_its_score(of_stacks):
+    """Nor is the truth."""
+    real = _stack_truth(2)
+    counts = tally_stacks(*_readings(real, "perfect", 500), 10)
+    before = [array.copy() for array in (counts.raw, counts.passing, counts.digits)]
+    of_stacks.part(real, counts)
+    again = [counts.raw, counts.passing, counts.digits]
+    assert all(np.array_equal(a, b) for a, b in zip(before, again, strict=True))
+    assert np.array_equal(real.confusion, _stack_truth(2).confusion)
+
+
+def test_no_stacks_are_refused(of_stacks):
+    """Nothing can be said of a sampler that has not been asked."""
+    empty = tally_stacks(np.empty((0, 2), dtype=int), np.empty((0, 2), dtype=bool), 10)
+    assert isinstance(empty, StackTally)
+    assert empty.n == 0
+    with pytest.raises(ValueError, match=r"expected at least one sample, got none"):
+        of_stacks.part(_stack_truth(2), empty)
+
+
+class Line:
+    """x = z + noise of one dimension, z and noise standard normal; q is N(x / 2 + error, 1 / 2).
+
+    Without error q is the true posterior, and the bound is the likelihood, N(x; 0, 2).
+    """
+
+    def __init__(self, error=0.0):
+        self.error = error
+        self.asked = []
+
+    def _noise(self, x):
+        """Standard normal numbers that belong to the examples, whatever their order."""
+        return np.modf(np.abs(np.sin(x[:, 0] * 1e4)) * 1e3)[0] * 2 - 1
+
+    def elbo(self, x):
+        mean = x[:, 0] / 2 + self.error
+        expected = -0.5 * np.log(2 * np.pi) - ((x[:, 0] - mean) ** 2 + 0.5) / 2
+        divergence = (0.5 + mean**2 - 1 - np.log(0.5)) / 2
+        return expected + 0.1 * self._noise(x), divergence
+
+    def importance_log_prob(self, x, samples):
+        self.asked.append((len(x), samples))
+        return -0.5 * np.log(2 * np.pi * 2) - x[:, 0] ** 2 / 4
+
+
+def _examples(n=1_000):
+    return np.random.default_rng(7).normal(0, np.sqrt(2), (n, 1))
+
+
+def test_a_score_of_a_bound_is_in_its_range(of_latent):
+    """A finite number in the declared range, the error of a mean and how many it is over."""
+    facts, examples = of_latent.facts, _examples()
+    for error in (0.0, 2.0):
+        score = of_latent.part(examples, Line(error))
+        assert isinstance(score, Score)
+        assert np.isfinite(score.value)
+        assert facts.low is None or score.value >= facts.low
+        assert facts.high is None or score.value <= facts.high
+        assert score.std_error is not None
+        assert 0 < score.std_error < 0.2
+        assert score.n in (len(examples), 200)
+
+
+def test_the_order_of_examples_does_not_matter(of_latent):
+    """To rounding; nor does their type, and none is changed."""
+    examples = _examples(200)
+    before = examples.copy()
+    wanted = of_latent.part(examples, Line())
+    for other in (examples[::-1], np.asfortranarray(examples)):
+        score = of_latent.part(other, Line())
+        assert score.value == pytest.approx(wanted.value, rel=1e-9)
+        assert score.std_error == pytest.approx(wanted.std_error, rel=1e-9)
+    assert np.array_equal(examples, before)
+
+
+def test_a_worse_posterior_has_a_worse_bound():
+    """The bound is its two terms, and below the likelihood by the divergence of the posteriors."""
+    examples = _examples(20_000)
+    names = ("elbo", "elbo_reconstruction", "elbo_divergence")
+    exact, off = (
+        {name: METRICS[name].part(examples, Line(error)).value for name in names}
+        for error in (0.0, 1.0)
+    )
+    for found in (exact, off):
+        terms = found["elbo_reconstruction"] - found["elbo_divergence"]
+        assert found["elbo"] == pytest.approx(terms)
+    likelihood = METRICS["log_likelihood_importance"].part(examples[:200], Line()).value
+    wanted = float(np.mean(-0.5 * np.log(4 * np.pi) - examples**2 / 4))
+    assert exact["elbo"] == pytest.approx(wanted, abs=0.01)
+    assert off["elbo"] == pytest.approx(exact["elbo"] - 1.0, abs=0.02)
+    assert likelihood == pytest.approx(
+        float(np.mean(-0.5 * np.log(4 * np.pi) - examples[:200] ** 2 / 4))
+    )
+    assert METRICS["elbo"].facts.direction == "higher"
+    assert METRICS["log_likelihood_importance"].facts.direction == "higher"
+
+
+def test_importance_samples_are_those_of_the_estimator():
+    """200 of the first 200 examples, or of as many as there are."""
+    entry = METRICS["log_likelihood_importance"]
+    for n, wanted in ((1_000, 200), (50, 50)):
+        line, examples = Line(), _examples(n)
+        score = entry.part(examples, line)
+        assert line.asked == [(wanted, 200)]
+        assert score.n == wanted
+        first = line.importance_log_prob(examples[:200], 1)
+        assert score.value == pytest.approx(first.mean())
+        assert score.std_error == pytest.approx(first.std(ddof=1) / np.sqrt(wanted))

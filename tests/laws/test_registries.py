@@ -16,20 +16,35 @@ from bench.datasets import DATASETS, Dataset
 from bench.errors import UsageError
 from bench.registry import Entry, Registry
 from bench.tasks import TASKS, Task
-from generative import LOSSES, PROTOCOLS, RECIPES, Loss, Protocol, Recipe
-from metrics import METRICS, RULES, Rule
+from generative import (
+    CONSTRAINTS,
+    LOSSES,
+    PENALTIES,
+    PROTOCOLS,
+    RECIPES,
+    Constraint,
+    Loss,
+    Penalty,
+    Protocol,
+    Recipe,
+)
+from metrics import JUDGES, METRICS, RULES, Judge, Rule
 from results import bibliography
 
 HOME = Path(bibliography.__file__).parent.parent
 CONTRACTS = {
     LOSSES: lambda part: issubclass(part, Loss) and isinstance(part(), Loss),
+    PENALTIES: lambda part: isinstance(part, Penalty),
+    CONSTRAINTS: lambda part: isinstance(part, Constraint),
     RECIPES: lambda part: isinstance(part, Recipe),
     PROTOCOLS: lambda part: isinstance(part, Protocol),
     METRICS: lambda part: list(inspect.signature(part).parameters) == ["real", "fake"],
     RULES: lambda part: isinstance(part, Rule),
+    JUDGES: lambda part: isinstance(part, Judge) and JUDGES[part.name].part is part,
     DATASETS: lambda part: isinstance(part, Dataset),
     TASKS: lambda part: isinstance(part, Task),
 }
+TAKES = ("modes", "density", "likelihood", "stack", "latent")
 
 
 def pytest_generate_tests(metafunc):
@@ -60,16 +75,24 @@ def test_an_entry_keeps_its_contract(registry, entry):
 
 
 def test_the_parts_of_a_recipe_are_registered():
-    """They are cited with it."""
+    """They are cited with it: losses, penalties and constraints, each under a name of its own."""
+    names = [*LOSSES, *PENALTIES, *CONSTRAINTS]
+    assert len(names) == len(set(names))
     for entry in RECIPES.entries():
-        assert all(part in LOSSES for part in entry.facts.parts), entry.name
+        assert set(entry.facts.parts) <= set(names), entry.name
+
+
+def test_every_part_of_a_gan_is_in_use():
+    """A loss, a penalty or a constraint without a recipe can't be compared."""
+    used = {part for entry in RECIPES.entries() for part in entry.facts.parts}
+    assert used == {*LOSSES, *PENALTIES, *CONSTRAINTS}
 
 
 def test_the_facts_of_a_metric_hold_together():
     """The range has two ends in order, the rule has a name, the printing has digits."""
     for entry in METRICS.entries():
         facts = entry.facts
-        assert facts.takes in ("modes", "density", "likelihood"), entry.name
+        assert facts.takes in TAKES, entry.name
         assert facts.direction in ("higher", "lower", "none"), entry.name
         assert facts.kind in ("deterministic", "paired", "seeded"), entry.name
         assert facts.rule == "" or facts.rule in RULES, entry.name
