@@ -75,7 +75,7 @@ WRONG = {
 def test_cells_that_go_wrong_in_workers_cost_themselves_alone(tmp_path, seeds, wrong):
     suite, seen = faulty_suite(tmp_path, "number", *wrong, "trivial", seeds=seeds), []
     watcher = Watcher(step=lambda cell, outcome: seen.append((cell.key, outcome.key)))
-    options = {"executor": "processes", "workers": 2, "timeout": 3.0, "watcher": watcher}
+    options = {"executor": "processes", "workers": 2, "timeout": 12.0, "watcher": watcher}
     report = execute(suite, out=str(tmp_path / "run"), **options)
     expected = Counter({"ok": 2 * seeds})
     expected.update(Counter(WRONG[model][0] for model in wrong for _ in range(seeds)))
