@@ -60,7 +60,7 @@ WRONG = {
     "dies": ("crashed", "the worker exited with code 7"),
     "exits": ("failed", "SystemExit: 0"),
     "vanishes": ("crashed", "the worker exited"),
-    "sleeps": ("timeout", "took longer than 3 s"),
+    "sleeps": ("timeout", "took longer than 12 s"),
 }
 
 
