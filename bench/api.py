@@ -35,6 +35,7 @@ from bench.sampling import draw as draw_samples
 from bench.sampling import find_cell
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
+from bench.tasks.generation import papers_of
 from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
 from metrics import JUDGES, METRICS, RULES
 from results import bibliography, published
@@ -468,13 +469,7 @@ def cite(what: str) -> str:
     for registry in REGISTRIES.values():
         if what in registry:
             entry = registry[what]
-            used = [
-                kind[name].paper
-                for name in getattr(entry.facts, "parts", ())
-                for kind in (LOSSES, PENALTIES, CONSTRAINTS)
-                if name in kind
-            ]
-            return bibliography.cite([entry.paper, *used])
+            return bibliography.cite([entry.paper, *papers_of(getattr(entry.facts, "parts", ()))])
     _, manifest, _ = records_of(what)
     with refusing_damage(what):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]

@@ -169,14 +169,18 @@ def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:
     return entry
 
 
+def papers_of(parts: Iterable[str]) -> list[str]:
+    """What to cite for a recipe's losses, penalties and constraints."""
+    registries = (LOSSES, PENALTIES, CONSTRAINTS)
+    return [kind[part].paper for part in parts for kind in registries if part in kind]
+
+
 def describe_model(cell: Cell) -> dict[str, Any]:
     """The role of a model's row, and what to cite for it."""
     recipe = recipe_of(cell.part("model"))
-    registries = (LOSSES, PENALTIES, CONSTRAINTS)
-    found = [kind[part].paper for part in recipe.facts.parts for kind in registries if part in kind]
+    papers = [recipe.paper, *papers_of(recipe.facts.parts)]
     if "protocol" in cell.settings:
-        found.append(PROTOCOLS[cell.settings["protocol"]].paper)
-    papers = [recipe.paper, *found]
+        papers.append(PROTOCOLS[cell.settings["protocol"]].paper)
     return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
 
 

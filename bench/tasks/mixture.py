@@ -84,7 +84,8 @@ class MixtureTask(SamplingTask):
         return KIND, _order(cell).key(cell.device)
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        source = _mixture(cell.part("dataset"), _freeze(cell.definition)).source(cell.seed)
+        mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
+        source = mixture.source(cell.seed, bench.device)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
         scored = max(n, asked_of(cell, DEFAULTS).samples)
         return draw(_order(cell), source, bench.artifacts, scored, rng)[:n].cpu().numpy()

@@ -94,7 +94,7 @@ class Judge:
         with torch.device("meta"):
             network = JudgeNetwork()
         network.load_state_dict(load(self.verify()), assign=True)
-        return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.eval().to(device).to(memory_format=torch.channels_last)
 
     def read(self, images: Float[Tensor, "n 1 h w"]) -> Reading:
         """What it makes of images in [0, 1]."""
