@@ -15,7 +15,9 @@ from bench.registry import Registry
 
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["deterministic", "paired", "seeded"]
-Takes = Literal["modes", "density", "likelihood", "stack", "latent"]
+Takes = Literal[
+    "modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish"
+]
 
 
 Points = Shaped[np.ndarray, "n d"]
@@ -81,7 +83,9 @@ class MetricFacts:
     takes: what `real` and `fake` are. "modes": a `ModeTruth` and a `ModeTally`; "density": a
     density with `smoothed` and samples [n, d]; "likelihood": held-out real samples [n, d] and
     the model's density; "stack": a `StackTruth` and a `StackTally`, and the judge's name and hash
-    become part of the metric's; "latent": held-out examples and a `LatentBound`.
+    become part of the metric's; "latent": held-out examples and a `LatentBound`; "attack": a
+    `Clean` and an `Attacked`; "transfer": a `Clean` and a `Transferred`; "rubbish": nothing and a
+    `Rubbish`.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

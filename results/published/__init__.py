@@ -4,8 +4,10 @@ Columns: paper (a key of the bibliography), source (where in it), dataset, model
 there), counterpart (the name of ours, empty where there is none), metric (the name of ours),
 value, spread, spread_kind ("unstated" where the source does not say what its plus-minus is), runs
 (trainings; empty where the source does not say), n (samples scored; likewise), requires (JSON:
-settings a run needs to be comparable), note (why it can't be, or what to know). A metric or data
-set that is not offered here has the name that the literature gives it.
+settings a run needs to be comparable), note (why it can't be, or what to know); where they are
+needed, epsilon (the radius of an attack) and beside (data sets of ours that it is printed with,
+though measured on another). A metric or data set that is not offered here has the name that the
+literature gives it.
 """
 
 from __future__ import annotations
@@ -39,6 +41,12 @@ class Published:
     n: int | None
     requires: dict[str, Any]
     note: str
+    epsilon: float | None = None
+    beside: str = ""
+
+    def stands_beside(self, dataset: str) -> bool:
+        """Whether it is printed with our rows on a data set."""
+        return dataset in (self.dataset, *self.beside.split())
 
 
 def names() -> list[str]:
@@ -66,6 +74,7 @@ def _published(table: str, row: dict[str, str]) -> Published:
         "runs": int(row["runs"]) if row["runs"] else None,
         "n": int(row["n"]) if row["n"] else None,
         "requires": json.loads(row["requires"] or "{}"),
+        "epsilon": float(row["epsilon"]) if row.get("epsilon") else None,
     }
     return Published(**{"table": table, **row, **numbers})  # type: ignore[arg-type]
 

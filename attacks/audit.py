@@ -1,0 +1,93 @@
+"""The audit of a classifier under attack: every diagnostic, and which of them fire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from attacks.contracts import ATTACKS, Box, FixedBudget, Images, Labels, Model, Seeds
+from attacks.diagnostics import DIAGNOSTICS, Scene, Tools
+from attacks.engine import frozen, logits_of
+from bench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A diagnostic's value. fires: whether it says that something is wrong. blamed: the causes
+    that explain a symptom, which then does not fire by itself.
+    """
+
+    name: str
+    value: float
+    fires: bool
+    blamed: tuple[str, ...] = ()
+
+
+def tools(single: str, iterative: str, black_box: str, noise: str) -> Tools:
+    """The attacks of an audit, by name. Raises UsageError for one without a radius."""
+    parts = [ATTACKS[name].part for name in (single, iterative, black_box, noise)]
+    fixed = [part for part in parts if isinstance(part, FixedBudget)]
+    if len(fixed) < len(parts):
+        raise UsageError("an audit needs attacks that take a radius")
+    return Tools(*fixed)
+
+
+def audit(
+    model: Model,
+    images: Images,
+    labels: Labels,
+    *,
+    seeds: Seeds,
+    norm: str,
+    radii: Sequence[float],
+    box: Box,
+    using: Tools,
+) -> list[Finding]:
+    """Every diagnostic of a classifier, on those of the images that it gets right.
+
+    radii: in rising order; the last is the one that a robustness figure is claimed for. The model
+    is left as it was found. Raises UsageError where no image is right.
+    """
+    with frozen(model):
+        right = logits_of(model, images).argmax(1) == labels
+        if not bool(right.any()):
+            raise UsageError("the audit needs images that the classifier gets right: it has none")
+        kept = images[right]
+        scene = Scene(
+            model,
+            kept,
+            labels[right],
+            seeds[right],
+            norm,
+            tuple(radii),
+            _reach(kept, norm, box),
+            box,
+            using,
+        )
+        found = {entry.name: float(entry.part(scene)) for entry in DIAGNOSTICS.entries()}
+    return judged(found)
+
+
+def judged(found: dict[str, float]) -> list[Finding]:
+    """Values as findings: a symptom yields to the causes that fire."""
+    facts = {entry.name: entry.facts for entry in DIAGNOSTICS.entries()}
+    loud = {
+        name
+        for name, value in found.items()
+        if (above := facts[name].above) is not None and value > above
+    }
+    causes = tuple(name for name in found if name in loud and facts[name].kind == "cause")
+    findings = []
+    for name, value in found.items():
+        blamed = causes if name in loud and facts[name].kind == "symptom" else ()
+        findings.append(Finding(name, value, name in loud and not blamed, blamed))
+    return findings
+
+
+def _reach(images: Images, norm: str, box: Box) -> float:
+    """A radius that reaches every image of the box from any other."""
+    low, high = box or (float(images.min()), float(images.max()))
+    across = torch.full_like(images[:1], high - low)
+    return float({"linf": across.amax(), "l2": across.norm(), "l1": across.sum()}[norm])

@@ -1,0 +1,16 @@
+"""Classifiers to attack. Importing this package registers every one."""
+
+import sys
+
+from attacks.classifiers.contracts import (
+    CLASSIFIERS,
+    Classifier,
+    ClassifierFacts,
+    Ensemble,
+    Ready,
+)
+from bench.registry import import_all
+
+import_all(sys.modules[__name__])
+
+__all__ = ["CLASSIFIERS", "Classifier", "ClassifierFacts", "Ensemble", "Ready"]

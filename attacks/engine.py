@@ -1,0 +1,231 @@
+"""Running attacks on a model that is left as it was found, and measuring them from outside.
+
+Nothing here believes an attack: distances, box, finiteness and success are measured again, the
+distances in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from attacks.contracts import (
+    Box,
+    FixedBudget,
+    Images,
+    Labels,
+    MinimalNorm,
+    Model,
+    Ray,
+    Seeds,
+    Stop,
+)
+from attacks.norms import size
+
+CHUNK_VALUES = 2**19
+RADIUS_TOLERANCE = 1e-5
+BOX_TOLERANCE = 1e-6
+
+
+class Counted:
+    """A model that counts the images it was asked about, forwards and backwards."""
+
+    def __init__(self, model: Model) -> None:
+        self.forwards = self.backwards = 0
+        self._model = model
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.forwards += len(images)
+        logits = self._model(images)
+        if logits.requires_grad:
+            logits.register_hook(self._count)
+        return logits
+
+    def _count(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+@contextmanager
+def frozen(model: Model) -> Iterator[Model]:
+    """The model, its parameters without gradients; afterwards all of it is as it was.
+
+    That is: requires_grad, gradients, buffers (the statistics of batch norm among them) and the
+    mode of every module, also where the attack fails. A model that is no module is left alone.
+    """
+    if not isinstance(model, nn.Module):
+        yield model
+        return
+    asked = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
+    gradients = [None if gradient is None else gradient.clone() for _, _, gradient in asked]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    modes = [(module, module.training) for module in model.modules()]
+    for weight, _, _ in asked:
+        weight.requires_grad_(False)
+    try:
+        yield model
+    finally:
+        with torch.no_grad():
+            for (weight, required, gradient), value in zip(asked, gradients, strict=True):
+                weight.requires_grad_(required)
+                weight.grad = None if value is None else _put_back(gradient, value)
+            for module, name, buffer, value in buffers:
+                setattr(module, name, _put_back(buffer, value))
+        for module, training in modes:
+            module.training = training
+
+
+def _put_back(tensor: Tensor | None, value: Tensor) -> Tensor:
+    """The same tensor with the values it had."""
+    return value if tensor is None else tensor.copy_(value)
+
+
+def chunk_of(images: Images) -> int:
+    """How many images are attacked at once: as many as fit a fixed number of values."""
+    return max(1, CHUNK_VALUES // max(1, images[0].numel())) if len(images) else 1
+
+
+def logits_of(model: Model, images: Images) -> Float[Tensor, "batch classes"]:
+    """The model's logits, in parts, without gradients."""
+    with torch.no_grad():
+        return torch.cat([model(part) for part in images.split(chunk_of(images))])
+
+
+Confidences = Callable[[Tensor], Tensor]
+
+
+def softmax(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
+    """The probability of the likeliest class among all, in float64."""
+    return logits.double().softmax(1).amax(1)
+
+
+def independent(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
+    """The probability of the likeliest class by itself, where a logit is its log, in float64."""
+    return logits.double().amax(1).exp()
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a model makes of images: the likeliest class and its probability."""
+
+    predictions: Int[Tensor, " n"]
+    confidences: Float[Tensor, " n"]
+
+
+def read(model: Model, images: Images, confidences: Confidences = softmax) -> Reading:
+    """What a model makes of images."""
+    logits = logits_of(model, images)
+    return Reading(logits.argmax(1), confidences(logits))
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """An attack's images from outside. distances: in the attack's norm; rms: the root of the mean
+    squared difference of a pixel; wrong: what the attack did that it may not, or empty.
+    """
+
+    distances: Float[Tensor, " n"]
+    rms: Float[Tensor, " n"]
+    wrong: str
+
+
+def measure(
+    images: Images, attacked: Images, *, norm: str, radius: float | None, box: Box
+) -> Measured:
+    """Measure attacked images against the originals, in float64."""
+    if attacked.shape != images.shape:
+        text = f"expected attacked images {tuple(images.shape)}, got {tuple(attacked.shape)}"
+        return Measured(torch.empty(0), torch.empty(0), text)
+    difference = attacked.double() - images.double()
+    distances = size(difference, norm)
+    rms = difference.flatten(1).square().mean(1).sqrt()
+    return Measured(distances, rms, _wrong(attacked, distances, norm, radius, box))
+
+
+def _wrong(attacked: Images, distances: Tensor, norm: str, radius: float | None, box: Box) -> str:
+    broken = ~attacked.isfinite().flatten(1).all(1)
+    if bool(broken.any()):
+        return f"{_some(broken)} not finite"
+    if radius is not None:
+        far = distances > radius * (1 + RADIUS_TOLERANCE) + RADIUS_TOLERANCE
+        if bool(far.any()):
+            return (
+                f"{_some(far)} farther than the radius: expected {norm} of at most {radius:g}, got "
+                f"{float(distances.max()):.6g}"
+            )
+    if box is None:
+        return ""
+    low, high = box
+    flat = attacked.flatten(1)
+    outside = ((flat < low - BOX_TOLERANCE) | (flat > high + BOX_TOLERANCE)).any(1)
+    if bool(outside.any()):
+        span = f"{float(flat.min()):.6g} to {float(flat.max()):.6g}"
+        return f"{_some(outside)} outside the box: expected {low:g} to {high:g}, got {span}"
+    return ""
+
+
+def _some(bad: Bool[Tensor, " n"]) -> str:
+    first = int(bad.nonzero()[0, 0])
+    return f"{int(bad.sum())} of {len(bad)} attacked images (the first is {first}) are"
+
+
+def run(
+    attack: FixedBudget,
+    model: Model,
+    images: Images,
+    labels: Labels,
+    *,
+    radii: Sequence[float],
+    norm: str,
+    seeds: Seeds,
+    box: Box,
+    stop: Stop = "never",
+) -> Iterator[Images]:
+    """The attacked images of each radius in turn; a ray's gradient is taken once for all."""
+    size_ = chunk_of(images)
+    parts = list(zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True))
+    if isinstance(attack, Ray):
+        ways = [attack.direction(model, x, y, norm=norm, seeds=s) for x, y, s in parts]
+        for radius in radii:
+            yield torch.cat(
+                [
+                    attack.along(x, way, radius=radius, norm=norm, box=box)
+                    for (x, _, _), way in zip(parts, ways, strict=True)
+                ]
+            )
+        return
+    for radius in radii:
+        yield torch.cat(
+            [
+                attack(model, x, y, radius=radius, norm=norm, seeds=s, box=box, stop=stop)
+                for x, y, s in parts
+            ]
+        )
+
+
+def search(
+    attack: MinimalNorm,
+    model: Model,
+    images: Images,
+    labels: Labels,
+    *,
+    norm: str,
+    seeds: Seeds,
+    box: Box,
+    targets: Labels | None = None,
+) -> Images:
+    """The attacked images of a search for the smallest perturbation."""
+    size_ = chunk_of(images)
+    aims = [None] * len(images.split(size_)) if targets is None else targets.split(size_)
+    parts = zip(images.split(size_), labels.split(size_), seeds.split(size_), aims, strict=True)
+    return torch.cat(
+        [attack(model, x, y, norm=norm, seeds=s, box=box, targets=t) for x, y, s, t in parts]
+    )

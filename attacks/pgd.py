@@ -1,0 +1,113 @@
+"""Projected gradient descent from random starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attacks.contracts import (
+    ATTACKS,
+    UNIT,
+    Box,
+    FixedBudget,
+    Images,
+    Labels,
+    Model,
+    Radius,
+    Seeds,
+    Stop,
+)
+from attacks.gradients import misled
+from attacks.iterative import Keep, Steps, climb
+from attacks.norms import into_box, refuse, spread, unit
+from attacks.objectives import lead
+from attacks.streams import normal, uniform
+
+
+@dataclass(frozen=True)
+class Pgd(FixedBudget):
+    """Madry et al. 2018, section 2: `restarts` climbs of `steps` steps from random points.
+
+    A step is `step_size` times the radius. Starts are uniform in the ball (linf: in the cube; l2
+    and l1: a random direction, uniform in length to the power of 1/d). keep: of every climb the
+    "best" iterate or the "last"; of the climbs always the best. A restart spares the images that
+    are misclassified already where `stop="first_success"`.
+    """
+
+    steps: int = 40
+    step_size: float = 0.0625
+    restarts: int = 1
+    random_start: bool = True
+    keep: Keep = "best"
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
+
+    def __call__(
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        *,
+        radius: Radius,
+        norm: str,
+        seeds: Seeds,
+        box: Box = UNIT,
+        stop: Stop = "never",
+    ) -> Images:
+        refuse(norm, self.norms, "pgd")
+        steps = Steps(self.steps, self.step_size, None, self.keep)
+
+        def once(restart: int, chosen: Tensor) -> Tensor:
+            own = radius[chosen] if isinstance(radius, Tensor) and radius.ndim else radius
+            x, y = images[chosen], labels[chosen]
+            starts = self._starts(x, own, norm, seeds[chosen], restart, box)
+            return climb(model, x, y, starts, steps, radius=own, norm=norm, box=box, stop=stop)
+
+        everyone = torch.arange(len(images), device=images.device)
+        result = once(0, everyone)
+        if self.restarts == 1:
+            return result
+        with torch.no_grad():
+            logits = model(result)
+        leads, chosen = lead(logits, labels), everyone
+        for restart in range(1, self.restarts):
+            if stop == "first_success":
+                chosen = everyone[~misled(logits, labels)]
+            if not len(chosen):
+                break
+            found = once(restart, chosen)
+            with torch.no_grad():
+                found_logits = model(found)
+            found_leads = lead(found_logits, labels[chosen])
+            better = found_leads > leads[chosen]
+            index = chosen[better]
+            result[index], leads[index] = found[better], found_leads[better]
+            logits[index] = found_logits[better]
+        return result
+
+    def _starts(
+        self, images: Images, radius: Radius, norm: str, seeds: Seeds, restart: int, box: Box
+    ) -> Images:
+        if not self.random_start:
+            return images
+        shape = tuple(images.shape[1:])
+        if norm == "linf":
+            offset = 2 * uniform(seeds, shape, restart).to(images.dtype) - 1
+        else:
+            share = uniform(seeds, (), restart, 1).to(images.dtype) ** (
+                1 / images.shape[1:].numel()
+            )
+            offset = unit(normal(seeds, shape, restart).to(images.dtype), norm)
+            offset = offset * spread(share, images)
+        return into_box(images + spread(radius, images) * offset, box)
+
+
+ATTACKS.register(
+    "pgd", paper="arXiv:1706.06083", summary="Projected gradient descent, best iterate kept"
+)(Pgd())
+
+ATTACKS.register(
+    "pgd-last", paper="arXiv:1706.06083", summary="Projected gradient descent, last iterate"
+)(Pgd(keep="last"))
