@@ -22,14 +22,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from attacks import ATTACKS
+from attacks.classifiers import CLASSIFIERS
+from attacks.diagnostics import DIAGNOSTICS
 from bench import tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError, one_line, unknown
+from bench.evaluation import Request, evaluate
 from bench.executors import EXECUTORS, Executor
 from bench.files import cache_folder, write_atomically
+from bench.loaders.models import Preparation
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
+from bench.reporting import Attacked, timed
 from bench.runner import Context, Outcome
 from bench.sampling import draw as draw_samples
 from bench.sampling import find_cell
@@ -39,6 +45,7 @@ from bench.tasks.generation import papers_of
 from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
 from metrics import JUDGES, METRICS, RULES
 from results import bibliography, published
+from results.claims import judge
 from results.pictures import draw, scatter_png
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
@@ -61,6 +68,9 @@ REGISTRIES: dict[str, Registry] = {
     "rules": RULES,
     "datasets": DATASETS,
     "judges": JUDGES,
+    "attacks": ATTACKS,
+    "classifiers": CLASSIFIERS,
+    "diagnostics": DIAGNOSTICS,
 }
 
 
@@ -421,6 +431,17 @@ def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         return summarise(manifest, records), manifest
 
 
+def claims(run: str) -> pd.DataFrame:
+    """What papers say of a run's numbers, held against them; empty where its suite names none.
+
+    A row a claim: both numbers (means over seeds), the 95 % interval of their difference, the
+    published numbers, and the verdict: ok, contradicted, not resolvable or not measured.
+    """
+    _, manifest, records = records_of(run)
+    with refusing_damage(run):
+        return judge(manifest, records)
+
+
 @contextmanager
 def refusing_damage(run: str) -> Iterator[None]:
     """What goes wrong inside is the fault of a damaged manifest: a UsageError that says so."""
@@ -462,6 +483,73 @@ def sample(
         picture = grid_png(drawn) if drawn.ndim == 4 else scatter_png(drawn)
         write_atomically(Path(out).expanduser(), picture)
     return drawn
+
+
+def attack(classifier: str, data: str, **options: Any) -> pd.DataFrame:
+    """Attack a classifier on images; its rows. The options are those of `evaluate_attack`."""
+    return evaluate_attack(classifier, data, **options).table
+
+
+def evaluate_attack(
+    classifier: str,
+    data: str,
+    *,
+    attack: str = "fgsm",
+    epsilons: str | Sequence[float] = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    norm: str = "linf",
+    settings: Mapping[str, Any] | None = None,
+    clip: bool = True,
+    range: tuple[float, ...] = (0.0, 1.0),
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    weights: str | None = None,
+    size: int | None = None,
+    images: int = 1_000,
+    seed: int = 0,
+    device: str = "auto",
+    audit: bool = True,
+    download: bool = False,
+    figure: str | None = None,
+    curve: str | None = None,
+    save_adversarials: str | None = None,
+) -> Attacked:
+    """Attack a classifier of the user's own, or a registered one, on images with labels.
+
+    The names are those of `bench attack`. epsilons: radii in rising order, in units of images in
+    [0, 1]. settings: of the attack. range, mean, std: what the classifier expects of its inputs.
+    figure, curve, save_adversarials: files to write. Raises UsageError for what can't be used.
+    """
+    text = epsilons if isinstance(epsilons, str) else ",".join(repr(float(e)) for e in epsilons)
+    for path, suffix in ((figure, ".png"), (curve, ".png"), (save_adversarials, ".npz")):
+        if path is not None and Path(path).suffix.lower() != suffix:
+            raise UsageError(f"expected a name that ends in {suffix}, got '{path}'")
+    if images < 1:
+        raise UsageError(f"-n: expected at least 1 image, got {images}")
+    usercode.add_folder(Path.cwd())
+    asked: dict[str, Any] = {**(settings or {}), "norm": norm, "radii": text, "clip": clip}
+    preparation = Preparation(range[0], range[1], tuple(mean), tuple(std))
+    chosen = _device(device)
+    request = Request(
+        classifier,
+        data,
+        attack,
+        asked,
+        preparation,
+        weights,
+        size,
+        images,
+        seed,
+        chosen,
+        audit,
+        download,
+    )
+    store = ArtifactStore(cache_folder(), chosen)
+    result = timed(request, lambda: evaluate(request, store))
+    written = ((figure, result.figure), (curve, result.curve))
+    for path, make in (*written, (save_adversarials, result.adversarials)):
+        if path is not None:
+            write_atomically(Path(path).expanduser(), make())
+    return result
 
 
 def cite(what: str) -> str:

@@ -18,6 +18,7 @@ VERBS = {
     "plan": "The cells of a suite, what is measured, how long the rest takes.",
     "run": "Measure a suite; the same command again goes on.",
     "show": "The table of a run: means, intervals, published rows.",
+    "attack": "A classifier of your own under attack: what is left of its accuracy.",
     "sample": "A picture of what a trained model of a run draws.",
     "cite": "BibTeX for exactly what a run ran.",
     "env": "Versions, devices, folders.",

@@ -14,7 +14,7 @@ from bench.errors import UsageError, unknown
 from bench.sources import digest_of
 from bench.suite import Block, Cell, Choice, Suite, View, choices
 from bench.tasks import TASKS, Resolved, Task
-from results import published
+from results import claims, published
 from results.provenance import environment
 
 
@@ -68,7 +68,8 @@ class Plan:
 
 def _block_table(block: Block) -> dict[str, Any]:
     """What tables need of a block; its metrics by the names that the rows have."""
-    task, table = _task(block.task), block.model_dump(include={"name", "task", "published"})
+    kept = {"name", "task", "published", "epsilons", "claims"}
+    task, table = _task(block.task), block.model_dump(include=kept)
     for kind in ("metrics", "primary"):
         names = getattr(block, kind)
         table[kind] = [task.metric_facts(name).get("name", name) for name in names]
@@ -144,6 +145,9 @@ def _check_names(suite: Suite) -> None:
         for table in block.published:
             if table not in published.names():
                 raise unknown("published table", table, published.names(), f"(block {block.name})")
+        for name in block.claims:
+            if name not in claims.names():
+                raise unknown("claims", name, claims.names(), f"(block {block.name})")
 
 
 def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:

@@ -47,8 +47,9 @@ class Block(Strict):
     """One task over a grid of parts.
 
     metrics: shown, in this order; every measured one where none is named. primary: what a gate
-    may judge by. published: tables printed beside ours. tiers: where the block belongs; all where
-    empty.
+    may judge by. published: tables printed beside ours. epsilons: the radii of a curve that tables
+    show, all where empty. claims: what a paper says of such numbers, held against ours. tiers:
+    where the block belongs; all where empty.
     """
 
     name: Slug
@@ -58,6 +59,8 @@ class Block(Strict):
     metrics: list[Name] = []
     primary: list[Name] = []
     published: list[Slug] = []
+    epsilons: list[float] = []
+    claims: list[Slug] = []
     tiers: list[Slug] = []
 
 

@@ -6,8 +6,9 @@ A summary is a tidy table of its own; what prints it is in tables.py.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ COLUMNS = (
     "model",
     "role",
     "metric",
+    "epsilon",
     "value",
     "low",
     "high",
@@ -38,7 +40,8 @@ ROLES = ("ceiling", "model", "baseline", "floor", "published")
 
 
 def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row for every block, data set, model and shown metric, in the order of the tables.
+    """One row for every block, data set, model and shown metric, in the order of the tables; of a
+    curve over radii one for each `epsilon` (of those that the block names, if it names any).
 
     `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval;
     `statuses` counts every planned cell, finished or not. Published rows have role
@@ -53,7 +56,7 @@ def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> p
             ours = _ours(manifest, block, dataset, here, records)
             rows += ours + _published(block, dataset, here, ours)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"value": "float64", "low": "float64", "high": "float64"})
+    return table.astype(dict.fromkeys(("epsilon", "value", "low", "high"), "float64"))
 
 
 def _measured(cells: list[dict[str, Any]], records: dict[str, dict[str, Any]]) -> list[str]:
@@ -93,14 +96,39 @@ def _ours(
             "statuses": _counts(counted),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
             "source": "measured",
-            "note": next((r["reason"] for r in done if r["reason"]), ""),
+            "note": next((r["reason"] for r in done if r["reason"]), _fired(done)),
         }
         fine = [record for record in done if record["status"] == "ok"]
         for metric in block["metrics"]:
             bounds = _bounds(manifest, metric, dataset)
             share = bool(manifest["metrics"].get(metric, {}).get("percent"))
-            rows.append({**shared, **_estimate(metric, bounds, share, fine)})
+            for epsilon in _epsilons(metric, fine, block.get("epsilons", [])):
+                rows.append({**shared, **_estimate(metric, epsilon, bounds, share, fine)})
     return rows
+
+
+def _fired(records: Iterable[dict[str, Any]]) -> str:
+    """The diagnostics that fired, for some seed."""
+    names = [v["metric"] for r in records for v in r["values"] if v.get("label") == "fires"]
+    return f"fires: {', '.join(dict.fromkeys(names))}" if names else ""
+
+
+def _epsilons(
+    metric: str, records: Iterable[dict[str, Any]], shown: Sequence[float]
+) -> list[float | None]:
+    """The radii at which a metric was measured and is shown; None alone where it has none."""
+    found = {
+        value.get("epsilon")
+        for record in records
+        for value in record["values"]
+        if value["metric"] == metric and value["final"]
+    }
+    kept = [e for e in found - {None} if _is_shown(e, shown)]
+    return sorted(kept) or [None]
+
+
+def _is_shown(epsilon: float | None, shown: Sequence[float]) -> bool:
+    return epsilon is None or not shown or any(math.isclose(epsilon, at) for at in shown)
 
 
 def _label(cell: dict[str, Any]) -> str:
@@ -130,6 +158,7 @@ def _bounds(
 
 def _estimate(
     metric: str,
+    epsilon: float | None,
     bounds: tuple[float | None, float | None],
     share: bool,
     records: Iterable[dict[str, Any]],
@@ -138,7 +167,7 @@ def _estimate(
         value
         for record in records
         for value in record["values"]
-        if value["metric"] == metric and value["final"]
+        if value["metric"] == metric and value["final"] and value.get("epsilon") == epsilon
     ]
     if not found:
         return {"metric": metric, "interval": "none", "seeds": 0}
@@ -149,6 +178,7 @@ def _estimate(
         at = interval([v["value"] for v in found], std_error if alone else None, *bounds)
     return {
         "metric": metric,
+        "epsilon": epsilon,
         "value": at.mean,
         "low": at.low,
         "high": at.high,
@@ -164,7 +194,7 @@ def _published(
     cells: list[dict[str, Any]],
     ours: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    settings = {cell["parts"].get("model", ""): cell["settings"] for cell in cells}
+    settings = {_label(cell): cell["settings"] for cell in cells}
     seeds: dict[str, int] = {}
     for row in ours:
         seeds[row["model"]] = max(row["seeds"], seeds.get(row["model"], 0))
@@ -174,12 +204,16 @@ def _published(
             (row, metric)
             for row in load(name)
             for metric in block["metrics"]
-            if row.dataset == dataset and row.metric in (metric, _unjudged(metric))
+            if row.stands_beside(dataset)
+            and row.metric in (metric, _unjudged(metric))
+            and _is_shown(row.epsilon, block.get("epsilons", []))
         ]
         for row, metric in wanted:
             reason = not_comparable(
                 row, settings.get(row.counterpart), seeds.get(row.counterpart, 0)
             )
+            if row.dataset != dataset:
+                reason = ", ".join([f"measured on {row.dataset}", *filter(None, [reason])])
             rows.append(_published_row(block, row, metric, reason))
     return rows
 
@@ -200,6 +234,7 @@ def _published_row(
         "model": row.model,
         "role": "published",
         "metric": metric,
+        "epsilon": row.epsilon,
         "value": row.value,
         "low": None if spread is None else row.value - spread,
         "high": None if spread is None else row.value + spread,

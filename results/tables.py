@@ -30,12 +30,13 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
     for key, part in summary.groupby(["block", "dataset"], sort=False):
         block, dataset = cast(tuple[str, str], key)
         facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
-        constants = [name for name, known in facts.items() if known.get("direction") == "none"]
+        constants = [name for name in facts if _is_constant(name, facts[name], part)]
         metrics = [name for name in facts if name not in constants]
         rows, roles, notes = [], [], []
+        epsilons = part["epsilon"].dropna()
         seen: dict[str, int] = {}
-        for row_key, group in part.groupby(["source", "model", "settings"], sort=False):
-            source, model, _ = cast(tuple[str, str, str], row_key)
+        for row_key, group in _grouped(part):
+            source, model, epsilon = row_key
             first = group.iloc[0]
             note = str(first["note"] or "")
             mark = ""
@@ -45,7 +46,10 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
             values = {row["metric"]: row for _, row in group.iterrows()}
             cells = [_cell(values.get(name), facts[name]) for name in metrics]
             name = f"{model}, published{mark}" if first["role"] == "published" else model + mark
-            rows.append([(name, ""), (_seeds(first), ""), *cells])
+            radius = (
+                [] if epsilons.empty else [("" if epsilon is None else radius_text(epsilon), "")]
+            )
+            rows.append([(name, ""), *radius, (_seeds(first), ""), *cells])
             roles.append(str(first["role"]))
         notes = [*_settings(part), *_constants(part, constants, facts)]
         notes += [f"[{number}] {text}" for text, number in seen.items()]
@@ -53,8 +57,65 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
         title = f"{block} · {dataset}" if dataset else str(block)
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
-        heads = ["model", "seeds", *(_head(name, facts[name]) for name in metrics)]
+        radius = [] if epsilons.empty else ["ε"]
+        heads = ["model", *radius, "seeds", *(_head(name, facts[name]) for name in metrics)]
         yield Layout(title, heads, rows, roles, notes)
+
+
+def every_layout(
+    summary: pd.DataFrame, manifest: dict[str, Any], judged: pd.DataFrame
+) -> Iterator[Layout]:
+    """The tables of a run, then the claims of papers about them."""
+    yield from layouts(summary, manifest)
+    if len(judged):
+        yield claims_layout(judged)
+
+
+def claims_layout(judged: pd.DataFrame) -> Layout:
+    """The claims of papers with their verdicts (see `results.claims`)."""
+    heads = ["claim", "larger", "smaller", "difference", "published", "verdict"]
+    rows = []
+    for claim in judged.to_dict("records"):
+        bounds = (claim["low"], claim["high"])
+        known = not pd.isna(claim["larger"])
+        cells = [
+            f"{claim['id']}: {claim['claim']}",
+            f"{claim['larger']:.3f}" if known else "–",
+            f"{claim['smaller']:.3f}" if known else "–",
+            " to ".join(f"{bound:.3f}" for bound in bounds) if known else "–",
+            claim["published"],
+            claim["verdict"],
+        ]
+        rows.append([(cell, "") for cell in cells])
+    counts = judged["verdict"].value_counts()
+    notes = [", ".join(f"{count} {verdict}" for verdict, count in counts.items())]
+    files = ", ".join(dict.fromkeys(judged["source"]))
+    return Layout(f"claims · {files}", heads, rows, ["model"] * len(rows), notes)
+
+
+def _is_constant(name: str, facts: dict[str, Any], part: pd.DataFrame) -> bool:
+    """Whether a metric without a better direction is the same for every model."""
+    if facts.get("direction") != "none":
+        return False
+    values = part.loc[(part["metric"] == name) & (part["role"] != "published"), "value"]
+    return bool(values.nunique() <= 1)
+
+
+def _grouped(
+    part: pd.DataFrame,
+) -> Iterator[tuple[tuple[str, str, float | None], pd.DataFrame]]:
+    """The rows that make one line of a table: of a model, or of a model at one radius; what has
+    no radius stands on each of its lines.
+    """
+    for key, group in part.groupby(["source", "model", "settings"], sort=False):
+        source, model, _ = cast(tuple[str, str, str], key)
+        everywhere = group[group["epsilon"].isna()]
+        curve = group[group["epsilon"].notna()]
+        if curve.empty:
+            yield (source, model, None), group
+        for epsilon, at in curve.groupby("epsilon"):
+            line = cast(pd.DataFrame, pd.concat([everywhere, at]))
+            yield (source, model, cast(float, epsilon)), line
 
 
 def _settings(part: pd.DataFrame) -> Iterator[str]:
@@ -81,6 +142,14 @@ def _seeds(row: Any) -> str:
         return f"{row['seeds']} runs" if row["seeds"] else "runs not given"
     statuses = str(row["statuses"])
     return statuses.replace(" ok", "") if statuses.endswith(" ok") else statuses
+
+
+def radius_text(radius: float) -> str:
+    """A radius as people write it: short decimals as they are, grey levels as n/255."""
+    levels = radius * 255
+    if len(f"{radius:g}") > 5 and abs(levels * 2 - round(levels * 2)) < 1e-6:
+        return f"{levels:g}/255"
+    return f"{radius:.4g}"
 
 
 def _head(name: str, facts: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from harness import bench
 
+from attacks import ATTACKS
+from attacks.classifiers import CLASSIFIERS
 from bench import api
 from bench.datasets import DATASETS
 from bench.errors import UsageError
@@ -36,7 +38,8 @@ def test_a_row_is_complete(table, row):
     assert row.paper in bibliography.entries()
     assert row.source
     assert row.model
-    assert row.counterpart == "" or row.counterpart in RECIPES
+    named = row.counterpart.split(" / ") if row.counterpart else []
+    assert all(name in (*RECIPES, *CLASSIFIERS, *ATTACKS) for name in named)
     assert row.runs is None or row.runs >= 1
     assert row.n is None or row.n >= 1
     assert (row.spread is None) == (row.spread_kind == "none")
@@ -44,6 +47,8 @@ def test_a_row_is_complete(table, row):
     assert row.spread_kind in ("none", "standard error", "standard deviation", "unstated")
     assert row.spread_kind not in ("standard error", "standard deviation") or row.runs
     assert row.note or row.requires
+    assert all(name in DATASETS for name in row.beside.split())
+    assert row.epsilon is None or row.epsilon >= 0
     if row.dataset not in DATASETS or row.metric not in METRICS:
         assert row.note
         assert row.requires == {}

@@ -19,6 +19,9 @@ KINDS = (
     "rules",
     "datasets",
     "judges",
+    "attacks",
+    "classifiers",
+    "diagnostics",
     "published",
 )
 COLUMNS = ("name", "summary", "paper")

@@ -53,11 +53,13 @@ def command(**options: Any) -> None:
 
 def _print(report: Any) -> None:
     from bench.commands.output import print_layout
+    from results.claims import judge
     from results.summary import summarise
-    from results.tables import layouts
+    from results.tables import every_layout
 
     manifest = report.run.manifest()
-    for layout in layouts(summarise(manifest, report.records), manifest):
+    summary, judged = summarise(manifest, report.records), judge(manifest, report.records)
+    for layout in every_layout(summary, manifest, judged):
         print_layout(layout)
         click.echo()
     for reason in _reasons(report.table):

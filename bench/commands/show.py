@@ -20,11 +20,14 @@ def command(run: str, form: str) -> None:
     from bench import api
 
     summary, manifest = api.summary_of(run)
+    judged = api.claims(run)
     with api.refusing_damage(run):
-        _print(summary, manifest, form)
+        _print(summary, manifest, judged, form)
 
 
-def _print(summary: pd.DataFrame, manifest: dict[str, Any], form: str) -> None:
+def _print(
+    summary: pd.DataFrame, manifest: dict[str, Any], judged: pd.DataFrame, form: str
+) -> None:
     from bench.commands.output import print_layout
     from results import tables
 
@@ -34,7 +37,7 @@ def _print(summary: pd.DataFrame, manifest: dict[str, Any], form: str) -> None:
         click.echo(summary.to_csv(index=False), nl=False)
     else:
         write = {"markdown": tables.markdown, "latex": tables.latex}.get(form)
-        for layout in tables.layouts(summary, manifest):
+        for layout in tables.every_layout(summary, manifest, judged):
             if write is None:
                 print_layout(layout)
             else:

@@ -14,6 +14,7 @@ import torch
 from scipy.stats import chi2, chi2_contingency
 
 from bench.datasets import DATASETS, digits
+from bench.datasets.labelled import Labelled
 from bench.datasets.mixtures import Mixture, grid, isotropic, ring
 from bench.datasets.points import FreshDraws, ShuffledEpochs
 from bench.datasets.stacks import Stack
@@ -22,7 +23,8 @@ from bench.randomness import forked, stream
 from bench.tasks.mixture import from_table
 from bench.trees import load_tree, save_tree
 
-LARGE = ("*@mnist", "*@fashion")
+LARGE = ("*@mnist", "*@fashion", "mnist", "fashion")
+WITHOUT_TRAINING = ("photos",)
 FOR_LARGE = ("test_a_source_is_what_it_says", "test_the_number_of_modes_is_declared")
 
 MIXTURES = [name for name in DATASETS if isinstance(DATASETS[name].part, Mixture)]
@@ -38,6 +40,8 @@ def pytest_generate_tests(metafunc):
 
 
 def _seen_by(law, name):
+    if name in WITHOUT_TRAINING:
+        return law in FOR_LARGE or not law
     return law in FOR_LARGE or not any(fnmatch(name, pattern) for pattern in LARGE)
 
 
@@ -58,7 +62,10 @@ def test_a_source_is_what_it_says(dataset):
     source = dataset.source(0)
     training = source.training
     assert training.shape[1:] == source.shape
-    assert len(training) >= 1_000
+    if dataset.name in WITHOUT_TRAINING:
+        assert len(training) == 0
+        training = source.fresh(20, stream("fresh"))
+    assert len(training) >= (20 if dataset.name in WITHOUT_TRAINING else 500)
     assert training.dtype == torch.float32
     assert training.isfinite().all()
     assert source.device == "cpu"
@@ -76,8 +83,8 @@ def test_the_number_of_modes_is_declared(dataset):
         assert source.box is None
         assert (source.density is None) == dataset.degenerate
     else:
-        assert facts.modes == source.classes**dataset.depth
-        assert source.shape[0] == dataset.depth
+        assert facts.modes == source.classes ** getattr(dataset, "depth", 1)
+        assert source.shape[0] == getattr(dataset, "depth", source.shape[0])
         assert source.density is None
         assert facts.licence
 
@@ -270,6 +277,46 @@ def test_labelled_and_plain_samples_are_the_same(mixture):
     """`sample` is `sample_labelled` without the labels."""
     labelled, _ = mixture.sample_labelled(50, stream("a"))
     assert torch.equal(mixture.sample(50, stream("a")), labelled)
+
+
+LABELLED = [name for name in DATASETS if isinstance(DATASETS[name].part, Labelled)]
+
+
+@pytest.mark.parametrize("name", [name for name in LABELLED if _seen_by("", name)])
+def test_labels_belong_to_their_images(name):
+    """In the order of a seed, and held out; classes count from 0 and none is missing."""
+    data = DATASETS[name].part
+    source, split = data.source(1), data.split
+    known = {
+        image.tobytes(): label for image, label in zip(split.images, split.labels, strict=True)
+    }
+    training = _bytes(source.training)[:, 0] if len(source.training) else []
+    found = [known[image.tobytes()] for image in training]
+    assert found == source.training_labels.tolist()
+    assert np.array_equal(source.held_out_labels.numpy(), split.held_labels)
+    pictures = np.moveaxis(_bytes(source.held_out), 1, -1).reshape(split.held_images.shape)
+    assert np.array_equal(pictures, split.held_images)
+    if name not in WITHOUT_TRAINING:
+        assert set(found) == set(split.held_labels.tolist()) == set(range(data.classes))
+
+
+def test_threes_and_sevens():
+    """The two classes of mnist5k, called 0 and 1."""
+    both, few = DATASETS["mnist5k"].part.split, DATASETS["mnist5k-3v7"].part.split
+    for digit, label in ((3, 0), (7, 1)):
+        wanted = both.held_images[both.held_labels == digit]
+        assert np.array_equal(few.held_images[few.held_labels == label], wanted)
+    assert len(few.images) == 800
+    assert len(few.held_images) == 200
+
+
+def test_the_photos_are_cropped_in_the_middle():
+    """20 colour images of 224 x 224 with their ImageNet classes."""
+    split = DATASETS["photos"].part.split
+    assert split.held_images.shape == (20, 224, 224, 3)
+    assert split.held_images.std(axis=(1, 2)).min() > 5
+    assert len(set(split.held_labels.tolist())) > 10
+    assert 0 <= split.held_labels.min() <= split.held_labels.max() < 1_000
 
 
 def _bytes(images):

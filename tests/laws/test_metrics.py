@@ -139,7 +139,7 @@ def test_every_known_issue_names_a_law():
 
 def test_every_metric_has_laws():
     """What it takes is one of the kinds of which laws are here; its facts fit one another."""
-    kinds = ("modes", "density", "likelihood", "stack", "latent")
+    kinds = ("modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish")
     assert _enrolled(*kinds) == METRICS.entries()
     for entry in METRICS.entries():
         facts = entry.facts

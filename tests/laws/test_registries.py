@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from attacks import ATTACKS, FixedBudget, MinimalNorm
+from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
+from attacks.diagnostics import DIAGNOSTICS
 from bench.datasets import DATASETS, Dataset
 from bench.errors import UsageError
 from bench.registry import Entry, Registry
@@ -43,8 +46,11 @@ CONTRACTS = {
     JUDGES: lambda part: isinstance(part, Judge) and JUDGES[part.name].part is part,
     DATASETS: lambda part: isinstance(part, Dataset),
     TASKS: lambda part: isinstance(part, Task),
+    ATTACKS: lambda part: isinstance(part, FixedBudget | MinimalNorm),
+    CLASSIFIERS: lambda part: isinstance(part, Classifier | Ensemble | Ready),
+    DIAGNOSTICS: lambda part: list(inspect.signature(part).parameters) == ["scene"],
 }
-TAKES = ("modes", "density", "likelihood", "stack", "latent")
+TAKES = ("modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish")
 
 
 def pytest_generate_tests(metafunc):

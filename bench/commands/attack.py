@@ -1,0 +1,96 @@
+"""bench attack: a classifier of one's own under attack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bench.api import Attacked
+
+EPSILONS = "0,1/255,2/255,4/255,8/255"
+
+
+@click.command()
+@click.argument("classifier")
+@click.argument("data")
+@click.option("--attack", default="fgsm", show_default=True, metavar="NAME", help="An attack.")
+@click.option("--epsilons", default=EPSILONS, show_default=True, metavar="0,1/255", help="Radii.")
+@click.option("--norm", default="linf", show_default=True, metavar="linf|l2|l1", help="Of them.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the attack.")
+@click.option("--no-clip", is_flag=True, help="Let pixels leave [0, 1], as some papers do.")
+@click.option("--range", "span", default="0,1", metavar="LOW,HIGH", help="That the model expects.")
+@click.option("--mean", default="", metavar="M,M,M", help="Subtracted from each channel, then ...")
+@click.option("--std", default="", metavar="S,S,S", help="... divided by.")
+@click.option("--weights", metavar="FILE", help="Of a model that has none: .pth or .safetensors.")
+@click.option("--size", type=int, metavar="PIXELS", help="Resize and crop a folder's images.")
+@click.option("-n", "count", type=int, default=1000, show_default=True, help="Images at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of training and attack.")
+@click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+@click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
+@click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
+@click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
+@click.option("--curve", metavar="FILE.png", help="Robust accuracy and error over the radius.")
+@click.option("--save-adversarials", metavar="FILE.npz", help="Of the largest radius.")
+@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON.")
+def command(**options: Any) -> None:
+    """Attack CLASSIFIER on DATA; what is left of its accuracy, and whether to believe it.
+
+    CLASSIFIER: module:callable, an exported program (.pt2), a TorchScript file (.pt),
+    torchvision:NAME or timm:NAME with --weights, or a registered name. DATA: a folder with a folder
+    for each class, an .npz file (images, labels), torchvision:NAME, or a registered data set.
+    """
+    from bench import api
+    from bench.commands.options import setting
+
+    result = api.evaluate_attack(
+        options["classifier"],
+        options["data"],
+        attack=options["attack"],
+        epsilons=options["epsilons"],
+        norm=options["norm"],
+        settings=dict(setting(text) for text in options["settings"]),
+        clip=not options["no_clip"],
+        range=_numbers("--range", options["span"], 2),
+        mean=_numbers("--mean", options["mean"]),
+        std=_numbers("--std", options["std"]),
+        weights=options["weights"],
+        size=options["size"],
+        images=options["count"],
+        seed=options["seed"],
+        device=options["device"],
+        audit=not options["no_audit"],
+        download=options["download"],
+        figure=options["figure"],
+        curve=options["curve"],
+        save_adversarials=options["save_adversarials"],
+    )
+    _print(result, options)
+
+
+def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:
+    from bench.errors import UsageError
+
+    try:
+        found = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"{option}: expected numbers with commas between, got '{text}'") from None
+    if count is not None and len(found) != count:
+        raise UsageError(f"{option}: expected {count} numbers, got '{text}'")
+    return found
+
+
+def _print(result: Attacked, options: dict[str, Any]) -> None:
+    from bench.commands.output import print_layout
+    from results.tables import as_json
+
+    if options["as_rows"]:
+        click.echo(as_json(result.table))
+        return
+    for layout in result.layouts():
+        print_layout(layout)
+        click.echo()
+    for name in ("figure", "curve", "save_adversarials"):
+        if options[name]:
+            click.echo(f"{name.replace('_', ' ')}: {options[name]}")

@@ -1,0 +1,220 @@
+"""Labelled images for classifiers: digits, clothes, and the photos that ship with foolbox."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.datasets import digits
+from bench.datasets.base import DATASETS, Batches, Dataset, Source
+from bench.datasets.digits import Split
+from bench.datasets.images import to_unit
+from bench.datasets.points import ShuffledEpochs
+from bench.datasets.stacks import MNIST_LICENCE
+from bench.errors import UsageError
+from bench.randomness import stream
+
+PHOTO_SIZE = 224
+PHOTO_RESIZED = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled(Dataset):
+    """Images with a class each, to train on and held out.
+
+    load: the images, uint8 [n, h, w] or [n, h, w, 3]. only: the classes that are kept, relabelled
+    from 0 in this order; all where empty. absent: why they are not here, or empty.
+    """
+
+    name: str
+    load: Callable[[], Split]
+    classes: int = 10
+    only: tuple[int, ...] = ()
+    absent: Callable[[], str] = lambda: ""
+
+    @property
+    def missing(self) -> str:
+        return self.absent()
+
+    @property
+    def modes(self) -> int:
+        return self.classes
+
+    @property
+    def split(self) -> Split:
+        """The images and labels. Raises UsageError where they are missing."""
+        return _restricted(self.load, self.only)
+
+    @property
+    def fingerprint(self) -> str:
+        """Empty where the images are missing."""
+        return "" if self.missing else _fingerprint(self.split)
+
+    def source(self, seed: int, device: str = "cpu") -> LabelledSource:
+        return LabelledSource(self, seed, device)
+
+
+@cache
+def _restricted(load: Callable[[], Split], only: tuple[int, ...]) -> Split:
+    split = load()
+    if not only:
+        return split
+    sides = ((split.images, split.labels), (split.held_images, split.held_labels))
+    parts = []
+    for images, labels in sides:
+        kept = np.isin(labels, only)
+        position = {label: index for index, label in enumerate(only)}
+        named = [position[int(label)] for label in labels[kept]]
+        parts += [images[kept], np.array(named, dtype=np.int64)]
+    return Split(*parts)
+
+
+@cache
+def _fingerprint(split: Split) -> str:
+    digest = hashlib.sha256(b"labelled")
+    for array in (split.images, split.labels, split.held_images, split.held_labels):
+        digest.update(f"|{array.shape}|".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
+    """uint8 [n, h, w] or [n, h, w, c] as [n, c, h, w], still uint8."""
+    grown = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.array(grown, order="C")).to(device)
+
+
+class LabelledSource(Source):
+    """The data of one seed. Images are float32 in [0, 1], [n, c, h, w]; the order is the seed's."""
+
+    box = (0.0, 1.0)
+
+    def __init__(self, data: Labelled, seed: int, device: str = "cpu") -> None:
+        self._split, self.device = data.split, device
+        self.modes = self.classes = data.classes
+        self.shape = tuple(as_tensor(self._split.held_images[:1]).shape[1:])
+        self._purpose = ("data", data.fingerprint, seed)
+
+    @cached_property
+    def _order(self) -> Tensor:
+        rng = stream(*self._purpose, "order")
+        return torch.randperm(len(self._split.images), generator=rng)
+
+    @property
+    def training(self) -> Tensor:
+        return self._training
+
+    @cached_property
+    def _training(self) -> Tensor:
+        return to_unit(as_tensor(self._split.images, self.device)[self._order.to(self.device)])
+
+    @cached_property
+    def training_labels(self) -> Tensor:
+        """Of `training`, in its order."""
+        return torch.from_numpy(self._split.labels)[self._order].to(self.device)
+
+    @cached_property
+    def held_out(self) -> Tensor:
+        """Images that nothing is trained on, in an order that is the same for every seed."""
+        return to_unit(as_tensor(self._split.held_images, self.device))
+
+    @cached_property
+    def held_out_labels(self) -> Tensor:
+        """Of `held_out`."""
+        return torch.from_numpy(self._split.held_labels).to(self.device)
+
+    def batches(self) -> Batches:
+        return ShuffledEpochs(self.training, stream(*self._purpose, "batches", device=self.device))
+
+    def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
+        kept = range(self.classes) if classes is None else classes
+        allowed = torch.isin(self.held_out_labels, torch.tensor(list(kept), device=self.device))
+        pool = allowed.nonzero()[:, 0]
+        drawn = torch.randint(len(pool), (n,), generator=rng, device=rng.device)
+        return self.held_out[pool[drawn.to(self.device)]]
+
+    @property
+    def density(self) -> None:
+        return None
+
+
+@cache
+def photos() -> Split:
+    """The 20 ImageNet photos that ship with foolbox, resized to 256 and cropped to 224; nothing
+    to train on. A file's name ends in its class of 1,000.
+    """
+    folder = _foolbox_data()
+    paths = sorted(folder.glob("imagenet_*.jpg")) if folder else []
+    if not paths:
+        raise UsageError("the photos come with foolbox, which is not here: pip install foolbox")
+    labels = np.array([int(path.stem.rsplit("_", 1)[1]) for path in paths], dtype=np.int64)
+    images = np.stack([_cropped(Image.open(path).convert("RGB")) for path in paths])
+    return Split(images[:0], labels[:0], images, labels)
+
+
+def _foolbox_data() -> Path | None:
+    spec = importlib.util.find_spec("foolbox")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "data"
+
+
+def _cropped(photo: Image.Image) -> np.ndarray:
+    """The shorter side at 256 pixels (bicubic), then the middle 224 x 224."""
+    scale = PHOTO_RESIZED / min(photo.size)
+    size = (round(photo.width * scale), round(photo.height * scale))
+    left, top = ((side - PHOTO_SIZE) // 2 for side in size)
+    resized = photo.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(resized.crop((left, top, left + PHOTO_SIZE, top + PHOTO_SIZE)))
+
+
+OPTDIGITS_LICENCE = "Optical Recognition of Handwritten Digits, Alpaydin and Kaynak: CC BY 4.0"
+
+
+def _absent(folder: Callable[[], Path | None], name: str) -> Callable[[], str]:
+    return lambda: "" if folder() else digits.how_to_get(name)
+
+
+def _register(summary: str, licence: str, data: Labelled, paper: str = "") -> None:
+    DATASETS.register(data.name, paper=paper, summary=summary, modes=data.classes, licence=licence)(
+        data
+    )
+
+
+_register(
+    "5,000 labelled MNIST digits, 1,000 held out",
+    MNIST_LICENCE,
+    Labelled("mnist5k", digits.mnist5k),
+)
+_register(
+    "The threes and sevens of mnist5k, 200 held out",
+    MNIST_LICENCE,
+    Labelled("mnist5k-3v7", digits.mnist5k, 2, only=(3, 7)),
+)
+_register(
+    "1,797 labelled digits of 8 x 8 pixels, 300 held out",
+    OPTDIGITS_LICENCE,
+    Labelled("optdigits", digits.digits8),
+)
+_register(
+    "MNIST, 10,000 held out (to be downloaded)",
+    MNIST_LICENCE,
+    Labelled("mnist", digits.mnist, absent=_absent(digits.mnist_folder, "MNIST")),
+)
+_register(
+    "Fashion-MNIST, 10,000 held out (to be downloaded)",
+    "Fashion-MNIST, Zalando SE: MIT",
+    Labelled("fashion", digits.fashion, absent=_absent(digits.fashion_folder, "FashionMNIST")),
+    paper="arXiv:1708.07747",
+)
+_register(
+    "20 ImageNet photos that ship with foolbox, all held out",
+    "ImageNet's terms: research, no clear licence",
+    Labelled("photos", photos, 1000),
+)

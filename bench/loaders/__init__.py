@@ -1,0 +1,1 @@
+"""What a user brings: a classifier of their own, and images with labels."""

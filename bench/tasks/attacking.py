@@ -1,0 +1,206 @@
+"""What the tasks that attack a classifier share: settings, the attack of a cell, its values."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from bench.errors import UsageError, one_line, unknown
+from bench.randomness import stream_seed
+from bench.registry import Entry
+from bench.suite import Cell
+from bench.tasks.base import Value
+from metrics import METRICS, Score
+from metrics.robustness import Attacked, Clean, outcomes
+
+WITHIN = "attack_success_within"
+M = TypeVar("M", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """norm, radii (numbers with commas between; not for attacks that look for the smallest
+    perturbation), clip: whether pixels keep to [0, 1], images: how many held-out ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    norm: Literal["linf", "l2", "l1", "l0"] = "linf"
+    radii: str = "0.05,0.1,0.15,0.2,0.25,0.3"
+    clip: bool = True
+    images: int = Field(default=1_000, ge=1, le=1_000_000)
+
+    @property
+    def box(self) -> tuple[float, float] | None:
+        return (0.0, 1.0) if self.clip else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A cell's settings, its attack with its own settings put in, and those of both that matter."""
+
+    settings: Settings
+    attack: Attack
+    relevant: dict[str, Any]
+
+    @property
+    def radii(self) -> list[float]:
+        return parse_radii(self.settings.radii)
+
+    @property
+    def grid(self) -> str:
+        """The radii as a metric's name tells them."""
+        return ",".join(f"{radius:g}" for radius in self.radii)
+
+
+def parse_radii(text: str) -> list[float]:
+    """Radii in rising order. Raises UsageError for what is none, negative, or out of order."""
+    try:
+        radii = [_number(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"radii: expected numbers such as 0,0.1,8/255, got '{text}'") from None
+    for index, radius in enumerate(radii):
+        if not np.isfinite(radius) or radius < 0:
+            raise UsageError(
+                f"radii: expected finite numbers of 0 or more, number {index} is {radius}"
+            )
+    if any(b <= a for a, b in pairwise(radii)):
+        raise UsageError(f"radii: expected each larger than the one before, got '{text}'")
+    return radii
+
+
+def _number(text: str) -> float:
+    """A number or a fraction such as 8/255. Raises ValueError where it is none."""
+    above, slash, below = text.partition("/")
+    if slash and float(below) == 0:
+        raise ValueError(text)
+    return float(above) / float(below) if slash else float(above)
+
+
+def attack_of(name: str) -> Entry[Attack, AttackFacts]:
+    """A registered attack, one of foolbox's, or one of the user's. Raises UsageError otherwise."""
+    if name.startswith("foolbox:"):
+        from attacks.foolbox_adapter import adapt
+
+        return adapt(name)
+    entry = ATTACKS[name]
+    if not isinstance(entry.part, FixedBudget | MinimalNorm):
+        kind = type(entry.part).__name__
+        raise UsageError(
+            f"attack '{name}' is a {kind}: expected an attacks.FixedBudget or attacks.MinimalNorm"
+        )
+    return entry
+
+
+def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Settings) -> Asked:
+    """A cell's settings, checked. Raises UsageError for one that neither task nor attack knows."""
+    entry = attack_of(attack)
+    own = {name: value for name, value in settings.items() if name in _every_setting()}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    asked = checked(model, rest, _every_setting())
+    part = _with(entry.part, {k: v for k, v in own.items() if k in settings_of(entry.part)}, attack)
+    if asked.norm not in part.norms:
+        raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
+    relevant = {**asked.model_dump(), **settings_of(part)}
+    if isinstance(part, FixedBudget):
+        parse_radii(asked.radii)
+    else:
+        del relevant["radii"]
+    return Asked(asked, part, relevant)
+
+
+def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = ()) -> M:
+    """Settings as a task has them. Raises UsageError for an unknown one (`more`: those that are
+    known elsewhere) or a wrong value.
+    """
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise unknown("setting", name, [*model.model_fields, *more]) from None
+        got = one_line(repr(first["input"]), 60)
+        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
+
+
+def settings_of(attack: Attack) -> dict[str, Any]:
+    """The fields of an attack that a suite may set."""
+    found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
+    return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
+
+
+def _every_setting() -> set[str]:
+    return {name for entry in ATTACKS.entries() for name in settings_of(entry.part)}
+
+
+def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
+    usual: dict[str, Any] = settings_of(attack)
+    for key, value in chosen.items():
+        kinds = (int, float) if isinstance(usual[key], float) else type(usual[key])
+        if usual[key] is not None and not isinstance(value, kinds):
+            kind = type(usual[key]).__name__
+            raise UsageError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
+    return replace(cast(Any, attack), **chosen)
+
+
+def image_seeds(cell: Cell, n: int, device: str, made_on: str = "") -> Tensor:
+    """An int64 for each image; the first images have the same ones however many there are.
+
+    made_on: the classifier, where the cell shows the images to another: all such cells share them.
+    """
+    name = f"{cell.part('dataset')}/{made_on}/{cell.part('attack')}" if made_on else cell.cell_id
+    base = stream_seed(name, cell.seed, "attack")
+    return (torch.arange(n, dtype=torch.int64) + base).to(device)
+
+
+def values(
+    names: Iterable[str], real: Clean, fake: Attacked, asked: Asked, epsilon: float | None, ids: str
+) -> list[Value]:
+    """The values of some metrics of one radius."""
+    found = []
+    for name in names:
+        facts = METRICS[name].facts
+        value, std_error, n = cast(Score, METRICS[name].part(real, fake))
+        bits = outcomes(name, real, fake)
+        found.append(
+            Value(
+                f"{name}@{asked.grid}" if name == WITHIN else name,
+                value,
+                std_error,
+                n,
+                epsilon=epsilon,
+                norm=asked.settings.norm,
+                direction=facts.direction,
+                version=facts.version,
+                outcomes="" if bits is None else pack(bits),
+                examples="" if bits is None else ids,
+            )
+        )
+    return found
+
+
+def pack(bits: np.ndarray) -> str:
+    """Bits as text: base64 of bytes, the first bit highest."""
+    return b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def example_hash(fingerprint: str, n: int) -> str:
+    """What names the first `n` held-out images of a data set, in their order."""
+    return hashlib.sha256(f"{fingerprint}|held-out|{n}".encode()).hexdigest()[:16]
+
+
+def describe_attack(name: str) -> dict[str, Any]:
+    """The role of an attack's row, and what to cite for it."""
+    entry = attack_of(name)
+    role = "floor" if entry.facts.noise else "model"
+    return {"role": role, "summary": entry.summary, "papers": [entry.paper]}

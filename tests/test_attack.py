@@ -1,0 +1,300 @@
+"""`bench attack` on a user's own classifier and images: every form, every refusal, every file."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from harness import bench
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from bench import api
+from bench.datasets.digits import digits8
+from bench.errors import UsageError
+from bench.loaders.images import load_pictures, pictures_of
+from bench.loaders.models import Preparation, load_model
+from results.rows import COLUMNS
+
+NET = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+network = Net()
+
+
+def broken():
+    return lambda images: torch.full((len(images), 10), float("nan"))
+
+
+def flat():
+    return lambda images: images.mean()
+
+
+def fails():
+    raise RuntimeError("not today")
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder with a module, a network's weights, and digits as arrays and as files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"nets{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(NET)
+    split = digits8()
+    images, labels = split.held_images[:40] / np.float32(255), split.held_labels[:40]
+    np.savez(tmp_path / "digits.npz", images=images.astype(np.float32), labels=labels)
+    for index, (image, label) in enumerate(zip(split.held_images[:20], labels, strict=False)):
+        folder = tmp_path / "pictures" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index:02}.png")
+    return tmp_path, name
+
+
+def _attack(name, data="digits.npz", *more):
+    return bench("attack", name, data, "--epsilons", "0,0.1", "--no-audit", *more)
+
+
+def test_a_network_of_ones_own(home, capsys):
+    """Rows under the columns of every table; all rates with their denominators."""
+    _, name = home
+    assert _attack(f"{name}:network", "digits.npz", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert set(rows[0]) == set(COLUMNS)
+    at = {(row["metric"], row["epsilon"]): row for row in rows}
+    clean, success = at["clean_error", None], at["attack_success", 0.1]
+    assert clean["n"] == at["adversarial_error", 0.1]["n"] == 40
+    assert success["n"] == round(40 * (1 - clean["value"]))
+    assert at["adversarial_error", 0.0]["value"] == clean["value"]
+    assert at["robust_accuracy", 0.0]["value"] == pytest.approx(1 - clean["value"])
+    assert at["attack_success", 0.0]["value"] == 0
+    assert ("attack_success_within@0,0.1", 0.1) in at
+
+
+def test_every_form_of_a_classifier(home):
+    """An exported program, TorchScript, weights beside a class: all the same numbers."""
+    folder, name = home
+    table = api.attack(f"{name}:network", "digits.npz", audit=False)
+    network = load_model(f"{name}:network", None, Preparation()).model
+    example = torch.zeros(2, 1, 8, 8)
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, folder / "net.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(network, example), folder / "net.pt")
+    torch.save(network.state_dict(), folder / "weights.pth")
+    save_file(network.state_dict(), folder / "weights.safetensors")
+    forms = [
+        ("net.pt2", None),
+        ("net.pt", None),
+        (f"{name}:Net", "weights.pth"),
+        (f"{name}:Net", "weights.safetensors"),
+    ]
+    for form, weights in forms:
+        other = api.attack(form, "digits.npz", audit=False, weights=weights)
+        assert other["value"].tolist() == pytest.approx(table["value"].tolist()), form
+
+
+def test_a_folder_of_class_folders(home):
+    """Folders named by numbers are labels; each image knows its file."""
+    found = load_pictures("pictures", None, 12)
+    assert found.images.shape == (12, 1, 8, 8)
+    split = digits8()
+    for name, label, image in zip(found.names, found.labels, found.images, strict=True):
+        number = int(name.split("/")[1].split(".")[0])
+        assert int(label) == split.held_labels[number]
+        assert np.allclose(image[0].numpy() * 255, split.held_images[number])
+
+
+def test_names_of_folders_are_classes(tmp_path):
+    """In alphabetical order from 0."""
+    for label in ("dog", "cat"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (12, 10), "red").save(tmp_path / label / "one.jpg")
+    found = load_pictures(str(tmp_path), 8, 10)
+    assert found.classes == ["cat", "dog"]
+    assert found.labels.tolist() == [0, 1]
+    assert found.images.shape == (2, 3, 8, 8)
+
+
+def test_the_preparation_is_applied_inside():
+    """Range, mean and deviation, in this order."""
+    seen = []
+    model = nn.Module()
+    model.forward = lambda x: seen.append(x) or x.flatten(1)
+    prepared = load_model.__globals__["Prepared"](model, Preparation(0, 255, (10.0,), (2.0,)))
+    prepared(torch.full((1, 1, 2, 2), 0.5))
+    assert torch.allclose(seen[0], torch.full((1, 1, 2, 2), (127.5 - 10) / 2))
+
+
+def test_the_files_of_an_attack(home):
+    """A figure, a curve, and arrays that hold what was measured."""
+    folder, name = home
+    files = ("--figure", "a.png", "--curve", "b.png", "--save-adversarials", "c.npz")
+    assert _attack(f"{name}:network", "digits.npz", *files) == 0
+    for picture in ("a.png", "b.png"):
+        with Image.open(folder / picture) as opened:
+            assert np.asarray(opened).std() > 10
+    with np.load(folder / "c.npz") as saved:
+        moved = np.abs(saved["images"] - saved["clean"])
+        assert moved.max() == pytest.approx(0.1, abs=1e-6)
+        assert len(saved["labels"]) == len(saved["predictions"]) == 40
+
+
+def test_the_audit_is_printed(home, capsys):
+    """With a row a diagnostic and a sentence."""
+    _, name = home
+    options = ("--epsilons", "0.05,0.1", "-n", "12")
+    assert bench("attack", f"{name}:network", "digits.npz", *options) == 0
+    text = capsys.readouterr().out
+    assert "zero gradients" in text
+    assert "diagnostics fire" in text or "nothing speaks against" in text
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "said"),
+    [
+        ("0.1,-0.2", "number 1 is -0.2"),
+        ("0.1,nan", "finite numbers of 0 or more, number 1 is nan"),
+        ("inf", "finite numbers of 0 or more"),
+        ("0.2,0.1", "each larger than the one before"),
+        ("a", "expected numbers such as"),
+        ("1/0", "expected numbers such as"),
+    ],
+)
+def test_radii_that_are_none(home, capsys, epsilons, said):
+    """Exit code 2 and the one at fault."""
+    _, name = home
+    assert bench("attack", f"{name}:network", "digits.npz", "--epsilons", epsilons) == 2
+    assert said in capsys.readouterr().err
+
+
+def _arrays(images=None, labels=None):
+    count = 4
+    images = np.zeros((count, 8, 8), np.float32) if images is None else images
+    return images, np.zeros(count, np.int64) if labels is None else labels
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (np.zeros((4, 8, 8), np.uint8), None, "floats in \\[0, 1\\], got uint8: divide by 255"),
+        (np.full((4, 8, 8), 255.0), None, "image 0 has values from 255 to 255.*divide by 255"),
+        (np.full((4, 8, 8), -0.5), None, "image 0 has values from -0.5.*declare --range"),
+        (np.full((4, 8, 8), np.nan), None, "image 0 is not finite"),
+        (np.zeros((4, 8)), None, "expected images \\[n, h, w"),
+        (None, np.zeros(3, np.int64), "a label for each of 4 images, got \\(3,\\)"),
+        (None, np.zeros(4), "labels as integers, got float64"),
+    ],
+)
+def test_arrays_that_are_no_images(images, labels, said):
+    """Each with the index and what to do."""
+    with pytest.raises(UsageError, match=said):
+        pictures_of(*_arrays(images, labels), "x.npz", 10)
+
+
+def test_channels_come_first_or_last():
+    """Both are understood."""
+    last = np.random.default_rng(0).random((4, 8, 6, 3)).astype(np.float32)
+    first = pictures_of(np.moveaxis(last, -1, 1), np.zeros(4, int), "x", 10)
+    assert torch.equal(pictures_of(last, np.zeros(4, int), "x", 10).images, first.images)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "more", "said"),
+    [
+        ("{}:broken", (), "answers digits.npz[0] with a logit that is not finite"),
+        ("{}:flat", (), "expected logits [n, classes], got []"),
+        ("{}:fails", (), "fails() failed: RuntimeError: not today"),
+        ("{}:number", (), "is a int: expected module:callable"),
+        ("{}:nothing", (), "has no 'nothing'"),
+        ("no_such_module:net", (), "can't import 'no_such_module'"),
+        ("nothing.pt2", (), "nothing.pt2 is not there"),
+        ("torchvision:resnet18", (), "random weights: name its weights' file"),
+        ("torchvision:resnet1", ("--weights", "x.pth"), "did you mean 'resnet1"),
+        ("timm:resnet18", ("--weights", "x.pth"), "needs timm"),
+        ("{}:Net", ("--weights", "gone.pth"), "gone.pth is not there"),
+        ("{}:network", ("--mean", "1,2", "--std", "1"), "as many numbers"),
+        ("{}:network", ("--std", "0", "--mean", "0"), "expected numbers above 0"),
+        ("{}:network", ("--range", "1,0"), "two rising numbers"),
+        ("{}:network", ("--attack", "fgms"), "did you mean 'fgsm'"),
+        ("{}:network", ("--norm", "l0"), "unknown norm 'l0'"),
+        ("{}:network", ("--set", "stpes=3"), "did you mean 'steps'"),
+        ("{}:network", ("--figure", "a.jpg"), "ends in .png"),
+        ("{}:network", ("-n", "0"), "at least 1 image"),
+        ("softmax", (), "trained on a registered data set"),
+        ("sofmax", (), "did you mean 'softmax'"),
+    ],
+)
+def test_classifiers_that_are_none(home, capsys, classifier, more, said):
+    """Exit code 2 and one line that helps."""
+    _, name = home
+    assert _attack(classifier.format(name), "digits.npz", *more) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_pickle_is_refused(home, capsys):
+    """As a model, because reading it would run its code, and as weights."""
+    folder, name = home
+    network = load_model(f"{name}:network", None, Preparation()).model
+    torch.save(network, folder / "whole.pt")
+    assert _attack("whole.pt") == 2
+    assert "a pickle that could run code" in capsys.readouterr().err
+    assert _attack(f"{name}:Net", "digits.npz", "--weights", "whole.pt") == 2
+    assert "was refused: expected tensors alone" in capsys.readouterr().err
+
+
+def test_folders_that_hold_no_images(home, capsys):
+    """An empty one, an unreadable image, images of two sizes."""
+    folder, name = home
+    (folder / "empty").mkdir()
+    assert _attack(f"{name}:network", "empty") == 2
+    assert "empty is empty" in capsys.readouterr().err
+    (folder / "pictures" / "0" / "bad.png").write_bytes(b"no image")
+    assert _attack(f"{name}:network", "pictures") == 2
+    assert "bad.png: it is no image" in capsys.readouterr().err
+    Image.new("L", (9, 9)).save(folder / "pictures" / "0" / "bad.png")
+    assert _attack(f"{name}:network", "pictures") == 2
+    assert "bring all to one with --size" in capsys.readouterr().err
+
+
+def test_labels_out_of_range(home, capsys):
+    """Named by their place."""
+    folder, name = home
+    labels = np.zeros(4, np.int64)
+    labels[2] = 10
+    np.savez(folder / "wrong.npz", images=np.zeros((4, 8, 8), np.float32), labels=labels)
+    assert _attack(f"{name}:network", "wrong.npz") == 2
+    assert "wrong.npz[2]: label 10 is out of range" in capsys.readouterr().err
+
+
+def test_images_of_another_size(home, capsys):
+    """The model's own error, in one line."""
+    folder, name = home
+    np.savez(folder / "large.npz", images=np.zeros((4, 9, 9), np.float32), labels=np.zeros(4, int))
+    assert _attack(f"{name}:network", "large.npz") == 2
+    assert "can't read images [1, 9, 9]" in capsys.readouterr().err
