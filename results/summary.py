@@ -214,7 +214,7 @@ def _published(
             )
             if row.dataset != dataset:
                 reason = ", ".join([f"measured on {row.dataset}", *filter(None, [reason])])
-            rows.append(_published_row(block, row, metric, reason))
+            rows.append(_published_row(block, dataset, row, metric, reason))
     return rows
 
 
@@ -224,13 +224,13 @@ def _unjudged(metric: str) -> str:
 
 
 def _published_row(
-    block: dict[str, Any], row: Published, metric: str, reason: str
+    block: dict[str, Any], dataset: str, row: Published, metric: str, reason: str
 ) -> dict[str, Any]:
     spread = row.spread
     return {
         "block": block["name"],
         "task": block["task"],
-        "dataset": row.dataset,
+        "dataset": dataset,
         "model": row.model,
         "role": "published",
         "metric": metric,

@@ -24,17 +24,19 @@ from metrics import METRICS, Score
 from metrics.robustness import Attacked, Clean, outcomes
 
 WITHIN = "attack_success_within"
+NORM = "linf"
 M = TypeVar("M", bound=BaseModel)
 
 
 class Settings(BaseModel):
-    """norm, radii (numbers with commas between; not for attacks that look for the smallest
-    perturbation), clip: whether pixels keep to [0, 1], images: how many held-out ones.
+    """norm: linf, or the first that the attack knows. radii: numbers with commas between; not for
+    attacks that look for the smallest perturbation. clip: whether pixels keep to [0, 1]. images:
+    how many held-out ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    norm: Literal["linf", "l2", "l1", "l0"] = "linf"
+    norm: Literal["linf", "l2", "l1", "l0"] = NORM
     radii: str = "0.05,0.1,0.15,0.2,0.25,0.3"
     clip: bool = True
     images: int = Field(default=1_000, ge=1, le=1_000_000)
@@ -106,6 +108,8 @@ def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Setti
     entry = attack_of(attack)
     own = {name: value for name, value in settings.items() if name in _every_setting()}
     rest = {name: value for name, value in settings.items() if name not in own}
+    norms = entry.part.norms
+    rest.setdefault("norm", NORM if NORM in norms else norms[0])
     asked = checked(model, rest, _every_setting())
     part = _with(entry.part, {k: v for k, v in own.items() if k in settings_of(entry.part)}, attack)
     if asked.norm not in part.norms:
