@@ -199,7 +199,7 @@ def audit_layout(findings: Sequence[Finding]) -> Layout:
         else (f"{count} of {len(findings)} diagnostics fire: don't believe these figures yet")
     )
     heads = ["audit", "%", "above", "verdict", "what it measures"]
-    return Layout("audit", heads, rows, ["model"] * len(rows), [said])
+    return Layout("audit", heads, rows, ["model"] * len(rows), [said], (0, 3, 4))
 
 
 def _answers(logits: torch.Tensor) -> tuple[list[int], list[float]]:

@@ -250,7 +250,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     advice = f"expected a count such as 5 or a list such as 0,1,2, got '{text}'"
     if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*,?\s*", text):
         raise UsageError(f"--seeds: {advice}")
-    numbers = [int(part) for part in text.split(",") if part.strip()]
+    numbers = [int(part.strip()) for part in text.split(",") if part.strip()]
     seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(min(numbers[0], 2**20)))
     if not seeds or len(seeds) > MAX_SEEDS:
         raise UsageError(f"--seeds: expected 1 to {MAX_SEEDS} seeds, got {len(seeds)}")

@@ -16,13 +16,16 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 
 @dataclass(frozen=True)
 class Layout:
-    """One table to print: heads, and rows of cells of one or two lines (value, interval)."""
+    """One table to print: heads, and rows of cells of one or two lines (value, interval). left: the
+    columns of words; numbers stand to the right.
+    """
 
     title: str
     heads: list[str]
     rows: list[list[tuple[str, str]]]
     roles: list[str]
     notes: list[str]
+    left: tuple[int, ...] = (0,)
 
 
 def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]:
@@ -90,7 +93,7 @@ def claims_layout(judged: pd.DataFrame) -> Layout:
     counts = judged["verdict"].value_counts()
     notes = [", ".join(f"{count} {verdict}" for verdict, count in counts.items())]
     files = ", ".join(dict.fromkeys(judged["source"]))
-    return Layout(f"claims · {files}", heads, rows, ["model"] * len(rows), notes)
+    return Layout(f"claims · {files}", heads, rows, ["model"] * len(rows), notes, (0, 5))
 
 
 def _is_constant(name: str, facts: dict[str, Any], part: pd.DataFrame) -> bool:

@@ -154,6 +154,7 @@ def test_an_unknown_suite_is_answered_with_the_nearest():
         ("5, 3", (5, 3)),
         ("2,2,1", (2, 1)),
         ("0,", (0,)),
+        ("2\x1f,1", (2, 1)),
     ],
 )
 def test_seeds_as_counts_and_lists(text, seeds):

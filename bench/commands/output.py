@@ -69,7 +69,8 @@ def _table(layout: Layout, columns: list[int]) -> Table:
     table = Table(pad_edge=False)
     for i in columns:
         head = layout.heads[i]
-        table.add_column(head, justify="right" if i else "left", min_width=_head_width(head))
+        justify = "left" if i in layout.left else "right"
+        table.add_column(head, justify=justify, min_width=_head_width(head))
     previous = None
     for row, role in zip(layout.rows, layout.roles, strict=True):
         if previous is not None and role != previous:
