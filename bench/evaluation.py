@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attacks import MinimalNorm
 from attacks.audit import Finding, audit, tools
-from attacks.classifiers import CLASSIFIERS
+from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, logits_of, softmax
 from bench.artifacts import ArtifactStore
 from bench.datasets import DATASETS
@@ -27,7 +27,7 @@ from bench.tasks.attack import attack_values
 from bench.tasks.attacking import Asked, read
 from bench.tasks.audit import values_of
 from bench.tasks.base import Value
-from bench.tasks.victims import Order, Victim, unfit, victim
+from bench.tasks.victims import CONFIDENCES, Order, Victim, unfit, victim
 
 AUDITED = 200
 
@@ -128,7 +128,10 @@ def _torchvision(name: str, request: Request) -> Pictures:
 
 def _victim(request: Request, cache: ArtifactStore) -> Victim:
     if request.classifier in CLASSIFIERS or not is_users(request.classifier):
-        CLASSIFIERS[request.classifier]
+        entry = CLASSIFIERS[request.classifier]
+        if isinstance(entry.part, Ready) and request.data not in DATASETS:
+            model = entry.part.load().to(request.device)
+            return Victim(model, CONFIDENCES[entry.facts.confidence], "")
         if request.data not in DATASETS:
             raise UsageError(
                 f"classifier '{request.classifier}' is trained on a registered data set: name one "
