@@ -119,7 +119,7 @@ class LabelledSource(Source):
     @cached_property
     def training_labels(self) -> Tensor:
         """Of `training`, in its order."""
-        return torch.from_numpy(self._split.labels)[self._order].to(self.device)
+        return torch.tensor(self._split.labels)[self._order].to(self.device)
 
     @cached_property
     def held_out(self) -> Tensor:
@@ -129,7 +129,7 @@ class LabelledSource(Source):
     @cached_property
     def held_out_labels(self) -> Tensor:
         """Of `held_out`."""
-        return torch.from_numpy(self._split.held_labels).to(self.device)
+        return torch.tensor(self._split.held_labels, device=self.device)
 
     def batches(self) -> Batches:
         return ShuffledEpochs(self.training, stream(*self._purpose, "batches", device=self.device))

@@ -31,7 +31,7 @@ USED = Tools(Fgsm(), Pgd(steps=20, step_size=0.125), Square(queries=60), SIGN)
 
 def _digits(images, labels, count):
     pixels = torch.from_numpy(images[:count]).float()[:, None] / 255
-    return pixels, torch.from_numpy(labels[:count])
+    return pixels, torch.tensor(labels[:count])
 
 
 @cache

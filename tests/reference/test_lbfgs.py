@@ -23,7 +23,7 @@ QUICK = Lbfgs(steps=40, searches=4, looks=1)
 
 
 def _tensors(images, labels):
-    return torch.from_numpy(images).float()[:, None] / 255, torch.from_numpy(labels)
+    return torch.from_numpy(images).float()[:, None] / 255, torch.tensor(labels)
 
 
 @cache
