@@ -76,16 +76,13 @@ def frozen(model: Model) -> Iterator[Model]:
         with torch.no_grad():
             for (weight, required, gradient), value in zip(asked, gradients, strict=True):
                 weight.requires_grad_(required)
-                weight.grad = None if value is None else _put_back(gradient, value)
+                weight.grad = (
+                    gradient.copy_(value) if gradient is not None and value is not None else None
+                )
             for module, name, buffer, value in buffers:
-                setattr(module, name, _put_back(buffer, value))
+                setattr(module, name, buffer.copy_(value))
         for module, training in modes:
             module.training = training
-
-
-def _put_back(tensor: Tensor | None, value: Tensor) -> Tensor:
-    """The same tensor with the values it had."""
-    return value if tensor is None else tensor.copy_(value)
 
 
 def chunk_of(images: Images) -> int:

@@ -91,7 +91,8 @@ class MetricFacts:
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its
     column. rule: the high-quality rule, empty for the data's own. samples: the number of samples
     it is fixed to, 0 for all. counts_modes: its range ends at the number of modes. digits,
-    percent: how it is printed.
+    percent: how it is printed. shares: a percentage counts samples; False: it is the mean of
+    something else, such as a probability.
     """
 
     takes: Takes
@@ -109,6 +110,7 @@ class MetricFacts:
     counts_modes: bool = False
     digits: int = 3
     percent: bool = False
+    shares: bool = True
     known_issue: str = ""
 
 

@@ -89,6 +89,7 @@ def class_agreement_on_errors(real: Clean, fake: Transferred) -> Score:
     takes="transfer",
     direction="none",
     title="confidence on errors",
+    shares=False,
     low=0,
     high=1,
     percent=True,

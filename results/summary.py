@@ -101,7 +101,8 @@ def _ours(
         fine = [record for record in done if record["status"] == "ok"]
         for metric in block["metrics"]:
             bounds = _bounds(manifest, metric, dataset)
-            share = bool(manifest["metrics"].get(metric, {}).get("percent"))
+            about = manifest["metrics"].get(metric, {})
+            share = bool(about.get("percent") and about.get("shares", True))
             for epsilon in _epsilons(metric, fine, block.get("epsilons", [])):
                 rows.append({**shared, **_estimate(metric, epsilon, bounds, share, fine)})
     return rows

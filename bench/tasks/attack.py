@@ -10,10 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from attacks import ATTACKS, FixedBudget, MinimalNorm
-from attacks.classifiers import CLASSIFIERS, Classifier
 from attacks.engine import Counted, frozen, measure, read, run, search
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
 from bench.errors import UsageError
 from bench.suite import Cell
 from bench.tasks import attacking
@@ -27,18 +24,19 @@ from bench.tasks.attacking import (
     values,
 )
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
+from bench.tasks.scoring import facts_of, scored_by
 from bench.tasks.victims import (
-    KIND,
-    Order,
     Victim,
+    artifact_of,
     classifier_of,
     describe_victim,
+    every_part,
     labelled,
+    order_of,
     training_seconds,
     unfit,
     victim,
 )
-from metrics import METRICS
 from metrics.robustness import Attacked, Clean
 
 CLEAN = ("clean_error", "clean_confidence")
@@ -54,6 +52,7 @@ CURVE = (
 )
 SEARCH = tuple(name for name in CURVE if name != WITHIN)
 SECONDS_A_PASS = 2e-5
+TAKES = ("attack",)
 
 
 class AttackTask(Task):
@@ -62,9 +61,7 @@ class AttackTask(Task):
     axes = ("dataset", "model", "attack")
 
     def every(self, axis: str) -> list[str]:
-        if axis == "dataset":
-            return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
-        return list(CLASSIFIERS if axis == "model" else ATTACKS)
+        return list(ATTACKS) if axis == "attack" else every_part(axis)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -83,7 +80,7 @@ class AttackTask(Task):
                 attack.origin,
                 entry.origin,
                 type(data).__module__,
-                *(metric.origin for metric in METRICS.entries() if metric.facts.takes == "attack"),
+                *(metric.origin for metric in scored_by(TAKES)),
             ),
             seconds=0.0 if skip else forecast(parts, asked),
             skip=skip,
@@ -91,39 +88,30 @@ class AttackTask(Task):
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         known, _, grid = name.partition("@")
-        entry = METRICS[known]
-        if entry.facts.takes != "attack":
-            names = [e.name for e in METRICS.entries() if e.facts.takes == "attack"]
-            raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(names)}")
+        facts = facts_of(known, TAKES)
         if (known == WITHIN) != bool(grid):
             raise UsageError(
                 f"metric '{name}': expected {WITHIN} with its radii, such as {WITHIN}@0.1,0.2"
             )
-        return {**vars(entry.facts), "paper": entry.paper, "name": name}
+        return {**facts, "name": name}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         return {**describe_victim(cell), "attack": describe_attack(cell.part("attack"))}
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        order = _order(cell)
-        trains = isinstance(classifier_of(order.name).part, Classifier)
-        return (KIND, order.key(cell.device)) if trains and not cell.skip else None
+        return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         asked = attacking.read(cell.part("attack"), cell.settings)
         source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
         images = source.held_out[: asked.settings.images]
         labels = source.held_out_labels[: len(images)]
-        against = victim(_order(cell), bench.artifacts, bench.device)
+        against = victim(order_of(cell), bench.artifacts, bench.device)
         seeds = image_seeds(cell, len(images), bench.device)
         ids = example_hash(cell.fingerprint, len(images))
         with frozen(against.model):
             found, wrong, _ = attack_values(asked, against, images, labels, seeds, ids)
         return Measurement(found, artifact_key=against.key, invalid=wrong)
-
-
-def _order(cell: Cell) -> Order:
-    return Order(cell.part("model"), cell.part("dataset"), cell.seed)
 
 
 def attack_values(

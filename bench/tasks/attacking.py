@@ -7,25 +7,25 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
-from bench.errors import UsageError, one_line, unknown
+from bench.errors import UsageError, unknown
 from bench.randomness import stream_seed
 from bench.registry import Entry
 from bench.suite import Cell
 from bench.tasks.base import Value
-from metrics import METRICS, Score
+from bench.tasks.scoring import checked, value_of
+from metrics import METRICS
 from metrics.robustness import Attacked, Clean, outcomes
 
 WITHIN = "attack_success_within"
 NORM = "linf"
-M = TypeVar("M", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -122,21 +122,6 @@ def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Setti
     return Asked(asked, part, relevant)
 
 
-def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = ()) -> M:
-    """Settings as a task has them. Raises UsageError for an unknown one (`more`: those that are
-    known elsewhere) or a wrong value.
-    """
-    try:
-        return model(**settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            raise unknown("setting", name, [*model.model_fields, *more]) from None
-        got = one_line(repr(first["input"]), 60)
-        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
-
-
 def settings_of(attack: Attack) -> dict[str, Any]:
     """The fields of an attack that a suite may set."""
     found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
@@ -173,29 +158,18 @@ def values(
     """The values of some metrics of one radius."""
     found = []
     for name in names:
-        facts = METRICS[name].facts
-        value, std_error, n = cast(Score, METRICS[name].part(real, fake))
+        suffix = f"@{asked.grid}" if name == WITHIN else ""
+        value = value_of(name, METRICS[name].part(real, fake), suffix=suffix)
+        value = replace(value, epsilon=epsilon, norm=asked.settings.norm)
         bits = outcomes(name, real, fake)
-        found.append(
-            Value(
-                f"{name}@{asked.grid}" if name == WITHIN else name,
-                value,
-                std_error,
-                n,
-                epsilon=epsilon,
-                norm=asked.settings.norm,
-                direction=facts.direction,
-                version=facts.version,
-                outcomes="" if bits is None else pack(bits),
-                examples="" if bits is None else ids,
-            )
-        )
+        found.append(value if bits is None else with_bits(value, bits, ids))
     return found
 
 
-def pack(bits: np.ndarray) -> str:
-    """Bits as text: base64 of bytes, the first bit highest."""
-    return b64encode(np.packbits(bits).tobytes()).decode()
+def with_bits(value: Value, bits: np.ndarray, ids: str) -> Value:
+    """A share with its bits, base64 of bytes, the first highest, and what names its examples."""
+    packed = b64encode(np.packbits(bits).tobytes()).decode()
+    return replace(value, outcomes=packed, examples=ids)
 
 
 def example_hash(fingerprint: str, n: int) -> str:

@@ -8,20 +8,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from attacks.audit import Finding, audit, tools
-from attacks.classifiers import CLASSIFIERS, Classifier
 from attacks.diagnostics import DIAGNOSTICS
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
 from bench.errors import unknown
 from bench.suite import Cell
-from bench.tasks.attacking import attack_of, checked, image_seeds, parse_radii
+from bench.tasks.attacking import attack_of, image_seeds, parse_radii
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
+from bench.tasks.scoring import checked
 from bench.tasks.victims import (
-    KIND,
-    Order,
+    artifact_of,
     classifier_of,
     describe_victim,
+    every_part,
     labelled,
+    order_of,
     training_seconds,
     unfit,
     victim,
@@ -63,9 +62,7 @@ class AuditTask(Task):
     axes = ("dataset", "model")
 
     def every(self, axis: str) -> list[str]:
-        if axis == "model":
-            return list(CLASSIFIERS)
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
+        return every_part(axis)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -109,15 +106,13 @@ class AuditTask(Task):
         return describe_victim(cell)
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        order = _order(cell)
-        trains = isinstance(classifier_of(order.name).part, Classifier)
-        return (KIND, order.key(cell.device)) if trains and not cell.skip else None
+        return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         asked = checked(Settings, cell.settings)
         source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
         images = source.held_out[: asked.images]
-        against = victim(_order(cell), bench.artifacts, bench.device)
+        against = victim(order_of(cell), bench.artifacts, bench.device)
         findings = audit(
             against.model,
             images,
@@ -149,10 +144,6 @@ def _label(finding: Finding) -> str:
 
 def _names(asked: Settings) -> tuple[str, str, str, str]:
     return asked.single, asked.iterative, asked.black_box, asked.noise
-
-
-def _order(cell: Cell) -> Order:
-    return Order(cell.part("model"), cell.part("dataset"), cell.seed)
 
 
 TASKS.register("audit")(AuditTask())

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.errors import UsageError, one_line, unknown
+from bench.errors import UsageError, one_line
 from bench.registry import Entry
 from bench.suite import Cell
-from bench.tasks.base import Resolved, Value
+from bench.tasks.base import Resolved
+from bench.tasks.scoring import checked, scored_by
 from bench.tasks.training import Order
 from generative import (
     CONSTRAINTS,
@@ -24,8 +25,6 @@ from generative import (
     RecipeFacts,
     Training,
 )
-from metrics import METRICS, Score
-from metrics.contracts import MetricFacts
 
 
 class Settings(BaseModel):
@@ -64,7 +63,8 @@ class Target:
     """What a cell is about, as its task knows it.
 
     defaults: settings where the suite says nothing. modules: whose source makes the data and the
-    scores. extra: settings that are the task's own, part of what identifies the measurement.
+    scores. takes: which metrics score it. extra: settings that are the task's own, part of what
+    identifies the measurement.
     seconds: what scoring takes for each sample.
     """
 
@@ -73,6 +73,7 @@ class Target:
     defaults: Mapping[str, Any]
     modules: tuple[str, ...]
     data_modules: tuple[str, ...]
+    takes: tuple[str, ...]
     extra: Mapping[str, Any]
     seconds: float
     skip: str = ""
@@ -105,7 +106,7 @@ def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved
             recipe.origin,
             *recipe.part.modules(training),
             *target.data_modules,
-            *(entry.origin for entry in METRICS.entries()),
+            *(entry.origin for entry in scored_by(target.takes)),
         ),
         seconds=recipe.part.seconds(training) + asked.samples * target.seconds,
         skip=target.skip,
@@ -114,15 +115,7 @@ def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved
 
 def read_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
     """Settings with a task's defaults. Raises UsageError for an unknown one or a wrong value."""
-    try:
-        asked = Settings(**{**defaults, **settings})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            raise unknown("setting", name, Settings.model_fields) from None
-        got = one_line(repr(first["input"]), 60)
-        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
+    asked = checked(Settings, {**defaults, **settings})
     if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
         raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
     return asked
@@ -182,33 +175,3 @@ def describe_model(cell: Cell) -> dict[str, Any]:
     if "protocol" in cell.settings:
         papers.append(PROTOCOLS[cell.settings["protocol"]].paper)
     return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
-
-
-def value_of(name: str, score: Score | float, step: int, final: bool, suffix: str = "") -> Value:
-    """A metric's score as a row's value."""
-    facts: MetricFacts = METRICS[name].facts
-    value, std_error, n = score if isinstance(score, Score) else (float(score), None, None)
-    return Value(
-        name + suffix,
-        value,
-        std_error,
-        n,
-        step,
-        final,
-        direction=facts.direction,
-        version=facts.version,
-    )
-
-
-def facts_of(name: str, takes: Iterable[str]) -> dict[str, Any]:
-    """A metric's facts, by its registered name. Raises UsageError where it takes something else."""
-    entry = METRICS[name]
-    if entry.facts.takes not in takes:
-        known = [e.name for e in scored_by(takes)]
-        raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(known)}")
-    return {**vars(entry.facts), "paper": entry.paper}
-
-
-def scored_by(takes: Iterable[str]) -> list[Entry]:
-    """Every registered metric that takes one of these."""
-    return [entry for entry in METRICS.entries() if entry.facts.takes in takes]

@@ -18,13 +18,11 @@ from bench.tasks.generation import (
     Target,
     asked_of,
     describe_model,
-    facts_of,
     order_of,
     resolve,
-    scored_by,
-    value_of,
 )
 from bench.tasks.latent import Bound
+from bench.tasks.scoring import facts_of, scored_by, value_of
 from bench.tasks.training import KIND, Order, Trained, draw, train
 from generative import RECIPES, DensitySampler, LatentSampler
 from metrics import METRICS, RULES, Score, tally, truth
@@ -57,6 +55,7 @@ class MixtureTask(SamplingTask):
             defaults=DEFAULTS,
             modules=(__name__,),
             data_modules=_dataset_modules(parts["dataset"], definition),
+            takes=TAKES,
             extra={},
             seconds=2e-5,
         )

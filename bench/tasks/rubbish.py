@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from attacks.classifiers import CLASSIFIERS, Classifier
 from attacks.engine import frozen, logits_of
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
-from bench.errors import UsageError
 from bench.randomness import stream
 from bench.suite import Cell
-from bench.tasks.attacking import checked
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
+from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task
+from bench.tasks.scoring import checked, facts_of, scored_by, value_of
 from bench.tasks.victims import (
-    KIND,
-    Order,
+    artifact_of,
     classifier_of,
     describe_victim,
+    every_part,
     labelled,
+    order_of,
     training_seconds,
     unfit,
     victim,
 )
-from metrics import METRICS, Score
 from metrics.rubbish import Rubbish
 
 SECONDS_AN_INPUT = 1e-4
+TAKES = ("rubbish",)
 
 
 class Settings(BaseModel):
@@ -47,9 +44,7 @@ class RubbishTask(Task):
     axes = ("dataset", "model")
 
     def every(self, axis: str) -> list[str]:
-        if axis == "model":
-            return list(CLASSIFIERS)
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
+        return every_part(axis)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -58,7 +53,7 @@ class RubbishTask(Task):
         data, entry = labelled(parts["dataset"]), classifier_of(parts["model"])
         skip = unfit(parts["model"], parts["dataset"])
         trained = 0.0 if skip else training_seconds(parts["model"], parts["dataset"])
-        metrics = [m.origin for m in METRICS.entries() if m.facts.takes == "rubbish"]
+        metrics = [metric.origin for metric in scored_by(TAKES)]
         return Resolved(
             settings=asked.model_dump(),
             differing={} if asked == Settings() else asked.model_dump(),
@@ -69,45 +64,26 @@ class RubbishTask(Task):
         )
 
     def metric_facts(self, name: str) -> dict[str, Any]:
-        entry = METRICS[name]
-        if entry.facts.takes != "rubbish":
-            names = [e.name for e in METRICS.entries() if e.facts.takes == "rubbish"]
-            raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(names)}")
-        return {**vars(entry.facts), "paper": entry.paper, "name": name}
+        return {**facts_of(name, TAKES), "name": name}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         return describe_victim(cell)
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        order = _order(cell)
-        trains = isinstance(classifier_of(order.name).part, Classifier)
-        return (KIND, order.key(cell.device)) if trains and not cell.skip else None
+        return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         asked = checked(Settings, cell.settings)
         shape = labelled(cell.part("dataset")).source(cell.seed, bench.device).shape
-        against = victim(_order(cell), bench.artifacts, bench.device)
+        against = victim(order_of(cell), bench.artifacts, bench.device)
         rng = stream("data", "rubbish", *shape, cell.seed)
         inputs = torch.randn((asked.inputs, *shape), generator=rng).to(bench.device)
         with frozen(against.model):
             logits = logits_of(against.model, inputs).double()
         alone = classifier_of(cell.part("model")).facts.confidence == "exp"
         found = Rubbish((logits.exp() if alone else logits.softmax(1)).cpu().numpy())
-        return Measurement(_values(found), artifact_key=against.key)
-
-
-def _values(found: Rubbish) -> list[Value]:
-    rows = []
-    for entry in METRICS.entries():
-        if entry.facts.takes == "rubbish":
-            value, std_error, n = cast(Score, entry.part(None, found))
-            facts = {"direction": entry.facts.direction, "version": entry.facts.version}
-            rows.append(Value(entry.name, value, std_error, n, **facts))
-    return rows
-
-
-def _order(cell: Cell) -> Order:
-    return Order(cell.part("model"), cell.part("dataset"), cell.seed)
+        values = [value_of(entry.name, entry.part(None, found)) for entry in scored_by(TAKES)]
+        return Measurement(values, artifact_key=against.key)
 
 
 TASKS.register("rubbish")(RubbishTask())

@@ -19,13 +19,11 @@ from bench.tasks.generation import (
     Target,
     asked_of,
     describe_model,
-    facts_of,
     order_of,
     resolve,
-    scored_by,
-    value_of,
 )
 from bench.tasks.latent import Bound
+from bench.tasks.scoring import facts_of, scored_by, value_of
 from bench.tasks.training import KIND, Order, Trained, draw, train
 from generative import RECIPES, LatentSampler
 from metrics import JUDGES, METRICS, Judge, Score, StackTally, tally_stacks, truth_of
@@ -35,6 +33,7 @@ CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
 PICTURED_SAMPLES = 64
 BOUNDED_EXAMPLES = 1_000
 SAMPLES = 10_000
+TAKES = ("stack", "latent")
 SAMPLES_PER_MODE = 26
 
 
@@ -63,6 +62,7 @@ class StackTask(SamplingTask):
             defaults=_defaults(stack),
             modules=(__name__, type(judge).__module__),
             data_modules=_dataset_modules(parts["dataset"]),
+            takes=TAKES,
             extra={"judge": judge.tag},
             seconds=2e-4 * stack.depth,
             skip=missing,
@@ -74,7 +74,7 @@ class StackTask(SamplingTask):
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric; of one that a judge gives, under its name and hash."""
         known, _, judge = name.partition("@")
-        facts = facts_of(known, ("stack", "latent"))
+        facts = facts_of(known, TAKES)
         if facts["takes"] == "latent":
             return {**facts_of(name, ("latent",)), "name": name}
         if not judge:

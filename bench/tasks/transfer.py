@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from attacks import MinimalNorm
+from attacks import ATTACKS, MinimalNorm
 from attacks.engine import frozen, logits_of, measure, read, run, search
 from attacks.norms import spread
 from bench.artifacts import Checkpoint, artifact_key
@@ -18,15 +18,31 @@ from bench.errors import UsageError
 from bench.sources import digest_of
 from bench.suite import Cell
 from bench.tasks import attacking
-from bench.tasks.attack import AttackTask, clean_of, forecast
-from bench.tasks.attacking import Asked, attack_of, describe_attack, example_hash, image_seeds
+from bench.tasks.attack import clean_of, forecast
+from bench.tasks.attacking import (
+    Asked,
+    attack_of,
+    describe_attack,
+    example_hash,
+    image_seeds,
+    with_bits,
+)
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
-from bench.tasks.victims import Order, classifier_of, describe_victim, labelled, unfit, victim
-from metrics import METRICS, Score
+from bench.tasks.scoring import facts_of, scored_by, value_of
+from bench.tasks.victims import (
+    classifier_of,
+    describe_victim,
+    every_part,
+    labelled,
+    order_of,
+    unfit,
+    victim,
+)
 from metrics.robustness import Clean
 from metrics.transfer import Transferred
 
 KIND = "adversarials"
+TAKES = ("transfer",)
 
 
 class Settings(attacking.Settings):
@@ -44,7 +60,9 @@ class TransferTask(Task):
     axes = ("dataset", "source_model", "model", "attack")
 
     def every(self, axis: str) -> list[str]:
-        return AttackTask().every("model" if axis == "source_model" else axis)
+        if axis == "attack":
+            return list(ATTACKS)
+        return every_part("model" if axis == "source_model" else axis)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -63,18 +81,14 @@ class TransferTask(Task):
                 attack.origin,
                 *(entry.origin for entry in models),
                 type(data).__module__,
-                *(m.origin for m in METRICS.entries() if m.facts.takes == "transfer"),
+                *(metric.origin for metric in scored_by(TAKES)),
             ),
             seconds=0.0 if skip else forecast({**parts, "model": parts["source_model"]}, asked),
             skip=skip,
         )
 
     def metric_facts(self, name: str) -> dict[str, Any]:
-        entry = METRICS[name]
-        if entry.facts.takes != "transfer":
-            names = [e.name for e in METRICS.entries() if e.facts.takes == "transfer"]
-            raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(names)}")
-        return {**vars(entry.facts), "paper": entry.paper, "name": name}
+        return {**facts_of(name, TAKES), "name": name}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         source = classifier_of(cell.part("source_model"))
@@ -97,7 +111,7 @@ class TransferTask(Task):
             return Measurement([], artifact_key=_key(cell), invalid=made["wrong"])
         shown = _amplified(images, made["images"], asked.relevant["amplify"])
         own, other = (
-            victim(_order(cell, axis), bench.artifacts, bench.device)
+            victim(order_of(cell, axis), bench.artifacts, bench.device)
             for axis in ("source_model", "model")
         )
         with frozen(own.model), frozen(other.model):
@@ -118,16 +132,12 @@ def _read(attack: str, settings: Mapping[str, Any]) -> Asked:
     return asked
 
 
-def _order(cell: Cell, axis: str) -> Order:
-    return Order(cell.part(axis), cell.part("dataset"), cell.seed)
-
-
 def _key(cell: Cell) -> str:
     """The artifact of attacked images: the same whatever classifier they are shown to, and how far
     they are amplified.
     """
     facts = {
-        "source": _order(cell, "source_model").key(cell.device),
+        "source": order_of(cell, "source_model").key(cell.device),
         "attack": cell.part("attack"),
         "settings": {k: v for k, v in cell.settings.items() if k != "amplify"},
         "dataset": cell.fingerprint,
@@ -141,7 +151,7 @@ def _made(cell: Cell, asked: Asked, images: Tensor, labels: Tensor, bench: Bench
     """The attacked images, and what the attack did wrong."""
 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-        own = victim(_order(cell, "source_model"), bench.artifacts, bench.device)
+        own = victim(order_of(cell, "source_model"), bench.artifacts, bench.device)
         seeds = image_seeds(cell, len(images), bench.device, cell.part("source_model"))
         with frozen(own.model):
             attacked = _attacked(asked, own.model, images, labels, seeds)
@@ -174,25 +184,10 @@ def _amplified(images: Tensor, attacked: Tensor, wanted: float) -> Tensor:
 
 def _values(clean: Clean, fake: Transferred, asked: Asked, ids: str) -> list[Value]:
     found = []
-    for entry in METRICS.entries():
-        if entry.facts.takes != "transfer":
-            continue
-        value, std_error, n = cast(Score, entry.part(clean, fake))
+    for entry in scored_by(TAKES):
+        value = replace(value_of(entry.name, entry.part(clean, fake)), norm=asked.settings.norm)
         wrong = fake.predictions != clean.labels
-        bits = attacking.pack(np.asarray(wrong)) if entry.name == "transfer_error" else ""
-        found.append(
-            Value(
-                entry.name,
-                value,
-                std_error,
-                n,
-                norm=asked.settings.norm,
-                direction=entry.facts.direction,
-                version=entry.facts.version,
-                outcomes=bits,
-                examples=ids if bits else "",
-            )
-        )
+        found.append(with_bits(value, wrong, ids) if entry.name == "transfer_error" else value)
     return found
 
 

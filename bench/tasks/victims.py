@@ -168,3 +168,21 @@ def describe_victim(cell: Cell) -> dict[str, dict[str, Any]]:
         },
         "model": {"role": "model", "summary": model.summary, "papers": [model.paper]},
     }
+
+
+def every_part(axis: str) -> list[str]:
+    """What `*` stands for on the axes that these tasks share."""
+    if axis == "model":
+        return list(CLASSIFIERS)
+    return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
+
+
+def order_of(cell: Cell, axis: str = "model") -> Order:
+    """The classifier that a cell names on an axis."""
+    return Order(cell.part(axis), cell.part("dataset"), cell.seed)
+
+
+def artifact_of(cell: Cell) -> tuple[str, str] | None:
+    """Kind and key of the classifier that a cell trains, if it trains one."""
+    trains = isinstance(classifier_of(cell.part("model")).part, Classifier)
+    return (KIND, order_of(cell).key(cell.device)) if trains and not cell.skip else None
