@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all bench-speed check clean
 
 demo: .venv/installed
 	$(BIN)/bench run --suite mode-collapse --tier quick
@@ -13,6 +13,12 @@ test: .venv/installed-dev
 
 test-all: .venv/installed-dev
 	$(BIN)/pytest -m "slow or not slow" --timeout 3600
+
+# torchattacks asks for an old version of requests that it does not need: hence --no-deps.
+bench-speed: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps "torchattacks>=3.5"
+	$(BIN)/pytest tests/speed -m "slow or not slow" --timeout 3600 -p no:randomly
+	PYTHONPATH=tests $(BIN)/python -m speed.figure docs/pgd-speed.png
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -34,6 +34,13 @@ def tools(single: str, iterative: str, black_box: str, noise: str) -> Tools:
     return Tools(*fixed)
 
 
+def usual(norm: str) -> Tools:
+    """The attacks of an audit in a norm: the strongest white box, and no black box in l1."""
+    if norm in ("linf", "l2"):
+        return tools("fgsm", "apgd-restarts", "square", "sign-noise")
+    return replace(tools("fgsm", "pgd", "square", "sign-noise"), black_box=None)
+
+
 def audit(
     model: Model,
     images: Images,
@@ -45,7 +52,8 @@ def audit(
     box: Box,
     using: Tools,
 ) -> list[Finding]:
-    """Every diagnostic of a classifier, on those of the images that it gets right.
+    """Every diagnostic of a classifier that its tools allow, on those of the images that it gets
+    right.
 
     radii: in rising order; the last is the one that a robustness figure is claimed for. The model
     is left as it was found. Raises UsageError where no image is right.
@@ -66,7 +74,11 @@ def audit(
             box,
             using,
         )
-        found = {entry.name: float(entry.part(scene)) for entry in DIAGNOSTICS.entries()}
+        found = {
+            entry.name: float(entry.part(scene))
+            for entry in DIAGNOSTICS.entries()
+            if not entry.facts.needs or getattr(using, entry.facts.needs) is not None
+        }
     return judged(found)
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attacks.contracts import Box, FixedBudget, Images, Labels, Model, Seeds
+from attacks.contracts import Box, FixedBudget, Images, Labels, Model, Seeds, Stop
 from attacks.engine import chunk_of, logits_of
 from attacks.gradients import ascent
 from attacks.norms import into_box
@@ -35,11 +35,11 @@ Bits = Bool[Tensor, " n"]
 
 @dataclass(frozen=True, eq=False)
 class Tools:
-    """The attacks that the diagnostics use, by what they are for."""
+    """The attacks that the diagnostics use, by what they are for; None where there is none."""
 
     single: FixedBudget
     iterative: FixedBudget
-    black_box: FixedBudget
+    black_box: FixedBudget | None
     noise: FixedBudget
 
 
@@ -67,20 +67,33 @@ class Scene:
     def radius(self) -> float:
         return self.radii[-1]
 
-    def attack(self, kind: str, radius: float) -> Images:
+    def attack(self, kind: str, radius: float, stop: Stop = "never") -> Images:
         """The images that one of the tools makes."""
         part: FixedBudget = getattr(self.tools, kind)
         size = chunk_of(self.images)
         batches = zip(
             self.images.split(size), self.labels.split(size), self.seeds.split(size), strict=True
         )
-        given = {"radius": radius, "norm": self.norm, "box": self.box}
-        return torch.cat([part(self.model, x, y, seeds=s, **given) for x, y, s in batches])
+        return torch.cat(
+            [
+                part(
+                    self.model,
+                    x,
+                    y,
+                    seeds=s,
+                    radius=radius,
+                    norm=self.norm,
+                    box=self.box,
+                    stop=stop,
+                )
+                for x, y, s in batches
+            ]
+        )
 
     def misled(self, kind: str, radius: float) -> Bits:
         """Which images one of the tools misleads at a radius."""
         if (kind, radius) not in self._misled:
-            attacked = self.attack(kind, radius)
+            attacked = self.attack(kind, radius, "first_success")
             self._misled[kind, radius] = logits_of(self.model, attacked).argmax(1) != self.labels
         return self._misled[kind, radius]
 
@@ -121,12 +134,14 @@ Kind = Literal["cause", "symptom", "note"]
 @dataclass(frozen=True)
 class DiagnosticFacts:
     """above: it fires where the value is larger; None: it is a number to know and never fires.
-    kind: a cause, a symptom that any cause explains, or a note. percent, digits: how it is printed.
+    kind: a cause, a symptom that any cause explains, or a note. needs: the tool without which it is
+    left out, if any. percent, digits: how it is printed.
     """
 
     title: str
     kind: Kind
     above: float | None
+    needs: str = ""
     percent: bool = True
     digits: int = 1
 
@@ -219,7 +234,12 @@ def unbounded_failures(scene: Scene) -> float:
 
 
 @DIAGNOSTICS.register(
-    "black_box_wins", paper=CARLINI, title="black box wins", kind="symptom", above=0.05
+    "black_box_wins",
+    paper=CARLINI,
+    title="black box wins",
+    kind="symptom",
+    above=0.05,
+    needs="black_box",
 )
 def black_box_wins(scene: Scene) -> float:
     """Share of images that the black box misleads and the iterative white box does not."""

@@ -17,7 +17,7 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +47,7 @@ from bench.randomness import forked, stream_seed
 from bench.registry import Entry
 
 PREFIX = "foolbox:"
+PAPER = "doi:10.21105/joss.02607"
 WIDE = (-1e6, 1e6)
 """What foolbox is told where there is no box: it can't do without."""
 NOT_SETTINGS = ("distance", "tensorboard")
@@ -127,6 +128,16 @@ def names() -> dict[str, str]:
     return {PREFIX + name: _reason(kind) for name, kind in _kinds().items()}
 
 
+def rows() -> list[dict[str, Any]]:
+    """A listing of every `foolbox:NAME`, with its known issue or why it can't be used."""
+    found = []
+    for short, kind in _kinds().items():
+        summary, issue = _summary(kind), _reason(kind) or _first(kind, ISSUES)
+        row = {"name": PREFIX + short, "summary": summary, "paper": PAPER}
+        found.append(row | ({"known_issue": issue} if issue else {}))
+    return found
+
+
 def adapt(name: str, **settings: Any) -> Entry[Attack, AttackFacts]:
     """The attack that foolbox has under a name such as `foolbox:LinfPGD`.
 
@@ -142,7 +153,10 @@ def adapt(name: str, **settings: Any) -> Entry[Attack, AttackFacts]:
         raise UsageError(f"{name} can't be used here: {_reason(kind)}")
     attack = _build(name, kind, settings)
     fixed = isinstance(attack, _library().base.FixedEpsilonAttack)
-    part = (FoolboxBudget if fixed else FoolboxMinimal)(name, attack, _norms(attack))
+    bound = inspect.signature(kind).bind_partial(**settings)
+    bound.apply_defaults()
+    shown = {key: value for key, value in bound.arguments.items() if key not in NOT_SETTINGS}
+    part = (FoolboxBudget if fixed else FoolboxMinimal)(name, attack, _norms(attack), shown)
     alone = _is(kind, IMAGE_BY_IMAGE) and not _is(kind, {"SparseL1DescentAttack"})
     facts = AttackFacts(
         gradients=not _is(kind, BLACK_BOXES),
@@ -150,7 +164,7 @@ def adapt(name: str, **settings: Any) -> Entry[Attack, AttackFacts]:
         batchwise=not alone or any(getattr(attack, way, None) for way in BY_CHANCE),
         known_issue=_first(kind, ISSUES),
     )
-    return Entry(name, part, "", _summary(kind), kind.__module__, facts)
+    return Entry(name, part, PAPER, _summary(kind), kind.__module__, facts)
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,7 @@ class FoolboxBudget(FixedBudget):
     name: str
     attack: Any
     norms: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+    settings: Mapping[str, Any]
 
     def __call__(
         self,
@@ -201,6 +216,7 @@ class FoolboxMinimal(MinimalNorm):
     name: str
     attack: Any
     norms: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+    settings: Mapping[str, Any]
 
     def __call__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,8 +32,7 @@ from attacks.streams import normal, uniform
 class Pgd(FixedBudget):
     """Madry et al. 2018, section 2: `restarts` climbs of `steps` steps from random points.
 
-    A step is `step_size` times the radius. Starts are uniform in the ball (linf: in the cube; l2
-    and l1: a random direction, uniform in length to the power of 1/d). keep: of every climb the
+    A step is `step_size` times the radius. keep: of every climb the
     "best" iterate or the "last"; of the climbs always the best. A restart spares the images that
     are misclassified already where `stop="first_success"`.
     """
@@ -62,46 +62,55 @@ class Pgd(FixedBudget):
         def once(restart: int, chosen: Tensor) -> Tensor:
             own = radius[chosen] if isinstance(radius, Tensor) and radius.ndim else radius
             x, y = images[chosen], labels[chosen]
-            starts = self._starts(x, own, norm, seeds[chosen], restart, box)
-            return climb(model, x, y, starts, steps, radius=own, norm=norm, box=box, stop=stop)
+            begun = starts(x, own, norm, seeds[chosen], restart, box) if self.random_start else x
+            return climb(model, x, y, begun, steps, radius=own, norm=norm, box=box, stop=stop)
 
-        everyone = torch.arange(len(images), device=images.device)
-        result = once(0, everyone)
-        if self.restarts == 1:
-            return result
-        with torch.no_grad():
-            logits = model(result)
-        leads, chosen = lead(logits, labels), everyone
-        for restart in range(1, self.restarts):
-            if stop == "first_success":
-                chosen = everyone[~misled(logits, labels)]
-            if not len(chosen):
-                break
-            found = once(restart, chosen)
-            with torch.no_grad():
-                found_logits = model(found)
-            found_leads = lead(found_logits, labels[chosen])
-            better = found_leads > leads[chosen]
-            index = chosen[better]
-            result[index], leads[index] = found[better], found_leads[better]
-            logits[index] = found_logits[better]
+        return restarted(once, self.restarts, model, labels, stop)
+
+
+def restarted(
+    once: Callable[[int, Tensor], Images], restarts: int, model: Model, labels: Labels, stop: Stop
+) -> Images:
+    """Of several climbs, `once(restart, chosen)`, each image's best by its lead; with
+    `stop="first_success"` a restart is spared the images that are misclassified already.
+    """
+    everyone = torch.arange(len(labels), device=labels.device)
+    result = once(0, everyone)
+    if restarts == 1:
         return result
+    with torch.no_grad():
+        logits = model(result).clone()
+    leads, chosen = lead(logits, labels), everyone
+    for restart in range(1, restarts):
+        if stop == "first_success":
+            chosen = everyone[~misled(logits, labels)]
+        if not len(chosen):
+            break
+        found = once(restart, chosen)
+        with torch.no_grad():
+            found_logits = model(found)
+        found_leads = lead(found_logits, labels[chosen])
+        better = found_leads > leads[chosen]
+        index = chosen[better]
+        result[index], leads[index] = found[better], found_leads[better]
+        logits[index] = found_logits[better]
+    return result
 
-    def _starts(
-        self, images: Images, radius: Radius, norm: str, seeds: Seeds, restart: int, box: Box
-    ) -> Images:
-        if not self.random_start:
-            return images
-        shape = tuple(images.shape[1:])
-        if norm == "linf":
-            offset = 2 * uniform(seeds, shape, restart).to(images.dtype) - 1
-        else:
-            share = uniform(seeds, (), restart, 1).to(images.dtype) ** (
-                1 / images.shape[1:].numel()
-            )
-            offset = unit(normal(seeds, shape, restart).to(images.dtype), norm)
-            offset = offset * spread(share, images)
-        return into_box(images + spread(radius, images) * offset, box)
+
+def starts(
+    images: Images, radius: Radius, norm: str, seeds: Seeds, restart: int, box: Box
+) -> Images:
+    """Random points of the ball: linf: uniform in the cube; l2 and l1: in a random direction,
+    uniform in length to the power of 1/d.
+    """
+    shape = tuple(images.shape[1:])
+    if norm == "linf":
+        offset = 2 * uniform(seeds, shape, restart).to(images.dtype) - 1
+    else:
+        share = uniform(seeds, (), restart, 1).to(images.dtype) ** (1 / images.shape[1:].numel())
+        offset = unit(normal(seeds, shape, restart).to(images.dtype), norm)
+        offset = offset * spread(share, images)
+    return into_box(images + spread(radius, images) * offset, box)
 
 
 ATTACKS.register(

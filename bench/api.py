@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from attacks import ATTACKS
+from attacks import ATTACKS, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
 from bench import tomlsuites, usercode
@@ -116,7 +116,7 @@ def list(kind: str) -> pd.DataFrame:
     for entry in REGISTRIES[kind].entries():
         facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows + (foolbox_adapter.rows() if kind == "attacks" else []))
 
 
 def plan_of(
@@ -496,7 +496,7 @@ def evaluate_attack(
     *,
     attack: str = "fgsm",
     epsilons: str | Sequence[float] = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255),
-    norm: str = "linf",
+    norm: str | None = None,
     settings: Mapping[str, Any] | None = None,
     clip: bool = True,
     range: tuple[float, ...] = (0.0, 1.0),
@@ -516,8 +516,9 @@ def evaluate_attack(
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`. epsilons: radii in rising order, in units of images in
-    [0, 1]. settings: of the attack. range, mean, std: what the classifier expects of its inputs.
-    figure, curve, save_adversarials: files to write. Raises UsageError for what can't be used.
+    [0, 1]. norm: linf, or the first that the attack knows. settings: of the attack. range, mean,
+    std: what the classifier expects of its inputs. figure, curve, save_adversarials: files to
+    write. Raises UsageError for what can't be used.
     """
     text = epsilons if isinstance(epsilons, str) else ",".join(repr(float(e)) for e in epsilons)
     for path, suffix in ((figure, ".png"), (curve, ".png"), (save_adversarials, ".npz")):
@@ -526,7 +527,9 @@ def evaluate_attack(
     if images < 1:
         raise UsageError(f"-n: expected at least 1 image, got {images}")
     usercode.add_folder(Path.cwd())
-    asked: dict[str, Any] = {**(settings or {}), "norm": norm, "radii": text, "clip": clip}
+    asked: dict[str, Any] = {**(settings or {}), "radii": text, "clip": clip}
+    if norm is not None:
+        asked["norm"] = norm
     preparation = Preparation(range[0], range[1], tuple(mean), tuple(std))
     chosen = _device(device)
     request = Request(
@@ -554,6 +557,8 @@ def evaluate_attack(
 
 def cite(what: str) -> str:
     """BibTeX for exactly what a run ran, or for one registered part."""
+    if what.startswith(foolbox_adapter.PREFIX) and what in foolbox_adapter.names():
+        return bibliography.cite([foolbox_adapter.PAPER])
     for registry in REGISTRIES.values():
         if what in registry:
             entry = registry[what]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attacks import MinimalNorm
-from attacks.audit import Finding, audit, tools
+from attacks.audit import Finding, audit, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, logits_of, softmax
 from bench.artifacts import ArtifactStore
@@ -24,7 +24,7 @@ from bench.loaders.images import Pictures, load_pictures
 from bench.loaders.models import Preparation, is_users, load_model
 from bench.runner import one_thread
 from bench.tasks.attack import attack_values
-from bench.tasks.attacking import Asked, read
+from bench.tasks.attacking import Asked, read, refuse_others
 from bench.tasks.audit import values_of
 from bench.tasks.base import Value
 from bench.tasks.victims import CONFIDENCES, Order, Victim, unfit, victim
@@ -67,6 +67,7 @@ class Request:
 def evaluate(request: Request, cache: ArtifactStore) -> Evaluation:
     """Attack a classifier and measure what is left. Raises UsageError for what can't be used."""
     asked = read(request.attack, request.settings)
+    refuse_others(asked, request.settings, request.attack)
     pictures = _pictures(request)
     against = _victim(request, cache)
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
@@ -203,5 +204,5 @@ def _audit(
         norm=asked.settings.norm,
         radii=radii,
         box=asked.settings.box,
-        using=tools("fgsm", "pgd", "square", "sign-noise"),
+        using=usual(asked.settings.norm),
     )

@@ -85,10 +85,7 @@ class Attacked:
     def curve(self) -> bytes:
         """A PNG of robust accuracy and error over the radius."""
         found = []
-        for metric, label in (
-            ("robust_accuracy", "robust accuracy"),
-            ("adversarial_error", "error"),
-        ):
+        for metric, label in CURVES:
             values = [v for v in self.evaluation.values if v.metric == metric]
             at = [v for v in values if v.epsilon is not None]
             bounds = [wilson(v.value, v.n or 1) for v in at]

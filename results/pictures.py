@@ -18,13 +18,14 @@ from results.tables import number
 PANEL_INCHES = 2.3
 COLUMNS = 4
 POINTS = 2_000
+OVER_RADII = ("adversarial_error", "confidence_on_errors")
 
 
 def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -> list[Path]:
     """Draw every picture of a run; the files that were written.
 
-    One sheet and one set of curves for each block and data set whose true modes are known, or
-    whose examples are images; for those, the digits that were read.
+    For each block and data set: curves over the steps and over radii where there are any; samples
+    where the true modes are known or examples are images; for those, the digits that were read.
     """
     written = []
     known = manifest.get("parts", {}).get("dataset", {})
@@ -35,13 +36,16 @@ def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -
                 for cell in manifest["cells"]
                 if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
             ]
-            if not cells or not ("centres" in facts or facts.get("images")):
+            if not cells:
                 continue
             name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
-            figures = {"curves": _curves(manifest, dataset, cells, records)}
+            figures = {
+                "curves": _curves(manifest, dataset, cells, records),
+                "radii": _radii(manifest, dataset, cells, records),
+            }
             if "centres" in facts:
                 figures["samples"] = _sheet(run, dataset, facts, cells, records)
-            else:
+            elif facts.get("images"):
                 arrays = list(_arrays(run, cells, records))
                 figures["samples"] = _panels(dataset, arrays, "samples", draw_sheet, 4.6, 1.6)
                 figures["digits"] = _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7)
@@ -197,6 +201,56 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
     axes[0].legend(fontsize=6, frameon=False)
     figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
     return figure
+
+
+def _radii(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+    """A row per share, a column per attack: a line per model over the radius, mean and range."""
+    found: dict[str, dict[str, dict[str, dict[float, list[float]]]]] = {}
+    for cell in cells:
+        for value in records.get(cell["key"], {"values": []})["values"]:
+            if value["epsilon"] is not None and value["metric"] in OVER_RADII:
+                attacks = found.setdefault(value["metric"], {})
+                models = attacks.setdefault(cell["parts"].get("attack", ""), {})
+                radii = models.setdefault(cell["parts"].get("model", ""), {})
+                radii.setdefault(value["epsilon"], []).append(value["value"])
+    curves = {metric: found[metric] for metric in OVER_RADII if metric in found}
+    if not any(len(radii) > 1 for a in curves.values() for m in a.values() for radii in m.values()):
+        return None
+    columns = max(len(attacks) for attacks in curves.values())
+    figure, axes = _figure(len(curves), columns, height=2.4, width=3.2)
+    grid = np.array(axes, dtype=object).reshape(len(curves), columns)
+    colours: dict[str, Any] = {}
+    for row, (metric, attacks) in zip(grid, curves.items(), strict=True):
+        facts = manifest["metrics"].get(metric, {})
+        for axis, (attack, models) in zip(row, attacks.items(), strict=False):
+            for model, by_radius in models.items():
+                _line(axis, model, by_radius, colours)
+            axis.set_title(f"{attack}: {facts.get('title', metric)}", fontsize=8)
+            axis.set_ylim(-0.03, 1.03)
+            axis.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
+            axis.set_xlabel("radius", fontsize=7)
+            axis.tick_params(labelsize=6)
+            axis.grid(alpha=0.3, lw=0.5)
+    figure.legend(
+        colours.values(), colours.keys(), loc="outside lower center", ncols=6, fontsize=7,
+        frameon=False,
+    )  # fmt: skip
+    figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
+    return figure
+
+
+def _line(
+    axis: Any, model: str, by_radius: dict[float, list[float]], colours: dict[str, Any]
+) -> None:
+    """One model's mean over its seeds; the same colour in every panel."""
+    radii = sorted(by_radius)
+    rows = [by_radius[radius] for radius in radii]
+    place = list(colours).index(model) if model in colours else len(colours)
+    means, dashes = [np.mean(row) for row in rows], ("-", "--", ":")[place // 10 % 3]
+    (line,) = axis.plot(radii, means, color=f"C{place % 10}", ls=dashes, lw=1.2, marker="o", ms=2)
+    colours.setdefault(model, line)
+    low, high = [min(row) for row in rows], [max(row) for row in rows]
+    axis.fill_between(radii, low, high, alpha=0.15, color=line.get_color(), lw=0)
 
 
 def _top(facts: dict[str, Any], modes: int | None) -> float | None:

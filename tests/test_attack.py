@@ -242,6 +242,10 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--attack", "fgms"), "did you mean 'fgsm'"),
         ("{}:network", ("--norm", "l0"), "unknown norm 'l0'"),
         ("{}:network", ("--set", "stpes=3"), "did you mean 'steps'"),
+        ("{}:network", ("--set", "steps=3"), "attack fgsm has no settings of its own"),
+        ("{}:network", ("--attack", "bim", "--set", "restarts=3"), "attack bim has these"),
+        ("{}:network", ("--attack", "foolbox:FGSM", "--set", "steps=3"), "foolbox:FGSM has these"),
+        ("{}:network", ("--attack", "foolbox:LinfPGD", "--set", "steps=x"), "expected a int"),
         ("{}:network", ("--figure", "a.jpg"), "ends in .png"),
         ("{}:network", ("-n", "0"), "at least 1 image"),
         ("softmax", (), "trained on a registered data set"),
@@ -298,3 +302,18 @@ def test_images_of_another_size(home, capsys):
     np.savez(folder / "large.npz", images=np.zeros((4, 9, 9), np.float32), labels=np.zeros(4, int))
     assert _attack(f"{name}:network", "large.npz") == 2
     assert "can't read images [1, 9, 9]" in capsys.readouterr().err
+
+
+def test_settings_reach_an_attack_of_foolbox(home):
+    """Its own, by name, and they stand on the rows; the norm is its own where none is given."""
+    _, name = home
+    options = {"attack": "foolbox:L2PGD", "epsilons": (0.5,), "audit": False}
+    found = {
+        steps: api.attack(f"{name}:network", "digits.npz", settings={"steps": steps}, **options)
+        for steps in (2, 9)
+    }
+    for steps, table in found.items():
+        assert [json.loads(text)["steps"] for text in table["settings"].unique()] == [steps]
+        cost = table.loc[table["metric"] == "attack_backwards", "value"]
+        assert cost.unique().tolist() == [steps]
+        assert set(table["norm"]) == {"l2"}

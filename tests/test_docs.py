@@ -55,15 +55,16 @@ def _blocks():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_a_newcomers_loss_is_one_file(tmp_path):
-    """The loss of CONTRIBUTING.md, dropped into a copy: laws and a row at once."""
+def test_a_newcomers_part_is_one_file(tmp_path):
+    """CONTRIBUTING.md's loss, attack and metric, dropped into a copy: laws and rows at once."""
     for name in ("bench", "attacks", "generative", "metrics", "results", "tests"):
         shutil.copytree(HOME / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HOME / "pyproject.toml", tmp_path)
-    loss, _, metric = _blocks()
+    loss, _, attack, metric = _blocks()
     assert len(loss.splitlines()) <= 30
     (tmp_path / "generative" / "losses" / "squareplus.py").write_text(loss)
     (tmp_path / "metrics" / "mode_share.py").write_text(metric)
+    (tmp_path / "attacks" / "fgsm_rs.py").write_text(attack)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 
     def here(*command: str) -> subprocess.CompletedProcess[str]:
@@ -77,9 +78,10 @@ def test_a_newcomers_loss_is_one_file(tmp_path):
             check=False,
         )
 
-    laws = here("pytest", "-q", "-p", "no:randomly", "tests/laws", "-k", "squareplus or mode_share")
+    names = "squareplus or mode_share or fgsm-rs"
+    laws = here("pytest", "-q", "-p", "no:randomly", "tests/laws", "-k", names)
     assert laws.returncode == 0, laws.stdout[-2000:]
-    assert int(re.findall(r"(\d+) passed", laws.stdout)[0]) >= 5
+    assert int(re.findall(r"(\d+) passed", laws.stdout)[0]) >= 30
     only = ["--only", "model=oracle", "--only", "model=squareplus-gan", "--grid", "model=*"]
     ran = here("bench", "run", "--suite", "smoke", *only, "--executor", "inline", "--seeds", "1")
     assert ran.returncode == 0, ran.stderr
@@ -91,7 +93,7 @@ def test_a_newcomers_loss_is_one_file(tmp_path):
 
 def test_a_loss_may_live_in_the_users_folder(tmp_path, monkeypatch):
     """`--grid model=my_loss:mine` finds a recipe beside the user."""
-    loss, addition, _ = _blocks()
+    loss, addition, *_ = _blocks()
     own = loss.replace('"squareplus"', '"squareplus-mine"').replace("squareplus-gan", "my-gan")
     (tmp_path / "my_loss.py").write_text(own + addition.replace("squareplus", "squareplus-mine"))
     monkeypatch.chdir(tmp_path)

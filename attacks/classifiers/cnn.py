@@ -39,6 +39,9 @@ class Cnn:
         )
 
 
+SCHEDULE = Schedule(epochs=20, lr=2e-3)
+
+
 def _register(
     name: str,
     summary: str,
@@ -46,9 +49,8 @@ def _register(
     objective: Objective = PLAIN,
     against: str = "",
     cost: float = 1,
-    epochs: int = 15,
 ) -> None:
-    part = Fitted(Cnn(), Schedule(epochs=epochs), objective, cost=cost, milliseconds=10.0)
+    part = Fitted(Cnn(), SCHEDULE, objective, cost=cost, milliseconds=10.0)
     CLASSIFIERS.register(name, paper=paper, summary=summary, trained_against=against)(part)
 
 
@@ -57,17 +59,15 @@ _register(
     "cnn-fgsm",
     "The small CNN trained against FGSM",
     "arXiv:1412.6572",
-    Mixed(Fgsm(), RADIUS, box=UNIT),
+    Mixed(Fgsm(), RADIUS, box=UNIT, ramp=0.5),
     "fgsm",
-    3,
-    epochs=30,
+    2.5,
 )
 _register(
     "cnn-pgd",
     "The small CNN trained against PGD",
     "arXiv:1706.06083",
-    Mixed(Pgd(steps=7, step_size=0.25, keep="last"), RADIUS, alpha=0.0, box=UNIT, ramp=0.5),
+    Mixed(Pgd(steps=5, step_size=0.4, keep="last"), RADIUS, alpha=0.0, box=UNIT, ramp=0.5),
     "pgd",
-    8,
-    epochs=30,
+    5,
 )

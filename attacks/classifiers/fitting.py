@@ -42,7 +42,8 @@ PLAIN = Plain()
 class Mixed(Objective):
     """alpha J(x, y) + (1 - alpha) J(attack(x), y) (Goodfellow et al. 2014, section 6).
 
-    The attacked images are made afresh from the present weights and are constants of the step.
+    The attacked images are made afresh from the present weights, of the network as it will answer
+    (without dropout), and are constants of the step.
     alpha = 0 is training on attacked images alone (Madry et al. 2018). ramp: the share of the
     training in which the radius grows from 0; without it a wide one can end at a constant answer.
     """
@@ -59,9 +60,11 @@ class Mixed(Objective):
     ) -> Tensor:
         radius = self.radius * min(1.0, progress / self.ramp) if self.ramp else self.radius
         seeds = torch.randint(2**62, (len(images),), device=labels.device)
+        network.eval()
         attacked = self.attack(
             network, images, labels, radius=radius, norm=self.norm, seeds=seeds, box=self.box
         )
+        network.train()
         loss = (1 - self.alpha) * cross_entropy(network(attacked), labels)
         return loss + self.alpha * cross_entropy(network(images), labels) if self.alpha else loss
 

@@ -72,7 +72,7 @@ class Vote(Ensemble):
 
 
 RADIUS = 0.25
-SCHEDULE = Schedule(epochs=30)
+SCHEDULE = Schedule(epochs=20, lr=2e-3)
 
 
 def _register(

@@ -17,7 +17,7 @@ EPSILONS = "0,1/255,2/255,4/255,8/255"
 @click.argument("data")
 @click.option("--attack", default="fgsm", show_default=True, metavar="NAME", help="An attack.")
 @click.option("--epsilons", default=EPSILONS, show_default=True, metavar="0,1/255", help="Radii.")
-@click.option("--norm", default="linf", show_default=True, metavar="linf|l2|l1", help="Of them.")
+@click.option("--norm", metavar="linf|l2|l1", help="Of them; linf if the attack knows it.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the attack.")
 @click.option("--no-clip", is_flag=True, help="Let pixels leave [0, 1], as some papers do.")
 @click.option("--range", "span", default="0,1", metavar="LOW,HIGH", help="That the model expects.")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.errors import UsageError, unknown
 from bench.randomness import stream_seed
 from bench.registry import Entry
@@ -90,9 +91,7 @@ def _number(text: str) -> float:
 
 def attack_of(name: str) -> Entry[Attack, AttackFacts]:
     """A registered attack, one of foolbox's, or one of the user's. Raises UsageError otherwise."""
-    if name.startswith("foolbox:"):
-        from attacks.foolbox_adapter import adapt
-
+    if name.startswith(PREFIX):
         return adapt(name)
     entry = ATTACKS[name]
     if not isinstance(entry.part, FixedBudget | MinimalNorm):
@@ -104,14 +103,18 @@ def attack_of(name: str) -> Entry[Attack, AttackFacts]:
 
 
 def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Settings) -> Asked:
-    """A cell's settings, checked. Raises UsageError for one that neither task nor attack knows."""
+    """A cell's settings, checked; those of other attacks are left out, so that a grid shares its
+    settings. Raises UsageError for one that neither task nor attack knows.
+    """
     entry = attack_of(attack)
-    own = {name: value for name, value in settings.items() if name in _every_setting()}
+    known = settings_of(entry.part)
+    every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*known}
+    own = {name: value for name, value in settings.items() if name in every}
     rest = {name: value for name, value in settings.items() if name not in own}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
-    asked = checked(model, rest, _every_setting())
-    part = _with(entry.part, {k: v for k, v in own.items() if k in settings_of(entry.part)}, attack)
+    asked = checked(model, rest, every)
+    part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
     relevant = {**asked.model_dump(), **settings_of(part)}
@@ -122,14 +125,24 @@ def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Setti
     return Asked(asked, part, relevant)
 
 
+def refuse_others(asked: Asked, settings: Iterable[str], attack: str) -> None:
+    """Raise UsageError for a setting that the attack has not, where no grid shares it."""
+    known = settings_of(asked.attack)
+    for name in settings:
+        if name in known or name in Settings.model_fields:
+            continue
+        if not known:
+            raise UsageError(f"attack {attack} has no settings of its own: leave '{name}' out")
+        raise unknown("setting", name, known, f"(attack {attack} has these)")
+
+
 def settings_of(attack: Attack) -> dict[str, Any]:
-    """The fields of an attack that a suite may set."""
-    found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
+    """What a suite may set of an attack: plain values."""
+    if isinstance(attack, FoolboxBudget | FoolboxMinimal):
+        found = dict(attack.settings)
+    else:
+        found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
     return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
-
-
-def _every_setting() -> set[str]:
-    return {name for entry in ATTACKS.entries() for name in settings_of(entry.part)}
 
 
 def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
@@ -139,6 +152,8 @@ def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
         if usual[key] is not None and not isinstance(value, kinds):
             kind = type(usual[key]).__name__
             raise UsageError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
+    if isinstance(attack, FoolboxBudget | FoolboxMinimal):
+        return adapt(name, **chosen).part
     return replace(cast(Any, attack), **chosen)
 
 

@@ -47,11 +47,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     norm: str = "linf"
-    radii: str = "0.05,0.1,0.15,0.2,0.25,0.3"
+    radii: str = "0.1,0.2,0.3"
     clip: bool = True
     images: int = Field(default=200, ge=2, le=100_000)
     single: str = "fgsm"
-    iterative: str = "pgd"
+    iterative: str = "apgd-restarts"
     black_box: str = "square"
     noise: str = "sign-noise"
 
