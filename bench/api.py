@@ -57,6 +57,7 @@ T = TypeVar("T")
 Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
 MAX_SAMPLES = 100_000
+MAX_THREADS = 1_024
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -509,16 +510,19 @@ def evaluate_attack(
     device: str = "auto",
     audit: bool = True,
     download: bool = False,
+    threads: int = 0,
     figure: str | None = None,
     curve: str | None = None,
     save_adversarials: str | None = None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Attacked:
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`. epsilons: radii in rising order, in units of images in
     [0, 1]. norm: linf, or the first that the attack knows. settings: of the attack. range, mean,
-    std: what the classifier expects of its inputs. figure, curve, save_adversarials: files to
-    write. Raises UsageError for what can't be used.
+    std: what the classifier expects of its inputs. threads: of the CPU; 0: one for a
+    registered classifier, every core for a user's. figure, curve, save_adversarials: files to
+    write. notify: is told what is being done. Raises UsageError for what can't be used.
     """
     text = epsilons if isinstance(epsilons, str) else ",".join(repr(float(e)) for e in epsilons)
     for path, suffix in ((figure, ".png"), (curve, ".png"), (save_adversarials, ".npz")):
@@ -526,6 +530,8 @@ def evaluate_attack(
             raise UsageError(f"expected a name that ends in {suffix}, got '{path}'")
     if images < 1:
         raise UsageError(f"-n: expected at least 1 image, got {images}")
+    if not 0 <= threads <= MAX_THREADS:
+        raise UsageError(f"--threads: expected 0 to {MAX_THREADS}, got {threads}")
     usercode.add_folder(Path.cwd())
     asked: dict[str, Any] = {**(settings or {}), "radii": text, "clip": clip}
     if norm is not None:
@@ -545,9 +551,10 @@ def evaluate_attack(
         chosen,
         audit,
         download,
+        threads,
     )
     store = ArtifactStore(cache_folder(), chosen)
-    result = timed(request, lambda: evaluate(request, store))
+    result = timed(request, lambda: evaluate(request, store, notify))
     written = ((figure, result.figure), (curve, result.curve))
     for path, make in (*written, (save_adversarials, result.adversarials)):
         if path is not None:

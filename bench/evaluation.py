@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from bench.datasets.labelled import Labelled
 from bench.errors import UsageError, one_line, unknown
 from bench.loaders.images import Pictures, load_pictures
 from bench.loaders.models import Preparation, is_users, load_model
-from bench.runner import one_thread
+from bench.runner import THREADS, with_threads
 from bench.tasks.attack import attack_values
 from bench.tasks.attacking import Asked, read, refuse_others
 from bench.tasks.audit import values_of
@@ -62,28 +64,54 @@ class Request:
     device: str = "cpu"
     audits: bool = True
     download: bool = False
+    threads: int = 0
+
+    @property
+    def threads_used(self) -> int:
+        """As many as were asked for; else one for a registered classifier, whose figures are then
+        those of a suite, and every core for a user's.
+        """
+        usual = THREADS if self.classifier in CLASSIFIERS else os.cpu_count() or THREADS
+        return self.threads or usual
 
 
-def evaluate(request: Request, cache: ArtifactStore) -> Evaluation:
-    """Attack a classifier and measure what is left. Raises UsageError for what can't be used."""
+def evaluate(
+    request: Request, cache: ArtifactStore, notify: Callable[[str], None] = lambda text: None
+) -> Evaluation:
+    """Attack a classifier and measure what is left; `notify` is told what is being done. Raises
+    UsageError for what can't be used.
+    """
     asked = read(request.attack, request.settings)
     refuse_others(asked, request.settings, request.attack)
+    notify(f"reading {request.data}")
     pictures = _pictures(request)
+    notify(f"loading or training {request.classifier}")
     against = _victim(request, cache)
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
-    with one_thread():
+    with with_threads(request.threads_used):
         _probe(request, against, images, labels, pictures)
         seeds = torch.arange(len(images), device=request.device) + (request.seed << 32)
         with frozen(against.model):
             ids = hashlib.sha256("\n".join(pictures.names).encode()).hexdigest()[:16]
-            values, wrong, attacked = attack_values(asked, against, images, labels, seeds, ids)
+            values, wrong, attacked = attack_values(
+                asked, against, images, labels, seeds, ids, partial(_tell, asked, notify)
+            )
             if wrong:
                 raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
             before, after = (logits_of(against.model, x).cpu() for x in (images, attacked))
+        notify("audit")
         findings = _audit(request, asked, against, images, labels, seeds)
     rows = [*values, *(values_of(findings, min(len(images), AUDITED)) if findings else [])]
     classes = pictures.classes
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, classes, asked)
+
+
+def _tell(asked: Asked, notify: Callable[[str], None], done: int) -> None:
+    """Which radius comes next."""
+    if isinstance(asked.attack, MinimalNorm):
+        notify("search")
+    elif done < len(asked.radii):
+        notify(f"radius {asked.radii[done]:.4g}, {done + 1} of {len(asked.radii)}")
 
 
 def _pictures(request: Request) -> Pictures:

@@ -19,7 +19,6 @@ from attacks import MinimalNorm
 from attacks.audit import Finding
 from attacks.diagnostics import DIAGNOSTICS
 from bench.evaluation import Evaluation, Request
-from bench.runner import THREADS
 from bench.tasks import TASKS
 from bench.tasks.attacking import WITHIN
 from results.attackfigures import Curve, Example, curves, triptychs
@@ -136,7 +135,7 @@ def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
         "seconds": round(seconds, 4),
         "peak_rss_mb": 0.0,
         "device": request.device,
-        "threads": THREADS,
+        "threads": request.threads_used,
         "commit": facts["commit"],
         "dirty": facts["dirty"],
         "versions": facts["versions"],

@@ -147,7 +147,7 @@ def _measure(cell: Cell, context: Context) -> Measurement:
     artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
     if cell.device == "cuda":
         torch.cuda.init()
-    with one_thread(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
+    with with_threads(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
         return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
 
 
@@ -193,17 +193,17 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread and one BLAS thread inside; what it was outside.
+def with_threads(count: int = THREADS) -> Iterator[None]:
+    """So many torch and BLAS threads inside, one unless told; what it was outside.
 
     The variables are for libraries that are loaded inside, and read them then.
     """
     threads = torch.get_num_threads()
     variables = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    torch.set_num_threads(THREADS)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(THREADS)))
+    torch.set_num_threads(count)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
     try:
-        with _pools(len(sys.modules)).limit(limits=THREADS):
+        with _pools(len(sys.modules)).limit(limits=count):
             yield
     finally:
         torch.set_num_threads(threads)

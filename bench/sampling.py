@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.artifacts import ArtifactStore
 from bench.errors import UsageError, unknown
-from bench.runner import one_thread
+from bench.runner import with_threads
 from bench.suite import Cell
 from bench.tasks import TASKS, Bench, SamplingTask
 
@@ -73,5 +73,5 @@ def draw(cell: Cell, n: int, store: ArtifactStore) -> np.ndarray:
     task = TASKS[cell.task].part
     if not isinstance(task, SamplingTask):
         raise UsageError(f"task '{cell.task}' trains nothing that draws samples")
-    with one_thread():
+    with with_threads():
         return task.sample(cell, n, Bench(store, cell.device))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from attacks.classifiers.contracts import CLASSIFIERS, Classifier, Shape
-from attacks.classifiers.fitting import PLAIN, Fitted, Objective, Schedule, fit
+from attacks.classifiers.fitting import PLAIN, Converged, Fitted, Objective, Schedule, fit
 
 SZEGEDY = "arXiv:1312.6199"
 
@@ -91,17 +91,17 @@ class OnFeatures(Classifier):
 
 
 def _register(
-    name: str, summary: str, widths: tuple[int, ...], schedule: Schedule, half: int = 0
+    name: str, summary: str, widths: tuple[int, ...], decay: tuple[float, ...], half: int = 0
 ) -> None:
-    part = Fitted(Dense(widths), schedule, half=half, milliseconds=1.0)
+    part = Converged(Dense(widths), decay, half=half, milliseconds=0.2 + sum(widths) / 400)
     CLASSIFIERS.register(name, paper=SZEGEDY, summary=summary)(part)
 
 
-_register("fc10-1e-4", "FC10(10^-4), softmax regression", (), Schedule(lr=1e-2, decay=(1e-4,)))
-_register("fc10-1e-2", "FC10(10^-2), more weight decay", (), Schedule(lr=1e-2, decay=(1e-2,)))
-_register("fc10-1", "FC10(1), much weight decay", (), Schedule(lr=1e-2, decay=(1.0,)))
+_register("fc10-1e-4", "FC10(10^-4), softmax regression", (), (1e-4,))
+_register("fc10-1e-2", "FC10(10^-2), more weight decay", (), (1e-2,))
+_register("fc10-1", "FC10(1), much weight decay", (), (1.0,))
 
-HIDDEN = Schedule(epochs=100, lr=3e-3, decay=(1e-5, 1e-5, 1e-6))
+HIDDEN = (1e-5, 1e-5, 1e-6)
 
 _register("fc100-100-10", "Two layers of 100 sigmoid units", (100, 100), HIDDEN)
 _register("fc123-456-10", "Sigmoid layers of 123 and 456 units", (123, 456), HIDDEN)

@@ -136,9 +136,8 @@ class Fitted(Classifier):
         return self.network(shape, classes)
 
     def train(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
-        middle = len(images) // 2
-        part = (slice(None), slice(0, middle), slice(middle, None))[self.half]
-        fit(network, images[part], labels[part], self.schedule, self.objective)
+        images, labels = halved(images, labels, self.half)
+        fit(network, images, labels, self.schedule, self.objective)
 
     def settings(self) -> dict[str, object]:
         about = {"network": self.network, "schedule": self.schedule, "objective": self.objective}
@@ -147,3 +146,56 @@ class Fitted(Classifier):
     def seconds(self, examples: int) -> float:
         passes = self.schedule.epochs * examples / 100 * self.cost
         return passes * self.milliseconds / 1000
+
+
+def halved(images: Tensor, labels: Tensor, half: int) -> tuple[Tensor, Tensor]:
+    """The first (1) or the second (2) half of the examples, or all (0)."""
+    middle = len(images) // 2
+    part = (slice(None), slice(0, middle), slice(middle, None))[half]
+    return images[part], labels[part]
+
+
+@dataclass(frozen=True)
+class Converged(Classifier):
+    """A network fitted to all images at once by L-BFGS, until a weight decay too small for
+    minibatches to feel has settled the weights. decay, half: as in Schedule and Fitted.
+    """
+
+    network: Callable[[Shape, int], nn.Module]
+    decay: tuple[float, ...]
+    iterations: int = 300
+    half: int = 0
+    milliseconds: float = 1.0
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return self.network(shape, classes)
+
+    def train(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
+        images, labels = halved(images, labels, self.half)
+        weights = list(network.parameters())
+        optimiser = torch.optim.LBFGS(
+            weights,
+            max_iter=self.iterations,
+            history_size=20,
+            tolerance_grad=0,
+            tolerance_change=0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Tensor:
+            loss = cross_entropy(network(images), labels) + _decayed(network, self.decay)
+            for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+                weight.grad = gradient
+            return loss.detach()
+
+        network.train()
+        optimiser.step(closure)
+        optimiser.zero_grad(set_to_none=True)
+        network.eval()
+
+    def settings(self) -> dict[str, object]:
+        return {"recipe": repr(self)}
+
+    def seconds(self, examples: int) -> float:
+        share = 0.5 if self.half else 1.0
+        return self.iterations * share * examples / 100 * self.milliseconds / 1000

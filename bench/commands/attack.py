@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +30,7 @@ EPSILONS = "0,1/255,2/255,4/255,8/255"
 @click.option("-n", "count", type=int, default=1000, show_default=True, help="Images at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of training and attack.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+@click.option("--threads", type=int, default=0, help="Of the CPU; all, 1 for a registered name.")
 @click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
 @click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
@@ -44,29 +47,45 @@ def command(**options: Any) -> None:
     from bench import api
     from bench.commands.options import setting
 
-    result = api.evaluate_attack(
-        options["classifier"],
-        options["data"],
-        attack=options["attack"],
-        epsilons=options["epsilons"],
-        norm=options["norm"],
-        settings=dict(setting(text) for text in options["settings"]),
-        clip=not options["no_clip"],
-        range=_numbers("--range", options["span"], 2),
-        mean=_numbers("--mean", options["mean"]),
-        std=_numbers("--std", options["std"]),
-        weights=options["weights"],
-        size=options["size"],
-        images=options["count"],
-        seed=options["seed"],
-        device=options["device"],
-        audit=not options["no_audit"],
-        download=options["download"],
-        figure=options["figure"],
-        curve=options["curve"],
-        save_adversarials=options["save_adversarials"],
-    )
+    with _status() as notify:
+        result = api.evaluate_attack(
+            options["classifier"],
+            options["data"],
+            attack=options["attack"],
+            epsilons=options["epsilons"],
+            norm=options["norm"],
+            settings=dict(setting(text) for text in options["settings"]),
+            clip=not options["no_clip"],
+            range=_numbers("--range", options["span"], 2),
+            mean=_numbers("--mean", options["mean"]),
+            std=_numbers("--std", options["std"]),
+            weights=options["weights"],
+            size=options["size"],
+            images=options["count"],
+            seed=options["seed"],
+            device=options["device"],
+            audit=not options["no_audit"],
+            download=options["download"],
+            threads=options["threads"],
+            figure=options["figure"],
+            curve=options["curve"],
+            save_adversarials=options["save_adversarials"],
+            notify=notify,
+        )
     _print(result, options)
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """What is being done, on the terminal while it lasts; nothing where there is none."""
+    from bench.commands.output import console
+
+    err = console(error=True)
+    if not err.is_terminal:
+        yield lambda text: None
+        return
+    with err.status("attack") as status:
+        yield lambda text: status.update(text)
 
 
 def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:

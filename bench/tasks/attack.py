@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -115,14 +115,24 @@ class AttackTask(Task):
 
 
 def attack_values(
-    asked: Asked, against: Victim, images: Tensor, labels: Tensor, seeds: Tensor, ids: str
+    asked: Asked,
+    against: Victim,
+    images: Tensor,
+    labels: Tensor,
+    seeds: Tensor,
+    ids: str,
+    notify: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Value], str, Tensor]:
-    """Every value of the attack's curve or search, what it did wrong, and its last images."""
+    """Every value of the attack's curve or search, what it did wrong, and its last images; `notify`
+    is told how many radii are done.
+    """
     counted = Counted(against.model)
     clean = clean_of(against, images, labels)
     within, found = np.zeros(len(images), bool), []
     fake, attacked = None, images
-    for radius, attacked in _attacked(asked, counted, images, labels, seeds):
+    notify(0)
+    for done, (radius, attacked) in enumerate(_attacked(asked, counted, images, labels, seeds), 1):
+        notify(done)
         fake, wrong = attacked_of(asked, against, clean, images, attacked, radius, within)
         if wrong:
             return [], wrong, attacked
