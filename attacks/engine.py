@@ -196,20 +196,18 @@ def run(
     if isinstance(attack, Ray):
         ways = [attack.direction(model, x, y, norm=norm, seeds=s) for x, y, s in parts]
         for radius in radii:
-            yield torch.cat(
-                [
-                    attack.along(x, way, radius=radius, norm=norm, box=box)
-                    for (x, _, _), way in zip(parts, ways, strict=True)
-                ]
+            given = {"radius": radius, "norm": norm, "box": box}
+            yield _joined(
+                [attack.along(x, way, **given) for (x, _, _), way in zip(parts, ways, strict=True)]
             )
         return
     for radius in radii:
-        yield torch.cat(
-            [
-                attack(model, x, y, radius=radius, norm=norm, seeds=s, box=box, stop=stop)
-                for x, y, s in parts
-            ]
-        )
+        given = {"radius": radius, "norm": norm, "box": box, "stop": stop}
+        yield _joined([attack(model, x, y, seeds=s, **given) for x, y, s in parts])
+
+
+def _joined(parts: list[Images]) -> Images:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def search(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, Model, Radius, Ray, Seeds
 from attacks.gradients import ascent
-from attacks.norms import refuse, steepest
+from attacks.norms import heading, moved, refuse, steepest
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Fgsm(Ray):
         self, model: Model, images: Images, labels: Labels, *, norm: str, seeds: Seeds
     ) -> Images:
         refuse(norm, self.norms, "fgsm")
-        return ascent(model, images, labels)[0]
+        return heading(ascent(model, images, labels)[0], norm)
 
     def along(
         self, images: Images, direction: Images, *, radius: Radius, norm: str, box: Box = UNIT
     ) -> Images:
-        return steepest(images, direction, radius, norm, box)
+        if norm == "l1":
+            return steepest(images, direction, radius, norm, box)
+        return moved(images, direction, radius, box)
 
 
 ATTACKS.register("fgsm", paper="arXiv:1412.6572", summary="Fast gradient sign method")(Fgsm())

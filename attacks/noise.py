@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, Model, Radius, Ray, Seeds
-from attacks.norms import into_box, refuse, spread, unit
+from attacks.norms import moved, refuse, unit
 from attacks.streams import normal, signs, uniform
 
 
@@ -34,7 +34,7 @@ class Noise(Ray):
     def along(
         self, images: Images, direction: Images, *, radius: Radius, norm: str, box: Box = UNIT
     ) -> Images:
-        return into_box(images + spread(radius, images) * direction, box)
+        return moved(images, direction, radius, box)
 
 
 def _uniform(seeds: Seeds, shape: tuple[int, ...]) -> Tensor:

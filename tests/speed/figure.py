@@ -6,6 +6,7 @@ PYTHONPATH=tests python -m speed.figure docs/pgd-speed.png
 import importlib.util
 import sys
 import tempfile
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ def main(path):
     torch.set_num_threads(1)
     peers = [name for name in PEERS if importlib.util.find_spec(name)]
     with tempfile.TemporaryDirectory() as folder:
-        trained = trainer(folder)
+        trained = trainer(Path(folder))
         rows = [row for name in VICTIMS for row in measured(trained(name), name, peers)]
     for victim, radius, share, ratios in rows:
         text = ", ".join(f"{peer} {value:.2f}" for peer, value in ratios.items())

@@ -137,8 +137,9 @@ def pgd_of(name, model, images, labels, radius):
         )
         return attack(theirs, images, labels, epsilons=radius)[2]
     attack = peer(name).PGD(model, radius, LENGTH * radius, STEPS, random_start=True)
+    found = attack(images, labels)
     with torch.no_grad():
-        return misled(model(attack(images, labels)), labels)
+        return misled(model(found), labels)
 
 
 def telling(model, images, labels):
