@@ -5,7 +5,6 @@ Ratios of processor time in one process with one thread: the median over interle
 
 import importlib.util
 import statistics
-import sys
 from functools import cache
 
 import pytest
@@ -131,7 +130,7 @@ def pgd(model, images, labels, radius, steps=STEPS, stop="first_success"):
 def pgd_of(name, model, images, labels, radius):
     """The same of a peer, as its users call it."""
     if name == "foolbox":
-        theirs = sys.modules["foolbox"].PyTorchModel(model, (0, 1), device="cpu")
+        theirs = peer(name).PyTorchModel(model, (0, 1), device="cpu")
         attack = _library().LinfProjectedGradientDescentAttack(
             abs_stepsize=LENGTH * radius, steps=STEPS, random_start=True
         )
