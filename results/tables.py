@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
+FEW = 4
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,23 @@ def _settings(part: pd.DataFrame) -> Iterator[str]:
     """The settings of the measured rows, each set once with the models it holds for."""
     measured = part[part["source"] == "measured"]
     for text, group in measured.groupby("settings", sort=False):
-        models = ", ".join(dict.fromkeys(group["model"]))
         settings = json.loads(str(text))
         if settings:
-            yield f"{models}: " + ", ".join(f"{key} {value}" for key, value in settings.items())
+            said = ", ".join(f"{key} {value}" for key, value in settings.items())
+            yield f"{_named(group['model'], measured['model'])}: {said}"
+
+
+def _named(models: Iterable[str], everyone: Iterable[str]) -> str:
+    """Some of the labels of a table, in few words: all of them, all that end alike, or each."""
+    some, every = list(dict.fromkeys(models)), set(everyone)
+    if len(some) <= FEW:
+        return ", ".join(some)
+    if set(some) == every:
+        return "all"
+    ends = {label.rpartition(" / ")[2] for label in some}
+    if len(ends) == 1 and set(some) == {x for x in every if x.rpartition(" / ")[2] in ends}:
+        return f"all of {ends.pop()}"
+    return ", ".join(some)
 
 
 def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> Iterator[str]:
