@@ -66,7 +66,11 @@ def check_goes_on(folder: Path, arguments: list[str], changes: dict[str, str], e
 
 
 @pytest.mark.parametrize(
-    ("workers", "sign"), [(2, "runs/smoke/quick/manifest.json"), (1, "cache/**/*.partial")]
+    ("workers", "sign"),
+    [
+        pytest.param(2, "runs/smoke/quick/manifest.json", marks=pytest.mark.slow),
+        (1, "cache/**/*.partial"),
+    ],
 )
 def test_a_driver_killed_at_a_sign_loses_only_what_was_in_flight(tmp_path, expected, workers, sign):
     """While its workers come up, and in the middle of a training."""

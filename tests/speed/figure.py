@@ -54,7 +54,9 @@ def draw(rows, peers):
         own = [row for row in rows if row[0] == name]
         radii = [row[1] for row in own]
         for peer in peers:
-            panel.plot(radii, [row[3][peer] for row in own], marker="o", ms=3, label=f"over that of {peer}")
+            panel.plot(
+                radii, [row[3][peer] for row in own], marker="o", ms=3, label=f"over that of {peer}"
+            )
         panel.plot(radii, [row[2] for row in own], "k:", lw=1, label="share misled")
         panel.axhline(1, color="k", lw=0.5)
         panel.set(title=f"{name} ({about})", xlabel="radius (linf)", ylim=(0, None))
