@@ -302,6 +302,12 @@ def noise_success(scene: Scene) -> float:
     return _share(scene.misled("noise", scene.radius))
 
 
+@DIAGNOSTICS.register("iterative_success", title="iterative success", kind="note", above=None)
+def iterative_success(scene: Scene) -> float:
+    """Share of images that the iterative attack misleads."""
+    return _share(scene.misled("iterative", scene.radius))
+
+
 @DIAGNOSTICS.register("iterative_gain", title="iterative minus single", kind="note", above=None)
 def iterative_gain(scene: Scene) -> float:
     """Success of the iterative attack minus that of the single step."""

@@ -52,6 +52,10 @@ class Square(FixedBudget):
     p_init: float = 0.8
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
+    def __post_init__(self) -> None:
+        if not 0 < self.p_init <= 1:
+            raise UsageError(f"p_init: expected a share above 0 and up to 1, got {self.p_init}")
+
     def __call__(
         self,
         model: Model,

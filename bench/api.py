@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from attacks import ATTACKS, foolbox_adapter
+from attacks import ATTACKS, MinimalNorm, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
 from bench import tomlsuites, usercode
@@ -32,6 +32,7 @@ from bench.errors import UsageError, one_line, unknown
 from bench.evaluation import Request, evaluate
 from bench.executors import EXECUTORS, Executor
 from bench.files import cache_folder, write_atomically
+from bench.loaders.images import pictures_of
 from bench.loaders.models import Preparation
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
@@ -41,6 +42,7 @@ from bench.sampling import draw as draw_samples
 from bench.sampling import find_cell
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
+from bench.tasks.attacking import attack_of
 from bench.tasks.generation import papers_of
 from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
 from metrics import JUDGES, METRICS, RULES
@@ -58,6 +60,8 @@ Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
 MAX_SAMPLES = 100_000
 MAX_THREADS = 1_024
+MAX_SEED = 2**31 - 1
+EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -486,17 +490,21 @@ def sample(
     return drawn
 
 
-def attack(classifier: str, data: str, **options: Any) -> pd.DataFrame:
+Classifier = str | torch.nn.Module
+Data = str | Path | tuple[np.ndarray, np.ndarray]
+
+
+def attack(classifier: Classifier, data: Data, **options: Any) -> pd.DataFrame:
     """Attack a classifier on images; its rows. The options are those of `evaluate_attack`."""
     return evaluate_attack(classifier, data, **options).table
 
 
 def evaluate_attack(
-    classifier: str,
-    data: str,
+    classifier: Classifier,
+    data: Data,
     *,
     attack: str = "fgsm",
-    epsilons: str | Sequence[float] = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    epsilons: str | float | Sequence[float | str] | None = None,
     norm: str | None = None,
     settings: Mapping[str, Any] | None = None,
     clip: bool = True,
@@ -518,53 +526,115 @@ def evaluate_attack(
 ) -> Attacked:
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
-    The names are those of `bench attack`. epsilons: radii in rising order, in units of images in
-    [0, 1]. norm: linf, or the first that the attack knows. settings: of the attack. range, mean,
-    std: what the classifier expects of its inputs. threads: of the CPU; 0: one for a
-    registered classifier, every core for a user's. figure, curve, save_adversarials: files to
-    write. notify: is told what is being done. Raises UsageError for what can't be used.
+    The names are those of `bench attack`; a network may come as it is, and images with labels as
+    two arrays ([n, h, w(, c)] or channels first in [0, 1], and [n]). epsilons: radii in rising
+    order, in units of images in [0, 1]; 0 to 8/255 where none are given, and not for a search.
+    norm: linf, or the first that the attack knows. settings: of the attack. range, mean, std: what
+    the classifier expects of its inputs. threads: of the CPU; 0: one for a registered classifier,
+    every core for a user's. figure, curve, save_adversarials: files to write. notify: is told what
+    is being done. Raises UsageError for what can't be used.
     """
-    text = epsilons if isinstance(epsilons, str) else ",".join(repr(float(e)) for e in epsilons)
-    for path, suffix in ((figure, ".png"), (curve, ".png"), (save_adversarials, ".npz")):
-        if path is not None and Path(path).suffix.lower() != suffix:
-            raise UsageError(f"expected a name that ends in {suffix}, got '{path}'")
-    if images < 1:
-        raise UsageError(f"-n: expected at least 1 image, got {images}")
-    if not 0 <= threads <= MAX_THREADS:
-        raise UsageError(f"--threads: expected 0 to {MAX_THREADS}, got {threads}")
+    files = {"figure": figure, "curve": curve, "save_adversarials": save_adversarials}
+    _refuse_files(files)
+    for what, number, low, high in (
+        ("-n: images", images, 1, MAX_SAMPLES),
+        ("--threads", threads, 0, MAX_THREADS),
+        ("--seed", seed, 0, MAX_SEED),
+    ):
+        if not isinstance(number, int) or not low <= number <= high:
+            raise UsageError(f"{what}: expected {low} to {high}, got {number!r}")
+    asked = _asked(attack, epsilons, norm, settings or {}, clip)
+    if len(range) != 2:
+        raise UsageError(f"--range: expected two rising numbers, got {range}")
+    if "radii" not in asked and curve is not None:
+        raise UsageError(
+            f"--curve: {attack} searches for the smallest perturbation, over no radius"
+        )
     usercode.add_folder(Path.cwd())
-    asked: dict[str, Any] = {**(settings or {}), "radii": text, "clip": clip}
+    named = classifier if isinstance(classifier, str) else type(classifier).__name__
+    request = Request(
+        classifier=named,
+        data="arrays" if isinstance(data, tuple) else str(data),
+        attack=attack,
+        settings=asked,
+        preparation=Preparation(range[0], range[1], tuple(mean), tuple(std)),
+        weights=weights,
+        size=size,
+        images=images,
+        seed=seed,
+        device=_device(device),
+        audits=audit,
+        download=download,
+        threads=threads,
+    )
+    store = ArtifactStore(cache_folder(), request.device)
+    network = None if isinstance(classifier, str) else classifier
+    pictures = pictures_of(*data, "arrays", images) if isinstance(data, tuple) else None
+    result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
+    made = {"figure": result.figure, "curve": result.curve}
+    made["save_adversarials"] = result.adversarials
+    for name, path in files.items():
+        if path is not None:
+            write_atomically(Path(path).expanduser(), made[name]())
+    return result
+
+
+def _refuse_files(files: Mapping[str, str | None]) -> None:
+    """Raise UsageError for a file that could not be written in the end."""
+    paths = [Path(path).expanduser().resolve() for path in files.values() if path is not None]
+    for name, path in files.items():
+        if path is None:
+            continue
+        option, suffix = name.replace("_", "-"), ".npz" if name == "save_adversarials" else ".png"
+        whole = Path(path).expanduser().resolve()
+        if whole.suffix.lower() != suffix:
+            raise UsageError(f"--{option}: expected a name that ends in {suffix}, got '{path}'")
+        if not os.access(whole.parent, os.W_OK) or not whole.parent.is_dir() or whole.is_dir():
+            raise UsageError(
+                f"--{option}: can't write {path}: expected a file in a folder that is there"
+            )
+        if paths.count(whole) > 1:
+            raise UsageError(f"--{option}: {path} is named twice")
+
+
+def _asked(
+    attack: str,
+    epsilons: str | float | Sequence[float | str] | None,
+    norm: str | None,
+    settings: Mapping[str, Any],
+    clip: bool,
+) -> dict[str, Any]:
+    """The settings of a cell, from the options of `bench attack`."""
+    options = {"norm": "--norm", "radii": "--epsilons", "clip": "--no-clip", "images": "-n"}
+    for name in settings:
+        if name in options:
+            raise UsageError(f"--set {name}: it has an option of its own, {options[name]}")
+    asked: dict[str, Any] = {**settings, "clip": clip}
     if norm is not None:
         asked["norm"] = norm
-    preparation = Preparation(range[0], range[1], tuple(mean), tuple(std))
-    chosen = _device(device)
-    request = Request(
-        classifier,
-        data,
-        attack,
-        asked,
-        preparation,
-        weights,
-        size,
-        images,
-        seed,
-        chosen,
-        audit,
-        download,
-        threads,
-    )
-    store = ArtifactStore(cache_folder(), chosen)
-    result = timed(request, lambda: evaluate(request, store, notify))
-    written = ((figure, result.figure), (curve, result.curve))
-    for path, make in (*written, (save_adversarials, result.adversarials)):
-        if path is not None:
-            write_atomically(Path(path).expanduser(), make())
-    return result
+    if isinstance(attack_of(attack).part, MinimalNorm):
+        if epsilons is not None:
+            raise UsageError(
+                f"--epsilons: {attack} searches for the smallest perturbation, whatever its size: "
+                "leave them out"
+            )
+        return asked
+    if isinstance(epsilons, str):
+        asked["radii"] = epsilons
+    elif isinstance(epsilons, int | float):
+        asked["radii"] = repr(float(epsilons))
+    else:
+        radii = EPSILONS if epsilons is None else epsilons
+        asked["radii"] = ",".join(e if isinstance(e, str) else repr(float(e)) for e in radii)
+    return asked
 
 
 def cite(what: str) -> str:
     """BibTeX for exactly what a run ran, or for one registered part."""
-    if what.startswith(foolbox_adapter.PREFIX) and what in foolbox_adapter.names():
+    if what.startswith(foolbox_adapter.PREFIX):
+        known = foolbox_adapter.names()
+        if what not in known:
+            raise unknown("attack", what, known)
         return bibliography.cite([foolbox_adapter.PAPER])
     for registry in REGISTRIES.values():
         if what in registry:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks import MinimalNorm
 from attacks.audit import Finding, audit, usual
@@ -23,7 +25,7 @@ from bench.datasets.digits import data_folder
 from bench.datasets.labelled import Labelled
 from bench.errors import UsageError, one_line, unknown
 from bench.loaders.images import Pictures, load_pictures
-from bench.loaders.models import Preparation, is_users, load_model
+from bench.loaders.models import Preparation, Prepared, is_users, load_model, prepare
 from bench.runner import THREADS, with_threads
 from bench.tasks.attack import attack_values
 from bench.tasks.attacking import Asked, read, refuse_others
@@ -32,6 +34,7 @@ from bench.tasks.base import Value
 from bench.tasks.victims import CONFIDENCES, Order, Victim, unfit, victim
 
 AUDITED = 200
+PROBED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +79,44 @@ class Request:
 
 
 def evaluate(
-    request: Request, cache: ArtifactStore, notify: Callable[[str], None] = lambda text: None
+    request: Request,
+    cache: ArtifactStore,
+    notify: Callable[[str], None] = lambda text: None,
+    network: nn.Module | None = None,
+    pictures: Pictures | None = None,
 ) -> Evaluation:
-    """Attack a classifier and measure what is left; `notify` is told what is being done. Raises
-    UsageError for what can't be used.
+    """Attack a classifier and measure what is left; `notify` is told what is being done. network,
+    pictures: in the place of what the request names. What the user's code prints goes to stderr.
+    Raises UsageError for what can't be used.
     """
     asked = read(request.attack, request.settings)
     refuse_others(asked, request.settings, request.attack)
-    notify(f"reading {request.data}")
-    pictures = _pictures(request)
-    notify(f"loading or training {request.classifier}")
-    against = _victim(request, cache)
+    with redirect_stdout(sys.stderr):
+        notify(f"reading {request.data}")
+        pictures = pictures or _pictures(request)
+        notify(f"loading or training {request.classifier}")
+        if network is None:
+            against = _victim(request, cache)
+        else:
+            against = _own(prepare(network, request.preparation), request)
+        try:
+            return _evaluated(request, asked, against, pictures, notify)
+        except SystemExit as error:
+            raise UsageError(
+                f"{request.classifier} ended Python by SystemExit({error.code!r}): expected logits"
+            ) from error
+        finally:
+            if isinstance(against.model, Prepared):
+                against.model.put_back()
+
+
+def _evaluated(
+    request: Request,
+    asked: Asked,
+    against: Victim,
+    pictures: Pictures,
+    notify: Callable[[str], None],
+) -> Evaluation:
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
     with with_threads(request.threads_used):
         _probe(request, against, images, labels, pictures)
@@ -170,7 +200,10 @@ def _victim(request: Request, cache: ArtifactStore) -> Victim:
             raise UsageError(reason)
         order = Order(request.classifier, request.data, request.seed)
         return victim(order, cache, request.device)
-    model = load_model(request.classifier, request.weights, request.preparation)
+    return _own(load_model(request.classifier, request.weights, request.preparation), request)
+
+
+def _own(model: Prepared, request: Request) -> Victim:
     return Victim(model.to(request.device), softmax, "")
 
 
@@ -184,19 +217,25 @@ def _probe(
         channels = ""
     else:
         channels = f"{len(request.preparation.mean)} means for {images.shape[1]} channels; "
-    try:
-        with frozen(against.model), torch.no_grad():
-            logits = against.model(images[: min(len(images), 4)])
-    except Exception as error:
-        raise UsageError(
-            f"{request.classifier} can't read images {list(images.shape[1:])}: {channels}"
-            f"{one_line(f'{type(error).__name__}: {error}', 150)}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(
-            f"{request.classifier}: expected logits [n, classes], got {got} for 4 images"
-        )
+    logits: Any = None
+    for count in (1, min(len(images), PROBED)):
+        try:
+            with frozen(against.model):
+                logits = against.model(images[:count].clone().requires_grad_())
+        except Exception as error:
+            raise UsageError(
+                f"{request.classifier} can't read images {list(images.shape[1:])}, {count} at "
+                f"once: {channels}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
+                "differentiable float32 model for batches of any size"
+            ) from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+            got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise UsageError(
+                f"{request.classifier}: expected logits [n, classes], got {got} for {count} "
+                "images: wrap the model in one that returns them, for two classes at least"
+            )
+    if not logits.is_floating_point():
+        raise UsageError(f"{request.classifier}: expected logits as floats, got {logits.dtype}")
     with frozen(against.model):
         broken = ~logits_of(against.model, images).isfinite().all(1)
     if bool(broken.any()):
@@ -224,6 +263,9 @@ def _audit(
     if not radii:
         return []
     few = slice(0, AUDITED)
+    with frozen(against.model):
+        if not bool((logits_of(against.model, images[few]).argmax(1) == labels[few]).any()):
+            return []
     return audit(
         against.model,
         images[few],

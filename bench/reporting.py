@@ -40,6 +40,7 @@ SHOWN = (
 )
 COSTS = ("attack_forwards", "attack_backwards")
 EXAMPLES = 4
+WEAKER = 0.05
 CURVES = (("robust_accuracy", "robust accuracy"), ("adversarial_error", "error"))
 
 
@@ -58,7 +59,31 @@ class Attacked:
         manifest = _manifest(self.record, self.evaluation)
         yield from layouts(summarise(manifest, records), manifest)
         if self.evaluation.findings:
-            yield audit_layout(self.evaluation.findings)
+            yield audit_layout(self.evaluation.findings, self.weakness())
+        elif self.request.audits:
+            yield Layout("audit", [], [], [], [self._unaudited()])
+
+    def _unaudited(self) -> str:
+        if isinstance(self.evaluation.asked.attack, MinimalNorm):
+            return "no audit: a search for the smallest perturbation has no radius"
+        return "no audit: it needs a radius above 0, and images that the classifier gets right"
+
+    def weakness(self) -> str:
+        """What to say where the audit's white box misleads far more than the attack did."""
+        strong = next(f.value for f in self.evaluation.findings if f.name == "iterative_success")
+        radius = self.evaluation.asked.radii[-1]
+        own = next(
+            v.value
+            for v in self.evaluation.values
+            if v.metric == "attack_success" and v.epsilon == radius
+        )
+        if strong <= own + WEAKER:
+            return ""
+        return (
+            f"{self.request.attack} is weak: at {radius:.4g} it misleads {100 * own:.1f} % of the "
+            f"images that were right, the audit's white box {100 * strong:.1f} %: the robust "
+            "accuracy above is no lower bound"
+        )
 
     def figure(self) -> bytes:
         """A PNG of the first images that were right and are misled, each with its perturbation."""
@@ -174,7 +199,7 @@ def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     return {"blocks": [block], "metrics": facts, "cells": [{**cell, "block": "attack"}]}
 
 
-def audit_layout(findings: Sequence[Finding]) -> Layout:
+def audit_layout(findings: Sequence[Finding], weakness: str = "") -> Layout:
     """The audit, a row a diagnostic: its value, what it means, and whether it fires."""
     rows = []
     for finding in findings:
@@ -189,11 +214,11 @@ def audit_layout(findings: Sequence[Finding]) -> Layout:
         cells = (entry.facts.title, value, limit, verdict, entry.summary)
         rows.append([(cell, "") for cell in cells])
     count = sum(finding.fires for finding in findings)
-    said = (
-        "nothing speaks against these figures"
-        if not count
-        else (f"{count} of {len(findings)} diagnostics fire: don't believe these figures yet")
-    )
+    said = "nothing speaks against these figures"
+    if count:
+        said = f"{count} of {len(findings)} diagnostics fire: don't believe these figures yet"
+    elif weakness:
+        said = weakness
     heads = ["audit", "%", "above", "verdict", "what it measures"]
     return Layout("audit", heads, rows, ["model"] * len(rows), [said], (0, 3, 4))
 

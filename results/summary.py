@@ -170,8 +170,9 @@ def _estimate(
         for value in record["values"]
         if value["metric"] == metric and value["final"] and value.get("epsilon") == epsilon
     ]
+    found = [value for value in found if value["n"] != 0]
     if not found:
-        return {"metric": metric, "interval": "none", "seeds": 0}
+        return {"metric": metric, "epsilon": epsilon, "interval": "none", "seeds": 0}
     alone, std_error, n = len(found) == 1, found[0]["std_error"], found[0]["n"]
     if alone and share and std_error is not None and n:
         at = wilson(found[0]["value"], n)

@@ -47,6 +47,18 @@ def flat():
     return lambda images: images.mean()
 
 
+def integers():
+    return lambda images: network(images).long()
+
+
+def leaves():
+    return lambda images: exit(3)
+
+
+def alone():
+    return lambda images: network(images.reshape(1, 1, 8, 8))
+
+
 def fails():
     raise RuntimeError("not today")
 
@@ -247,9 +259,27 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--attack", "foolbox:FGSM", "--set", "steps=3"), "foolbox:FGSM has these"),
         ("{}:network", ("--attack", "foolbox:LinfPGD", "--set", "steps=x"), "expected a int"),
         ("{}:network", ("--figure", "a.jpg"), "ends in .png"),
-        ("{}:network", ("-n", "0"), "at least 1 image"),
+        ("{}:network", ("-n", "0"), "-n: images: expected 1 to"),
         ("softmax", (), "trained on a registered data set"),
         ("sofmax", (), "did you mean 'softmax'"),
+        ("{}:network", ("--attack", "pgd", "--set", "steps=0"), "expected a number above 0, got 0"),
+        ("{}:network", ("--attack", "pgd", "--set", "step_size=nan"), "expected a number above 0"),
+        ("{}:network", ("--attack", "pgd", "--set", "keep=foo"), "unknown keep of pgd 'foo'"),
+        ("{}:network", ("--attack", "square", "--set", "p_init=7"), "expected a share above 0"),
+        (
+            "{}:network",
+            ("--attack", "foolbox:LinfPGD", "--set", "abs_stepsize=a"),
+            "expected a number, got 'a'",
+        ),
+        ("{}:network", ("--set", "radii=0.5"), "it has an option of its own, --epsilons"),
+        ("{}:network", ("--attack", "lbfgs"), "--epsilons: lbfgs searches for the smallest"),
+        ("{}:network", ("--seed", "99999999999"), "--seed: expected 0 to"),
+        ("{}:network", ("--figure", "nodir/a.png"), "expected a file in a folder that is there"),
+        ("{}:network", ("--figure", "a.png", "--curve", "a.png"), "a.png is named twice"),
+        ("{}:integers", (), "expected logits as floats, got torch.int64"),
+        ("{}:leaves", (), "ended Python by SystemExit(3)"),
+        ("{}:alone", (), "3 at once"),
+        ("torchvision:fasterrcnn_resnet50_fpn", ("--weights", "x.pth"), "has no classifier"),
     ],
 )
 def test_classifiers_that_are_none(home, capsys, classifier, more, said):
@@ -317,3 +347,104 @@ def test_settings_reach_an_attack_of_foolbox(home):
         cost = table.loc[table["metric"] == "attack_backwards", "value"]
         assert cost.unique().tolist() == [steps]
         assert set(table["norm"]) == {"l2"}
+
+
+def test_a_network_and_arrays_as_they_are(home):
+    """From Python; the network is left in the mode it was found in."""
+    _, name = home
+    network = load_model(f"{name}:network", None, Preparation()).model.train()
+    with np.load("digits.npz") as file:
+        arrays = file["images"], file["labels"]
+    options = {"audit": False, "epsilons": (0.0, 0.1)}
+    found = api.attack(network, arrays, **options)
+    named = api.attack(f"{name}:network", "digits.npz", **options)
+    assert found["value"].tolist() == pytest.approx(named["value"].tolist())
+    assert all(module.training for module in network.modules())
+
+
+def test_what_a_model_prints_is_no_row(home, capsys):
+    """It goes to stderr; rows alone are on stdout."""
+    folder, name = home
+    (folder / f"{name}p.py").write_text(
+        f"import {name}\ndef loud():\n    print('hello')\n    return {name}.network\n"
+    )
+    assert _attack(f"{name}p:loud", "digits.npz", "--json") == 0
+    out = capsys.readouterr()
+    assert json.loads(out.out)
+    assert "hello" in out.err
+
+
+def test_a_weak_attack_is_called_weak(home, capsys):
+    """The audit's own white box says what the attack left undone."""
+    _, name = home
+    weak = ("--attack", "pgd", "--set", "steps=1", "--set", "step_size=0.01")
+    assert bench("attack", f"{name}:network", "digits.npz", "--epsilons", "0.1", *weak) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "pgd is weak: at 0.1 it misleads" in text
+    assert "nothing speaks against" not in text
+
+
+def test_where_nothing_is_right_the_table_stands_without_an_audit(home, capsys):
+    """And so it does for a search, which has no radius; what has no count is blank."""
+    _, name = home
+    network = load_model(f"{name}:network", None, Preparation())
+    with np.load("digits.npz") as file, torch.no_grad():
+        images = file["images"]
+        wrong = (network(torch.tensor(images)[:, None]).argmax(1) + 1).numpy() % 10
+    np.savez("wrong.npz", images=images, labels=wrong)
+    assert bench("attack", f"{name}:network", "wrong.npz", "--epsilons", "0.1") == 0
+    text = capsys.readouterr().out
+    assert "100.0" in text
+    assert "no audit: it needs a radius above 0, and images that" in text
+    assert bench("attack", f"{name}:network", "digits.npz", "--attack", "lbfgs", "-n", "5") == 0
+    assert "no audit: a search" in capsys.readouterr().out
+
+
+def test_pictures_of_sixteen_bits_and_of_two_kinds(tmp_path):
+    """16 bits are scaled, not clipped; grey ones become colour where any is."""
+    deep = (np.arange(64, dtype=np.uint16).reshape(8, 8) * 1028).clip(0, 65535).astype(np.uint16)
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(deep).save(tmp_path / "cat" / "deep.png")
+    found = load_pictures(str(tmp_path), None, 10).images
+    assert np.allclose(found[0, 0].numpy(), deep / 65535, atol=0.003)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "cat" / "red.png")
+    assert load_pictures(str(tmp_path), None, 10).images.shape == (2, 3, 8, 8)
+
+
+def test_folders_that_are_no_class(tmp_path):
+    """What tools leave behind is passed over; a folder too deep is named."""
+    for label in ("ant", "bee", ".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / label).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / label / "one.png")
+    assert load_pictures(str(tmp_path), None, 10).classes == ["ant", "bee"]
+    (tmp_path / "bee" / "more").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "bee" / "more" / "two.png")
+    with pytest.raises(UsageError, match=r"two.png lies too deep: expected images directly"):
+        load_pictures(str(tmp_path), None, 10)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "npy"])
+def test_damaged_arrays(tmp_path, kind):
+    """A file cut off, and one that is no archive."""
+    path = tmp_path / "a.npz"
+    np.savez(path, images=np.zeros((4, 8, 8), np.float32), labels=np.zeros(4, np.int64))
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:200])
+    else:
+        with open(path, "wb") as file:
+            np.save(file, np.zeros(3))
+    with pytest.raises(UsageError, match=r"can't read .*a.npz: expected an .npz file of arrays"):
+        load_pictures(str(path), None, 10)
+
+
+def test_weights_of_a_parallel_training(home):
+    """A checkpoint around them and the prefix of DataParallel are taken off; junk is refused."""
+    folder, name = home
+    network = load_model(f"{name}:network", None, Preparation()).model
+    state = {f"module.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"model": state, "epoch": 3}, folder / "wrapped.pth")
+    model = load_model(f"{name}:Net", "wrapped.pth", Preparation()).model
+    assert torch.equal(model.layer.weight, network.layer.weight)
+    (folder / "junk.pth").write_bytes(b"junk")
+    with pytest.raises(UsageError, match=r"junk.pth was refused"):
+        load_model(f"{name}:Net", "junk.pth", Preparation())

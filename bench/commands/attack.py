@@ -11,14 +11,12 @@ import click
 if TYPE_CHECKING:
     from bench.api import Attacked
 
-EPSILONS = "0,1/255,2/255,4/255,8/255"
-
 
 @click.command()
 @click.argument("classifier")
 @click.argument("data")
 @click.option("--attack", default="fgsm", show_default=True, metavar="NAME", help="An attack.")
-@click.option("--epsilons", default=EPSILONS, show_default=True, metavar="0,1/255", help="Radii.")
+@click.option("--epsilons", metavar="0,1/255", help="Radii; [default: 0,1/255,2/255,4/255,8/255]")
 @click.option("--norm", metavar="linf|l2|l1", help="Of them; linf if the attack knows it.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the attack.")
 @click.option("--no-clip", is_flag=True, help="Let pixels leave [0, 1], as some papers do.")

@@ -40,7 +40,7 @@ def print_layout(layout: Layout) -> None:
     """
     out = console()
     out.print(layout.title, style="bold", markup=False)
-    for columns in _fitting(layout, out.width):
+    for columns in _fitting(layout, out.width) if layout.heads else ():
         out.print(_table(layout, columns))
     for note in layout.notes:
         out.print(note, style="dim", markup=False)

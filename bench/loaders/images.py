@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from bench.errors import UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+LARGEST = 4096
 IMAGES, LABELS = ("images", "x", "X", "data"), ("labels", "y", "Y", "targets")
 
 
@@ -36,6 +38,8 @@ def load_pictures(name: str, size: int | None, limit: int) -> Pictures:
     the middle cropped). Raises UsageError that names the file or the index at fault.
     """
     path = Path(name).expanduser()
+    if size is not None and not 1 <= size <= LARGEST:
+        raise UsageError(f"--size: expected 1 to {LARGEST} pixels, got {size}")
     if path.is_dir():
         return _folder(path, size, limit)
     if path.suffix == ".npz":
@@ -49,20 +53,27 @@ def load_pictures(name: str, size: int | None, limit: int) -> Pictures:
 
 
 def _folder(path: Path, size: int | None, limit: int) -> Pictures:
-    folders = sorted(child for child in path.iterdir() if child.is_dir())
+    folders = sorted(child for child in path.iterdir() if child.is_dir() and not _is_junk(child))
     if folders and all(child.name.isdecimal() for child in folders):
         folders.sort(key=lambda child: int(child.name))
         labels = {child: int(child.name) for child in folders}
     else:
         labels = {child: index for index, child in enumerate(folders)}
     files = {child: sorted(f for f in child.iterdir() if _is_image(f)) for child in folders}
+    for child in folders:
+        deeper = next((f for f in child.glob("*/**/*") if _is_image(f)), None)
+        if deeper is not None:
+            raise UsageError(
+                f"{deeper} lies too deep: expected images directly in the folders of {path}, one "
+                f"for each class; name {child} if that holds the classes"
+            )
     if not any(files.values()):
         raise UsageError(
-            f"{path} is empty: expected a folder for each class with images in it "
-            f"({', '.join(SUFFIXES)})"
+            f"{path} is empty, or holds no images: expected a folder for each class with images in "
+            f"it ({', '.join(SUFFIXES)})"
         )
     chosen = _in_turn(list(files.values()), limit)
-    images = [_read(file, size) for file in chosen]
+    images = _of_one_kind([_read(file, size) for file in chosen])
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         odd = next(f for f, i in zip(chosen, images, strict=True) if i.shape != images[0].shape)
@@ -74,6 +85,18 @@ def _folder(path: Path, size: int | None, limit: int) -> Pictures:
         [str(file.relative_to(path)) for file in chosen],
         [] if all(name.isdecimal() for name in named) else named,
     )
+
+
+def _of_one_kind(images: list[np.ndarray]) -> list[np.ndarray]:
+    """All in colour where any is."""
+    if len({image.shape[2] for image in images}) == 1:
+        return images
+    return [np.repeat(image, 3, 2) if image.shape[2] == 1 else image for image in images]
+
+
+def _is_junk(folder: Path) -> bool:
+    """Folders that tools leave behind, and that are no class."""
+    return folder.name.startswith((".", "__"))
 
 
 def _is_image(path: Path) -> bool:
@@ -91,13 +114,20 @@ def _read(path: Path, size: int | None) -> np.ndarray:
     """float32 [h, w, 3] in [0, 1], or [h, w, 1] where the file is grey."""
     try:
         with Image.open(path) as opened:
-            photo = opened.convert("L" if opened.mode in ("L", "1", "I;16", "I") else "RGB")
+            if opened.mode.startswith("I"):
+                opened = Image.fromarray(_eight_bits(np.asarray(opened)))
+            photo = opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UsageError(f"can't read {path}: it is no image, or damaged") from error
     if size is not None:
         photo = _square(photo, size)
     pixels = np.asarray(photo, dtype=np.float32) / 255
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def _eight_bits(deep: np.ndarray) -> np.ndarray:
+    """16 bits a pixel as 8."""
+    return (deep.astype(np.uint32).clip(0, 65535) / 257).round().astype(np.uint8)
 
 
 def _square(photo: Image.Image, size: int) -> Image.Image:
@@ -111,9 +141,9 @@ def _square(photo: Image.Image, size: int) -> Image.Image:
 
 def _arrays(path: Path, limit: int) -> Pictures:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             images, labels = _named(path, file, IMAGES), _named(path, file, LABELS)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UsageError(f"can't read {path}: expected an .npz file of arrays ({error})") from error
     return pictures_of(images, labels, str(path), limit)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import pickle
+import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +64,16 @@ class Prepared(nn.Module):
     def __init__(self, model: Callable[[Tensor], Any], preparation: Preparation) -> None:
         super().__init__()
         self.model = model
+        self.found: list[tuple[nn.Module, bool]] = []
         self.stretch = preparation.high - preparation.low
         self.low = preparation.low
         self.register_buffer("mean", _channels(preparation.mean or (0.0,)))
         self.register_buffer("std", _channels(preparation.std or (1.0,)))
+
+    def put_back(self) -> None:
+        """The user's modules in the mode they were found in."""
+        for module, training in self.found:
+            module.training = training
 
     def forward(self, images: Tensor) -> Tensor:
         stretched = images * self.stretch + self.low
@@ -78,11 +87,20 @@ def _channels(numbers: Sequence[float]) -> Tensor:
 def load_model(name: str, weights: str | None, preparation: Preparation) -> Prepared:
     """A classifier of the user's in evaluation mode. Raises UsageError where it can't be had."""
     preparation.refuse()
-    model = _load(name, weights)
-    if isinstance(model, nn.Module) and not name.endswith(".pt2"):
+    return prepare(_load(name, weights), preparation, exported=name.endswith(".pt2"))
+
+
+def prepare(
+    model: Callable[[Tensor], Any], preparation: Preparation, exported: bool = False
+) -> Prepared:
+    """A classifier in evaluation mode, behind its preparation; `found` says how it was before. An
+    exported program keeps the mode it was exported in.
+    """
+    modes = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
+    if isinstance(model, nn.Module) and not exported:
         model.eval()
     prepared = Prepared(model, preparation)
-    prepared.training = False
+    prepared.training, prepared.found = False, modes
     return prepared
 
 
@@ -122,7 +140,7 @@ def _from_code(name: str) -> Callable[[Tensor], Any]:
         raise UsageError(f"{name} is a {type(found).__name__}: expected {FORMS}")
     try:
         made = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = one_line(f"{type(error).__name__}: {error}", 150)
         raise UsageError(
             f"{name}() failed: {text}; expected a call that returns a model"
@@ -145,7 +163,8 @@ def _from_file(path: Path) -> Callable[[Tensor], Any]:
         warnings.simplefilter("ignore", FutureWarning)
         try:
             if path.suffix == ".pt2":
-                return torch.export.load(path).module()
+                with _silent():
+                    return torch.export.load(path).module()
             _refuse_pickle(path)
             return torch.jit.load(str(path), map_location="cpu")
         except UsageError:
@@ -154,6 +173,16 @@ def _from_file(path: Path) -> Callable[[Tensor], Any]:
             kind = "an exported program" if path.suffix == ".pt2" else "a TorchScript file"
             text = one_line(error, 120)
             raise UsageError(f"can't read {path}: expected {kind} ({text})") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing logged below what is critical."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _refuse_pickle(path: Path) -> None:
@@ -181,12 +210,22 @@ def _filled(model: nn.Module, weights: str) -> nn.Module:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        struct.error,
+        KeyError,
+        TypeError,
+    ) as error:
         raise UsageError(
             f"--weights: {path} was refused: expected tensors alone (.safetensors, or a state_dict "
             f"that loads with weights_only=True): {one_line(error, 100)}"
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    state = _unwrapped(state)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -196,13 +235,25 @@ def _filled(model: nn.Module, weights: str) -> nn.Module:
     return model
 
 
+def _unwrapped(state: Any) -> Any:
+    """A state_dict out of a checkpoint around it, and without the prefix of DataParallel."""
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if isinstance(state, dict) and state and all(str(k).startswith("module.") for k in state):
+        state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
 def _torchvision(name: str) -> nn.Module:
+    import torchvision.models
     from torchvision.models import get_model, list_models
 
-    if name not in list_models():
-        guess = nearest(name, list_models())
+    known = list_models(module=torchvision.models)
+    if name not in known:
+        guess = nearest(name, known)
         hint = f"did you mean '{guess}'?" if guess else "see torchvision.models.list_models()"
-        raise UsageError(f"torchvision has no model '{name}': {hint}")
+        raise UsageError(f"torchvision has no classifier '{name}': {hint}")
     return get_model(name, weights=None)
 
 

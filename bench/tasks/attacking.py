@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -147,14 +147,33 @@ def settings_of(attack: Attack) -> dict[str, Any]:
 
 def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
     usual: dict[str, Any] = settings_of(attack)
+    hints = get_type_hints(type(attack))
     for key, value in chosen.items():
         kinds = (int, float) if isinstance(usual[key], float) else type(usual[key])
         if usual[key] is not None and not isinstance(value, kinds):
             kind = type(usual[key]).__name__
             raise UsageError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
+        words = get_args(hints.get(key)) if get_origin(hints.get(key)) is Literal else ()
+        if words and value not in words:
+            raise unknown(f"{key} of {name}", str(value), words)
+        _refuse_number(f"setting '{key}' of {name}", value, usual[key])
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         return adapt(name, **chosen).part
     return replace(cast(Any, attack), **chosen)
+
+
+def _refuse_number(what: str, value: Any, usual: Any) -> None:
+    """Raise UsageError for a number that is not finite, or not above 0 where the usual one is, and
+    for a word where a number may stand.
+    """
+    if usual is None and isinstance(value, str):
+        raise UsageError(f"{what}: expected a number, got {value!r}")
+    if isinstance(value, str | bool) or value is None:
+        return
+    above = isinstance(usual, int | float) and usual > 0
+    if not np.isfinite(value) or value < 0 or (above and value == 0):
+        expected = "a number above 0" if above else "a number of 0 or more"
+        raise UsageError(f"{what}: expected {expected}, got {value!r}")
 
 
 def image_seeds(cell: Cell, n: int, device: str, made_on: str = "") -> Tensor:
