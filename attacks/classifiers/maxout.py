@@ -72,13 +72,13 @@ class Vote(Ensemble):
 
 
 RADIUS = 0.25
-SCHEDULE = Schedule(epochs=20, lr=2e-3)
+SCHEDULE = Schedule(epochs=20, batch=200, lr=4e-3)
 
 
 def _register(
     name: str, summary: str, objective: Objective = PLAIN, against: str = "", cost: float = 1
 ) -> None:
-    part = Fitted(Maxout(), SCHEDULE, objective, cost=cost, milliseconds=8.0)
+    part = Fitted(Maxout(), SCHEDULE, objective, cost=cost, milliseconds=5.0)
     facts = {"paper": FGSM, "summary": summary, "trained_against": against}
     CLASSIFIERS.register(name, **facts)(part)
 
