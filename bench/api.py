@@ -11,6 +11,7 @@ processes needs the usual `if __name__ == "__main__":`.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,17 +30,23 @@ from bench import tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError, one_line, unknown
-from bench.evaluation import Request, evaluate
+from bench.evaluation import Request as AttackRequest
+from bench.evaluation import evaluate
 from bench.executors import EXECUTORS, Executor
+from bench.extractors import EXTRACTORS
 from bench.files import cache_folder, write_atomically
 from bench.loaders.images import pictures_of
 from bench.loaders.models import Preparation
+from bench.loaders.samples import Given, packed
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
 from bench.reporting import Attacked, timed
 from bench.runner import Context, Outcome
 from bench.sampling import draw as draw_samples
 from bench.sampling import find_cell
+from bench.scorecard import Scored, scored
+from bench.scoring import Notify, Request
+from bench.scoring import score as measure
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
 from bench.tasks.attacking import attack_of
@@ -60,6 +67,7 @@ Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
 MAX_SAMPLES = 100_000
 MAX_THREADS = 1_024
+MAX_SIDE = 4_096
 MAX_SEED = 2**31 - 1
 EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
 
@@ -73,6 +81,7 @@ REGISTRIES: dict[str, Registry] = {
     "rules": RULES,
     "datasets": DATASETS,
     "judges": JUDGES,
+    "features": EXTRACTORS,
     "attacks": ATTACKS,
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
@@ -552,7 +561,7 @@ def evaluate_attack(
         )
     usercode.add_folder(Path.cwd())
     named = classifier if isinstance(classifier, str) else type(classifier).__name__
-    request = Request(
+    request = AttackRequest(
         classifier=named,
         data="arrays" if isinstance(data, tuple) else str(data),
         attack=attack,
@@ -585,7 +594,7 @@ def _refuse_files(files: Mapping[str, str | None]) -> None:
     for name, path in files.items():
         if path is None:
             continue
-        option, suffix = name.replace("_", "-"), ".npz" if name == "save_adversarials" else ".png"
+        option, suffix = name.replace("_", "-"), ".npz" if name.startswith("save_") else ".png"
         whole = Path(path).expanduser().resolve()
         if whole.suffix.lower() != suffix:
             raise UsageError(f"--{option}: expected a name that ends in {suffix}, got '{path}'")
@@ -627,6 +636,70 @@ def _asked(
         radii = EPSILONS if epsilons is None else epsilons
         asked["radii"] = ",".join(e if isinstance(e, str) else repr(float(e)) for e in radii)
     return asked
+
+
+def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
+    """Score samples against a reference; its rows. The options are those of `measure_score`."""
+    return measure_score(real, fake, **options).table
+
+
+def measure_score(
+    real: Given,
+    fake: Given,
+    *,
+    metrics: Sequence[str] = (),
+    features: str = "",
+    train: Given | None = None,
+    save_stats: str | None = None,
+    skip_unreadable: bool = False,
+    size: int | None = None,
+    colours: str = "",
+    weights: str | None = None,
+    download: bool = False,
+    batch: int = 32,
+    workers: int | None = None,
+    device: str = "auto",
+    notify: Notify = lambda what, done, total: None,
+) -> Scored:
+    """Score samples against a reference: folders, files, arrays or tensors.
+
+    The names are those of `bench score`. An array [n, d] is features as it stands, [n, h, w(, c)]
+    or [n, c, h, w] images, uint8 or floats in [0, 1]. train: what the sampler was trained on, where
+    that is not the reference. save_stats: an .npz file for the reference's features and
+    statistics. notify: told what is being done, how much of it is done and of how much. Raises
+    UsageError for what can't be used.
+    """
+    if save_stats is not None:
+        _refuse_files({"save_stats": save_stats})
+    for option, number, most in (("--batch", batch, MAX_SAMPLES), ("--size", size, MAX_SIDE)):
+        if number is not None and not 1 <= number <= most:
+            raise UsageError(f"{option}: expected 1 to {most:,}, got {number}")
+    if workers is not None and not 1 <= workers <= MAX_THREADS:
+        raise UsageError(f"--workers: expected 1 to {MAX_THREADS:,}, got {workers}")
+    if colours not in ("", "grey", "rgb"):
+        raise UsageError(f"--colours: expected grey or rgb, got '{colours}'")
+    usercode.add_folder(Path.cwd())
+    request = Request(
+        real=real,
+        fake=fake,
+        train=train,
+        features=features,
+        metrics=tuple(metrics),
+        weights=weights,
+        download=download,
+        size=size,
+        colours=colours,
+        batch=batch,
+        workers=workers or os.cpu_count() or 1,
+        device=_device(device),
+        skip_unreadable=skip_unreadable,
+    )
+    started = time.perf_counter()
+    found = measure(request, notify)
+    result = scored(request, found, time.perf_counter() - started)
+    if save_stats is not None:
+        write_atomically(Path(save_stats).expanduser(), packed(found.real))
+    return result
 
 
 def cite(what: str) -> str:

@@ -19,6 +19,7 @@ VERBS = {
     "run": "Measure a suite; the same command again goes on.",
     "show": "The table of a run: means, intervals, published rows.",
     "attack": "A classifier of your own under attack: what is left of its accuracy.",
+    "score": "Samples against real ones: Frechet, precision, recall and their like.",
     "sample": "A picture of what a trained model of a run draws.",
     "cite": "BibTeX for exactly what a run ran.",
     "env": "Versions, devices, folders.",

@@ -16,7 +16,19 @@ from bench.registry import Registry
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["deterministic", "paired", "seeded"]
 Takes = Literal[
-    "modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish"
+    "modes",
+    "density",
+    "likelihood",
+    "stack",
+    "latent",
+    "attack",
+    "transfer",
+    "rubbish",
+    "features",
+    "neighbours",
+    "probabilities",
+    "nearest",
+    "identities",
 ]
 
 
@@ -85,14 +97,18 @@ class MetricFacts:
     the model's density; "stack": a `StackTruth` and a `StackTally`, and the judge's name and hash
     become part of the metric's; "latent": held-out examples and a `LatentBound`; "attack": a
     `Clean` and an `Attacked`; "transfer": a `Clean` and a `Transferred`; "rubbish": nothing and a
-    `Rubbish`.
+    `Rubbish`; "features": two `Features`; "neighbours": a `Covered` and a `Landed`, of one
+    `survey`; "probabilities": nothing and class probabilities [n, classes]; "nearest": two
+    `Nearest`, distances of others and of samples to what a sampler has seen; "identities": a number
+    for each sample, [n], equal where they are the same.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its
     column. rule: the high-quality rule, empty for the data's own. samples: the number of samples
     it is fixed to, 0 for all. counts_modes: its range ends at the number of modes. digits,
     percent: how it is printed. shares: a percentage counts samples; False: it is the mean of
-    something else, such as a probability.
+    something else, such as a probability. most_dims: of features for which it is meant, 0 for any;
+    on_request: only where it is asked for by name.
     """
 
     takes: Takes
@@ -111,6 +127,8 @@ class MetricFacts:
     digits: int = 3
     percent: bool = False
     shares: bool = True
+    most_dims: int = 0
+    on_request: bool = False
     known_issue: str = ""
 
 

@@ -30,8 +30,12 @@ class Normalised(nn.Module):
         super().__init__()
         self.network = network
 
+    def normalised(self, images: Tensor) -> Tensor:
+        """As the network wants them."""
+        return (images - MEAN) / STD
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.network((images - MEAN) / STD)
+        return self.network(self.normalised(images))
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _read(path: Path, size: int | None) -> np.ndarray:
     try:
         with Image.open(path) as opened:
             if opened.mode.startswith("I"):
-                opened = Image.fromarray(_eight_bits(np.asarray(opened)))
+                opened = Image.fromarray(eight_bits(np.asarray(opened)))
             photo = opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UsageError(f"can't read {path}: it is no image, or damaged") from error
@@ -125,7 +125,7 @@ def _read(path: Path, size: int | None) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def _eight_bits(deep: np.ndarray) -> np.ndarray:
+def eight_bits(deep: np.ndarray) -> np.ndarray:
     """16 bits a pixel as 8."""
     return (deep.astype(np.uint32).clip(0, 65535) / 257).round().astype(np.uint8)
 

@@ -90,7 +90,8 @@ class Judge:
             )
         return content
 
-    def _network(self, device: torch.device) -> JudgeNetwork:
+    def network(self, device: torch.device) -> JudgeNetwork:
+        """The verified network, in evaluation mode."""
         with torch.device("meta"):
             network = JudgeNetwork()
         network.load_state_dict(load(self.verify()), assign=True)
@@ -98,7 +99,7 @@ class Judge:
 
     def read(self, images: Float[Tensor, "n 1 h w"]) -> Reading:
         """What it makes of images in [0, 1]."""
-        network = self._network(images.device)
+        network = self.network(images.device)
         with torch.inference_mode():
             judged = [network(part).softmax(1).max(1) for part in _parts(images)]
         confidences = np.concatenate([c.cpu().numpy() for c, _ in judged] or [np.empty(0, "f4")])
@@ -107,7 +108,7 @@ class Judge:
 
     def features(self, images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 48"]:
         """The input of its last layer, for images in [0, 1]."""
-        network = self._network(images.device)
+        network = self.network(images.device)
         with torch.inference_mode():
             return torch.cat([network.features(part) for part in _parts(images)]).clone()
 

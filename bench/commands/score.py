@@ -1,0 +1,99 @@
+"""bench score: one set of samples against another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bench.scorecard import Scored
+
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+@click.command()
+@click.argument("real")
+@click.argument("fake")
+@click.option("--metrics", default="", metavar="a,b", help="Of `bench list metrics`; the usual.")
+@click.option("--features", default="", metavar="NAME", help="Of `bench list features`.")
+@click.option("--train", metavar="DATA", help="What the sampler was trained on, to find copies.")
+@click.option("--save-stats", metavar="FILE.npz", help="Keep REAL's features and statistics.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave damaged images out, and count them.")
+@click.option("--size", type=int, metavar="PIXELS", help="A square, for pixels and your features.")
+@click.option("--colours", default="", metavar="grey|rgb", help="Bring all images to one of them.")
+@click.option("--weights", metavar="FILE", help="Of the 2015 Inception network.")
+@click.option("--download", is_flag=True, help="Let those weights be fetched.")
+@click.option("--batch", type=int, default=32, show_default=True, help="Images at once.")
+@click.option("--workers", type=int, metavar="N", help="Threads; all cores.")
+@click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="For the features.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", help="How to print it."
+)
+def command(**options: Any) -> None:
+    """Score the samples FAKE against the reference REAL.
+
+    Each is a folder of images, an .npy, .npz or .pt file ([n, d] are features, [n, h, w(, c)]
+    images), or statistics that --save-stats or other tools kept. Features of images: lite0 where it
+    is installed, else pixels; only `inception` gives FID.
+    """
+    from bench import api
+
+    with _progress() as notify:
+        result = api.measure_score(
+            options["real"],
+            options["fake"],
+            metrics=[name.strip() for name in options["metrics"].split(",") if name.strip()],
+            features=options["features"],
+            train=options["train"],
+            save_stats=options["save_stats"],
+            skip_unreadable=options["skip_unreadable"],
+            size=options["size"],
+            colours=options["colours"],
+            weights=options["weights"],
+            download=options["download"],
+            batch=options["batch"],
+            workers=options["workers"],
+            device=options["device"],
+            notify=notify,
+        )
+    _print(result, options["form"])
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on the terminal while it lasts; nothing where there is none."""
+    from rich.progress import Progress
+
+    from bench.commands.output import console
+
+    err = console(error=True)
+    if not err.is_terminal:
+        yield lambda what, done, total: None
+        return
+    with Progress(console=err, transient=True) as bars:
+        bar = bars.add_task("score", total=None)
+
+        def notify(what: str, done: int, total: int) -> None:
+            bars.update(bar, description=what, completed=done, total=total or None)
+
+        yield notify
+
+
+def _print(result: Scored, form: str) -> None:
+    from bench.commands.output import print_layout
+    from results.tables import as_json, markdown
+
+    if form == "table":
+        print_layout(result.layout())
+        return
+    for warning in result.scores.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if form == "json":
+        click.echo(as_json(result.table))
+    elif form == "csv":
+        click.echo(result.table.to_csv(index=False), nl=False)
+    else:
+        click.echo(markdown(result.layout()))

@@ -1,0 +1,10 @@
+"""What turns images into features. Importing this package registers every extractor."""
+
+import sys
+
+from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
+from bench.registry import import_all
+
+import_all(sys.modules[__name__])
+
+__all__ = ["EXTRACTORS", "Extractor", "Loading", "Reader", "Seen"]

@@ -1,0 +1,183 @@
+"""The 2015 Inception network whose 2,048 features the Frechet Inception distance is defined by.
+
+Its weights are those of Google's inception-2015-12-05 graph, ported to PyTorch; torchvision's are
+another network's, and so is every distance over them. It differs from the network of Szegedy et al.
+2016 as that graph does: averages leave the padding out, and the last block takes a maximum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d
+
+from bench.datasets.digits import data_folder
+from bench.errors import UsageError, one_line
+from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
+from bench.files import write_atomically
+
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
+HASH = "6726825d"
+"""The first letters of its sha256, as its name has them."""
+SIDE = 299
+EPSILON = 0.001
+
+Weights = dict[str, Tensor]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Inception(Extractor):
+    """Eight-bit images, resized as TensorFlow 1 does, scaled to (x - 128) / 128."""
+
+    @property
+    def tag(self) -> str:
+        return "inception"
+
+    @property
+    def resize(self) -> str:
+        return "bilinear as in TensorFlow 1, without antialiasing"
+
+    def resized(self, images: Tensor, size: Pair) -> Tensor:
+        return tensorflow_bilinear((images * 255).round(), size) / 255
+
+    def load(self, loading: Loading) -> Reader:
+        weights = _checked(_found(loading))
+        placed = {name: tensor.to(loading.device) for name, tensor in weights.items()}
+
+        def read(images: Tensor) -> Seen:
+            seen = pooled((images * 255 - 128) / 128, placed)
+            return Seen(seen, torch.softmax(seen @ placed["fc.weight"].T, 1))
+
+        return read
+
+
+def _found(loading: Loading) -> bytes:
+    """The file of the user's, the one in the data folder, or a fresh one. Raises UsageError."""
+    path = Path(loading.weights).expanduser() if loading.weights else data_folder() / FILE
+    if path.is_file():
+        return path.read_bytes()
+    if loading.weights or not loading.download:
+        raise UsageError(
+            f"features 'inception' need the 2015 weights, and {path} is not there: --download "
+            f"fetches them (91 MB) from {URL}, or --weights FILE names yours"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = Path(folder) / FILE
+        try:
+            torch.hub.download_url_to_file(URL, str(fetched), HASH, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise UsageError(f"can't fetch {URL}: {one_line(error, 120)}") from error
+        content = fetched.read_bytes()
+    write_atomically(path, content)
+    return content
+
+
+def _checked(content: bytes) -> Weights:
+    """The tensors of a file. Raises UsageError where it is not the file that is meant."""
+    import io
+
+    found = hashlib.sha256(content).hexdigest()
+    if not found.startswith(HASH):
+        raise UsageError(
+            f"features 'inception': expected weights with sha256 {HASH}..., got {found[:8]}...: "
+            "only those of inception-2015-12-05 give FID"
+        )
+    try:
+        weights: Any = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UsageError(f"features 'inception': {one_line(error, 120)}") from error
+    return weights
+
+
+def tensorflow_bilinear(images: Tensor, size: Pair) -> Tensor:
+    """`tf.image.resize_bilinear` of TensorFlow 1 with align_corners=False: the source of pixel i
+    is i times the ratio of the sizes, without the half pixel that others add.
+    """
+    for axis, wanted in zip((-2, -1), size, strict=True):
+        length = images.shape[axis]
+        at = torch.arange(wanted, dtype=torch.float32, device=images.device) * (length / wanted)
+        low = at.floor().long().clamp(max=length - 1)
+        high = (low + 1).clamp(max=length - 1)
+        share = (at - low).reshape([-1] + [1] * (-axis - 1))
+        first, second = images.index_select(axis, low), images.index_select(axis, high)
+        images = first + (second - first) * share
+    return images
+
+
+def pooled(images: Tensor, weights: Weights) -> Tensor:
+    """Images [n, 3, 299, 299] in [-1, 1] to 2,048 features each."""
+
+    def conv(name: str, x: Tensor, stride: int = 1, padding: int | Pair = 0) -> Tensor:
+        x = conv2d(x, weights[f"{name}.conv.weight"], None, stride, padding)
+        norm = (weights[f"{name}.bn.{part}"] for part in _NORM)
+        return batch_norm(x, *norm, training=False, eps=EPSILON).relu_()
+
+    def chain(name: str, x: Tensor, *steps: tuple[str, int | Pair]) -> Tensor:
+        for step, padding in steps:
+            x = conv(f"{name}.{step}", x, padding=padding)
+        return x
+
+    def average(name: str, x: Tensor) -> Tensor:
+        return conv(f"{name}.branch_pool", avg_pool2d(x, 3, 1, 1, count_include_pad=False))
+
+    def fine(name: str, x: Tensor) -> Tensor:
+        wide = chain(name, x, ("branch5x5_1", 0), ("branch5x5_2", 2))
+        deep = chain(name, x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1), ("branch3x3dbl_3", 1))
+        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, average(name, x)], 1)
+
+    def medium(name: str, x: Tensor) -> Tensor:
+        wide = chain(name, x, ("branch7x7_1", 0), ("branch7x7_2", (0, 3)), ("branch7x7_3", (3, 0)))
+        paddings: tuple[int | Pair, ...] = (0, (3, 0), (0, 3), (3, 0), (0, 3))
+        steps = [(f"branch7x7dbl_{i}", padding) for i, padding in enumerate(paddings, 1)]
+        deep = chain(name, x, *steps)
+        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, average(name, x)], 1)
+
+    def split(name: str, x: Tensor) -> Tensor:
+        """Along and across, side by side."""
+        across, along = (conv(f"{name}{end}", x, padding=p) for end, p in _SPLIT)
+        return torch.cat([across, along], 1)
+
+    def coarse(name: str, x: Tensor, pool: Tensor) -> Tensor:
+        wide = split(f"{name}.branch3x3_2", conv(f"{name}.branch3x3_1", x))
+        deep = chain(name, x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
+        deep = split(f"{name}.branch3x3dbl_3", deep)
+        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, pool], 1)
+
+    x = conv("Conv2d_1a_3x3", images, stride=2)
+    x = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", x), padding=1)
+    x = conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", max_pool2d(x, 3, 2)))
+    x = max_pool2d(x, 3, 2)
+    for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
+        x = fine(name, x)
+    deep = chain("Mixed_6a", x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
+    deep = conv("Mixed_6a.branch3x3dbl_3", deep, stride=2)
+    x = torch.cat([conv("Mixed_6a.branch3x3", x, stride=2), deep, max_pool2d(x, 3, 2)], 1)
+    for name in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
+        x = medium(name, x)
+    wide = conv("Mixed_7a.branch3x3_2", conv("Mixed_7a.branch3x3_1", x), stride=2)
+    steps = (("branch7x7x3_1", 0), ("branch7x7x3_2", (0, 3)), ("branch7x7x3_3", (3, 0)))
+    deep = conv("Mixed_7a.branch7x7x3_4", chain("Mixed_7a", x, *steps), stride=2)
+    x = torch.cat([wide, deep, max_pool2d(x, 3, 2)], 1)
+    x = coarse("Mixed_7b", x, average("Mixed_7b", x))
+    x = coarse("Mixed_7c", x, conv("Mixed_7c.branch_pool", max_pool2d(x, 3, 1, 1)))
+    return x.mean((2, 3))
+
+
+_NORM = ("running_mean", "running_var", "weight", "bias")
+_SPLIT: tuple[tuple[str, Pair], ...] = (("a", (0, 1)), ("b", (1, 0)))
+
+
+EXTRACTORS.register(
+    "inception",
+    paper="arXiv:1512.00567",
+    summary="2,048 features of the 2015 Inception network: FID; weights by --weights or --download",
+)(Inception(size=(SIDE, SIDE), channels=3, published="FID"))

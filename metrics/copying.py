@@ -1,0 +1,137 @@
+"""Copying: are samples nearer to what the sampler has seen than new real ones are?
+
+The three-sample test of Meehan, Chaudhuri and Dasgupta 2020: distances to the nearest training
+example, of samples and of held-out reals, compared by ranks in cells of the training set. Where no
+training set is given the reference itself is taken for it, and its examples' distances to one
+another for the held-out ones'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Int
+from scipy.stats import rankdata
+
+from bench.errors import UsageError
+from metrics.contracts import METRICS, PerPoint, Points, Score
+from metrics.features import Apply
+from metrics.neighbours import parts, squared_distances
+
+CELLS = 5
+LEAST = 20
+"""Of either kind, for a cell to count."""
+CLOSE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """Of each example: its distance to the nearest training example, and the cell of that one."""
+
+    distances: PerPoint
+    cells: Int[np.ndarray, " n"]
+
+
+@METRICS.register(
+    "memorisation",
+    paper="arXiv:2004.05675",
+    takes="nearest",
+    direction="none",
+    title="memorisation",
+    low=0,
+    high=1,
+    absolute=0.02,
+    percent=True,
+    digits=1,
+    estimator="probability that a sample is nearer to the training set than a new real one is, in "
+    f"{CELLS} k-means cells of it, weighted as the reals fall in them: 50 % is ideal, above are "
+    "copies, below samples that are off. The paper has z-scores in the place of probabilities; "
+    "standard error of the rank statistic (DeLong et al. 1988)",
+)
+def memorisation(real: Nearest, fake: Nearest) -> Score:
+    """P(sample nearer than a new real), ties half. Raises UsageError if no cell has 20 of each."""
+    found = []
+    for cell in np.unique(real.cells):
+        held, made = real.distances[real.cells == cell], fake.distances[fake.cells == cell]
+        if min(len(held), len(made)) >= LEAST:
+            found.append((len(held), *nearer(held, made)))
+    if not found:
+        raise UsageError(f"it needs {LEAST} samples and {LEAST} new reals in one cell at least")
+    weights, values, errors = (np.array(column, float) for column in zip(*found, strict=True))
+    weights /= weights.sum()
+    value, error = float(weights @ values), sqrt(float(np.square(weights) @ np.square(errors)))
+    return Score(value, error, len(fake.distances))
+
+
+@METRICS.register(
+    "copies",
+    takes="nearest",
+    direction="none",
+    title="copies",
+    low=0,
+    high=1,
+    absolute=0.02,
+    percent=True,
+    digits=1,
+    estimator="share of samples nearer to a training example than 99 % of new reals are (of those "
+    "that are not the same as one): 1 % is chance; standard error binomial, of the bar too",
+)
+def copies(real: Nearest, fake: Nearest) -> Score:
+    """Samples that are too near. Raises UsageError where every real one is a copy itself."""
+    distinct = real.distances[real.distances > 0]
+    if not len(distinct):
+        raise UsageError("every real sample is the same as a training example")
+    value = float((fake.distances <= np.quantile(distinct, CLOSE)).mean())
+    n = len(fake.distances)
+    variance = value * (1 - value) / n + CLOSE * (1 - CLOSE) / len(distinct)
+    return Score(value, sqrt(variance), n)
+
+
+def nearer(held: PerPoint, made: PerPoint) -> tuple[float, float]:
+    """P(made < held) + P(equal) / 2, and its standard error."""
+    n, m = len(held), len(made)
+    ranks = rankdata(np.concatenate([held, made]))
+    of_held = (ranks[:n] - rankdata(held)) / m
+    of_made = 1 - (ranks[n:] - rankdata(made)) / n
+    return float(of_held.mean()), sqrt(of_held.var(ddof=1) / n + of_made.var(ddof=1) / m)
+
+
+def cells_of(training: Points) -> Int[np.ndarray, " n"]:
+    """The cell of each training example; one for all where there are few."""
+    from sklearn.cluster import KMeans
+
+    if len(training) < CELLS * LEAST:
+        return np.zeros(len(training), np.int64)
+    return KMeans(CELLS, random_state=0).fit_predict(training).astype(np.int64)
+
+
+def nearest(
+    views: Sequence[Points],
+    training: Points,
+    cells: Int[np.ndarray, " n"],
+    own: Int[np.ndarray, " m"] | None = None,
+    apply: Apply = map,
+) -> Nearest:
+    """The nearest training example [n, d] of each example, over several views of it (itself, and
+    shifted, say), each [m, d]. own: which training example each is, not to count.
+    """
+    count = len(views[0])
+    squares, index = np.full(count, np.inf), np.zeros(count, np.int64)
+    work = [(view, part) for view in views for part in parts(count, len(training))]
+
+    def look(task: tuple[Points, slice]) -> tuple[slice, np.ndarray, np.ndarray]:
+        view, part = task
+        found = squared_distances(view[part], training)
+        if own is not None:
+            found[np.arange(len(found)), own[part]] = np.inf
+        least = found.argmin(1)
+        return part, found[np.arange(len(found)), least], least
+
+    for part, values, least in apply(look, work):
+        closer = values < squares[part]
+        squares[part] = np.where(closer, values, squares[part])
+        index[part] = np.where(closer, least, index[part])
+    return Nearest(np.sqrt(squares), cells[index])
