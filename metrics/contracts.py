@@ -35,11 +35,17 @@ Takes = Literal[
 Points = Shaped[np.ndarray, "n d"]
 """Samples in a space of d dimensions, of any numeric type."""
 
+OtherPoints = Shaped[np.ndarray, "m d"]
+"""Samples in the same space, as many as there are."""
+
 Columns = Float[np.ndarray, "d n"]
 """The same, transposed: fast where d is small."""
 
 PerPoint = Float[np.ndarray, " n"]
 """A number for each sample."""
+
+OtherPerPoint = Float[np.ndarray, " m"]
+"""A number for each of other samples."""
 
 PerMode = Shaped[np.ndarray, " modes"]
 """A number for each mode."""

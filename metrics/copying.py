@@ -17,7 +17,7 @@ from jaxtyping import Int
 from scipy.stats import rankdata
 
 from bench.errors import UsageError
-from metrics.contracts import METRICS, PerPoint, Points, Score
+from metrics.contracts import METRICS, OtherPerPoint, OtherPoints, PerPoint, Points, Score
 from metrics.features import Apply
 from metrics.neighbours import parts, squared_distances
 
@@ -90,7 +90,7 @@ def copies(real: Nearest, fake: Nearest) -> Score:
     return Score(value, sqrt(variance), n)
 
 
-def nearer(held: PerPoint, made: PerPoint) -> tuple[float, float]:
+def nearer(held: PerPoint, made: OtherPerPoint) -> tuple[float, float]:
     """P(made < held) + P(equal) / 2, and its standard error."""
     n, m = len(held), len(made)
     ranks = rankdata(np.concatenate([held, made]))
@@ -110,13 +110,13 @@ def cells_of(training: Points) -> Int[np.ndarray, " n"]:
 
 def nearest(
     views: Sequence[Points],
-    training: Points,
-    cells: Int[np.ndarray, " n"],
-    own: Int[np.ndarray, " m"] | None = None,
+    training: OtherPoints,
+    cells: Int[np.ndarray, " m"],
+    own: Int[np.ndarray, " n"] | None = None,
     apply: Apply = map,
 ) -> Nearest:
-    """The nearest training example [n, d] of each example, over several views of it (itself, and
-    shifted, say), each [m, d]. own: which training example each is, not to count.
+    """The nearest training example [m, d] of each example, over several views of it (itself, and
+    shifted, say), each [n, d]. own: which training example each is, not to count.
     """
     count = len(views[0])
     squares, index = np.full(count, np.inf), np.zeros(count, np.int64)

@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Float
 
 from bench.errors import UsageError
-from metrics.contracts import PerPoint, Points, Score
+from metrics.contracts import OtherPerPoint, OtherPoints, PerPoint, Points, Score
 from metrics.features import Apply, Features, refuse_dims
 from metrics.neighbours import parts
 
-Kernel = Callable[[Points, Points], Float[np.ndarray, "n m"]]
+Kernel = Callable[[Points, OtherPoints], Float[np.ndarray, "n m"]]
 MOST = 10_000
 """Samples of each set that are used, the first ones: the cost grows with their square."""
 
@@ -30,7 +30,7 @@ class _Sums:
     """Of a matrix of kernel values: means by row and by column, the mean, the mean square."""
 
     rows: PerPoint
-    columns: PerPoint
+    columns: OtherPerPoint
     mean: float
     square: float
 
@@ -70,11 +70,11 @@ def _rest_between(sums: _Sums, n: int, m: int) -> float:
     return max(sums.variance - explained, 0.0) / (1 - 1 / n - 1 / m)
 
 
-def _between(x: Points, y: Points, kernel: Kernel, apply: Apply) -> _Sums:
+def _between(x: Points, y: OtherPoints, kernel: Kernel, apply: Apply) -> _Sums:
     n, m = len(x), len(y)
     rows, columns, square = np.empty(n), np.zeros(m), 0.0
 
-    def look(part: slice) -> tuple[slice, PerPoint, PerPoint, float]:
+    def look(part: slice) -> tuple[slice, PerPoint, OtherPerPoint, float]:
         values = kernel(x[part], y)
         return part, values.sum(1), values.sum(0), float(np.vdot(values, values))
 
@@ -90,7 +90,7 @@ def _within(x: Points, kernel: Kernel, apply: Apply) -> _Sums:
     n = len(x)
     rows, square = np.zeros(n), 0.0
 
-    def look(part: slice) -> tuple[slice, PerPoint, PerPoint, float]:
+    def look(part: slice) -> tuple[slice, PerPoint, OtherPerPoint, float]:
         values = kernel(x[part], x[part.start :])
         size = part.stop - part.start
         own = values[:, :size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.contracts import METRICS, Points, Score
+from metrics.contracts import METRICS, OtherPoints, Points, Score
 from metrics.discrepancy import MOST, discrepancy
 from metrics.features import Features
 from metrics.mmd import LOW_DIMS
@@ -26,7 +26,7 @@ from metrics.neighbours import squared_distances
 def energy_distance(real: Features, fake: Features) -> Score:
     """The energy distance of the features (Szekely and Rizzo 2013, squared: without the root)."""
 
-    def nearness(x: Points, y: Points) -> np.ndarray:
+    def nearness(x: Points, y: OtherPoints) -> np.ndarray:
         squares = squared_distances(x, y)
         np.sqrt(squares, out=squares)
         return np.negative(squares, out=squares)

@@ -23,11 +23,11 @@ from math import sqrt
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
 from bench.errors import UsageError
-from metrics.contracts import METRICS, PerPoint, Points, Score
+from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
 from metrics.features import Features, refuse_dims
 from metrics.moments import Moments
 
@@ -101,7 +101,7 @@ def _mean_of_parts(real: Features, fake: Features, parts: int) -> float:
 
 
 def frechet_distance(
-    real: Points, fake: Points, first: Moments | None = None, second: Moments | None = None
+    real: Points, fake: OtherPoints, first: Moments | None = None, second: Moments | None = None
 ) -> float:
     """Between two sets of features [n, d], as exactly as float64 allows; their moments may come
     along.
@@ -128,7 +128,7 @@ def frechet_of_moments(real: Moments, fake: Moments) -> float:
     return _distance(real, fake, roots)
 
 
-def _varying(first: Moments, second: Moments) -> np.ndarray:
+def _varying(first: Moments, second: Moments) -> Bool[np.ndarray, " d"]:
     """Which coordinates have variance in both."""
     return (first.scatter.diagonal() > 0) & (second.scatter.diagonal() > 0)
 
@@ -139,7 +139,7 @@ def _distance(first: Moments, second: Moments, roots: float) -> float:
     return apart + traces - 2 * roots
 
 
-def _by_points(real: Points, fake: Points, first: Moments, second: Moments) -> float:
+def _by_points(real: Points, fake: OtherPoints, first: Moments, second: Moments) -> float:
     """Singular values of the cross-Gram matrix, of triangles where there are more points than
     dimensions.
     """
@@ -211,7 +211,11 @@ def standard_error(real: Features, fake: Features) -> float | None:
 
 
 def _influence(
-    points: Points, moments: Moments, step: PerPoint, root: Matrix, kept: np.ndarray
+    points: Points,
+    moments: Moments,
+    step: Float[np.ndarray, " d"],
+    root: Float[np.ndarray, "k k"],
+    kept: Bool[np.ndarray, " d"],
 ) -> PerPoint:
     """What each point adds to the distance, to first order; the map of transport is root root'."""
     parts = []

@@ -56,7 +56,7 @@ def inception_score_10(real: None, fake: Probabilities) -> Score:
     return Score(float(scores.mean()), float(scores.std(ddof=1)) / sqrt(SPLITS), len(fake))
 
 
-def split_scores(probabilities: Probabilities, splits: int) -> PerPoint:
+def split_scores(probabilities: Probabilities, splits: int) -> Float[np.ndarray, " parts"]:
     """The score of each of `splits` contiguous parts, the sizes as even as they can be."""
     if len(probabilities) < splits:
         raise UsageError(f"{splits} splits need {splits} samples, got {len(probabilities)}")

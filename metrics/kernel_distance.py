@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from metrics.contracts import METRICS, Points, Score
+from metrics.contracts import METRICS, OtherPoints, Points, Score
 from metrics.discrepancy import MOST, discrepancy
 from metrics.features import Features
 
@@ -27,7 +27,7 @@ def kernel_distance(real: Features, fake: Features) -> Score:
     return discrepancy(real, fake, cubic)
 
 
-def cubic(x: Points, y: Points) -> Float[np.ndarray, "n m"]:
+def cubic(x: Points, y: OtherPoints) -> Float[np.ndarray, "n m"]:
     """(x.y / d + 1)^3."""
     values = x @ y.T
     values /= x.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.errors import UsageError
-from metrics.contracts import METRICS, Points, Score
+from metrics.contracts import METRICS, OtherPoints, Points, Score
 from metrics.discrepancy import MOST, discrepancy
 from metrics.features import Features
 from metrics.neighbours import squared_distances
@@ -33,7 +33,7 @@ def mmd(real: Features, fake: Features) -> Score:
     """
     width = _median_square(real.exact[:FOR_BANDWIDTH])
 
-    def gaussian(x: Points, y: Points) -> np.ndarray:
+    def gaussian(x: Points, y: OtherPoints) -> np.ndarray:
         squares = squared_distances(x, y)
         squares /= -2 * width
         return np.exp(squares, out=squares)

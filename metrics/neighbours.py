@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bench.errors import UsageError
-from metrics.contracts import PerPoint, Points
+from metrics.contracts import OtherPoints, PerPoint, Points
 from metrics.features import Apply, Features, refuse_dims
 
 MANIFOLD_K = 3
@@ -77,7 +77,7 @@ def survey(real: Features, fake: Features) -> tuple[Covered, Landed]:
     return Covered(in_a_ball, reached), Landed(landed, balls)
 
 
-def squared_distances(first: Points, second: Points) -> Float[np.ndarray, "n m"]:
+def squared_distances(first: Points, second: OtherPoints) -> Float[np.ndarray, "n m"]:
     """Of every point of the first to every point of the second."""
     found = first @ second.T
     found *= -2

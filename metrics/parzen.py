@@ -7,7 +7,7 @@ from math import log, pi, sqrt
 import numpy as np
 from scipy.special import logsumexp
 
-from metrics.contracts import METRICS, PerPoint, Points, Score
+from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
 from metrics.features import Features, refuse_dims
 from metrics.neighbours import parts, squared_distances
 
@@ -39,7 +39,7 @@ def parzen(real: Features, fake: Features) -> Score:
     return Score(float(values.mean()), error, len(values))
 
 
-def log_density(points: Points, centres: Points, width: float) -> PerPoint:
+def log_density(points: Points, centres: OtherPoints, width: float) -> PerPoint:
     """Of an even mixture of Gaussians of one width, in nats."""
     dims = points.shape[1]
     scale = log(len(centres)) + dims * log(width * sqrt(2 * pi))

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 
 from bench.randomness import stream
-from metrics.contracts import METRICS, PerPoint, Score
+from metrics.contracts import METRICS, OtherPerPoint, PerPoint, Score
 from metrics.features import Features, refuse_dims
 from metrics.mmd import LOW_DIMS
 
@@ -39,7 +39,7 @@ def sliced_wasserstein(real: Features, fake: Features) -> Score:
     return Score(value, error, fake.n)
 
 
-def transport(first: PerPoint, second: PerPoint) -> float:
+def transport(first: PerPoint, second: OtherPerPoint) -> float:
     """The squared 2-Wasserstein distance of two sets of numbers, of any sizes."""
     a, b = np.sort(first), np.sort(second)
     levels = np.union1d(np.arange(1, len(a) + 1) / len(a), np.arange(1, len(b) + 1) / len(b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.errors import UsageError
 from bench.randomness import stream
 from bench.suite import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask, Value
+from bench.tasks.features import OF_FEATURES, feature_scores
 from bench.tasks.generation import (
     Target,
     asked_of,
@@ -33,7 +35,7 @@ CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
 PICTURED_SAMPLES = 64
 BOUNDED_EXAMPLES = 1_000
 SAMPLES = 10_000
-TAKES = ("stack", "latent")
+TAKES = ("stack", "latent", *OF_FEATURES)
 SAMPLES_PER_MODE = 26
 
 
@@ -122,9 +124,11 @@ class StackTask(SamplingTask):
         if wrong := outside(samples):
             return Measurement([], artifact_key=trained.key, invalid=wrong)
         images = to_bytes(samples)
-        counts = read(judge, images)
+        counts, features = look(judge, images)
+        real = _reference(judge, cell.part("dataset"), cell.seed, len(images), bench.device)
         scores = [
             *_judged(judge, stack, counts),
+            *((name, score, f"@{judge.tag}") for name, score in feature_scores(real, features)),
             *_bounds(source, trained, cell, bench),
         ]
         final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
@@ -132,12 +136,25 @@ class StackTask(SamplingTask):
         return Measurement([*curve, *final], "", trained.key, arrays)
 
 
-def read(judge: Judge, images: torch.Tensor) -> StackTally:
-    """Stacks uint8 [n, depth, h, w], counted by what a judge reads in them."""
+def look(judge: Judge, images: torch.Tensor) -> tuple[StackTally, np.ndarray]:
+    """Stacks uint8 [n, depth, h, w], counted by what a judge reads in them; and its features of
+    them, those of a stack's digits side by side.
+    """
     n, depth = images.shape[:2]
     reading = judge.read(to_unit(images.flatten(0, 1))[:, None])
     labels, passed = reading.labels.reshape(n, depth), reading.passed.reshape(n, depth)
-    return tally_stacks(labels, passed, CLASSES)
+    return tally_stacks(labels, passed, CLASSES), reading.features.reshape(n, -1)
+
+
+@lru_cache(maxsize=4)
+def _reference(judge: Judge, name: str, seed: int, n: int, device: str) -> np.ndarray:
+    """A judge's features of `n` stacks of training digits, of all the digits where one is a stack:
+    what samples are compared with. The oracle's are of held-out digits.
+    """
+    stack = _stack(name)
+    source = stack.source(seed, device)
+    images = source.training if stack.depth == 1 else source.batches().next(n)
+    return look(judge, to_bytes(images))[1]
 
 
 def _defaults(stack: Stack) -> dict[str, Any]:
@@ -198,7 +215,7 @@ def _curve(judge: Judge, stack: Stack, trained: Trained) -> Iterable[Value]:
         return
     real = truth_of(judge.card, stack.depth)
     for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
-        counts = read(judge, torch.from_numpy(snapshot))
+        counts, _ = look(judge, torch.from_numpy(snapshot))
         for name in CURVES:
             score = METRICS[name].part(real, counts)
             yield value_of(name, score, step, False, f"@{judge.tag}")

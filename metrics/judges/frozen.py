@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.errors import UsageError
 from bench.registry import Registry
-from metrics.judges.network import JudgeNetwork
+from metrics.judges.network import FEATURES, JudgeNetwork
 
 CHUNK = 500
 DECISIVE = ("sha256", "gate", "confusion_of_passing", "pass_rates")
@@ -26,13 +26,14 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a judge makes of images: the likeliest class of each, its probability, and whether that
-    is at least the judge's gate.
+    """What a judge makes of images: the likeliest class of each, its probability, whether that is
+    at least the judge's gate, and the input of its last layer.
     """
 
     labels: Int[np.ndarray, " n"]
     confidences: Float[np.ndarray, " n"]
     passed: Bool[np.ndarray, " n"]
+    features: Float[np.ndarray, "n 48"]
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,22 @@ class Judge:
         """What it makes of images in [0, 1]."""
         network = self.network(images.device)
         with torch.inference_mode():
-            judged = [network(part).softmax(1).max(1) for part in _parts(images)]
-        confidences = np.concatenate([c.cpu().numpy() for c, _ in judged] or [np.empty(0, "f4")])
-        labels = np.concatenate([g.cpu().numpy() for _, g in judged] or [np.empty(0, "i8")])
-        return Reading(labels, confidences, confidences >= self.card["gate"])
+            seen = [network.features(part) for part in _parts(images)]
+            judged = [network.head(part).softmax(1).max(1) for part in seen]
+        confidences = _joined([c for c, _ in judged], np.empty(0, "f4"))
+        labels = _joined([g for _, g in judged], np.empty(0, "i8"))
+        features = _joined(seen, np.empty((0, FEATURES), "f4"))
+        return Reading(labels, confidences, confidences >= self.card["gate"], features)
 
     def features(self, images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 48"]:
         """The input of its last layer, for images in [0, 1]."""
         network = self.network(images.device)
         with torch.inference_mode():
             return torch.cat([network.features(part) for part in _parts(images)]).clone()
+
+
+def _joined(parts: list[Tensor], none: np.ndarray) -> np.ndarray:
+    return np.concatenate([part.cpu().numpy() for part in parts] or [none])
 
 
 def _parts(images: Tensor) -> list[Tensor]:

@@ -18,7 +18,7 @@ from scipy.stats import poisson
 from bench.datasets import DATASETS
 from bench.datasets.images import to_bytes
 from bench.randomness import forked, stream
-from bench.tasks.stack import read
+from bench.tasks.stack import look
 from generative import RECIPES, Training
 from metrics import JUDGES, METRICS, StackTally, tally_stacks, truth_of
 from metrics.readings import StackTruth, leakage, unfold
@@ -119,7 +119,7 @@ def test_second_moments_are_no_digits(judge):
     """More than half of the digits of one Gaussian are off the manifold."""
     torch.set_num_threads(1)
     real = truth_of(judge.card, 2)
-    fake = read(judge, _sampled("pca-gaussian", "stack2@mnist5k", 3_000))
+    fake = look(judge, _sampled("pca-gaussian", "stack2@mnist5k", 3_000))[0]
     assert score("off_manifold_digits", real, fake) > 0.5
     assert score("off_manifold", real, fake) > 0.75
     assert score("stack_modes", real, fake) <= score("stack_modes_raw", real, fake)
@@ -130,7 +130,7 @@ def test_noise_has_no_modes(judge, recipe):
     """At most the one that the judge takes it for."""
     torch.set_num_threads(1)
     real = truth_of(judge.card, 2)
-    fake = read(judge, _sampled(recipe, "stack2@mnist5k", 2_000))
+    fake = look(judge, _sampled(recipe, "stack2@mnist5k", 2_000))[0]
     assert score("stack_modes", real, fake) <= 1
 
 
@@ -142,7 +142,7 @@ def test_noise_is_off_the_manifold(recipe, dataset):
     judge = JUDGES[DATASETS[dataset].part.judge].part
     real = truth_of(judge.card, 2)
     samples = {name: _sampled(name, dataset, 1_000) for name in ("oracle", recipe)}
-    oracle, fake = (score("off_manifold", real, read(judge, s)) for s in samples.values())
+    oracle, fake = (score("off_manifold", real, look(judge, s)[0]) for s in samples.values())
     assert fake > oracle
 
 
@@ -150,7 +150,7 @@ def test_the_oracle_recipe_is_real(judge):
     """Through bytes, as a task scores it: every mode of stacks of two."""
     torch.set_num_threads(1)
     real = truth_of(judge.card, 2)
-    fake = read(judge, _sampled("oracle", "stack2@mnist5k", 5_000))
+    fake = look(judge, _sampled("oracle", "stack2@mnist5k", 5_000))[0]
     assert score("stack_modes", real, fake) == pytest.approx(100, abs=1)
     assert score("off_manifold_digits", real, fake) == pytest.approx(0.05, abs=0.01)
 
