@@ -10,6 +10,7 @@ processes needs the usual `if __name__ == "__main__":`.
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ import torch
 from attacks import ATTACKS, MinimalNorm, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
-from bench import tomlsuites, usercode
+from bench import planted, tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError, one_line, unknown
@@ -58,7 +59,7 @@ from results.claims import judge
 from results.pictures import draw, scatter_png
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
-from results.sheets import grid_png
+from results.sheets import grid_png, image_pngs
 from results.store import RunDirectory, frame, is_key
 from results.summary import summarise
 
@@ -68,6 +69,7 @@ Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 MAX_SAMPLES = 100_000
 MAX_THREADS = 1_024
 MAX_SIDE = 4_096
+MAX_SEEDS = 100
 MAX_SEED = 2**31 - 1
 EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
 
@@ -478,14 +480,15 @@ def sample(
 ) -> np.ndarray:
     """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
 
-    They are the first that its scores were computed from. `out`: where to write them as a PNG, a
-    grid of images, a stack's digits side by side. Raises UsageError where the model was not
-    trained, or its trained weights have left the cache.
+    They are the first that its scores were computed from. `out`: where to write them: a .png, a
+    grid of images, a stack's digits side by side; a .npy, the array; or a folder that is not there
+    yet, a PNG for each image. Raises UsageError where the model was not trained, or its trained
+    weights have left the cache.
     """
     if not 1 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
-    if out is not None and Path(out).suffix.lower() != ".png":
-        raise UsageError(f"expected a name that ends in .png, got '{out}'")
+    if out is not None:
+        _refuse_output(out)
     usercode.add_folder(Path.cwd())
     _, manifest, _ = records_of(run)
     with refusing_damage(run):
@@ -494,9 +497,33 @@ def sample(
         cell = find_cell(manifest, model, seed, dataset, block)
     drawn = draw_samples(cell, n, ArtifactStore(cache_folder(), cell.device))
     if out is not None:
-        picture = grid_png(drawn) if drawn.ndim == 4 else scatter_png(drawn)
-        write_atomically(Path(out).expanduser(), picture)
+        _write_samples(drawn, Path(out).expanduser())
     return drawn
+
+
+def _refuse_output(out: str) -> None:
+    suffix = Path(out).suffix.lower()
+    if suffix not in ("", ".png", ".npy"):
+        raise UsageError(
+            f"expected a name that ends in .png or .npy, or a folder's without an end, got '{out}'"
+        )
+    if not suffix and Path(out).expanduser().exists():
+        raise UsageError(f"{out} is there already: expected a folder to be made")
+
+
+def _write_samples(drawn: np.ndarray, path: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, drawn)
+        write_atomically(path, buffer.getvalue())
+    elif suffix == ".png":
+        write_atomically(path, grid_png(drawn) if drawn.ndim == 4 else scatter_png(drawn))
+    elif drawn.ndim != 4:
+        raise UsageError(f"points are no images: expected a .png or .npy file, got '{path}'")
+    else:
+        for index, content in enumerate(image_pngs(drawn)):
+            write_atomically(path / f"{index:05}.png", content)
 
 
 Classifier = str | torch.nn.Module
@@ -700,6 +727,21 @@ def measure_score(
     if save_stats is not None:
         write_atomically(Path(save_stats).expanduser(), packed(found.real))
     return result
+
+
+def check_metrics(
+    *,
+    features: str = "digits-cnn",
+    seeds: int = 5,
+    workers: int | None = None,
+    notify: Notify = lambda what, done, total: None,
+) -> pd.DataFrame:
+    """What each score makes of faults planted in real digits, a row for each pair, with a verdict:
+    sees, blind or fooled; changes or the same where arguments are swapped.
+    """
+    if not 2 <= seeds <= MAX_SEEDS:
+        raise UsageError(f"--seeds: expected 2 to {MAX_SEEDS}, got {seeds}")
+    return planted.check_metrics(features, seeds, workers or os.cpu_count() or 1, notify)
 
 
 def cite(what: str) -> str:

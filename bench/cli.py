@@ -20,6 +20,7 @@ VERBS = {
     "show": "The table of a run: means, intervals, published rows.",
     "attack": "A classifier of your own under attack: what is left of its accuracy.",
     "score": "Samples against real ones: Frechet, precision, recall and their like.",
+    "check": "What each score sees of planted faults, and what fools it.",
     "sample": "A picture of what a trained model of a run draws.",
     "cite": "BibTeX for exactly what a run ran.",
     "env": "Versions, devices, folders.",

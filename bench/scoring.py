@@ -160,8 +160,9 @@ def score(request: Request, notify: Notify = lambda what, done, total: None) -> 
         apply: Apply = pool.map if request.workers > 1 else map
         sets = _sets(kept, apply)
         values, left_out = _measured(request, sets, notify, extractor)
+        notify("looking for copies", 0, 0)
+        warnings = [*_file_warnings(opened), *_warnings(sets, values)]
     tag = extractor.tag if extractor else sets.real.tag
-    warnings = [*_file_warnings(opened), *_warnings(sets, values)]
     return Scores(
         values,
         left_out,

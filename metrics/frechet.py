@@ -69,7 +69,7 @@ def frechet(real: Features, fake: Features) -> Score:
     estimator="frechet of all, of disjoint halves and of disjoint quarters of both sets, a line "
     "through their means over 1/n, its value at 0; needs more than 4 samples a dimension; the "
     "paper draws 15 random subsets of the fakes alone, so that the reals' bias stays; standard "
-    "error as of frechet",
+    "error of its first-order term, and of the second-order one by the quarters' spread",
 )
 def frechet_infinity(real: Features, fake: Features) -> Score:
     """The Frechet distance that infinitely many samples of both would have, extrapolated.
@@ -84,20 +84,31 @@ def frechet_infinity(real: Features, fake: Features) -> Score:
             f"{least:,}"
         )
     whole = frechet(real, fake)
-    half, quarter = (_mean_of_parts(real, fake, parts) for parts in (2, 4))
-    return Score(whole.value + (half - quarter) / 2, whole.std_error, fake.n)
+    halves, quarters = (_of_parts(real, fake, parts) for parts in (2, 4))
+    value = whole.value + (halves.mean() - quarters.mean()) / 2
+    return Score(float(value), _error_at_infinity(whole.std_error, quarters), fake.n)
 
 
-def _mean_of_parts(real: Features, fake: Features, parts: int) -> float:
-    """Over disjoint parts of both. (Least squares through x = 1, 2, 4 meets 0 at
-    y1 + y2 / 2 - y4 / 2.)
+def _error_at_infinity(first: float | None, quarters: PerPoint) -> float | None:
+    """A quarter's variance is 4 times the first-order term of the whole's, and 16 times the
+    second-order one, which reaches the value at 0 two and a half times.
+    """
+    if first is None:
+        return None
+    second = max(float(quarters.var(ddof=1)) - 4 * first**2, 0.0) / 16
+    return sqrt(first**2 + 2.5 * second)
+
+
+def _of_parts(real: Features, fake: Features, parts: int) -> PerPoint:
+    """Of disjoint parts of both. (Least squares through x = 1, 2, 4 meets 0 at y1 + y2 / 2 - y4 / 2,
+    y2 and y4 being means.)
     """
     cuts = [np.linspace(0, side.n, parts + 1).astype(int) for side in (real, fake)]
     sides = [
         [side.exact[a:b] for a, b in pairwise(cut)]
         for side, cut in zip((real, fake), cuts, strict=True)
     ]
-    return float(np.mean([frechet_distance(a, b) for a, b in zip(*sides, strict=True)]))
+    return np.array([frechet_distance(a, b) for a, b in zip(*sides, strict=True)])
 
 
 def frechet_distance(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,16 @@ def grid_png(images: np.ndarray) -> bytes:
     enlarged = sheet.repeat(factor, axis=0).repeat(factor, axis=1)
     imsave(buffer, np.repeat(enlarged[:, :, None], 3, axis=2), format="png")
     return buffer.getvalue()
+
+
+def image_pngs(images: np.ndarray) -> Iterator[bytes]:
+    """Each of images uint8 [n, c, h, w] as a grey PNG, its channels side by side."""
+    from PIL import Image
+
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(np.concatenate(list(image), axis=1)).save(buffer, format="png")
+        yield buffer.getvalue()
 
 
 def draw_sheet(axis: Any, images: np.ndarray) -> None:

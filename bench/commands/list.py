@@ -19,6 +19,7 @@ KINDS = (
     "rules",
     "datasets",
     "judges",
+    "features",
     "attacks",
     "classifiers",
     "diagnostics",

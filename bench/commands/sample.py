@@ -1,4 +1,4 @@
-"""bench sample: a picture of what a trained model draws."""
+"""bench sample: what a trained model draws, as a picture, an array or a folder of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 @click.option("--block", metavar="B", help="Where the run trained it with several settings.")
 @click.option("--seed", type=int, metavar="S", help="Of the training; the run's first.")
 @click.option("-n", "count", type=int, default=64, show_default=True, help="How many samples.")
-@click.option("-o", "--out", required=True, metavar="grid.png", help="The picture to write.")
+@click.option("-o", "--out", required=True, metavar="grid.png|x.npy|FOLDER", help="What to write.")
 def command(
     run: str,
     model: str,
@@ -22,7 +22,7 @@ def command(
     count: int,
     out: str,
 ) -> None:
-    """Samples of a trained model of RUN (a folder, or a suite) as a grid of images."""
+    """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files."""
     from bench import api
 
     drawn = api.sample(run, model, dataset=dataset, block=block, seed=seed, n=count, out=out)

@@ -36,12 +36,13 @@ def command(**options: Any) -> None:
     """Score the samples FAKE against the reference REAL.
 
     Each is a folder of images, an .npy, .npz or .pt file ([n, d] are features, [n, h, w(, c)]
-    images), or statistics that --save-stats or other tools kept. Features of images: lite0 where it
-    is installed, else pixels; only `inception` gives FID.
+    images), statistics that --save-stats or other tools kept, or a data set: mnist5k is its
+    held-out images, mnist5k:train the others. Features of images: lite0 where it is installed, else
+    pixels; only `inception` gives FID.
     """
     from bench import api
 
-    with _progress() as notify:
+    with progress("score") as notify:
         result = api.measure_score(
             options["real"],
             options["fake"],
@@ -63,7 +64,7 @@ def command(**options: Any) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on the terminal while it lasts; nothing where there is none."""
     from rich.progress import Progress
 
@@ -74,7 +75,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: None
         return
     with Progress(console=err, transient=True) as bars:
-        bar = bars.add_task("score", total=None)
+        bar = bars.add_task(what, total=None)
 
         def notify(what: str, done: int, total: int) -> None:
             bars.update(bar, description=what, completed=done, total=total or None)

@@ -23,14 +23,16 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from bench.datasets import DATASETS
+from bench.datasets.labelled import Labelled
 from bench.errors import UsageError, one_line
 from bench.loaders.images import SUFFIXES, eight_bits
 from metrics.features import Features
 from metrics.moments import Moments
 
 FORMS = (
-    "a folder of images, an .npy, .npz or .pt file with an array [n, d] or [n, h, w(, c)], or "
-    "statistics that --save-stats kept"
+    "a folder of images, an .npy, .npz or .pt file with an array [n, d] or [n, h, w(, c)], "
+    "statistics that --save-stats kept, or a data set with images, such as mnist5k or mnist5k:train"
 )
 NAMES = ("images", "features", "samples", "x", "X", "data", "arr_0")
 MOST_BYTES = 2**35
@@ -207,6 +209,8 @@ def open_samples(given: Given, role: str) -> Samples:
     path = Path(given).expanduser()
     if path.is_dir():
         return _folder(path)
+    if str(given).partition(":")[0] in DATASETS and not path.exists():
+        return _registered(str(given))
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".pt", ".pth") or not path.is_file():
         there = "is not there" if not path.exists() else "is none of these"
@@ -214,6 +218,20 @@ def open_samples(given: Given, role: str) -> Samples:
     if suffix == ".npz":
         return _archive(path)
     return _of_array(_numpy(path) if suffix == ".npy" else _tensor(path), str(path))
+
+
+def _registered(name: str) -> ImageArray:
+    """The held-out images of a registered data set; `NAME:train` its training images."""
+    part = DATASETS[name.partition(":")[0]].part
+    side = name.partition(":")[2] or "held-out"
+    if not isinstance(part, Labelled):
+        raise UsageError(f"dataset '{name}' has no images of its own: expected one such as mnist5k")
+    if side not in ("held-out", "train"):
+        raise UsageError(f"dataset '{name}': expected NAME, its held-out images, or NAME:train")
+    if part.missing:
+        raise UsageError(part.missing)
+    images = part.split.images if side == "train" else part.split.held_images
+    return ImageArray(name, images[..., None] if images.ndim == 3 else images, True)
 
 
 def _folder(path: Path) -> Folder:

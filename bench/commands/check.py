@@ -1,0 +1,71 @@
+"""bench check: what the scores themselves are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.tables import Layout
+
+
+@click.group()
+def command() -> None:
+    """Check the tools: what each score sees of faults that are planted."""
+
+
+@command.command()
+@click.option("--features", default="digits-cnn", show_default=True, metavar="NAME", help="Which.")
+@click.option("--seeds", type=click.IntRange(2, 100), default=5, show_default=True, help="Draws.")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="At once; all cores.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "markdown", "csv", "json")),
+    default="table",
+    help="How to print it.",
+)
+def metrics(features: str, seeds: int, workers: int | None, form: str) -> None:
+    """Plant faults in real digits; which scores see them, which are blind, which are fooled."""
+    from bench import api
+    from bench.commands.output import print_layout
+    from bench.commands.score import progress
+    from results.tables import as_json, markdown
+
+    with progress("check") as notify:
+        found = api.check_metrics(features=features, seeds=seeds, workers=workers, notify=notify)
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(found.to_csv(index=False), nl=False)
+    elif form == "markdown":
+        click.echo(markdown(_layout(found)))
+    else:
+        print_layout(_layout(found))
+
+
+def _layout(found: pd.DataFrame) -> Layout:
+    """A line a score, a column a fault: the value, and under it what that means."""
+    from metrics import METRICS
+    from results.tables import Layout, number
+
+    faults = list(dict.fromkeys(found["fault"]))
+    rows = []
+    for metric, lines in found.groupby("metric", sort=False):
+        facts = METRICS[str(metric).partition("@")[0]].facts
+        by_fault = {line["fault"]: line for line in lines.to_dict("records")}
+        suffix = str(metric).partition("@")[2]
+        head = f"{facts.title}{' %' if facts.percent else ''}"
+        head += " (shifts)" if suffix == "shifts" else ""
+        cells = [
+            (number(by_fault[fault]["value"], vars(facts)), by_fault[fault]["verdict"])
+            for fault in faults
+        ]
+        rows.append([(head, ""), *cells])
+    about = dict(zip(found["fault"], found["about"], strict=True))
+    notes = [f"{fault}: {about[fault]}" for fault in faults]
+    title = "what each score makes of planted faults"
+    return Layout(title, ["score", *faults], rows, ["model"] * len(rows), notes)
