@@ -6,7 +6,7 @@ Si = Fi Fi^T: no matrix square root, no complex number, and no full rank is need
 without variance in either set add nothing to it. Three routes to the rest, by what is there:
 
 - fewer points than dimensions: the singular values of the points' cross-Gram matrix, n1 x n2;
-- covariances far from singular: eigenvalues of L^T S2 L, with L the Cholesky factor of S1;
+- covariances far from singular: eigenvalues of L1^T S2 L1, with L1 L1^T = S1 (Cholesky);
 - any others: the singular values of R1 R2^T, with R the triangle of the points' own QR, or, where
   moments are all there is, of the square roots of their eigenvalues.
 
@@ -20,20 +20,24 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, get_blas_funcs, solve_triangular
 
 from bench.errors import UsageError
 from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
 from metrics.features import Features, refuse_dims
-from metrics.moments import Moments
+from metrics.moments import Moments, centre
 
 Matrix = Float[np.ndarray, "d d"]
-CONDITION = 1e-3
-"""Least diagonal entry of a Cholesky factor, over its largest, for its squares to be taken."""
+EXACT = 1e-9
+"""The bound of the error, over the sum of the traces, up to which eigenvalues are trusted."""
+CONDITION = 1e-10
+"""The least eigenvalue, over the largest, for which a standard error is given."""
+ROUNDINGS = 8
 CHUNK = 4_096
 
 
@@ -100,7 +104,7 @@ def _error_at_infinity(first: float | None, quarters: PerPoint) -> float | None:
 
 
 def _of_parts(real: Features, fake: Features, parts: int) -> PerPoint:
-    """Of disjoint parts of both. (Least squares through x = 1, 2, 4 meets 0 at y1 + y2 / 2 - y4 / 2,
+    """Of disjoint parts of both. (Least squares through x = 1, 2, 4 meets 0 at y1 + y2/2 - y4/2,
     y2 and y4 being means.)
     """
     cuts = [np.linspace(0, side.n, parts + 1).astype(int) for side in (real, fake)]
@@ -117,15 +121,30 @@ def frechet_distance(
     """Between two sets of features [n, d], as exactly as float64 allows; their moments may come
     along.
     """
+    if min(len(real), len(fake)) <= real.shape[1]:
+        return _of_few(real, fake)
     first, second = first or Moments.of(real), second or Moments.of(fake)
     kept = _varying(first, second)
-    a, b = first.of_dims(kept), second.of_dims(kept)
-    if min(len(real), len(fake)) <= kept.sum():
-        roots = _by_points(real[:, kept], fake[:, kept], a, b)
-    else:
-        fast = _by_cholesky(a.covariance, b.covariance)
-        roots = _by_points(real[:, kept], fake[:, kept], a, b) if fast is None else fast
-    return _distance(first, second, roots)
+    fast = _by_cholesky(first.of_dims(kept).covariance, second.of_dims(kept).covariance)
+    return _of_few(real, fake) if fast is None else _distance(first, second, fast)
+
+
+def _of_few(real: Points, fake: OtherPoints) -> float:
+    """From the singular values of the points' cross-Gram matrix, triangles in the place of points
+    where there are more of them than dimensions. No covariance is made.
+    """
+    means, traces, factors = [], [], []
+    for points in (real, fake):
+        mean, centred = centre(points)
+        centred /= sqrt(len(points) - 1)
+        means.append(mean)
+        traces.append(float(np.vdot(centred, centred)))
+        factors.append(centred)
+    kept = np.logical_and(*(factor.any(0) for factor in factors))
+    some = factors if kept.all() else [factor[:, kept] for factor in factors]
+    one, other = map(_triangle, some)
+    roots = _nuclear(one @ other.T) if kept.any() else 0.0
+    return float(np.square(means[0] - means[1]).sum()) + sum(traces) - 2 * roots
 
 
 def frechet_of_moments(real: Moments, fake: Moments) -> float:
@@ -141,29 +160,18 @@ def frechet_of_moments(real: Moments, fake: Moments) -> float:
 
 def _varying(first: Moments, second: Moments) -> Bool[np.ndarray, " d"]:
     """Which coordinates have variance in both."""
-    return (first.scatter.diagonal() > 0) & (second.scatter.diagonal() > 0)
+    return first.varying & second.varying
 
 
 def _distance(first: Moments, second: Moments, roots: float) -> float:
     apart = float(np.square(first.mean - second.mean).sum())
-    traces = float(np.trace(first.covariance) + np.trace(second.covariance))
-    return apart + traces - 2 * roots
+    return apart + first.trace + second.trace - 2 * roots
 
 
-def _by_points(real: Points, fake: OtherPoints, first: Moments, second: Moments) -> float:
-    """Singular values of the cross-Gram matrix, of triangles where there are more points than
-    dimensions.
-    """
-    factors = []
-    for points, moments in ((real, first), (fake, second)):
-        centred = (points.astype(np.float64) - moments.mean) / sqrt(moments.n - 1)
-        factors.append(_triangle(centred) if len(centred) > centred.shape[1] else centred)
-    if not factors[0].size:
-        return 0.0
-    return _nuclear(factors[0] @ factors[1].T)
-
-
-def _triangle(points: Points) -> Matrix:
+def _triangle(points: Points) -> Float[np.ndarray, "rows d"]:
+    """R of the points' QR, whose R^T R is theirs; the points where they are as few."""
+    if len(points) <= points.shape[1]:
+        return points
     return torch.linalg.qr(torch.from_numpy(points), mode="r").R.numpy()
 
 
@@ -172,26 +180,34 @@ def _nuclear(matrix: np.ndarray) -> float:
     return float(torch.linalg.svdvals(torch.from_numpy(matrix)).sum())
 
 
-def _sound_factor(matrix: Matrix) -> Matrix | None:
-    """The Cholesky factor of a covariance that is far from singular, else None."""
+def _cholesky(matrix: Matrix) -> Matrix | None:
+    """The lower factor of a covariance; None where rounding leaves it indefinite."""
     try:
-        factor = cholesky(matrix, lower=True, check_finite=False)
+        return cholesky(matrix, lower=True, check_finite=False)
     except LinAlgError:
         return None
-    diagonal = factor.diagonal()
-    return factor if len(diagonal) and diagonal.min() >= CONDITION * diagonal.max() else None
 
 
 def _by_cholesky(first: Matrix, second: Matrix) -> float | None:
-    """The sum of the roots, or None where either is too near to singular for squares of factors."""
-    factor = _sound_factor(first)
-    if factor is None or _sound_factor(second) is None:
+    """The sum of the roots of the eigenvalues; None where rounding may have moved it too far: an
+    eigenvalue is off by as much as the largest one's last digits, its root by that over the root.
+    """
+    one = _cholesky(first)
+    other = None if one is None else _cholesky(second)
+    if one is None or other is None or not len(first):
         return None
-    product = torch.from_numpy(factor.T @ second @ factor)
-    return float(torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum())
+    times: Any = get_blas_funcs("trmm", (other, one))
+    across = times(1.0, other, one, lower=1, trans_a=1)
+    values = torch.linalg.eigvalsh(torch.from_numpy(across.T @ across)).numpy()
+    roots = np.sqrt(values.clip(0))
+    off = ROUNDINGS * np.finfo(float).eps * values[-1]
+    errors = np.minimum(off / np.maximum(roots, np.sqrt(off)), roots + np.sqrt(off))
+    if not errors.sum() <= EXACT * (first.trace() + second.trace()):
+        return None
+    return float(roots.sum())
 
 
-def _factor(matrix: Matrix) -> Matrix:
+def _factor(matrix: Matrix) -> Float[np.ndarray, "d rank"]:
     """F with F F^T the matrix; what rounding alone could have left of an eigenvalue is 0."""
     values, vectors = eigh(matrix, check_finite=False)
     least = len(values) * np.finfo(np.float64).eps * max(values.max(initial=0), 0)
@@ -204,13 +220,15 @@ def standard_error(real: Features, fake: Features) -> float | None:
     first, second = real.moments, fake.moments
     kept = _varying(first, second)
     a, b = first.of_dims(kept).covariance, second.of_dims(kept).covariance
-    factor = _sound_factor(a)
-    if factor is None or _sound_factor(b) is None or min(real.n, fake.n) <= kept.sum():
+    factor = _cholesky(a)
+    if factor is None or not len(a) or min(real.n, fake.n) <= kept.sum():
         return None
     values, vectors = (
         part.numpy() for part in torch.linalg.eigh(torch.from_numpy(factor.T @ b @ factor))
     )
-    quarter = np.sqrt(np.sqrt(values.clip(np.finfo(float).tiny)))
+    if values[0] < CONDITION * values[-1]:
+        return None
+    quarter = np.sqrt(np.sqrt(values))
     onto_real = factor @ (vectors / quarter)
     onto_fake = solve_triangular(factor, vectors * quarter, trans=1, lower=True)
     step = first.mean - second.mean

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bench.errors import UsageError
 from metrics.contracts import Points
 
-CHUNK = 4_096
+CHUNK = 8_192
+
+
+def centre(points: Points) -> tuple[Float[np.ndarray, " d"], Points]:
+    """The mean in float64, and the points without it. A constant coordinate is exactly 0 then."""
+    shifted = points.astype(np.float64)
+    start = shifted[0].copy()
+    shifted -= start
+    step = shifted.mean(0)
+    shifted -= step
+    return start + step, shifted
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +46,8 @@ class Moments:
 
     @classmethod
     def _of(cls, points: Points) -> Moments:
-        exact = points.astype(np.float64)
-        mean = exact.mean(0)
-        centred = exact - mean
-        return cls(len(exact), mean, centred.T @ centred)
+        mean, centred = centre(points)
+        return cls(len(points), mean, centred.T @ centred)
 
     @classmethod
     def empty(cls, dims: int) -> Moments:
@@ -57,7 +65,19 @@ class Moments:
 
     def of_dims(self, kept: np.ndarray) -> Moments:
         """Of some of the coordinates."""
+        if kept.all():
+            return self
         return Moments(self.n, self.mean[kept], self.scatter[np.ix_(kept, kept)])
+
+    @property
+    def varying(self) -> Bool[np.ndarray, " d"]:
+        """Which coordinates have any variance."""
+        return self.scatter.diagonal() > 0
+
+    @property
+    def trace(self) -> float:
+        """Of the covariance."""
+        return float(self.scatter.trace()) / (self.n - 1)
 
     @property
     def covariance(self) -> Float[np.ndarray, "d d"]:
