@@ -38,7 +38,7 @@ from bench.extractors import EXTRACTORS
 from bench.files import cache_folder, write_atomically
 from bench.loaders.images import pictures_of
 from bench.loaders.models import Preparation
-from bench.loaders.samples import Given, packed
+from bench.loaders.samples import Given, packed, registered
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
 from bench.reporting import Attacked, timed
@@ -470,7 +470,7 @@ def refusing_damage(run: str) -> Iterator[None]:
 
 def sample(
     run: str,
-    model: str,
+    model: str | None = None,
     *,
     dataset: str | None = None,
     block: str | None = None,
@@ -480,25 +480,42 @@ def sample(
 ) -> np.ndarray:
     """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
 
-    They are the first that its scores were computed from. `out`: where to write them: a .png, a
-    grid of images, a stack's digits side by side; a .npy, the array; or a folder that is not there
-    yet, a PNG for each image. Raises UsageError where the model was not trained, or its trained
-    weights have left the cache.
+    They are the first that its scores were computed from. `run` may be a data set with images in
+    the place of a run and a model, such as mnist5k or mnist5k:train: the first `n` of its images.
+    `out`: where to write them: a .png, a grid of images, a stack's digits side by side; a .npy, the
+    array; or a folder that is not there yet, a PNG for each image. Raises UsageError where the
+    model was not trained, or its trained weights have left the cache.
     """
     if not 1 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is not None:
         _refuse_output(out)
-    usercode.add_folder(Path.cwd())
-    _, manifest, _ = records_of(run)
-    with refusing_damage(run):
-        for module in manifest.get("imports", []):
-            usercode.import_module(module)
-        cell = find_cell(manifest, model, seed, dataset, block)
-    drawn = draw_samples(cell, n, ArtifactStore(cache_folder(), cell.device))
+    if model is None:
+        drawn = _real(run, n)
+    else:
+        usercode.add_folder(Path.cwd())
+        _, manifest, _ = records_of(run)
+        with refusing_damage(run):
+            for module in manifest.get("imports", []):
+                usercode.import_module(module)
+            cell = find_cell(manifest, model, seed, dataset, block)
+        drawn = draw_samples(cell, n, ArtifactStore(cache_folder(), cell.device))
     if out is not None:
         _write_samples(drawn, Path(out).expanduser())
     return drawn
+
+
+def _real(name: str, n: int) -> np.ndarray:
+    """The first images of a data set, uint8 [n, c, h, w]."""
+    if name.partition(":")[0] not in DATASETS:
+        raise UsageError(
+            f"--model: which one of {name}? (without it, expected a data set with images, such as "
+            "mnist5k)"
+        )
+    images = registered(name)
+    if n > len(images):
+        raise UsageError(f"{name} has {len(images):,} images, expected so many at most, got {n:,}")
+    return np.moveaxis(images.array[:n], -1, 1)
 
 
 def _refuse_output(out: str) -> None:

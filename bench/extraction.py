@@ -41,7 +41,8 @@ class Extracted:
 @dataclass(frozen=True)
 class Way:
     """How images are read. size: what they are brought to; None: as they come. channels: 1 or 3.
-    thumbnail: the size of thumbnails. skip: leave out what can't be read.
+    thumbnail: the size of thumbnails. skip: leave out what can't be read. resizes: whether any
+    image has another size.
     """
 
     extractor: Extractor
@@ -51,6 +52,7 @@ class Way:
     batch: int = 32
     device: str = "cpu"
     skip: bool = False
+    resizes: bool = False
 
 
 def way_of(
@@ -94,7 +96,16 @@ def way_of(
     scale = min(1.0, THUMBNAIL / max(height, width))
     thumbnail = (max(1, round(height * scale)), max(1, round(width * scale)))
     channels = extractor.channels or (1 if grey else 3)
-    return Way(extractor, wanted, 1 if grey else channels, thumbnail, batch, device, skip)
+    return Way(
+        extractor,
+        wanted,
+        1 if grey else channels,
+        thumbnail,
+        batch,
+        device,
+        skip,
+        sizes != {wanted or (height, width)},
+    )
 
 
 def extract(

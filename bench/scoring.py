@@ -244,7 +244,7 @@ def _read(
 def _settings(way: Way) -> dict[str, str | int]:
     size = "as they come" if way.size is None else f"{way.size[0]} x {way.size[1]}"
     told: dict[str, str | int] = {"features": way.extractor.tag, "size": size}
-    if way.size is not None:
+    if way.resizes:
         told["resize"] = way.extractor.resize
     told["colours"] = "grey" if way.channels == 1 else "rgb"
     return told

@@ -128,7 +128,7 @@ def nearest(
         if own is not None:
             found[np.arange(len(found)), own[part]] = np.inf
         least = found.argmin(1)
-        return part, found[np.arange(len(found)), least], least
+        return part, np.square(view[part] - training[least]).sum(1), least
 
     for part, values, least in apply(look, work):
         closer = values < squares[part]

@@ -10,6 +10,7 @@ from jaxtyping import Shaped
 from metrics.contracts import METRICS, Score
 
 Identities = Shaped[np.ndarray, " n"]
+Others = Shaped[np.ndarray, " m"]
 """A number for each sample, equal where the samples are."""
 
 
@@ -26,7 +27,7 @@ Identities = Shaped[np.ndarray, " n"]
     kind="deterministic",
     estimator="share of samples that an earlier one is the same as, value for value",
 )
-def duplicates(real: Identities, fake: Identities) -> Score:
+def duplicates(real: Others, fake: Identities) -> Score:
     """Samples that add nothing to the others."""
     return Score(1 - len(np.unique(fake)) / len(fake), None, len(fake))
 
@@ -44,7 +45,7 @@ def duplicates(real: Identities, fake: Identities) -> Score:
     estimator="share of samples that are the same as a reference one, value for value; standard "
     "error binomial",
 )
-def exact_copies(real: Identities, fake: Identities) -> Score:
+def exact_copies(real: Others, fake: Identities) -> Score:
     """Samples that the reference holds."""
     value, n = float(np.isin(fake, real).mean()), len(fake)
     return Score(value, sqrt(value * (1 - value) / n), n)

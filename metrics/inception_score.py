@@ -71,6 +71,7 @@ def divergences(probabilities: Probabilities) -> PerPoint:
     """
     exact = np.asarray(probabilities, dtype=np.float64)
     sums = exact.sum(1) if exact.ndim == 2 else np.zeros(1)
-    if exact.ndim != 2 or not len(exact) or (exact < 0).any() or np.abs(sums - 1).max() > 1e-3:
+    sums_to_one = len(exact) > 0 and np.abs(sums - 1).max() <= 1e-3
+    if exact.ndim != 2 or not sums_to_one or not (exact >= 0).all():
         raise UsageError("expected class probabilities [n, classes], rows that sum to 1")
     return rel_entr(exact, exact.mean(0)).sum(1)

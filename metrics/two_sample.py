@@ -14,6 +14,7 @@ from metrics.features import Features, refuse_dims
 
 MOST = 10_000
 LEAST = 40
+BATCH, UPDATES, LEAST_EPOCHS, MOST_EPOCHS = 200, 1_000, 20, 500
 HIDDEN = 20
 """Units of the network, as Lopez-Paz and Oquab have."""
 
@@ -30,9 +31,10 @@ HIDDEN = 20
     percent=True,
     digits=1,
     estimator=f"held-out accuracy of a network of {HIDDEN} hidden units on standardised features, "
-    f"trained on one half of both sets and tested on the other, as many of each, {MOST:,} at most: "
-    "50 % where it can't tell them apart. The reals must be new to the sampler on both sides, or a "
-    "memoriser looks perfect; standard error binomial",
+    f"trained by Adam in about {UPDATES:,} steps on one half of both sets and tested on the "
+    f"other, as many of each, {MOST:,} at most: 50 % where it can't tell them apart. The reals "
+    "must be new to the sampler on both sides, or a memoriser looks perfect; standard error "
+    "binomial",
 )
 def c2st(real: Features, fake: Features) -> Score:
     """The accuracy of telling samples from reals. Raises UsageError for fewer than 40 of either."""
@@ -47,7 +49,8 @@ def c2st(real: Features, fake: Features) -> Score:
     learnt = np.tile(np.arange(n) < n // 2, 2)
     spread = x[learnt].std(0)
     x = ((x - x[learnt].mean(0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
-    network = MLPClassifier((HIDDEN,), early_stopping=True, max_iter=100, random_state=0)
+    epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, UPDATES * BATCH // n))
+    network = MLPClassifier((HIDDEN,), max_iter=epochs, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network.fit(x[learnt], y[learnt])

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bench import api
 from bench.datasets import DATASETS
+from bench.datasets.digits import mnist5k
 from bench.errors import UsageError
 from results.sheets import GAP, GREY, columns_for, grid_png, tiled
 from results.store import RunDirectory
@@ -238,15 +239,60 @@ def test_what_can_not_be_drawn_is_one_line(run, tmp_path, capfd, arguments, expe
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["grid.jpg", "grid", "png", "grid.png.txt", ""])
-def test_a_picture_is_a_png(run, tmp_path, capfd, name):
+@pytest.mark.parametrize("name", ["grid.jpg", "grid.png.txt", "x.npz"])
+def test_other_files_are_refused(run, tmp_path, capfd, name):
     message = refused(capfd, run, "--model", "vae", "-o", name)
-    assert f"expected a name that ends in .png, got '{name}'" in message
+    assert (
+        f"expected a name that ends in .png or .npy, or a folder's without an end, got '{name}'"
+        in (message)
+    )
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_is_never_filled_twice(run, tmp_path, capfd):
+    """Nor is the present one."""
+    (tmp_path / "kept").mkdir()
+    for name in ("kept", "", "."):
+        message = refused(capfd, run, "--model", "vae", "--dataset", STACK, "-o", name)
+        assert "is there already: expected a folder to be made" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_folder_holds_an_image_each(run, tmp_path):
+    """The same images as the array, a stack's digits side by side; so does a .npy file."""
+    drawn = api.sample(run, "vae", n=5, out="made")
+    files = sorted(tmp_path.glob("made/*.png"))
+    assert [file.name for file in files] == [f"{index:05}.png" for index in range(5)]
+    for file, image in zip(files, drawn, strict=True):
+        assert np.array_equal(np.asarray(Image.open(file)), np.concatenate(list(image), axis=1))
+    api.sample(run, "vae", n=5, out="made.npy")
+    assert np.array_equal(np.load("made.npy"), drawn)
+
+
+def test_points_fill_no_folder(run, tmp_path, capfd):
+    message = refused(capfd, run, "--model", "gan", "-o", "made")
+    assert "points are no images: expected a .png or .npy file, got 'made'" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_stands_for_a_run(tmp_path, monkeypatch, capfd):
+    """Its held-out images, or those to train on; not more than there are, and no other data set."""
+    monkeypatch.chdir(tmp_path)
+    split = mnist5k()
+    assert bench("sample", "mnist5k", "-n", "7", "-o", "real") == 0
+    assert len(list(tmp_path.glob("real/*.png"))) == 7
+    assert np.array_equal(api.sample("mnist5k", n=7)[:, 0], split.held_images[:7])
+    assert np.array_equal(api.sample("mnist5k:train", n=7)[:, 0], split.images[:7])
+    capfd.readouterr()
+    assert "has 1,000 images" in refused(capfd, "mnist5k", "-n", "1001", "-o", "many")
+    assert "has no images of its own" in refused(capfd, "ring8@pacgan", "-o", "many")
+    assert "expected NAME, its held-out images, or NAME:train" in (
+        refused(capfd, "mnist5k:test", "-o", "many")
+    )
+
+
 def test_the_options_that_are_needed(run, capfd):
-    assert "--model" in refused(capfd, run, "-o", "grid.png")
+    assert "--model: which one of" in refused(capfd, run, "-o", "grid.png")
     assert "--out" in refused(capfd, run, "--model", "vae")
     assert "no run 'absent'" in refused(capfd, "absent", "--model", "vae", "-o", "grid.png")
 

@@ -210,7 +210,7 @@ def open_samples(given: Given, role: str) -> Samples:
     if path.is_dir():
         return _folder(path)
     if str(given).partition(":")[0] in DATASETS and not path.exists():
-        return _registered(str(given))
+        return registered(str(given))
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".pt", ".pth") or not path.is_file():
         there = "is not there" if not path.exists() else "is none of these"
@@ -220,8 +220,10 @@ def open_samples(given: Given, role: str) -> Samples:
     return _of_array(_numpy(path) if suffix == ".npy" else _tensor(path), str(path))
 
 
-def _registered(name: str) -> ImageArray:
-    """The held-out images of a registered data set; `NAME:train` its training images."""
+def registered(name: str) -> ImageArray:
+    """The held-out images of a registered data set; `NAME:train` its training images. Raises
+    UsageError for a data set without images of its own.
+    """
     part = DATASETS[name.partition(":")[0]].part
     side = name.partition(":")[2] or "held-out"
     if not isinstance(part, Labelled):

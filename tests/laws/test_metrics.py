@@ -138,9 +138,13 @@ def test_every_known_issue_names_a_law():
 
 
 def test_every_metric_has_laws():
-    """What it takes is one of the kinds of which laws are here; its facts fit one another."""
-    kinds = ("modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish")
-    assert _enrolled(*kinds) == METRICS.entries()
+    """What it takes is one of the kinds of which laws are here, in test_robustness.py or in
+    test_scores.py; its facts fit one another.
+    """
+    here = ("modes", "density", "likelihood", "stack", "latent")
+    of_robustness = ("attack", "transfer", "rubbish")
+    of_scores = ("features", "neighbours", "probabilities", "nearest", "identities")
+    assert _enrolled(*here, *of_robustness, *of_scores) == METRICS.entries()
     for entry in METRICS.entries():
         facts = entry.facts
         assert facts.estimator
