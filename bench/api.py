@@ -691,8 +691,8 @@ def measure_score(
     real: Given,
     fake: Given,
     *,
-    metrics: Sequence[str] = (),
-    features: str = "",
+    metrics: str | Sequence[str] = (),
+    features: str | Callable[..., Any] = "",
     train: Given | None = None,
     save_stats: str | None = None,
     skip_unreadable: bool = False,
@@ -715,11 +715,17 @@ def measure_score(
     """
     if save_stats is not None:
         _refuse_files({"save_stats": save_stats})
-    for option, number, most in (("--batch", batch, MAX_SAMPLES), ("--size", size, MAX_SIDE)):
-        if number is not None and not 1 <= number <= most:
-            raise UsageError(f"{option}: expected 1 to {most:,}, got {number}")
-    if workers is not None and not 1 <= workers <= MAX_THREADS:
-        raise UsageError(f"--workers: expected 1 to {MAX_THREADS:,}, got {workers}")
+        given = [Path(x).expanduser() for x in (real, fake, train) if isinstance(x, str | Path)]
+        if Path(save_stats).expanduser().resolve() in [path.resolve() for path in given]:
+            raise UsageError(f"--save-stats: {save_stats} is what is to be scored: name another")
+    limits = (
+        ("--batch", batch, MAX_SAMPLES),
+        ("--size", size, MAX_SIDE),
+        ("--workers", workers, MAX_THREADS),
+    )
+    for option, number, most in limits:
+        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
+            raise UsageError(f"{option}: expected 1 to {most:,}, got {number!r}")
     if colours not in ("", "grey", "rgb"):
         raise UsageError(f"--colours: expected grey or rgb, got '{colours}'")
     usercode.add_folder(Path.cwd())
@@ -728,7 +734,7 @@ def measure_score(
         fake=fake,
         train=train,
         features=features,
-        metrics=tuple(metrics),
+        metrics=tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
         weights=weights,
         download=download,
         size=size,

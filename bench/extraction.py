@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from torch.nn.functional import interpolate
 from bench.errors import UsageError
 from bench.extractors import Extractor, Reader, Seen
 from bench.extractors.pixels import LARGEST, SIDE
-from bench.loaders.samples import Images, Unreadable, content_id
+from bench.loaders.samples import Images, Kept, Unreadable, image_id
+from metrics.features import Features
 
 THUMBNAIL = 32
 """The most pixels a side at which copies are looked for."""
@@ -37,12 +38,20 @@ class Extracted:
     thumbnails: np.ndarray
     unreadable: list[str]
 
+    def kept(self, origin: str, tag: str, read: Mapping[str, str | int]) -> Kept:
+        """As features with what is known of them. Raises UsageError where they are not finite."""
+        try:
+            features = Features(self.features)
+        except UsageError as error:
+            raise UsageError(f"{origin}: {error}") from error
+        more = (self.ids, self.thumbnails, self.probabilities)
+        return Kept(origin, features, tag, True, *more, read)
+
 
 @dataclass(frozen=True)
 class Way:
     """How images are read. size: what they are brought to; None: as they come. channels: 1 or 3.
-    thumbnail: the size of thumbnails. skip: leave out what can't be read. resizes: whether any
-    image has another size.
+    thumbnail: the size of thumbnails. skip: leave out what can't be read. sizes: that occur.
     """
 
     extractor: Extractor
@@ -52,7 +61,12 @@ class Way:
     batch: int = 32
     device: str = "cpu"
     skip: bool = False
-    resizes: bool = False
+    sizes: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def resizes(self) -> bool:
+        """Whether any image is brought to another size."""
+        return self.size is not None and self.sizes != {self.size}
 
 
 def way_of(
@@ -68,6 +82,8 @@ def way_of(
     colours: "grey" or "rgb", to bring all to it. Raises UsageError where grey meets colour.
     """
     sizes = set().union(*(images.sizes for images in sets))
+    if not sizes:
+        raise UsageError(next(text for images in sets for text in images.broken))
     wanted = extractor.size or (None if side is None else (side, side))
     if side is not None and extractor.size:
         raise UsageError(
@@ -104,7 +120,7 @@ def way_of(
         batch,
         device,
         skip,
-        sizes != {wanted or (height, width)},
+        frozenset(sizes),
     )
 
 
@@ -126,6 +142,12 @@ def extract(
         progress(min(done, len(images)), len(images))
     unreadable = [*images.broken, *(text for part in found for text in part.unreadable)]
     full = [part for part in found if len(part.features)]
+    widths = {part.features.shape[1] for part in full}
+    if len(widths) > 1:
+        raise UsageError(
+            f"features '{way.extractor.tag}': expected as many for every image, got "
+            f"{' and '.join(map(str, sorted(widths)))}"
+        )
     if not full:
         raise UsageError(f"{images.origin}: none of {len(unreadable)} images can be read")
     chances = [part.probabilities for part in full if part.probabilities is not None]
@@ -148,7 +170,7 @@ def _chunk(images: Images, start: int, way: Way, read: Reader) -> Extracted:
                 raise
             unreadable.append(str(error))
             continue
-        ids.append(content_id((image * 255).round().to(torch.uint8).numpy()))
+        ids.append(image_id(image))
         image = _coloured(image[None], way.channels)
         small.append(_thumbnail(image, way.thumbnail))
         image = image if way.size is None else way.extractor.resized(image, way.size)

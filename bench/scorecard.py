@@ -21,6 +21,7 @@ from results.store import frame
 from results.tables import Layout, number
 
 SUITE = "score"
+LARGE = 1e6
 NORMAL = 1.959964
 """Of 95 %: the normal quantile."""
 
@@ -39,12 +40,13 @@ class Scored:
         scores, rows, notes = self.scores, [], []
         for value in scores.values:
             facts = METRICS[value.metric.partition("@")[0]].facts
-            shown = (number(value.value, vars(facts)), interval(value, facts), f"{value.n or 0:,}")
+            counted = "?" if value.n is None else f"{value.n:,}"
+            shown = (written(value.value, facts), interval(value, facts), counted)
             rows.append([(cell, "") for cell in (self._head(value.metric, facts), *shown)])
             rows[-1].append((_basis(value.metric, scores.features), ""))
-        for name, reason in scores.left_out.items():
-            head = self._head(name, METRICS[name.partition("@")[0]].facts)
-            notes.append(f"{head.rstrip(' ↑↓')}: left out: {reason}")
+        for reason in dict.fromkeys(scores.left_out.values()):
+            names = (name for name, why in scores.left_out.items() if why == reason)
+            notes.append(f"left out: {', '.join(names)}: {reason}")
         for origin, files in scores.unreadable.items():
             shown = ("unreadable files", f"{len(files):,}", "", "", origin)
             rows.append([(cell, "") for cell in shown])
@@ -83,8 +85,16 @@ def interval(value: Value, facts: MetricFacts) -> str:
     low, high = (value.value + side * NORMAL * value.std_error for side in (-1, 1))
     low = low if facts.low is None else max(low, facts.low)
     high = high if facts.high is None else min(high, facts.high)
-    shown = (number(bound, vars(facts)) for bound in (low, high))
+    shown = (written(bound, facts) for bound in (low, high))
     return ("–" if low >= 0 else " to ").join(shown)
+
+
+def written(value: float, facts: MetricFacts) -> str:
+    """With the metric's digits; three significant ones where those would say nothing."""
+    size = abs(value)
+    if not facts.percent and size and not 10.0**-facts.digits <= size < LARGE:
+        return f"{value:.2e}".replace("-", "−")
+    return number(value, vars(facts))
 
 
 def _basis(name: str, features: str) -> str:
@@ -98,11 +108,12 @@ def scored(request: Request, found: Scores, seconds: float) -> Scored:
     """The rows of a score, and all it takes to print it."""
     facts = environment()
     real, fake = found.real, found.fake
-    settings = {
+    settings: dict[str, Any] = {
         **found.settings,
         "n_real": real.features.n if real.counted else 0,
         "n_fake": fake.features.n if fake.counted else 0,
         **{f"unreadable in {o}": len(files) for o, files in found.unreadable.items()},
+        "warnings": found.warnings,
     }
     fingerprints = [_fingerprint(kept) for kept in (real, fake)]
     identity = json.dumps([fingerprints, settings, found.features], sort_keys=True)
@@ -135,7 +146,9 @@ def scored(request: Request, found: Scores, seconds: float) -> Scored:
         "values": [asdict(value) for value in found.values],
     }
     left_out = [_skipped(record, name, reason) for name, reason in found.left_out.items()]
-    return Scored(pd.concat([frame([record]), *left_out], ignore_index=True), found)
+    table = pd.concat([frame([record]), *left_out], ignore_index=True)
+    table.attrs["warnings"] = found.warnings
+    return Scored(table, found)
 
 
 def _skipped(record: dict[str, Any], name: str, reason: str) -> pd.DataFrame:

@@ -6,34 +6,36 @@ it, the same way whatever the files are called and whoever read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.cautions import cautions
+from bench.errors import UsageError, unknown
 from bench.extraction import Way, extract, pool_of, way_of
-from bench.extractors import EXTRACTORS, Extractor, Loading, Reader
+from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
-from bench.loaders.samples import Given, Images, Kept, Samples, open_samples
+from bench.loaders.samples import Folder, Given, Images, Kept, Samples, open_samples, row_ids
 from bench.runner import with_threads
+from bench.sets import Sets
 from bench.tasks.base import Value
 from bench.tasks.scoring import scored_by, value_of
 from metrics import METRICS, Score
 from metrics.contracts import MetricFacts
-from metrics.copying import Nearest, cells_of, copies, nearest
-from metrics.features import Apply, Features, refuse_dims
-from metrics.neighbours import survey
+from metrics.features import Apply, refuse_dims
 
 TAKES = ("features", "neighbours", "probabilities", "nearest", "identities")
+ALIASES = {"kid": "kernel_distance", "is": "inception_score_10"}
 FID = "fid"
 PREFERRED = "lite0"
 FALLBACK = "pixels"
 SHIFTS = "shifts"
-QUERIES = 2_000
-SHIFTED_QUERIES = 1_000
 
 Notify = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much (0: unknown)."""
@@ -48,7 +50,7 @@ class Request:
     real: Given
     fake: Given
     train: Given | None = None
-    features: str = ""
+    features: str | Callable[..., Any] = ""
     metrics: tuple[str, ...] = ()
     weights: str | None = None
     download: bool = False
@@ -64,140 +66,133 @@ class Request:
 class Scores:
     """What was found. values: by the metrics' names with what they rest on. left_out: the metrics
     that could not be had, and why. features: what they rest on, empty for arrays of features.
-    settings: how images were read. real: the reference, to be kept.
+    settings: how images were read. real: the reference, to be kept. frechet_is: what the Frechet
+    distance may be called.
     """
 
     values: list[Value]
     left_out: dict[str, str]
     warnings: list[str]
     features: str
-    settings: dict[str, str | int]
+    settings: Mapping[str, str | int]
     unreadable: dict[str, list[str]]
     real: Kept
     fake: Kept
     frechet_is: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Sets:
-    """The samples of both, in the order of their content, and what takes a look at all of them."""
-
-    real: Kept
-    fake: Kept
-    train: Kept | None
-    apply: Apply = field(default=map)
-
-    @cached_property
-    def surveyed(self) -> tuple:
-        return survey(self.real.features, self.fake.features)
-
-    @cached_property
-    def nearest(self) -> tuple[Nearest, Nearest]:
-        """In the space of the features."""
-        source = self.train or self.real
-        seen = source.features.exact
-        cells = cells_of(seen)
-        held = self.real.features.exact[:QUERIES]
-        own = None if self.train else np.arange(len(held))
-        made = self.fake.features.exact[:QUERIES]
-        return (
-            nearest([held], seen, cells, own, self.apply),
-            nearest([made], seen, cells, None, self.apply),
-        )
-
-    @cached_property
-    def shifted(self) -> tuple[Nearest, Nearest] | None:
-        """On thumbnails, the smallest over shifts by one pixel; None where there are none."""
-        source = self.train or self.real
-        if any(s.thumbnails is None for s in (source, self.real, self.fake)):
-            return None
-        seen, held, made = (_thumbnails(s) for s in (source, self.real, self.fake))
-        flat = seen.reshape(len(seen), -1).astype(np.float64)
-        cells = cells_of(flat)
-        own = None if self.train else np.arange(min(len(held), SHIFTED_QUERIES))
-        return (
-            nearest(shifts(held[:SHIFTED_QUERIES]), flat, cells, own, self.apply),
-            nearest(shifts(made[:SHIFTED_QUERIES]), flat, cells, None, self.apply),
-        )
-
-
-def _thumbnails(kept: Kept) -> np.ndarray:
-    if kept.thumbnails is None:
-        raise UsageError("there are no images")
-    return kept.thumbnails
-
-
-def shifts(images: np.ndarray) -> list[np.ndarray]:
-    """Images [n, h, w] moved by one pixel or none in either direction, each [n, h w] float64."""
-    grown = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge").astype(np.float64)
-    n, height, width = images.shape
-    return [
-        grown[:, i : i + height, j : j + width].reshape(n, -1) for i in range(3) for j in range(3)
-    ]
-
-
 def score(request: Request, notify: Notify = lambda what, done, total: None) -> Scores:
-    """Measure. Raises UsageError for what can't be used."""
-    opened: list[Samples] = [
-        open_samples(given, role)
-        for given, role in (
-            (request.real, "REAL"),
-            (request.fake, "FAKE"),
-            (request.train, "--train"),
-        )
-        if given is not None
-    ]
-    images = [samples for samples in opened if isinstance(samples, Images)]
-    with with_threads(), pool_of(request.workers) as pool:
-        if images:
-            way, kept, unreadable = _read(request, opened, images, pool, notify)
-            extractor, settings = way.extractor, _settings(way)
-        else:
-            _refuse_options(request)
-            kept = [samples for samples in opened if isinstance(samples, Kept)]
-            unreadable, extractor, settings = {}, None, {}
-            _refuse_mixture(kept)
-        apply: Apply = pool.map if request.workers > 1 else map
-        sets = _sets(kept, apply)
-        values, left_out = _measured(request, sets, notify, extractor)
-        notify("looking for copies", 0, 0)
-        warnings = [*_file_warnings(opened), *_warnings(sets, values)]
-    tag = extractor.tag if extractor else sets.real.tag
-    return Scores(
-        values,
-        left_out,
-        warnings,
-        tag,
-        settings,
-        unreadable,
-        replace(sets.real, tag=tag),
-        sets.fake,
-        extractor.published if extractor else "",
-    )
+    """Measure. What the user's code prints goes to stderr. Raises UsageError for what can't be
+    used.
+    """
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        asked = asked_metrics(request.metrics)
+        opened = [
+            open_samples(given, role)
+            for given, role in (
+                (request.real, "REAL"),
+                (request.fake, "FAKE"),
+                (request.train, "--train"),
+            )
+            if given is not None
+        ]
+        with with_threads(), pool_of(request.workers) as pool:
+            return _scored(request, asked, opened, pool, notify)
+
+
+def _scored(
+    request: Request,
+    asked: list[tuple[str, str]],
+    opened: list[Samples],
+    pool: ThreadPoolExecutor,
+    notify: Notify,
+) -> Scores:
+    extractor, kept, unreadable, settings = _features(request, opened, pool, notify)
+    _refuse_fid(asked, extractor)
+    sets = _sets(kept, pool.map if request.workers > 1 else map)
+    values, left_out = _measured(asked, sets, notify)
+    if not values:
+        raise UsageError("nothing can be measured: " + "; ".join(dict.fromkeys(left_out.values())))
+    notify("looking for copies", 0, 0)
+    tag = extractor.tag if extractor else sets.real.tag or sets.fake.tag
+    real = replace(sets.real, tag=tag, read=settings)
+    found = list(cautions(sets, opened, values, request.train is not None))
+    published = extractor.published if extractor else ""
+    return Scores(values, left_out, found, tag, settings, unreadable, real, sets.fake, published)
+
+
+def _features(
+    request: Request, opened: Sequence[Samples], pool: ThreadPoolExecutor, notify: Notify
+) -> tuple[Extractor | None, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
+    """Every set as features, and what made them."""
+    kept = [samples for samples in opened if isinstance(samples, Kept)]
+    tags = {samples.tag for samples in kept if samples.tag}
+    if len(tags) > 1:
+        raise UsageError(f"expected statistics of the same features, got {', '.join(sorted(tags))}")
+    if len(kept) < len(opened):
+        for samples in kept:
+            if not samples.tag and samples.features.points is not None:
+                raise UsageError(
+                    f"{samples.origin} holds features, and others are images: expected both as "
+                    "images or both as features"
+                )
+        return _read(request, opened, pool, notify)
+    for option, given in (
+        ("--size", request.size),
+        ("--colours", request.colours),
+        ("--weights", request.weights),
+        ("--download", request.download),
+        ("--features", request.features if request.features not in _names(tags) else ""),
+    ):
+        if given:
+            raise UsageError(
+                f"{option} is for images, and there are none: features are taken as they stand"
+            )
+    settings = next((samples.read for samples in kept if samples.read), {})
+    for samples in kept:
+        _refuse_way(samples, settings)
+    return _extractor_of(tags), kept, {}, settings
+
+
+def _names(tags: set[str]) -> set[str]:
+    """What --features may say of kept statistics: their tag, or the name before its hash."""
+    found = _extractor_of(tags)
+    return tags | {entry.name for entry in EXTRACTORS.entries() if entry.part is found}
+
+
+def _extractor_of(tags: set[str]) -> Extractor | None:
+    parts = [entry.part for entry in EXTRACTORS.entries()]
+    return next((part for part in parts if part.tag in tags), None)
 
 
 def chosen(request: Request, opened: Sequence[Samples]) -> Extractor:
     """The extractor that was asked for, the one of kept statistics, or the best there is."""
-    kept = next((s.tag for s in opened if isinstance(s, Kept) and s.tag), "")
-    name = request.features or kept.partition(":")[0] * (kept.partition(":")[0] in EXTRACTORS)
-    if FID in request.metrics and not name:
-        name = "inception"
-    if not name:
-        name = FALLBACK if EXTRACTORS[PREFERRED].part.missing else PREFERRED
-    found = extractor_named(name)
+    tags = {samples.tag for samples in opened if isinstance(samples, Kept) and samples.tag}
+    asked = {name.partition("@")[0].lower() for name in request.metrics}
+    given = request.features
+    if not given and tags:
+        given = _extractor_of(tags) or next(iter(tags))
+    if isinstance(given, Extractor):
+        return given
+    if not given:
+        lacking = EXTRACTORS[PREFERRED].part.missing
+        given = "inception" if FID in asked else FALLBACK if lacking else PREFERRED
+    found = extractor_named(given)
     if found.missing:
         raise UsageError(found.missing)
     return found
 
 
 def _read(
-    request: Request,
-    opened: Sequence[Samples],
-    images: list[Images],
-    pool: ThreadPoolExecutor,
-    notify: Notify,
-) -> tuple[Way, list[Kept], dict[str, list[str]]]:
+    request: Request, opened: Sequence[Samples], pool: ThreadPoolExecutor, notify: Notify
+) -> tuple[Extractor, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
     extractor = chosen(request, opened)
+    for option, given in (("--weights", request.weights), ("--download", request.download)):
+        if given and not extractor.fetches:
+            raise UsageError(f"{option} is for features inception, and these are {extractor.tag}")
+    ready = [_checked(samples, request, pool, notify) for samples in opened]
+    images = [samples for samples in ready if isinstance(samples, Images)]
     way = way_of(
         extractor,
         images,
@@ -207,16 +202,18 @@ def _read(
         request.device,
         request.skip_unreadable,
     )
-    for samples in opened:
+    settings = _settings(way)
+    for samples in ready:
         if isinstance(samples, Kept):
             _refuse_other(samples, extractor)
+            _refuse_way(samples, settings)
     for samples in images:
         if len(samples) + len(samples.broken) < 2:
             raise UsageError(f"{samples.origin} holds one image: expected two at least, and many")
     notify(f"loading {extractor.tag}", 0, 0)
-    read: Reader = extractor.load(Loading(request.device, request.weights, request.download))
+    read = extractor.load(Loading(request.device, request.weights, request.download))
     kept, unreadable = [], {}
-    for samples in opened:
+    for samples in ready:
         if isinstance(samples, Kept):
             kept.append(samples)
             continue
@@ -224,25 +221,24 @@ def _read(
         found = extract(samples, way, read, pool, lambda d, t, said=said: notify(said, d, t))
         if found.unreadable:
             unreadable[samples.origin] = found.unreadable
-        try:
-            features = Features(found.features)
-        except UsageError as error:
-            raise UsageError(f"{samples.origin}: {error}") from error
-        kept.append(
-            Kept(
-                samples.origin,
-                features,
-                extractor.tag,
-                ids=found.ids,
-                thumbnails=found.thumbnails,
-                probabilities=found.probabilities,
-            )
-        )
-    return way, kept, unreadable
+        kept.append(found.kept(samples.origin, extractor.tag, settings))
+    return extractor, kept, unreadable, settings
+
+
+def _checked(
+    samples: Samples, request: Request, pool: ThreadPoolExecutor, notify: Notify
+) -> Samples:
+    """Without what can't be decoded, where that is to be skipped: it decides nothing then."""
+    if not request.skip_unreadable or not isinstance(samples, Folder):
+        return samples
+    notify(f"checking {samples.origin}", 0, 0)
+    return samples.checked(pool.map)
 
 
 def _settings(way: Way) -> dict[str, str | int]:
     size = "as they come" if way.size is None else f"{way.size[0]} x {way.size[1]}"
+    if way.size is None and len(way.sizes) == 1:
+        size = "{} x {}".format(*next(iter(way.sizes)))
     told: dict[str, str | int] = {"features": way.extractor.tag, "size": size}
     if way.resizes:
         told["resize"] = way.extractor.resize
@@ -250,32 +246,31 @@ def _settings(way: Way) -> dict[str, str | int]:
     return told
 
 
-def _refuse_options(request: Request) -> None:
-    for option, given in (
-        ("--features", request.features),
-        ("--size", request.size),
-        ("--colours", request.colours),
-        ("--weights", request.weights),
-    ):
-        if given:
-            raise UsageError(
-                f"{option} is for images, and there are none: features are taken as they stand"
-            )
-
-
 def _refuse_other(kept: Kept, extractor: Extractor) -> None:
-    """Statistics or features that are not of this extractor."""
+    """Statistics that are not of this extractor."""
     if kept.tag and kept.tag != extractor.tag:
+        known = _extractor_of({kept.tag})
+        name = next((e.name for e in EXTRACTORS.entries() if e.part is known), kept.tag)
         raise UsageError(
             f"{kept.origin} holds statistics of features '{kept.tag}', and these are of "
-            f"'{extractor.tag}': pass --features {kept.tag.partition(':')[0]}, or save them again"
+            f"'{extractor.tag}': pass --features {name}, or save them again"
+        )
+    if extractor.dims and kept.features.dims != extractor.dims:
+        raise UsageError(
+            f"{kept.origin} holds statistics of {kept.features.dims:,} features, and "
+            f"'{extractor.tag}' has {extractor.dims:,}: which ones are they of? (--features)"
         )
 
 
-def _refuse_mixture(kept: Sequence[Kept]) -> None:
-    tags = {k.tag for k in kept if k.tag}
-    if len(tags) > 1:
-        raise UsageError(f"expected statistics of the same features, got {', '.join(sorted(tags))}")
+def _refuse_way(kept: Kept, settings: Mapping[str, str | int]) -> None:
+    """Statistics of images that were read in another way."""
+    for name in ("size", "colours"):
+        if kept.read and kept.read.get(name) != settings.get(name):
+            raise UsageError(
+                f"{kept.origin} was kept of images read with {name} {kept.read.get(name)}, and "
+                f"these are read with {name} {settings.get(name)}: pass the same --size and "
+                "--colours, or save it again"
+            )
 
 
 def _sets(kept: Sequence[Kept], apply: Apply) -> Sets:
@@ -298,178 +293,117 @@ def _sets(kept: Sequence[Kept], apply: Apply) -> Sets:
 
 
 def _ordered(kept: Kept, apply: Apply) -> Kept:
-    """In the order of the samples' content."""
+    """In the order of the samples' content: of images, or of features as float32, so that a set
+    and the same in float64 are cut alike.
+    """
     features = replace(kept.features, apply=apply)
-    if kept.ids is None or features.points is None:
+    points, ids = features.points, kept.ids
+    if ids is None or points is None:
         return replace(kept, features=features)
-    order = np.argsort(kept.ids, kind="stable")
+    coarse = ids if kept.thumbnails is not None else row_ids(points.astype(np.float32))
+    order = np.lexsort((ids, coarse))
     small, chances = (
         None if x is None else x[order] for x in (kept.thumbnails, kept.probabilities)
     )
     return replace(
         kept,
-        features=replace(features, points=features.points[order]),
-        ids=kept.ids[order],
+        features=replace(features, points=points[order]),
+        ids=ids[order],
         thumbnails=small,
         probabilities=chances,
     )
 
 
-def names_for(metrics: Sequence[str], dims: int) -> list[str]:
-    """The registered metrics that were asked for, or all that are meant for so many dimensions."""
-    known = [entry for takes in TAKES for entry in scored_by((takes,))]
-    if not metrics:
-        return [
-            entry.name
-            for entry in known
-            if not entry.facts.on_request and dims <= (entry.facts.most_dims or dims)
-        ]
-    for name in metrics:
-        if METRICS[name].facts.takes not in TAKES:
-            raise UsageError(
-                f"metric '{name}' is not for two sets of samples; known: "
-                f"{', '.join(entry.name for entry in known)}"
-            )
-    return list(dict.fromkeys(metrics))
+def asked_metrics(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Metrics by name and what stands behind their @. Raises UsageError for unknown ones."""
+    known = [entry.name for entry in scored_by(TAKES)]
+    found = []
+    for given in names:
+        name, _, suffix = given.partition("@")
+        name = ALIASES.get(name.lower(), name)
+        if name not in known and name.lower() != FID:
+            raise unknown("metric", name, [*known, *ALIASES, FID], "(`bench list metrics` has all)")
+        found.append((name.lower() if name.lower() == FID else name, suffix))
+    return list(dict.fromkeys(found))
 
 
-def asked_names(request: Request, extractor: Extractor | None) -> list[str]:
-    """Metrics by their registered names; `fid` is frechet on Inception features, and no other."""
-    names = [name.partition("@")[0] for name in request.metrics]
-    if FID in names and (extractor is None or extractor.published.lower() != FID):
+def _refuse_fid(asked: Sequence[tuple[str, str]], extractor: Extractor | None) -> None:
+    """`fid` is frechet on Inception features, and on no others."""
+    published = extractor.published if extractor else ""
+    if any(name == FID for name, _ in asked) and published.lower() != FID:
         raise UsageError(
             "only the 2015 Inception features give fid: pass --features inception, or ask for "
             "frechet"
         )
-    return ["frechet" if name == FID else name for name in names]
+
+
+def _names_for(asked: Sequence[tuple[str, str]], dims: int) -> Iterator[tuple[str, str]]:
+    """What was asked for, or all that is meant for so many dimensions."""
+    if asked:
+        yield from (("frechet" if name == FID else name, suffix) for name, suffix in asked)
+        return
+    for takes in TAKES:
+        for entry in scored_by((takes,)):
+            facts = entry.facts
+            if not facts.on_request and dims <= (facts.most_dims or dims):
+                yield entry.name, ""
 
 
 def _measured(
-    request: Request, sets: Sets, notify: Notify, extractor: Extractor | None
+    asked: Sequence[tuple[str, str]], sets: Sets, notify: Notify
 ) -> tuple[list[Value], dict[str, str]]:
-    asked = asked_names(request, extractor)
     values, left_out = [], {}
-    names = names_for(asked, sets.real.features.dims)
-    for done, name in enumerate(names):
+    names = list(_names_for(asked, sets.real.features.dims))
+    for done, (name, wanted) in enumerate(names):
         notify(f"measuring {name}", done, len(names))
         facts: MetricFacts = METRICS[name].facts
-        for suffix, pair in _arguments(facts, sets):
+        if facts.takes == "probabilities" and sets.fake.probabilities is None and not asked:
+            continue
+        pairs = [pair for pair in _arguments(facts, sets) if _meant(wanted, pair[0])]
+        if not pairs:
+            bases = " or ".join(suffix for suffix, _ in _arguments(facts, sets)) or "features"
+            raise UsageError(f"metric '{name}@{wanted}': here it rests on {bases}")
+        for suffix, pair in pairs:
             try:
-                if isinstance(pair, str):
-                    raise UsageError(pair)
                 found: Score | float = METRICS[name].part(*pair())
             except UsageError as error:
                 if asked:
                     raise UsageError(f"metric '{name}': {error}") from error
                 left_out[name + suffix] = str(error)
                 continue
-            values.append(value_of(name, found, suffix=suffix))
+            value = value_of(name, found, suffix=suffix)
+            values.append(value if sets.fake.counted else replace(value, n=None))
     return values, left_out
 
 
-def _arguments(facts: MetricFacts, sets: Sets) -> Iterator[tuple[str, Callable[[], tuple] | str]]:
-    """What a metric is called with, by what stands behind its name; or why it can't be."""
+def _meant(wanted: str, suffix: str) -> bool:
+    """Whether a metric asked for as `name@wanted` is the one that rests on this."""
+    tag = suffix.removeprefix("@")
+    return not wanted or wanted in (tag, tag.partition(":")[0])
+
+
+def _arguments(facts: MetricFacts, sets: Sets) -> Iterator[tuple[str, Callable[[], tuple]]]:
+    """What a metric is called with, by what stands behind its name. The calls raise UsageError
+    where that can't be had.
+    """
     real, fake = sets.real, sets.fake
-    suffix = f"@{fake.tag or real.tag}" if fake.tag or real.tag else ""
+    tag = fake.tag or real.tag
+    suffix = f"@{tag}" if tag else ""
     if facts.takes == "features":
         yield suffix, lambda: (real.features, fake.features)
     elif facts.takes == "neighbours":
         yield suffix, lambda: sets.surveyed
     elif facts.takes == "probabilities":
-        if fake.probabilities is not None:
-            yield suffix, lambda: (None, fake.probabilities)
-        elif suffix:
-            yield suffix, "these features come without class probabilities"
+        yield suffix, lambda: (None, _there(fake.probabilities, "class probabilities"))
     elif facts.takes == "identities":
-        if real.ids is not None and fake.ids is not None:
-            yield "", lambda: (real.ids, fake.ids)
-        else:
-            yield "", "the statistics hold no samples"
+        yield "", lambda: (_there(real.ids, "samples"), _there(fake.ids, "samples"))
     else:
         yield suffix, lambda: sets.nearest
-        if real.thumbnails is not None and fake.thumbnails is not None:
-            yield f"@{SHIFTS}", lambda: sets.shifted or ()
+        if sets.has_thumbnails:
+            yield f"@{SHIFTS}", lambda: sets.shifted
 
 
-def _file_warnings(opened: Sequence[Samples]) -> list[str]:
-    """What the files themselves tell: formats and sizes that differ."""
-    images = [samples for samples in opened[:2] if isinstance(samples, Images)]
-    found = []
-    if len(images) == 2:
-        kinds = [" and ".join(sorted(s.kinds)) for s in images]
-        if kinds[0] != kinds[1] and all(kinds):
-            found.append(
-                f"REAL is {kinds[0]}, FAKE {kinds[1]}: traces of compression count as differences"
-            )
-        if images[0].sizes != images[1].sizes:
-            found.append(
-                "REAL and FAKE are not of the same size: what resizing does counts as a difference"
-            )
-    return found
-
-
-GENERATED = ("fake", "generated", "gen", "sampled", "samples", "synthetic")
-ORIGINAL = ("real", "train", "test", "val", "reference", "data", "original")
-NEAR = 0.05
-LOOKS_SWAPPED = 0.25
-UNEQUAL = 1.1
-
-
-def _warnings(sets: Sets, values: Sequence[Value]) -> Iterator[str]:
-    """What a reader of the scores should know first."""
-    real, fake = sets.real, sets.fake
-    found = {value.metric.partition("@")[0]: value for value in values}
-    n, m, dims = real.features.n, fake.features.n, real.features.dims
-    if not real.counted or not fake.counted:
-        yield "the statistics don't say of how many samples they are, and of which features"
-    elif min(n, m) <= dims:
-        yield (
-            f"{min(n, m):,} samples for {dims:,} dimensions: frechet is far too high, and only to "
-            "be compared at equal n; kernel_distance is not"
-        )
-    if real.counted and fake.counted and max(n, m) > UNEQUAL * min(n, m):
-        yield (
-            f"{n:,} real and {m:,} fake samples: frechet, recall and coverage move with n, compare "
-            "them at equal n only"
-        )
-    if real.ids is not None and (again := 1 - len(np.unique(real.ids)) / len(real.ids)) > 0.01:
-        yield f"{100 * again:.1f} % of REAL are duplicates of others of it"
-    if fake.ids is not None and (again := 1 - len(np.unique(fake.ids)) / len(fake.ids)) > 0.01:
-        yield f"{100 * again:.1f} % of FAKE are duplicates of others of it"
-    yield from _copies(sets)
-    if _named_swapped(real.origin, fake.origin):
-        yield "REAL and FAKE look swapped, by their names: the reference comes first"
-    elif "precision" in found and "recall" in found:
-        low, high = found["precision"].value, found["recall"].value
-        if high - low > LOOKS_SWAPPED:
-            yield (
-                f"precision {100 * low:.0f} % is far below recall {100 * high:.0f} %: so it looks "
-                "when REAL and FAKE are swapped, or the samples are noisy"
-            )
-
-
-def _copies(sets: Sets) -> Iterator[str]:
-    seen = sets.train or sets.real
-    what = "training images" if sets.train else "REAL"
-    if seen.ids is not None and sets.fake.ids is not None:
-        exact = int(np.isin(sets.fake.ids, seen.ids).sum())
-        if exact:
-            yield f"{exact:,} of {len(sets.fake.ids):,} of FAKE are exact copies from {what}"
-    if sets.real.features.points is None or sets.fake.features.points is None:
-        return
-    how = ", up to a shift by one pixel" if sets.shifted else ""
-    try:
-        share = copies(*(sets.shifted or sets.nearest))
-    except UsageError:
-        return
-    if share.value - 3 * (share.std_error or 0) > NEAR:
-        near = f"{100 * share.value:.0f} % of FAKE"
-        yield f"{near} are nearly copies from {what}{how} (1 % is chance)"
-
-
-def _named_swapped(real: str, fake: str) -> bool:
-    def words(origin: str) -> set[str]:
-        name = origin.rstrip("/").rpartition("/")[2].partition(".")[0].lower()
-        return set(name.replace("-", " ").replace("_", " ").split())
-
-    return bool(words(real) & set(GENERATED) and words(fake) & set(ORIGINAL))
+def _there(array: np.ndarray | None, what: str) -> np.ndarray:
+    if array is None:
+        raise UsageError(f"there are no {what} in what was given")
+    return array

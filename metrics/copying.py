@@ -20,6 +20,7 @@ from bench.errors import UsageError
 from metrics.contracts import METRICS, OtherPerPoint, OtherPoints, PerPoint, Points, Score
 from metrics.features import Apply
 from metrics.neighbours import parts, squared_distances
+from metrics.shares import share_error
 
 CELLS = 5
 LEAST = 20
@@ -29,9 +30,12 @@ CLOSE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """Of each example: its distance to the nearest training example, and the cell of that one."""
+    """Of each example: its distance to the nearest training example, that over the distance to the
+    next (of those that differ), and the cell of the nearest.
+    """
 
     distances: PerPoint
+    ratios: PerPoint
     cells: Int[np.ndarray, " n"]
 
 
@@ -76,17 +80,18 @@ def memorisation(real: Nearest, fake: Nearest) -> Score:
     absolute=0.02,
     percent=True,
     digits=1,
-    estimator="share of samples nearer to a training example than 99 % of new reals are (of those "
-    "that are not the same as one): 1 % is chance; standard error binomial, of the bar too",
+    estimator="share of samples that lie nearer to one training example than to the next by a "
+    "ratio that 99 % of new reals don't reach (of those that are not the same as one): 1 % is "
+    "chance. A ratio, so that samples which keep to dense places are not taken for copies; "
+    "standard error binomial, of the bar too",
 )
 def copies(real: Nearest, fake: Nearest) -> Score:
-    """Samples that are too near. Raises UsageError where every real one is a copy itself."""
-    distinct = real.distances[real.distances > 0]
+    """Samples that one example alone explains. Raises UsageError where every real one is a copy."""
+    distinct = real.ratios[real.distances > 0]
     if not len(distinct):
         raise UsageError("every real sample is the same as a training example")
-    value = float((fake.distances <= np.quantile(distinct, CLOSE)).mean())
-    n = len(fake.distances)
-    variance = value * (1 - value) / n + CLOSE * (1 - CLOSE) / len(distinct)
+    value, n = float((fake.ratios <= np.quantile(distinct, CLOSE)).mean()), len(fake.ratios)
+    variance = share_error(value, n) ** 2 + share_error(CLOSE, len(distinct)) ** 2
     return Score(value, sqrt(variance), n)
 
 
@@ -115,11 +120,14 @@ def nearest(
     own: Int[np.ndarray, " n"] | None = None,
     apply: Apply = map,
 ) -> Nearest:
-    """The nearest training example [m, d] of each example, over several views of it (itself, and
-    shifted, say), each [n, d]. own: which training example each is, not to count.
+    """The nearest of three or more distinct training examples [m, d] to each example, over several
+    views of it (itself, and shifted, say), each [n, d]. own: which training example each is, not to
+    count.
     """
+    if len(training) < 3:
+        raise UsageError(f"it needs three training examples that differ, got {len(training)}")
     count = len(views[0])
-    squares, index = np.full(count, np.inf), np.zeros(count, np.int64)
+    best = np.full((count, 2), np.inf), np.full((count, 2), -1)
     work = [(view, part) for view in views for part in parts(count, len(training))]
 
     def look(task: tuple[Points, slice]) -> tuple[slice, np.ndarray, np.ndarray]:
@@ -127,11 +135,25 @@ def nearest(
         found = squared_distances(view[part], training)
         if own is not None:
             found[np.arange(len(found)), own[part]] = np.inf
-        least = found.argmin(1)
-        return part, np.square(view[part] - training[least]).sum(1), least
+        index = np.argpartition(found, 1, axis=1)[:, :2]
+        exact = np.square(view[part][:, None] - training[index]).sum(2)
+        return part, exact, index
 
-    for part, values, least in apply(look, work):
-        closer = values < squares[part]
-        squares[part] = np.where(closer, values, squares[part])
-        index[part] = np.where(closer, least, index[part])
-    return Nearest(np.sqrt(squares), cells[index])
+    for part, squares, index in apply(look, work):
+        _merge(best, part, squares, index)
+    squares, index = best
+    ratios = np.sqrt(squares[:, 0] / np.where(squares[:, 1] > 0, squares[:, 1], 1))
+    return Nearest(np.sqrt(squares[:, 0]), ratios, cells[index[:, 0]])
+
+
+def _merge(best: tuple, part: slice, squares: np.ndarray, index: np.ndarray) -> None:
+    """The two nearest of four, no training example twice."""
+    every = np.concatenate([best[0][part], squares], axis=1)
+    names = np.concatenate([best[1][part], index], axis=1)
+    order = np.argsort(every, axis=1, kind="stable")
+    every, names = (np.take_along_axis(x, order, axis=1) for x in (every, names))
+    others = np.where(names == names[:, :1], np.inf, every)
+    second = others.argmin(1)
+    rows = np.arange(len(every))
+    best[0][part] = np.stack([every[:, 0], others[rows, second]], axis=1)
+    best[1][part] = np.stack([names[:, 0], names[rows, second]], axis=1)

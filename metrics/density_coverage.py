@@ -6,7 +6,7 @@ from math import sqrt
 
 from metrics.contracts import METRICS, Score
 from metrics.neighbours import DENSITY_K, Covered, Landed
-from metrics.precision_recall import share
+from metrics.precision_recall import share, spread
 
 
 @METRICS.register(
@@ -20,12 +20,13 @@ from metrics.precision_recall import share
     relative=0.02,
     estimator="real balls (to the 5th nearest other real sample) that hold a sample, over 5, mean "
     "over the samples: 1 where both are alike, above 1 for a sampler that keeps to dense places; "
-    "on the sphere is outside; the reals taken as given",
+    "on the sphere is outside; standard error as of precision",
 )
 def density(real: Covered, fake: Landed) -> Score:
     """How deep in the manifold of the reals the samples lie."""
-    values = fake.balls / DENSITY_K
-    return Score(float(values.mean()), float(values.std(ddof=1)) / sqrt(len(values)), len(values))
+    values, n = fake.balls / DENSITY_K, len(fake.balls)
+    parts = spread([float(part.balls.mean()) / DENSITY_K for part in fake.parts])
+    return Score(float(values.mean()), max(parts, float(values.std(ddof=1)) / sqrt(n)), n)
 
 
 @METRICS.register(
@@ -41,8 +42,8 @@ def density(real: Covered, fake: Landed) -> Score:
     digits=1,
     estimator="share of real samples with a fake one nearer than the 5th nearest other real one: "
     "about .969 where both are alike and as many; on the sphere is outside; standard error "
-    "binomial, the fakes taken as given",
+    "as of precision",
 )
 def coverage(real: Covered, fake: Landed) -> Score:
     """Reals that have a sample near."""
-    return share(real.reached)
+    return share(real.reached, [part.reached for part in real.parts])

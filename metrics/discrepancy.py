@@ -39,13 +39,16 @@ class _Sums:
         return max(self.square - self.mean**2, 0.0)
 
 
-def discrepancy(real: Features, fake: Features, kernel: Kernel) -> Score:
-    """Between two sets of features, under a kernel of blocks [n, d], [m, d] to [n, m].
+def discrepancy(real: Features, fake: Features, kernel: Kernel, centred: bool = False) -> Score:
+    """Between two sets of features, under a kernel of blocks [n, d], [m, d] to [n, m]. centred: one
+    of the reals becomes the origin first, for kernels of distances.
 
     Raises UsageError for fewer than four samples of either.
     """
     refuse_dims(real, fake)
     x, y, apply = real.exact[:MOST], fake.exact[:MOST], real.apply
+    if centred:
+        x, y = x - x[0], y - x[0]
     n, m = len(x), len(y)
     if min(n, m) < 4:
         raise UsageError(f"it needs 4 samples of each, got {n} and {m}")

@@ -31,4 +31,4 @@ def energy_distance(real: Features, fake: Features) -> Score:
         np.sqrt(squares, out=squares)
         return np.negative(squares, out=squares)
 
-    return discrepancy(real, fake, nearness)
+    return discrepancy(real, fake, nearness, centred=True)

@@ -17,6 +17,9 @@ Apply = Callable[..., Iterable[Any]]
 """How work on chunks is mapped: `map`, or that of a pool. The results come in order."""
 
 
+LARGEST = 1e15
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """points: [n, d], in an order that says nothing about them, for metrics that split them; None
@@ -44,6 +47,11 @@ class Features:
             raise UsageError(
                 f"features of sample {int(broken.argmax())} are not finite, and those of "
                 f"{int(broken.sum()) - 1} more"
+            )
+        if points.size and np.abs(points).max() > LARGEST:
+            raise UsageError(
+                f"features reach {np.abs(points).max():.3g}: expected {LARGEST:g} at most, so that "
+                "their powers can be told; divide them by a constant"
             )
 
     @cached_property

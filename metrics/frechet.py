@@ -58,6 +58,8 @@ def frechet(real: Features, fake: Features) -> Score:
     refuse_dims(real, fake)
     if real.points is None or fake.points is None:
         return Score(frechet_of_moments(real.moments, fake.moments), None, fake.n)
+    if min(real.n, fake.n) <= real.dims:
+        return Score(frechet_distance(real.points, fake.points), None, fake.n)
     value = frechet_distance(real.points, fake.points, real.moments, fake.moments)
     return Score(value, standard_error(real, fake), fake.n)
 
@@ -81,7 +83,7 @@ def frechet_infinity(real: Features, fake: Features) -> Score:
     Raises UsageError for 4 samples a dimension or fewer.
     """
     refuse_dims(real, fake)
-    least = min(real.n, fake.n)
+    least = min(len(real.exact), len(fake.exact))
     if least <= 4 * real.dims:
         raise UsageError(
             f"it needs more than 4 samples a dimension, {4 * real.dims + 1:,}, and there are "
@@ -126,7 +128,7 @@ def frechet_distance(
     first, second = first or Moments.of(real), second or Moments.of(fake)
     kept = _varying(first, second)
     fast = _by_cholesky(first.of_dims(kept).covariance, second.of_dims(kept).covariance)
-    return _of_few(real, fake) if fast is None else _distance(first, second, fast)
+    return _of_few(real, fake) if fast is None else _of_moments(first, second, fast)
 
 
 def _of_few(real: Points, fake: OtherPoints) -> float:
@@ -144,7 +146,7 @@ def _of_few(real: Points, fake: OtherPoints) -> float:
     some = factors if kept.all() else [factor[:, kept] for factor in factors]
     one, other = map(_triangle, some)
     roots = _nuclear(one @ other.T) if kept.any() else 0.0
-    return float(np.square(means[0] - means[1]).sum()) + sum(traces) - 2 * roots
+    return _distance(float(np.square(means[0] - means[1]).sum()), sum(traces), roots)
 
 
 def frechet_of_moments(real: Moments, fake: Moments) -> float:
@@ -155,7 +157,7 @@ def frechet_of_moments(real: Moments, fake: Moments) -> float:
     a, b = real.of_dims(kept).covariance, fake.of_dims(kept).covariance
     fast = _by_cholesky(a, b)
     roots = _nuclear(_factor(a).T @ _factor(b)) if fast is None else fast
-    return _distance(real, fake, roots)
+    return _of_moments(real, fake, roots)
 
 
 def _varying(first: Moments, second: Moments) -> Bool[np.ndarray, " d"]:
@@ -163,9 +165,15 @@ def _varying(first: Moments, second: Moments) -> Bool[np.ndarray, " d"]:
     return first.varying & second.varying
 
 
-def _distance(first: Moments, second: Moments, roots: float) -> float:
+def _of_moments(first: Moments, second: Moments, roots: float) -> float:
     apart = float(np.square(first.mean - second.mean).sum())
-    return apart + first.trace + second.trace - 2 * roots
+    return _distance(apart, first.trace + second.trace, roots)
+
+
+def _distance(apart: float, traces: float, roots: float) -> float:
+    """What rounding alone leaves below 0 is 0."""
+    value = apart + traces - 2 * roots
+    return 0.0 if -EXACT * traces < value < 0 else value
 
 
 def _triangle(points: Points) -> Float[np.ndarray, "rows d"]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 from jaxtyping import Shaped
 
 from metrics.contracts import METRICS, Score
+from metrics.shares import share_error
 
 Identities = Shaped[np.ndarray, " n"]
 Others = Shaped[np.ndarray, " m"]
@@ -48,4 +47,4 @@ def duplicates(real: Others, fake: Identities) -> Score:
 def exact_copies(real: Others, fake: Identities) -> Score:
     """Samples that the reference holds."""
     value, n = float(np.isin(fake, real).mean()), len(fake)
-    return Score(value, sqrt(value * (1 - value) / n), n)
+    return Score(value, share_error(value, n), n)

@@ -39,7 +39,7 @@ def mmd(real: Features, fake: Features) -> Score:
         squares /= -2 * width
         return np.exp(squares, out=squares)
 
-    return discrepancy(real, fake, gaussian)
+    return discrepancy(real, fake, gaussian, centred=True)
 
 
 def _median_square(points: Points) -> float:

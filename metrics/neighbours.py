@@ -1,15 +1,15 @@
 """Who lies among whose neighbours: one survey for precision, recall, density and coverage.
 
-Distances are Euclidean, in float64, from squares expanded as |x|^2 + |y|^2 - 2 x.y, in chunks of
-bounded memory. A ball's radius is the distance to the k-th neighbour of its own set, the point
-itself not counted; a point on the sphere is outside (strictly less, as Naeem et al. 2020 have it;
-Kynkaanniemi et al. 2019 count it in: the two differ where points repeat).
+Distances are Euclidean, in float64, from squares expanded as |x|^2 + |y|^2 - 2 x.y around one of
+the reals, in chunks of bounded memory. A ball's radius is the distance to the k-th neighbour of its
+own set, the point itself not counted; a point on the sphere is outside (strictly less, as Naeem et
+al. 2020 have it; Kynkaanniemi et al. 2019 count it in: the two differ where points repeat).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,35 +25,54 @@ DENSITY_K = 5
 """Neighbours for density and coverage, as Naeem et al. 2020 choose."""
 CHUNK_VALUES = 4_194_304
 """Distances that one chunk holds: 32 MB."""
+PARTS, LEAST_OF_A_PART = 10, 20
 
 
 @dataclass(frozen=True, eq=False)
 class Covered:
     """Of each real sample: whether it lies in the ball (k = 3) of a fake, and whether a fake lies
-    in its own (k = 5).
+    in its own (k = 5). parts: the same of disjoint parts of both sets alone.
     """
 
     in_a_ball: Bool[np.ndarray, " n"]
     reached: Bool[np.ndarray, " n"]
+    parts: tuple[Covered, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Landed:
     """Of each fake sample: whether it lies in the ball (k = 3) of a real one, and in how many of
-    their balls with k = 5.
+    their balls with k = 5. parts: the same of disjoint parts of both sets alone.
     """
 
     in_a_ball: Bool[np.ndarray, " n"]
     balls: Int[np.ndarray, " n"]
+    parts: tuple[Landed, ...] = ()
 
 
 def survey(real: Features, fake: Features) -> tuple[Covered, Landed]:
-    """Look once at every pair. Raises UsageError for fewer than six samples of either."""
+    """Look once at every pair, then at ten disjoint parts, from whose spread errors are had.
+
+    Raises UsageError for fewer than six samples of either.
+    """
+    whole = look_at(real, fake)
+    if min(real.n, fake.n) < PARTS * LEAST_OF_A_PART:
+        return whole
+    found = [
+        look_at(*(Features(side.exact[i::PARTS]) for side in (real, fake))) for i in range(PARTS)
+    ]
+    covered, landed = zip(*found, strict=True)
+    return replace(whole[0], parts=covered), replace(whole[1], parts=landed)
+
+
+def look_at(real: Features, fake: Features) -> tuple[Covered, Landed]:
+    """A survey of all of both, without parts."""
     refuse_dims(real, fake)
     least = DENSITY_K + 1
     if min(real.n, fake.n) < least:
         raise UsageError(f"it needs {least} samples of each, got {real.n} and {fake.n}")
-    a, b, apply = real.exact, fake.exact, real.apply
+    origin = real.exact[0]
+    a, b, apply = real.exact - origin, fake.exact - origin, real.apply
     narrow, wide = radii(a, (MANIFOLD_K, DENSITY_K), apply)
     (of_fakes,) = radii(b, (MANIFOLD_K,), apply)
     in_a_ball, reached = np.empty(len(a), bool), np.empty(len(a), bool)

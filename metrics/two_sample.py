@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from bench.errors import UsageError
 from metrics.contracts import METRICS, Score
 from metrics.features import Features, refuse_dims
+from metrics.shares import share_error
 
 MOST = 10_000
 LEAST = 40
@@ -57,4 +57,4 @@ def c2st(real: Features, fake: Features) -> Score:
     guessed: Any = network.predict(x[~learnt])
     right = guessed == y[~learnt]
     value = float(right.mean())
-    return Score(value, sqrt(value * (1 - value) / len(right)), len(right))
+    return Score(value, share_error(value, len(right)), len(right))

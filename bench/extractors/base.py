@@ -38,12 +38,15 @@ class Loading:
 @dataclass(frozen=True)
 class Extractor(ABC):
     """size: the height and width that images are brought to, None for as they come. channels: 1
-    or 3, 0 for as they come. published: what its Frechet distance may be called.
+    or 3, 0 for as they come. dims: how many features, 0 where it depends on the images. published:
+    what its Frechet distance may be called. fetches: whether weights are a file or a download.
     """
 
     size: tuple[int, int] | None = None
     channels: int = 0
+    dims: int = 0
     published: str = ""
+    fetches: bool = False
 
     @property
     def missing(self) -> str:

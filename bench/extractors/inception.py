@@ -180,4 +180,4 @@ EXTRACTORS.register(
     "inception",
     paper="arXiv:1512.00567",
     summary="2,048 features of the 2015 Inception network: FID; weights by --weights or --download",
-)(Inception(size=(SIDE, SIDE), channels=3, published="FID"))
+)(Inception(size=(SIDE, SIDE), channels=3, dims=2_048, published="FID", fetches=True))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
 from metrics import JUDGES, Judge
+from metrics.judges.network import FEATURES
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,5 @@ class Judged(Extractor):
 
 for _entry in JUDGES.entries():
     EXTRACTORS.register(_entry.name, paper=_entry.paper, summary=f"48 features. {_entry.summary}")(
-        Judged(size=_entry.facts.size, channels=1, judge=_entry.part)
+        Judged(size=_entry.facts.size, channels=1, dims=FEATURES, judge=_entry.part)
     )

@@ -47,4 +47,4 @@ EXTRACTORS.register(
     "lite0",
     paper="arXiv:1905.11946",
     summary=f"1,280 features of EfficientNet-lite0 at {SIDE} x {SIDE} (extra `imagenet`)",
-)(Lite(size=(SIDE, SIDE), channels=3))
+)(Lite(size=(SIDE, SIDE), channels=3, dims=1_280))

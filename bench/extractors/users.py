@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
 
 @dataclass(frozen=True)
 class Users(Extractor):
-    """A callable of images float32 [n, c, h, w] in [0, 1] to features [n, d]."""
+    """A callable of images float32 [n, c, h, w] in [0, 1] to features [n, d]: called for one batch
+    at a time.
+    """
 
     name: str = ""
     call: Callable[..., Any] = lambda images: images
@@ -30,33 +33,52 @@ class Users(Extractor):
         if isinstance(call, nn.Module):
             call = call.eval().requires_grad_(False).to(loading.device)
 
+        turn = Lock()
+
         def read(images: Tensor) -> Seen:
             try:
-                found = call(images)
-            except Exception as error:
+                with turn:
+                    found = call(images)
+            except (Exception, SystemExit) as error:
                 raise UsageError(
                     f"features '{self.name}' can't read images {list(images.shape)}: "
                     f"{one_line(f'{type(error).__name__}: {error}', 150)}"
                 ) from error
-            found = torch.from_numpy(found) if isinstance(found, np.ndarray) else found
-            if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
-                got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+                found = torch.from_numpy(found)
+            if not _fits(found, len(images)):
+                got = type(found).__name__
+                if isinstance(found, Tensor):
+                    got = f"{list(found.shape)} of {found.dtype}"
                 raise UsageError(
                     f"features '{self.name}': expected [{len(images)}, d] for {len(images)} "
                     f"images, got {got}"
                 )
-            return Seen(found)
+            return Seen(torch.as_tensor(found))
 
         return read
 
 
-def extractor(name: str) -> Extractor:
-    """A registered extractor, or `module:callable`. Raises UsageError for what is neither."""
-    part: Any = EXTRACTORS[name].part
+def _fits(found: Any, n: int) -> bool:
+    plain = isinstance(found, Tensor) and found.layout == torch.strided
+    return plain and found.ndim == 2 and len(found) == n and not found.is_complex()
+
+
+def extractor(given: str | Callable[..., Any]) -> Extractor:
+    """A registered extractor, `module:callable`, or a callable. Raises UsageError for others."""
+    if not isinstance(given, str):
+        name, part = getattr(given, "__name__", type(given).__name__), given
+    else:
+        name, part = given, EXTRACTORS[given].part
     if isinstance(part, Extractor):
         return part
     if isinstance(part, type) and issubclass(part, nn.Module):
-        part = part()
+        try:
+            part = part()
+        except Exception as error:
+            raise UsageError(
+                f"features '{name}' can't be made: {one_line(f'{type(error).__name__}: {error}')}"
+            ) from error
     if not callable(part):
         raise UsageError(f"features '{name}' is no callable: expected images to features [n, d]")
     return Users(name=name, call=part)

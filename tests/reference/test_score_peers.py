@@ -20,6 +20,7 @@ from metrics.features import Features
 from metrics.inception_score import split_scores
 from metrics.neighbours import survey
 from metrics.parzen import WIDTHS, log_density
+from metrics.shares import share_error
 from metrics.sliced import transport
 from metrics.statistical_bins import z_scores
 
@@ -248,8 +249,8 @@ def test_nearer_is_mann_and_whitneys(n, m, digits):
 def test_memorisation_is_that_of_its_cells():
     """Weighted as the reals fall in them; a cell with fewer than 20 of either does not count."""
     rng = np.random.default_rng(0)
-    held = Nearest(rng.random(130), np.repeat([0, 1, 2], [60, 40, 30]))
-    made = Nearest(rng.random(119), np.repeat([0, 1, 2], [20, 80, 19]))
+    held = Nearest(rng.random(130), np.ones(130), np.repeat([0, 1, 2], [60, 40, 30]))
+    made = Nearest(rng.random(119), np.ones(119), np.repeat([0, 1, 2], [20, 80, 19]))
     found = [
         nearer(held.distances[held.cells == c], made.distances[made.cells == c]) for c in (0, 1)
     ]
@@ -260,11 +261,13 @@ def test_memorisation_is_that_of_its_cells():
 
 
 def test_copies_are_nearer_than_one_in_a_hundred():
-    """By NumPy's quantile of the reals that are no copies themselves."""
+    """By NumPy's quantile of the ratios of reals that are no copies themselves."""
     held = np.concatenate([np.zeros(50), np.arange(1.0, 102.0)])
     made = np.array([0.0, 1.0, 2.0, 2.1, 50.0])
     cells = np.zeros(151, dtype=np.int64), np.zeros(5, dtype=np.int64)
-    score = METRICS["copies"].part(Nearest(held, cells[0]), Nearest(made, cells[1]))
+    score = METRICS["copies"].part(
+        Nearest(held, held / 200, cells[0]), Nearest(9 * made, made / 200, cells[1])
+    )
     assert (score.value, score.n) == (3 / 5, 5)
 
 
@@ -282,6 +285,8 @@ def test_the_nearest_is_scipys(own):
         distances[:, np.arange(40), np.arange(40)] = np.inf
     found = nearest(views, training, cells, np.arange(40) if own else None)
     np.testing.assert_allclose(found.distances, distances.min((0, 2)), rtol=1e-9)
+    two = np.sort(distances.min(0), axis=1)
+    np.testing.assert_allclose(found.ratios, two[:, 0] / two[:, 1], rtol=1e-9)
     assert np.array_equal(found.cells, cells[distances.min(0).argmin(1)])
 
 
@@ -294,7 +299,7 @@ def test_two_gaussians_are_told_apart_as_well_as_can_be(shift):
     score = _score("c2st", real, fake)
     best = stats.norm.cdf(shift / 2)
     assert best - 0.02 - 4 * score.std_error < score.value < best + 4 * score.std_error
-    assert score.std_error == pytest.approx(sqrt(score.value * (1 - score.value) / 4_000))
+    assert score.std_error == pytest.approx(share_error(score.value, 4_000))
 
 
 def test_samples_that_are_the_same_are_counted():
