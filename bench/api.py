@@ -37,8 +37,9 @@ from bench.executors import EXECUTORS, Executor
 from bench.extractors import EXTRACTORS
 from bench.files import cache_folder, write_atomically
 from bench.loaders.images import pictures_of
+from bench.loaders.kept import packed
 from bench.loaders.models import Preparation
-from bench.loaders.samples import Given, packed, registered
+from bench.loaders.samples import Given, registered
 from bench.planning import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.registry import Registry
 from bench.reporting import Attacked, timed

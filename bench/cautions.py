@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError
-from bench.loaders.samples import Images, Samples
+from bench.loaders.contracts import Images
+from bench.loaders.samples import Samples
 from bench.sets import Sets
 from bench.tasks.base import Value
 from metrics.copying import copies

@@ -15,7 +15,9 @@ from torch.nn.functional import interpolate
 from bench.errors import UsageError
 from bench.extractors import Extractor, Reader, Seen
 from bench.extractors.pixels import LARGEST, SIDE
-from bench.loaders.samples import Images, Kept, Unreadable, image_id
+from bench.loaders.contracts import Images, Unreadable
+from bench.loaders.identity import image_id
+from bench.loaders.kept import Kept
 from metrics.features import Features
 
 THUMBNAIL = 32
@@ -170,8 +172,8 @@ def _chunk(images: Images, start: int, way: Way, read: Reader) -> Extracted:
                 raise
             unreadable.append(str(error))
             continue
-        ids.append(image_id(image))
         image = _coloured(image[None], way.channels)
+        ids.append(image_id(image))
         small.append(_thumbnail(image, way.thumbnail))
         image = image if way.size is None else way.extractor.resized(image, way.size)
         ready.append(image)

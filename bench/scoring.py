@@ -21,7 +21,11 @@ from bench.errors import UsageError, unknown
 from bench.extraction import Way, extract, pool_of, way_of
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
-from bench.loaders.samples import Folder, Given, Images, Kept, Samples, open_samples, row_ids
+from bench.loaders.contracts import Images
+from bench.loaders.folders import Folder
+from bench.loaders.identity import row_ids
+from bench.loaders.kept import Kept
+from bench.loaders.samples import Given, Samples, open_samples
 from bench.runner import with_threads
 from bench.sets import Sets
 from bench.tasks.base import Value
@@ -95,7 +99,7 @@ def score(request: Request, notify: Notify = lambda what, done, total: None) -> 
                 (request.fake, "FAKE"),
                 (request.train, "--train"),
             )
-            if given is not None
+            if role != "--train" or given is not None
         ]
         with with_threads(), pool_of(request.workers) as pool:
             return _scored(request, asked, opened, pool, notify)

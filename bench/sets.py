@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.errors import UsageError
-from bench.loaders.samples import Kept
+from bench.loaders.kept import Kept
 from metrics.copying import Nearest, cells_of, nearest
 from metrics.features import Apply
 from metrics.neighbours import survey

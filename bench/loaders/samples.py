@@ -5,33 +5,26 @@ Images stay where they are until they are read, one at a time, as float32 [c, h,
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
 import pickle
-import struct
 import zipfile
-import zlib
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bench.datasets import DATASETS
 from bench.datasets.labelled import Labelled
 from bench.errors import UsageError, one_line
-from bench.loaders.images import SUFFIXES, eight_bits
-from metrics.features import Apply, Features
-from metrics.moments import Moments
+from bench.loaders.contracts import Images, shown
+from bench.loaders.folders import open_folder
+from bench.loaders.identity import row_ids
+from bench.loaders.kept import Kept, statistics, usable
+from metrics.features import Features
 
 FORMS = (
     "a folder of images, an .npy, .npz or .pt file with an array [n, d] or [n, h, w(, c)], "
@@ -39,170 +32,6 @@ FORMS = (
 )
 NAMES = ("images", "features", "samples", "x", "X", "data", "arr_0")
 MOST_BYTES = 2**35
-MOST_PIXELS = 2**27
-"""Of one image; what claims to be larger is taken for a decompression bomb."""
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
-VERSION = 1
-LARGEST_SIGMA = 4_096
-UNKNOWN = 2
-"""The number of samples that moments pretend to, where the file does not say it."""
-
-
-def shown(name: object) -> str:
-    """A name as one line that any output can hold."""
-    return one_line(name, 200)
-
-
-class Unreadable(UsageError):
-    """An image that can't be read."""
-
-
-class Images(ABC):
-    """n images, some grey, some in colour, of any sizes."""
-
-    origin: str
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @property
-    @abstractmethod
-    def sizes(self) -> set[tuple[int, int]]:
-        """Heights and widths that occur."""
-
-    @property
-    @abstractmethod
-    def grey(self) -> bool:
-        """Whether none is in colour."""
-
-    @property
-    def coloured(self) -> int:
-        """How many are in colour."""
-        return 0 if self.grey else len(self)
-
-    @property
-    def kinds(self) -> set[str]:
-        """File formats, by suffix; empty for arrays."""
-        return set()
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the scores should know of them."""
-        return []
-
-    @property
-    def broken(self) -> list[str]:
-        """Files that are known not to be images."""
-        return []
-
-    @abstractmethod
-    def read(self, index: int) -> Tensor:
-        """float32 [c, h, w] in [0, 1]. Raises Unreadable, by name."""
-
-
-@dataclass(frozen=True, eq=False)
-class Folder(Images):
-    """The images below a folder, by name. files: those whose heads could be read: size, whether
-    grey, whether partly transparent. others: files of other kinds, by suffix.
-    """
-
-    origin: str
-    files: list[Path]
-    heads: list[tuple[tuple[int, int], bool, bool]]
-    refused: list[str]
-    others: dict[str, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @property
-    def sizes(self) -> set[tuple[int, int]]:
-        return {size for size, _, _ in self.heads}
-
-    @property
-    def grey(self) -> bool:
-        return not self.coloured
-
-    @property
-    def coloured(self) -> int:
-        return sum(not grey for _, grey, _ in self.heads)
-
-    @property
-    def notes(self) -> list[str]:
-        found = []
-        if 0 < self.coloured < len(self):
-            found.append(
-                f"{len(self) - self.coloured:,} of the {len(self):,} images of {self.origin} are "
-                "grey: they are taken as colour"
-            )
-        clear = sum(transparent for _, _, transparent in self.heads)
-        if clear:
-            found.append(f"{clear:,} images of {self.origin} have transparency, which is left out")
-        if self.others:
-            told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.others.items()))
-            found.append(f"files of {self.origin} that were left out: {told}")
-        return found
-
-    @property
-    def kinds(self) -> set[str]:
-        return {file.suffix.lower().replace("jpeg", "jpg") for file in self.files}
-
-    @property
-    def broken(self) -> list[str]:
-        return self.refused
-
-    def checked(self, apply: Apply) -> Folder:
-        """Without the images that can't be decoded; those join the refused."""
-
-        def broken(index: int) -> str:
-            try:
-                self.read(index)
-            except Unreadable as error:
-                return str(error)
-            return ""
-
-        told = list(apply(broken, range(len(self.files))))
-        kept = [i for i, text in enumerate(told) if not text]
-        return replace(
-            self,
-            files=[self.files[i] for i in kept],
-            heads=[self.heads[i] for i in kept],
-            refused=[*self.refused, *(text for text in told if text)],
-        )
-
-    def read(self, index: int) -> Tensor:
-        path = self.files[index]
-        try:
-            with Image.open(path) as opened:
-                if opened.mode.startswith("I"):
-                    opened = Image.fromarray(eight_bits(np.asarray(opened)))
-                grey = opened.mode in GREY_MODES
-                pixels = np.asarray(opened.convert("L" if grey else "RGB"))
-        except _IMAGE_ERRORS as error:
-            raise Unreadable(_damaged(path, error)) from error
-        image = torch.from_numpy(pixels.astype(np.float32) / 255)
-        return image[None] if image.ndim == 2 else image.permute(2, 0, 1).contiguous()
-
-
-_IMAGE_ERRORS = (
-    OSError,
-    UnidentifiedImageError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    MemoryError,
-    OverflowError,
-)
-
-
-def _damaged(path: Path, error: BaseException) -> str:
-    return (
-        f"can't read {shown(path)}: it is no image, or damaged ({one_line(error, 80)}); "
-        "--skip-unreadable leaves such files out and counts them"
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,28 +72,11 @@ class ImageArray(Images):
         return image
 
 
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """Features as they stand, or what was kept of some. tag: what they are of, empty where a file
-    does not say; read: how images were brought to them. counted: whether the number of samples is
-    known. thumbnails, ids, probabilities: as `Extracted` has them, or None.
-    """
-
-    origin: str
-    features: Features
-    tag: str = ""
-    counted: bool = True
-    ids: np.ndarray | None = None
-    thumbnails: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-    read: Mapping[str, str | int] = field(default_factory=dict)
-
-
 Samples = Images | Kept
 Given = str | Path | np.ndarray | Tensor | pd.DataFrame | Sequence
 
 
-def open_samples(given: Given, role: str) -> Samples:
+def open_samples(given: Given | None, role: str) -> Samples:
     """What a user names, or arrays. Raises UsageError that names what is wrong."""
     if isinstance(given, Tensor):
         return _of_array(_dense(given, role), role)
@@ -277,7 +89,7 @@ def open_samples(given: Given, role: str) -> Samples:
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
     path = Path(given).expanduser()
     if path.is_dir():
-        return _folder(path)
+        return open_folder(path)
     if str(given).partition(":")[0] in DATASETS and not path.exists():
         return registered(str(given))
     suffix = path.suffix.lower()
@@ -305,60 +117,13 @@ def registered(name: str) -> ImageArray:
     return ImageArray(name, images[..., None] if images.ndim == 3 else images, True)
 
 
-def _folder(path: Path) -> Folder:
-    found, others = _below(path)
-    if not found:
-        raise UsageError(
-            f"{shown(path)} holds no images: expected {', '.join(SUFFIXES)} files in it"
-        )
-    files, heads, refused = [], [], []
-    for file in found:
-        try:
-            with Image.open(file) as opened:
-                width, height = opened.size
-                grey = opened.mode in GREY_MODES
-                clear = opened.mode in ("RGBA", "LA", "PA", "La") or "transparency" in opened.info
-        except _IMAGE_ERRORS as error:
-            refused.append(_damaged(file, error))
-            continue
-        if width * height > MOST_PIXELS:
-            refused.append(_damaged(file, ValueError(f"{width} x {height} pixels: a bomb?")))
-            continue
-        files.append(file)
-        heads.append(((height, width), grey, clear))
-    return Folder(shown(path), files, heads, refused, others)
-
-
-def _below(path: Path) -> tuple[list[Path], dict[str, int]]:
-    """Image files below a folder, links followed once, and how many others by suffix. Hidden
-    folders and files are not looked at.
-    """
-    found, others, seen = [], Counter(), set()
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f"can't read {shown(error.filename)}: {error.strerror}") from error
-
-    for folder, below, names in os.walk(path, followlinks=True, onerror=refuse):
-        real = os.path.realpath(folder)
-        fresh = [name for name in below if not name.startswith((".", "__"))]
-        below[:] = [] if real in seen else sorted(fresh)
-        for name in [] if real in seen else names:
-            if name.startswith("."):
-                continue
-            if Path(name).suffix.lower() in SUFFIXES:
-                found.append(Path(folder) / name)
-            else:
-                others[Path(name).suffix.lower() or "without a suffix"] += 1
-        seen.add(real)
-    return sorted(found), dict(others)
-
-
 def _numpy(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(found, np.ndarray):
-            raise ValueError("it is an archive: call it .npz")
-        return found
+        with path.open("rb") as file:
+            start = file.read(len(np.lib.format.MAGIC_PREFIX))
+        if start != np.lib.format.MAGIC_PREFIX:
+            raise ValueError("it begins as another kind of file")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         raise UsageError(
             f"can't read {shown(path)}: expected an .npy file of numbers ({one_line(error, 80)})"
@@ -427,7 +192,7 @@ def _archive(path: Path) -> Samples:
             )
         with np.load(path, allow_pickle=False) as file:
             if {"mu", "sigma"} <= set(file.files) or "card" in file.files:
-                return _statistics(path, file)
+                return statistics(path, file)
             return _of_array(file[_chosen(path, file.files)], shown(path))
     except UsageError:
         raise
@@ -435,58 +200,6 @@ def _archive(path: Path) -> Samples:
         raise UsageError(
             f"can't read {shown(path)}: expected an .npz file of arrays ({one_line(error, 80)})"
         ) from error
-
-
-def _statistics(path: Path, file: Any) -> Kept:
-    """Moments, with all that --save-stats keeps, or mu and sigma alone as other tools keep them."""
-    origin = shown(path)
-    card = _card(file, origin)
-    n = int(card.get("n", file["n"] if "n" in file.files else 0))
-    if n < 0 or n == 1:
-        raise UsageError(f"{origin}: expected statistics of two samples or more, got n = {n}")
-    moments = _moments(file, origin, n) if "mu" in file.files and "sigma" in file.files else None
-    more = {k: file[k] for k in ("ids", "thumbnails", "probabilities") if k in file.files}
-    points = _named(file["points"], origin) if "points" in file.files else None
-    lengths = {len(array) for array in (*more.values(), *(() if points is None else (points,)))}
-    if points is not None and (lengths != {n} or points.ndim != 2):
-        raise UsageError(f"{origin} is damaged: its arrays are not all of {n:,} samples")
-    kept = Features(points, moments)
-    if points is None:
-        more = {}
-    read = card.get("read", {})
-    return Kept(origin, kept, str(card.get("features", "")), bool(n), read=read, **more)
-
-
-def _card(file: Any, origin: str) -> dict[str, Any]:
-    try:
-        card: Any = json.loads(str(file["card"])) if "card" in file.files else {}
-    except ValueError as error:
-        raise UsageError(f"{origin} is damaged: {one_line(error, 80)}") from error
-    if not isinstance(card, dict) or not isinstance(card.get("read", {}), dict):
-        raise UsageError(f"{origin} is damaged: its card is no table")
-    if not isinstance(card.get("version", VERSION), int) or card.get("version", VERSION) > VERSION:
-        raise UsageError(f"{origin} was written by a newer bench: update it, or save it again")
-    return card
-
-
-def _moments(file: Any, origin: str, n: int) -> Moments:
-    """Of mu and sigma. Raises UsageError where they are none."""
-    mean, covariance = file["mu"], file["sigma"]
-    if mean.dtype.kind not in "fiu" or covariance.dtype.kind not in "fiu":
-        raise UsageError(f"{origin}: expected mu and sigma as real numbers, got {mean.dtype}")
-    mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
-    if mean.ndim != 1 or not len(mean) or covariance.shape != (len(mean), len(mean)):
-        raise UsageError(
-            f"{origin}: expected mu [d] and sigma [d, d], got {mean.shape} and {covariance.shape}"
-        )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UsageError(f"{origin}: mu or sigma is not finite")
-    scale = np.abs(covariance).max()
-    if np.abs(covariance - covariance.T).max() > 1e-6 * scale or covariance.diagonal().min() < 0:
-        raise UsageError(
-            f"{origin}: sigma is no covariance: expected it symmetric, variances above 0"
-        )
-    return Moments(n or UNKNOWN, mean, covariance * ((n or UNKNOWN) - 1))
 
 
 def _of_array(array: np.ndarray, origin: str) -> Samples:
@@ -500,7 +213,7 @@ def _of_array(array: np.ndarray, origin: str) -> Samples:
             raise UsageError(
                 f"{origin}: expected two or more features [n, d], got {list(array.shape)}"
             )
-        points = _named(np.asarray(array), origin)
+        points = usable(np.asarray(array), origin)
         return Kept(origin, Features(points), ids=row_ids(points))
     if array.ndim not in (3, 4):
         raise UsageError(
@@ -523,66 +236,3 @@ def _of_array(array: np.ndarray, origin: str) -> Samples:
             f"{origin}: expected images of 1 or 3 channels, first or last, got {list(array.shape)}"
         )
     return ImageArray(origin, array, array.shape[1] not in (1, 3))
-
-
-def _named(points: np.ndarray, origin: str) -> np.ndarray:
-    """float64 unless float32; raises UsageError, with the origin, for what no metric can use."""
-    if points.dtype != np.float32:
-        points = points.astype(np.float64)
-    broken = ~np.isfinite(points).all(1)
-    if broken.any():
-        raise UsageError(
-            f"{origin}: {int(broken.sum())} of {len(points)} rows are not finite, the first is row "
-            f"{int(broken.argmax())}"
-        )
-    return points
-
-
-def row_ids(points: np.ndarray) -> np.ndarray:
-    """A number for each row that its values decide, whatever their type, [n]."""
-    exact = np.ascontiguousarray(points, dtype=np.float64) + 0.0
-    return np.array([content_id(row) for row in exact], dtype=np.uint64)
-
-
-def image_id(image: Tensor) -> int:
-    """A number that the values of an image decide: as bytes where they are whole 255ths."""
-    levels = (image * 255).round()
-    whole = bool((levels - image * 255).abs().max() < 1e-3)
-    return content_id((levels.to(torch.uint8) if whole else image).numpy())
-
-
-def content_id(values: np.ndarray) -> int:
-    """64 bits that the shape and the bytes of an array decide."""
-    digest = hashlib.blake2b(str(values.shape).encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(values).tobytes())
-    return int.from_bytes(digest.digest(), "little")
-
-
-def packed(kept: Kept) -> bytes:
-    """The .npz file of --save-stats: mu and sigma as others have them, and what else is known. A
-    covariance of more than LARGEST_SIGMA dimensions is left out: the points tell it.
-    """
-    features, buffer = kept.features, io.BytesIO()
-    card = {
-        "version": VERSION,
-        "features": kept.tag,
-        "n": features.n if kept.counted else 0,
-        "dims": features.dims,
-        "read": dict(kept.read),
-    }
-    more: dict[str, Any] = {
-        "points": features.points,
-        "ids": kept.ids,
-        "thumbnails": kept.thumbnails,
-        "probabilities": kept.probabilities,
-    }
-    if features.dims <= LARGEST_SIGMA or features.points is None:
-        moments = features.moments
-        more |= {"mu": moments.mean, "sigma": moments.covariance}
-    np.savez(
-        buffer,
-        n=np.int64(card["n"]),
-        card=np.array(json.dumps(card)),
-        **{name: array for name, array in more.items() if array is not None},
-    )
-    return buffer.getvalue()
