@@ -47,7 +47,7 @@ from bench.runner import Context, Outcome
 from bench.sampling import draw as draw_samples
 from bench.sampling import find_cell
 from bench.scorecard import Scored, scored
-from bench.scoring import Notify, Request
+from bench.scoring import Notify, Request, guarded
 from bench.scoring import score as measure
 from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
@@ -746,7 +746,8 @@ def measure_score(
         skip_unreadable=skip_unreadable,
     )
     started = time.perf_counter()
-    found = measure(request, notify)
+    with guarded():
+        found = measure(request, notify)
     result = scored(request, found, time.perf_counter() - started)
     if save_stats is not None:
         write_atomically(Path(save_stats).expanduser(), packed(found.real))

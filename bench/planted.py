@@ -17,8 +17,7 @@ import pandas as pd
 from scipy.stats import t
 
 from bench.datasets.digits import CLASSES, mnist5k
-from bench.runner import with_threads
-from bench.scoring import Request, score
+from bench.scoring import Request, guarded, score
 from metrics import METRICS
 from metrics.contracts import MetricFacts
 
@@ -144,7 +143,7 @@ def check_metrics(
     """
     jobs = [(fault, seed) for seed in range(seeds) for fault in FAULTS]
     found: list[dict[str, float]] = []
-    with with_threads(), ThreadPoolExecutor(workers) as pool:
+    with guarded(), ThreadPoolExecutor(workers) as pool:
         for done, values in enumerate(
             pool.map(lambda job: _values(job[0], job[1], features), jobs), 1
         ):

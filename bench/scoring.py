@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,24 +85,30 @@ class Scores:
     frechet_is: str = ""
 
 
-def score(request: Request, notify: Notify = lambda what, done, total: None) -> Scores:
-    """Measure. What the user's code prints goes to stderr. Raises UsageError for what can't be
-    used.
+@contextmanager
+def guarded() -> Iterator[None]:
+    """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
+    warn of nowhere. Not to be entered by several threads.
     """
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), with_threads():
         warnings.simplefilter("ignore")
-        asked = asked_metrics(request.metrics)
-        opened = [
-            open_samples(given, role)
-            for given, role in (
-                (request.real, "REAL"),
-                (request.fake, "FAKE"),
-                (request.train, "--train"),
-            )
-            if role != "--train" or given is not None
-        ]
-        with with_threads(), pool_of(request.workers) as pool:
-            return _scored(request, asked, opened, pool, notify)
+        yield
+
+
+def score(request: Request, notify: Notify = lambda what, done, total: None) -> Scores:
+    """Measure, inside `guarded`. Raises UsageError for what can't be used."""
+    asked = asked_metrics(request.metrics)
+    opened = [
+        open_samples(given, role)
+        for given, role in (
+            (request.real, "REAL"),
+            (request.fake, "FAKE"),
+            (request.train, "--train"),
+        )
+        if role != "--train" or given is not None
+    ]
+    with pool_of(request.workers) as pool:
+        return _scored(request, asked, opened, pool, notify)
 
 
 def _scored(

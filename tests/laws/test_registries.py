@@ -9,6 +9,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -32,6 +33,7 @@ from generative import (
     Recipe,
 )
 from metrics import JUDGES, METRICS, RULES, Judge, Rule
+from metrics.contracts import Takes
 from results import bibliography
 
 HOME = Path(bibliography.__file__).parent.parent
@@ -50,7 +52,7 @@ CONTRACTS = {
     CLASSIFIERS: lambda part: isinstance(part, Classifier | Ensemble | Ready),
     DIAGNOSTICS: lambda part: list(inspect.signature(part).parameters) == ["scene"],
 }
-TAKES = ("modes", "density", "likelihood", "stack", "latent", "attack", "transfer", "rubbish")
+TAKES = get_args(Takes)
 
 
 def pytest_generate_tests(metafunc):
