@@ -18,6 +18,7 @@ from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
 from attacks.diagnostics import DIAGNOSTICS
 from bench.datasets import DATASETS, Dataset
 from bench.errors import UsageError
+from bench.extractors import EXTRACTORS, Extractor
 from bench.registry import Entry, Registry
 from bench.tasks import TASKS, Task
 from generative import (
@@ -50,6 +51,7 @@ CONTRACTS = {
     TASKS: lambda part: isinstance(part, Task),
     ATTACKS: lambda part: isinstance(part, FixedBudget | MinimalNorm),
     CLASSIFIERS: lambda part: isinstance(part, Classifier | Ensemble | Ready),
+    EXTRACTORS: lambda part: isinstance(part, Extractor),
     DIAGNOSTICS: lambda part: list(inspect.signature(part).parameters) == ["scene"],
 }
 TAKES = get_args(Takes)
