@@ -699,3 +699,28 @@ def test_names_that_no_terminal_shows(capfd):
         assert len(found) == 1
         assert bench("score", name, name, "--features", "pixels", "--format", "markdown") == 0
         assert capfd.readouterr()[0].startswith("**REAL ")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_gan_stands_between_real_digits_and_a_gaussian():
+    """As the tables of suites have it too, and by folders that `bench sample` wrote."""
+    view = {
+        "tier": "mnist",
+        "grid": {"dataset": ["single@mnist5k"], "model": ["nsgan", "pca-gaussian", "noise"]},
+        "seeds": 1,
+        "set": {"steps": 1500},
+    }
+    table = api.run("mode-collapse", out="run", **view)
+    tag = EXTRACTORS["digits-cnn"].part.tag
+    final = table[(table["metric"] == f"frechet@{tag}") & table["final"]]
+    by_model = dict(zip(final["model"], final["value"], strict=True))
+    assert by_model["nsgan"] < by_model["pca-gaussian"] < by_model["noise"]
+    found = [
+        api.score("mnist5k", "mnist5k:train", features="digits-cnn", metrics="frechet")["value"][0]
+    ]
+    for model in ("nsgan", "pca-gaussian", "noise"):
+        api.sample("run", model, n=1000, out=model)
+        scores = api.score("mnist5k", model, features="digits-cnn", metrics="frechet")
+        found.append(scores["value"][0])
+    assert found == sorted(found)
