@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.linalg import LinAlgError, cholesky, eigh, get_blas_funcs, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, get_lapack_funcs, solve_triangular
 
 from bench.errors import UsageError
 from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
@@ -127,7 +127,7 @@ def frechet_distance(
         return _of_few(real, fake)
     first, second = first or Moments.of(real), second or Moments.of(fake)
     kept = _varying(first, second)
-    fast = _by_cholesky(first.of_dims(kept).covariance, second.of_dims(kept).covariance)
+    fast = _by_cholesky(first.of_dims(kept), second.of_dims(kept))
     return _of_few(real, fake) if fast is None else _of_moments(first, second, fast)
 
 
@@ -154,10 +154,11 @@ def frechet_of_moments(real: Moments, fake: Moments) -> float:
     the sum of the traces.
     """
     kept = _varying(real, fake)
-    a, b = real.of_dims(kept).covariance, fake.of_dims(kept).covariance
+    a, b = real.of_dims(kept), fake.of_dims(kept)
     fast = _by_cholesky(a, b)
-    roots = _nuclear(_factor(a).T @ _factor(b)) if fast is None else fast
-    return _of_moments(real, fake, roots)
+    if fast is None:
+        fast = _nuclear(_factor(a.covariance).T @ _factor(b.covariance))
+    return _of_moments(real, fake, fast)
 
 
 def _varying(first: Moments, second: Moments) -> Bool[np.ndarray, " d"]:
@@ -196,23 +197,25 @@ def _cholesky(matrix: Matrix) -> Matrix | None:
         return None
 
 
-def _by_cholesky(first: Matrix, second: Matrix) -> float | None:
+def _by_cholesky(first: Moments, second: Moments) -> float | None:
     """The sum of the roots of the eigenvalues; None where rounding may have moved it too far: an
-    eigenvalue is off by as much as the largest one's last digits, its root by that over the root.
+    eigenvalue is off by as much as the last digits of both norms' product, its root by that over
+    the root.
     """
-    one = _cholesky(first)
-    other = None if one is None else _cholesky(second)
-    if one is None or other is None or not len(first):
+    factor = _cholesky(first.scatter) if len(first.mean) else None
+    if factor is None:
         return None
-    times: Any = get_blas_funcs("trmm", (other, one))
-    across = times(1.0, other, one, lower=1, trans_a=1)
-    values = torch.linalg.eigvalsh(torch.from_numpy(across.T @ across)).numpy()
+    reduce: Any = get_lapack_funcs("sygst", (factor, second.scatter))
+    product, _ = reduce(second.scatter, factor, itype=2, lower=1)
+    values = torch.linalg.eigvalsh(torch.from_numpy(product), UPLO="L").numpy()
     roots = np.sqrt(values.clip(0))
-    off = ROUNDINGS * np.finfo(float).eps * values[-1]
-    errors = np.minimum(off / np.maximum(roots, np.sqrt(off)), roots + np.sqrt(off))
-    if not errors.sum() <= EXACT * (first.trace() + second.trace()):
+    norms = float(np.linalg.norm(first.scatter) * np.linalg.norm(second.scatter))
+    off = ROUNDINGS * np.finfo(float).eps * norms
+    errors = np.minimum(off / np.maximum(roots, sqrt(off)), roots + sqrt(off))
+    scale = 1 / sqrt((first.n - 1) * (second.n - 1))
+    if not errors.sum() * scale <= EXACT * (first.trace + second.trace):
         return None
-    return float(roots.sum())
+    return float(roots.sum()) * scale
 
 
 def _factor(matrix: Matrix) -> Float[np.ndarray, "d rank"]:

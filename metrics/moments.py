@@ -16,9 +16,8 @@ CHUNK = 8_192
 
 def centre(points: Points) -> tuple[Float[np.ndarray, " d"], Points]:
     """The mean in float64, and the points without it. A constant coordinate is exactly 0 then."""
-    shifted = points.astype(np.float64)
-    start = shifted[0].copy()
-    shifted -= start
+    start = points[0].astype(np.float64)
+    shifted = points - start
     step = shifted.mean(0)
     shifted -= step
     return start + step, shifted
