@@ -118,8 +118,7 @@ def _scored(
     pool: ThreadPoolExecutor,
     notify: Notify,
 ) -> Scores:
-    extractor, kept, unreadable, settings = _features(request, opened, pool, notify)
-    _refuse_fid(asked, extractor)
+    extractor, kept, unreadable, settings = _features(request, asked, opened, pool, notify)
     sets = _sets(kept, pool.map if request.workers > 1 else map)
     values, left_out = _measured(asked, sets, notify)
     if not values:
@@ -133,7 +132,11 @@ def _scored(
 
 
 def _features(
-    request: Request, opened: Sequence[Samples], pool: ThreadPoolExecutor, notify: Notify
+    request: Request,
+    asked: Sequence[tuple[str, str]],
+    opened: Sequence[Samples],
+    pool: ThreadPoolExecutor,
+    notify: Notify,
 ) -> tuple[Extractor | None, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
     """Every set as features, and what made them."""
     kept = [samples for samples in opened if isinstance(samples, Kept)]
@@ -147,7 +150,10 @@ def _features(
                     f"{samples.origin} holds features, and others are images: expected both as "
                     "images or both as features"
                 )
-        return _read(request, opened, pool, notify)
+        extractor = chosen(request, opened)
+        _refuse_fid(asked, extractor)
+        return _read(request, extractor, opened, pool, notify)
+    _refuse_fid(asked, _extractor_of(tags))
     for option, given in (
         ("--size", request.size),
         ("--colours", request.colours),
@@ -195,9 +201,12 @@ def chosen(request: Request, opened: Sequence[Samples]) -> Extractor:
 
 
 def _read(
-    request: Request, opened: Sequence[Samples], pool: ThreadPoolExecutor, notify: Notify
+    request: Request,
+    extractor: Extractor,
+    opened: Sequence[Samples],
+    pool: ThreadPoolExecutor,
+    notify: Notify,
 ) -> tuple[Extractor, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
-    extractor = chosen(request, opened)
     for option, given in (("--weights", request.weights), ("--download", request.download)):
         if given and not extractor.fetches:
             raise UsageError(f"{option} is for features inception, and these are {extractor.tag}")

@@ -18,6 +18,7 @@ Apply = Callable[..., Iterable[Any]]
 
 
 LARGEST = 1e15
+NO_POINTS = "it needs the features themselves, and the file has mu and sigma only"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +78,8 @@ class Features:
     def exact(self) -> Points:
         """The points in float64. Raises UsageError where moments are all there is."""
         if self.points is None:
-            raise UsageError("it needs the features themselves, and the file has mu and sigma only")
+            raise UsageError(NO_POINTS)
         return np.asarray(self.points, dtype=np.float64)
-
-    def part(self, start: int, stop: int) -> Features:
-        """Some of the points."""
-        return Features(self.exact[start:stop], apply=self.apply)
 
 
 def refuse_dims(real: Features, fake: Features) -> None:

@@ -29,7 +29,7 @@ from scipy.linalg import LinAlgError, cholesky, eigh, get_lapack_funcs, solve_tr
 
 from bench.errors import UsageError
 from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
-from metrics.features import Features, refuse_dims
+from metrics.features import NO_POINTS, Features, refuse_dims
 from metrics.moments import Moments, centre
 
 Matrix = Float[np.ndarray, "d d"]
@@ -83,7 +83,9 @@ def frechet_infinity(real: Features, fake: Features) -> Score:
     Raises UsageError for 4 samples a dimension or fewer.
     """
     refuse_dims(real, fake)
-    least = min(len(real.exact), len(fake.exact))
+    if real.points is None or fake.points is None:
+        raise UsageError(NO_POINTS)
+    least = min(real.n, fake.n)
     if least <= 4 * real.dims:
         raise UsageError(
             f"it needs more than 4 samples a dimension, {4 * real.dims + 1:,}, and there are "
@@ -109,11 +111,10 @@ def _of_parts(real: Features, fake: Features, parts: int) -> PerPoint:
     """Of disjoint parts of both. (Least squares through x = 1, 2, 4 meets 0 at y1 + y2/2 - y4/2,
     y2 and y4 being means.)
     """
-    cuts = [np.linspace(0, side.n, parts + 1).astype(int) for side in (real, fake)]
-    sides = [
-        [side.exact[a:b] for a, b in pairwise(cut)]
-        for side, cut in zip((real, fake), cuts, strict=True)
-    ]
+    sides = []
+    for points in (real.exact, fake.exact):
+        cuts = np.linspace(0, len(points), parts + 1).astype(int)
+        sides.append([points[a:b] for a, b in pairwise(cuts)])
     return np.array([frechet_distance(a, b) for a, b in zip(*sides, strict=True)])
 
 

@@ -58,9 +58,8 @@ def survey(real: Features, fake: Features) -> tuple[Covered, Landed]:
     whole = look_at(real, fake)
     if min(real.n, fake.n) < PARTS * LEAST_OF_A_PART:
         return whole
-    found = [
-        look_at(*(Features(side.exact[i::PARTS]) for side in (real, fake))) for i in range(PARTS)
-    ]
+    a, b = real.exact, fake.exact
+    found = [look_at(Features(a[i::PARTS]), Features(b[i::PARTS])) for i in range(PARTS)]
     covered, landed = zip(*found, strict=True)
     return replace(whole[0], parts=covered), replace(whole[1], parts=landed)
 
