@@ -84,7 +84,15 @@ def mean(values: Shaped[np.ndarray, " n"]) -> Score:
     return Score(float(values.mean()) if n else 0.0, spread, n)
 
 
-SHARE = {"takes": "attack", "percent": True, "digits": 1, "low": 0, "high": 1, "absolute": 0.01}
+SHARE = {
+    "takes": "attack",
+    "kind": "paired",
+    "percent": True,
+    "digits": 1,
+    "low": 0,
+    "high": 1,
+    "absolute": 0.01,
+}
 
 
 @METRICS.register(
@@ -131,6 +139,7 @@ def robust_accuracy(real: Clean, fake: Attacked) -> Score:
     "attack_success",
     paper=PAPER,
     direction="lower",
+    conditional=True,
     title="success",
     estimator="share of the images that were right before the attack and are misclassified by it, "
     "at this radius literally",
@@ -144,6 +153,7 @@ def attack_success(real: Clean, fake: Attacked) -> Score:
 @METRICS.register(
     "attack_success_within",
     direction="lower",
+    conditional=True,
     title="success within",
     estimator="share of the images that were right before the attack and are misclassified by it "
     "at this radius or at a smaller one of the grid that the metric's name tells",
@@ -159,6 +169,7 @@ def attack_success_within(real: Clean, fake: Attacked) -> Score:
     paper=PAPER,
     takes="attack",
     direction="none",
+    conditional=True,
     title="confidence on errors",
     shares=False,
     low=0,
@@ -196,6 +207,7 @@ def clean_confidence(real: Clean, fake: Attacked) -> Score:
     paper="arXiv:1312.6199",
     takes="attack",
     direction="higher",
+    conditional=True,
     title="distortion",
     low=0,
     absolute=0.003,
@@ -212,6 +224,7 @@ def distortion(real: Clean, fake: Attacked) -> Score:
     "distance",
     takes="attack",
     direction="higher",
+    conditional=True,
     title="distance",
     low=0,
     relative=0.02,

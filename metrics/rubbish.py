@@ -43,6 +43,7 @@ def rubbish_rate(real: None, fake: Rubbish) -> Score:
     takes="rubbish",
     direction="none",
     title="confidence",
+    conditional=True,
     shares=False,
     low=0,
     high=1,

@@ -23,7 +23,8 @@ class Transferred:
     rms: Float[np.ndarray, " n"]
 
 
-_SHOWN = {**SHARE, "takes": "transfer"}
+_SHOWN = {**SHARE, "takes": "transfer", "kind": "seeded"}
+_CHOSEN = {**_SHOWN, "conditional": True}
 
 
 @METRICS.register(
@@ -46,7 +47,7 @@ def transfer_error(real: Clean, fake: Transferred) -> Score:
     title="success",
     estimator="share of the images that this classifier had right and the other one is misled by "
     "which mislead this one too",
-    **_SHOWN,
+    **_CHOSEN,
 )
 def transfer_success(real: Clean, fake: Transferred) -> Score:
     """How many of the images that work on the other classifier work here."""
@@ -61,7 +62,7 @@ def transfer_success(real: Clean, fake: Transferred) -> Score:
     title="same class",
     estimator="share of the images that mislead the other classifier to which this one gives the "
     "same class",
-    **{k: v for k, v in _SHOWN.items() if k != "absolute"},
+    **{k: v for k, v in _CHOSEN.items() if k != "absolute"},
 )
 def class_agreement(real: Clean, fake: Transferred) -> Score:
     """How often both give the same wrong class (Goodfellow et al. 2014, section 8)."""
@@ -75,7 +76,7 @@ def class_agreement(real: Clean, fake: Transferred) -> Score:
     direction="none",
     title="same class, both wrong",
     estimator="share of the images that mislead both classifiers to which both give the same class",
-    **{k: v for k, v in _SHOWN.items() if k != "absolute"},
+    **{k: v for k, v in _CHOSEN.items() if k != "absolute"},
 )
 def class_agreement_on_errors(real: Clean, fake: Transferred) -> Score:
     """The same, over images that both get wrong."""
@@ -89,6 +90,7 @@ def class_agreement_on_errors(real: Clean, fake: Transferred) -> Score:
     takes="transfer",
     direction="none",
     title="confidence on errors",
+    conditional=True,
     shares=False,
     low=0,
     high=1,

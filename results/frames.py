@@ -1,0 +1,24 @@
+"""pandas with types that a checker can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+
+def pick(table: pd.DataFrame, mask: Iterable[bool]) -> pd.DataFrame:
+    """The rows where `mask` holds."""
+    return cast(pd.DataFrame, table.loc[np.asarray(mask, bool)])
+
+
+def column(table: pd.DataFrame, name: str) -> np.ndarray:
+    """A column as an array."""
+    return cast(Any, table[name]).to_numpy()
+
+
+def among(values: np.ndarray | pd.Index, known: Iterable[Any]) -> np.ndarray:
+    """Which values are among the known ones."""
+    return np.asarray(cast(Any, pd.Index(values)).isin([*known]), bool)

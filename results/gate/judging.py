@@ -1,0 +1,213 @@
+"""Verdicts: PASS, REGRESSED, IMPROVED, INCONCLUSIVE for what can be compared, and what can't.
+
+A series passes where the data rule out a loss of its margin; it regressed where it is worse beyond
+chance and beyond the margin. What identical values show needs no test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import UsageError
+from results.frames import column
+from results.gate.coverage import Matched, match
+from results.gate.levels import share_out
+from results.gate.outcomes import Change
+from results.gate.paired import deterministic, paired, paired_rows, undetermined
+from results.gate.policy import Policy
+from results.gate.ranks import WAYS, smallest_p
+from results.gate.seeded import Joint, joint_of, seeded_rows
+from results.gate.sides import Side
+from results.gate.state import State, named, seeds_text
+from results.gate.verdicts import COLUMNS, EMPTY, SEVERITY, Comparison
+
+UNCOMPARED = ("NEW", "IGNORED", "INCOMPARABLE", "FAILED")
+
+
+def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Comparison:
+    """Hold a run against a baseline. Raises UsageError where they have no suite in common, or were
+    run at other tiers.
+    """
+    common = [suite for suite in base.suites if suite in new.suites]
+    if not common:
+        raise UsageError(
+            f"nothing to compare: {base.name} is of the suite {', '.join(base.suites)}, "
+            f"{new.name} of {', '.join(new.suites)}"
+        )
+    _refuse_tiers(base, new, common)
+    rows: list[dict[str, Any]] = []
+    for suite in base.suites:
+        rows += _judge_suite(suite, match(base, new, suite), policy, limit)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = [
+        ({"suite": 0, "cell": 1, "series": 1}[level], SEVERITY.index(verdict), not primary, -worst)
+        for level, verdict, primary, worst in zip(
+            table["level"],
+            table["verdict"],
+            table["primary"],
+            (table["loss"] / table["margin"].where(table["margin"] > 0, 1e-9)).fillna(0),
+            strict=True,
+        )
+    ]
+    places = sorted(range(len(table)), key=order.__getitem__)
+    facts = {
+        metric: {"title": title, "percent": percent, "digits": int(digits)}
+        for side in (new, base)
+        for metric, title, percent, digits in _titles(side.rows)
+    }
+    notes = tuple(_notes(base, new))
+    return Comparison(
+        base.name, new.name, policy, table.iloc[places].reset_index(drop=True), facts, notes
+    )
+
+
+def _titles(rows: pd.DataFrame) -> Iterator[tuple[str, str, bool, float]]:
+    names = ("metric", "title", "percent", "digits")
+    yield from dict.fromkeys(zip(*(column(rows, name) for name in names), strict=True))
+
+
+def _refuse_tiers(base: Side, new: Side, suites: list[str]) -> None:
+    for suite in suites:
+        before, after = (
+            set(side.cells["tier"][side.cells["suite"] == suite]) for side in (base, new)
+        )
+        if not before & after:
+            raise UsageError(
+                f"{base.name} is of the tier {', '.join(sorted(before))} of {suite}, {new.name} of "
+                f"{', '.join(sorted(after))}: run the tier of the baseline"
+            )
+
+
+def _notes(base: Side, new: Side) -> Iterator[str]:
+    before, after = (sorted(set(side.rows["device"])) for side in (base, new))
+    if before != after:
+        yield f"measured on {', '.join(after)}, the baseline on {', '.join(before)}"
+    if not base.primary and not new.primary:
+        yield (
+            "neither table says which series are primary: all decide (a run's folder, a baseline "
+            "or a policy would say)"
+        )
+
+
+def _judge_suite(suite: str, found: Matched, policy: Policy, limit: int) -> list[dict[str, Any]]:
+    about = found.about.to_dict("index")
+    state = State(suite, found, policy, about)
+    rows: list[dict[str, Any]] = [*_cells(suite, found.bad)]
+    seeded: list[int] = []
+    for place, (one, facts) in enumerate(about.items()):
+        if one in found.problems:
+            rows.append(
+                {**state.row(place), "verdict": "INCOMPARABLE", "reason": found.problems[one]}
+            )
+        elif facts["direction"] == "none":
+            continue
+        elif state.ignored[place]:
+            rows.append({**state.row(place), "verdict": "IGNORED", "reason": state.ignored[place]})
+        elif state.identical[place]:
+            text = f"identical on the seeds {seeds_text(found.now.seeds)}"
+            rows.append(
+                {**state.row(place), "verdict": "PASS", "kind": "identical", "reason": text}
+            )
+        else:
+            seeded.append(place)
+    tested, joint = _test(state, seeded, limit)
+    rows += tested
+    for facts in found.new.to_dict("records"):
+        rows.append({**named(facts), "verdict": "NEW", "reason": "not in the baseline"})
+    return [_suite_row(suite, rows, joint, state), *rows]
+
+
+def _cells(suite: str, bad: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for cell in bad.to_dict("records"):
+        yield {
+            **EMPTY,
+            "level": "cell",
+            "suite": suite,
+            "tier": cell["tier"],
+            "cell_id": cell["cell_id"],
+            "seed": cell["seed"],
+            "verdict": "INCOMPARABLE" if cell["status"] == "left" else "FAILED",
+            "reason": f"{cell['status']}: {cell['reason']}",
+        }
+
+
+def _test(state: State, places: list[int], limit: int) -> tuple[list[dict[str, Any]], Joint]:
+    """The rows of what has to be tested: paired, deterministic, seeded."""
+    rows: list[dict[str, Any]] = []
+    outcomes: list[tuple[int, Change]] = []
+    seeded: list[tuple[int, str]] = []
+    for place in places:
+        facts = state.about[place]
+        if facts["kind"] == "deterministic":
+            text = undetermined(state, place)
+            if not text:
+                rows.append(deterministic(state, place))
+                continue
+            seeded.append((place, text))
+        elif facts["kind"] == "paired" and (found := paired(state, place)) is not None:
+            outcomes.append((place, found))
+        else:
+            seeded.append((place, ""))
+    old, now = len(state.found.old.seeds), len(state.found.now.seeds)
+    deciding = [place for place, _ in seeded if state.primary[place]]
+    count = sum(state.primary[place] for place, _ in outcomes)
+    least = smallest_p(old, now)
+    levels = share_out(state.policy, count, len(deciding), least)
+    rows += paired_rows(state, outcomes, levels.paired)
+    rows += seeded_rows(state, seeded, levels.series, limit)
+    return rows, joint_of(state, deciding, levels.joint, least, limit)
+
+
+def _suite_row(
+    suite: str, rows: list[dict[str, Any]], joint: Joint, state: State
+) -> dict[str, Any]:
+    """The suite's verdict: the worst of what decides."""
+    deciding = [row for row in rows if row["level"] == "series" and row["primary"]]
+    verdicts = {row["verdict"] for row in deciding} - {"NEW", "IGNORED"}
+    uncovered = {row["verdict"] for row in rows} & {"FAILED", "INCOMPARABLE"}
+    compared = [row for row in rows if row["verdict"] not in UNCOMPARED]
+    if joint.regressed:
+        verdicts.add("REGRESSED")
+    if joint.improved:
+        verdicts.add("IMPROVED")
+    if not compared:
+        uncovered.add("INCOMPARABLE")
+    every = verdicts | uncovered or {"PASS"}
+    return {
+        **EMPTY,
+        "level": "suite",
+        "suite": suite,
+        "tier": next(iter(state.tiers), ""),
+        "verdict": min(every, key=SEVERITY.index),
+        "primary": True,
+        "kind": "joint",
+        "p": joint.p_worse if joint.tested else math.nan,
+        "seeds_before": len(state.found.old.seeds),
+        "seeds_after": len(state.found.now.seeds),
+        "reason": _joint_text(joint, bool(compared), state),
+    }
+
+
+def _joint_text(joint: Joint, compared: bool, state: State) -> str:
+    if not compared:
+        return "nothing could be compared"
+    if not joint.tested:
+        return "no primary series changed"
+    if joint.least_p > state.policy.alpha:
+        old, now = len(state.found.old.seeds), len(state.found.now.seeds)
+        return (
+            f"{old} against {now} seeds can't show any change: their smallest p is "
+            f"{joint.least_p:.2g}"
+        )
+    if not joint.level:
+        return "one primary series changed: it stands for the suite"
+    text = f"{joint.tested} changed primary series as one: p = {joint.p_worse:.3g}"
+    if joint.regressed:
+        return f"{text}, worse by more than their margins on the average"
+    if joint.improved:
+        return f"{text}; better, p = {joint.p_better:.3g}"
+    return text

@@ -1,0 +1,83 @@
+"""Paired outcomes: the same examples, the same trained model, before and after."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from results.statistics import wilson
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of n outcomes, how many got worse and how many better. p_worse, p_better: exact, one-sided.
+
+    loss: the share lost; low, high: its bounds, from Wilson's intervals of both shares, cautious.
+    """
+
+    n: int
+    worse: int
+    better: int
+    p_worse: float
+    p_better: float
+    loss: float
+    low: float
+    high: float
+
+
+def bits(packed: str, n: int) -> np.ndarray:
+    """Outcomes as bool [n]. Raises ValueError where they are not so many."""
+    try:
+        raw = np.frombuffer(b64decode(packed, validate=True), np.uint8)
+    except Error as error:
+        raise ValueError(f"outcomes are no base64: {error}") from None
+    if len(raw) != (n + 7) // 8:
+        raise ValueError(f"expected the outcomes of {n} examples, got {8 * len(raw)}")
+    return np.unpackbits(raw, count=n).astype(bool)
+
+
+def change(
+    old: Sequence[np.ndarray], new: Sequence[np.ndarray], examples: Sequence[str], sign: int
+) -> Change:
+    """What became of outcomes, [n] for each seed; sign: +1 where a set bit is good.
+
+    McNemar's exact test (1947). Seeds that share their examples count as one draw of them: an
+    example goes with its net change, so that one example cannot count several times.
+    """
+    nets: dict[str, np.ndarray] = {}
+    n = worse = better = 0
+    for before, after, name in zip(old, new, examples, strict=True):
+        step = sign * (after.astype(int) - before.astype(int))
+        nets[name] = nets.get(name, 0) + step
+        n += len(step)
+        worse += int((step < 0).sum())
+        better += int((step > 0).sum())
+    net = np.concatenate(list(nets.values()))
+    down, up = int((net < 0).sum()), int((net > 0).sum())
+    (lost_low, lost_high), (won_low, won_high) = _bounds(worse, n), _bounds(better, n)
+    return Change(
+        n,
+        worse,
+        better,
+        _tail(down, up),
+        _tail(up, down),
+        (worse - better) / n,
+        lost_low - won_high,
+        lost_high - won_low,
+    )
+
+
+def _bounds(count: int, n: int) -> tuple[float, float]:
+    at = wilson(count / n, n)
+    return at.low or 0.0, 1.0 if at.high is None else at.high
+
+
+def _tail(count: int, others: int) -> float:
+    """That so many of all discordant examples went one way."""
+    total = count + others
+    return float(binomtest(count, total, 0.5, "greater").pvalue) if total else 1.0

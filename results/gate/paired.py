@@ -1,0 +1,96 @@
+"""Series that need no seeds: the same examples under the same trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from results.gate.outcomes import Change, bits, change
+from results.gate.ranks import holm
+from results.gate.seeded import SAME, Tested, families
+from results.gate.state import State
+from results.gate.verdicts import Verdict
+
+ROUNDING = 1e-9
+
+
+def undetermined(state: State, place: int) -> str:
+    """Why a metric that says it is deterministic is tested as if it were not, or empty."""
+    pairs = state.pairs(place)
+    if not pairs or not all(old.same_input(new) for old, new in pairs):
+        return "counted as seeded: not the same artifacts and examples"
+    twins = [(old, new) for old, new in pairs if old.same_code(new)]
+    if any(old.value != new.value for old, new in twins):
+        return "counted as seeded: the same seed and code gave two values"
+    if not twins and not all(old.probed for old, _ in pairs):
+        return "counted as seeded: no same-seed probe has shown otherwise"
+    return ""
+
+
+def deterministic(state: State, place: int) -> dict[str, Any]:
+    """No test: what changed beyond the absolute margin changed."""
+    tolerance = state.policy.margins(state.about[place])[0]
+    sign = state.sign[place]
+    losses = [sign * (new.value - old.value) for old, new in state.pairs(place)]
+    loss = max(losses, key=abs)
+    verdict: Verdict = "REGRESSED" if abs(loss) > tolerance else "PASS"
+    return {
+        **state.row(place),
+        "kind": "deterministic",
+        "verdict": verdict,
+        "shift": sign * loss,
+        "loss": loss,
+        "low": loss,
+        "high": loss,
+        "margin": tolerance,
+        "reason": f"deterministic: the largest change of {len(losses)} seeds",
+    }
+
+
+def paired(state: State, place: int) -> Change | None:
+    """What became of the outcomes, where both sides have those of the same models and examples."""
+    pairs = state.pairs(place)
+    if not pairs or not all(
+        old.same_input(new) and old.artifact and old.examples for old, new in pairs
+    ):
+        return None
+    try:
+        before, after = (
+            [bits(seed.outcomes, int(seed.n)) for seed in side] for side in zip(*pairs, strict=True)
+        )
+    except ValueError:
+        return None
+    values = [seed.value for pair in pairs for seed in pair]
+    means = [side.mean() for both in zip(before, after, strict=True) for side in both]
+    if not np.allclose(values, means, atol=ROUNDING):
+        return None
+    chosen = bool(state.about[place]["conditional"])
+    names = [f"{old.examples}{i if chosen else ''}" for i, (old, _) in enumerate(pairs)]
+    return change(before, after, names, -int(state.sign[place]))
+
+
+def paired_rows(
+    state: State, found: list[tuple[int, Change]], level: float
+) -> Iterator[dict[str, Any]]:
+    """The rows of paired series. A change for the better is a fault too: nothing was trained."""
+    for family, alpha in families(state, [place for place, _ in found], level):
+        some = [item for item in found if item[0] in family]
+        p = np.array([min(1.0, 2 * min(one.p_worse, one.p_better)) for _, one in some])
+        adjusted = holm(p)
+        for i, (place, one) in enumerate(some):
+            tested = Tested(
+                one.loss,
+                one.low,
+                one.high,
+                state.margin(place),
+                (p[i], p[i]),
+                (adjusted[i], adjusted[i]),
+                alpha,
+                both=True,
+            )
+            row = {**state.row(place), **tested.row(state.sign[place]), "kind": "paired"}
+            text = f"{one.worse} of {one.n} outcomes worse, {one.better} better (McNemar)"
+            said = SAME if tested.verdict == "REGRESSED" else ""
+            yield {**row, "reason": "; ".join(filter(None, [text, said]))}

@@ -1,0 +1,195 @@
+"""Series whose values differ from seed to seed, each alone and all as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from results.gate.ranks import holm, joint_tails, shift, smallest_p, tails
+from results.gate.state import State
+from results.gate.verdicts import Verdict
+
+POWER = 0.8
+
+MOST_SEEDS = 1_000
+
+TINY = 1e-300
+
+FAR = 1e3
+
+RANK_LOSS = math.pi / 3
+
+SAME = (
+    "the trained models are the same: attack, data or metric changed; if that is meant, raise the "
+    "metric's version or set the baseline again"
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A series that was tested: the loss with its bounds, and p-values (worse, better) as they are
+    and adjusted. both: whether a change for the better is a fault too, the trained models being
+    the same.
+    """
+
+    loss: float
+    low: float
+    high: float
+    margin: float
+    p: tuple[float, float]
+    adjusted: tuple[float, float]
+    alpha: float
+    both: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.adjusted[0] <= self.alpha and self.loss > self.margin:
+            return "REGRESSED"
+        if self.adjusted[1] <= self.alpha and -self.loss > self.margin:
+            return "REGRESSED" if self.both else "IMPROVED"
+        worst = max(self.high, -self.low) if self.both else self.high
+        return "PASS" if worst <= self.margin else "INCONCLUSIVE"
+
+    def row(self, sign: float) -> dict[str, Any]:
+        better = self.loss < 0
+        return {
+            "verdict": self.verdict,
+            "shift": sign * self.loss,
+            "loss": self.loss,
+            "low": self.low,
+            "high": self.high,
+            "margin": self.margin,
+            "p": self.p[better],
+            "p_adjusted": self.adjusted[better],
+        }
+
+
+def families(state: State, places: list[int], level: float) -> Iterator[tuple[set[int], float]]:
+    """The primary series under the gate's level; the others, which decide nothing, under their
+    own.
+    """
+    for primary, alpha in ((True, level), (False, state.policy.alpha)):
+        family = {place for place in places if state.primary[place] == primary}
+        if family:
+            yield family, alpha
+
+
+def seeded_rows(
+    state: State, found: list[tuple[int, str]], level: float, limit: int
+) -> Iterator[dict[str, Any]]:
+    """The rows of seeded series, by exact rank tests and Holm over those that decide. found: their
+    places and what is to be said of them.
+    """
+    said = dict(found)
+    for family, alpha in families(state, [*said], level):
+        places = sorted(family)
+        old, now = state.losses(places)
+        worse, better = tails(old, now, limit)
+        moved = shift(old, now, state.policy.alpha)
+        same = np.array([state.same_model(place) for place in places])
+        two_sided = np.minimum(1, 2 * np.minimum(worse, better))
+        worse, better = (np.where(same, two_sided, p) for p in (worse, better))
+        adjusted = holm(worse), holm(better)
+        share = state.policy.alpha * (1 - state.policy.suite_share) / len(places)
+        for i, place in enumerate(places):
+            tested = Tested(
+                float(moved.estimate[i]),
+                float(moved.low[i]),
+                float(moved.high[i]),
+                state.margin(place),
+                (float(worse[i]), float(better[i])),
+                (float(adjusted[0][i]), float(adjusted[1][i])),
+                alpha,
+                bool(same[i]),
+            )
+            row = {**state.row(place), **tested.row(state.sign[place]), "kind": "seeded"}
+            row["reason"] = said[place]
+            if tested.verdict == "INCONCLUSIVE":
+                row |= _unsettled(tested, old[:, i], now[:, i], share, said[place])
+            elif tested.verdict == "REGRESSED" and same[i]:
+                row["reason"] = SAME
+            yield row
+
+
+def _unsettled(
+    tested: Tested, old: np.ndarray, now: np.ndarray, alpha: float, said: str
+) -> dict[str, Any]:
+    """The seeds that would settle it, if the change is what it seems."""
+    seeds = seeds_needed(tested.loss, tested.margin, _spread(old, now), alpha)
+    if seeds is None:
+        text = f"more than {MOST_SEEDS:,} seeds would be needed: widen the margin"
+    else:
+        text = f"about {seeds} seeds on each side would settle it"
+    return {"seeds_needed": seeds or math.nan, "reason": "; ".join(filter(None, [said, text]))}
+
+
+def _spread(old: np.ndarray, now: np.ndarray) -> float:
+    """The standard deviation over seeds, of both sides; diverged ones left out."""
+    parts = [side[np.isfinite(side)] for side in (old, now)]
+    freedom = sum(max(0, len(part) - 1) for part in parts)
+    if not freedom:
+        return math.nan
+    return math.sqrt(
+        sum(((part - part.mean()) ** 2).sum() for part in parts if len(part)) / freedom
+    )
+
+
+def seeds_needed(loss: float, margin: float, spread: float, alpha: float) -> int | None:
+    """Seeds on each side with which a loss of this size is told from the margin, or from none at
+    all where it is larger, in 80 % of the cases. None: more than 1,000, or unknown.
+    """
+    gap = loss if loss > margin else margin - loss
+    if not (math.isfinite(gap) and math.isfinite(spread)) or gap <= 0:
+        return None
+    reach = norm.isf(alpha) + norm.ppf(POWER)
+    wanted = 2 * RANK_LOSS * (reach * spread / gap) ** 2
+    if not wanted <= MOST_SEEDS:
+        return None
+    count = max(1, math.ceil(wanted))
+    while smallest_p(count, count) > alpha:
+        count += 1
+    return count
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The suite as one: p-values, and whether the loss is beyond the margin on the average."""
+
+    p_worse: float
+    p_better: float
+    beyond: bool
+    gained: bool
+    level: float
+    tested: int
+    least_p: float
+
+    @property
+    def regressed(self) -> bool:
+        return self.p_worse <= self.level and self.beyond
+
+    @property
+    def improved(self) -> bool:
+        return self.p_better <= self.level and self.gained
+
+
+def joint_of(state: State, places: list[int], level: float, least_p: float, limit: int) -> Joint:
+    """All deciding series as one: by whole seeds, and only where the mean loss, in spreads of each
+    series, is beyond the mean margin.
+    """
+    if not places:
+        return Joint(1.0, 1.0, False, False, level, 0, least_p)
+    old, now = state.losses(places)
+    worse, better = joint_tails(old, now, limit)
+    moved = shift(old, now, state.policy.alpha).estimate
+    margins = np.array([state.margin(place) for place in places])
+    spread = np.array([_spread(old[:, i], now[:, i]) for i in range(len(places))])
+    scale = np.fmax(np.nan_to_num(spread), np.fmax(margins, TINY))
+    with np.errstate(invalid="ignore", over="ignore"):
+        loss = float(np.clip(moved / scale, -FAR, FAR).mean())
+    allowed = float((margins / scale).mean())
+    return Joint(worse, better, loss > allowed, -loss > allowed, level, len(places), least_p)

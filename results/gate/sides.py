@@ -1,0 +1,299 @@
+"""One side of a comparison: the final values of a run or of a baseline, series by series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import UsageError, one_line
+from results.frames import among, column, pick
+from results.rows import SCHEMA_VERSION, STATUSES
+from results.store import frame
+
+FACTS: dict[str, Any] = {
+    "kind": "seeded",
+    "absolute": 0.0,
+    "relative": 0.0,
+    "conditional": False,
+    "title": "",
+    "percent": False,
+    "digits": 3,
+}
+"""What a gate and its tables need to know of a metric, and what holds where nobody says."""
+
+WORDS = (
+    "suite",
+    "tier",
+    "task",
+    "series",
+    "cell_id",
+    "key",
+    "artifact_key",
+    "dataset",
+    "dataset_fingerprint",
+    "model",
+    "source_model",
+    "attack",
+    "norm",
+    "metric",
+    "direction",
+    "status",
+    "reason",
+    "device",
+    "commit",
+    "outcomes",
+    "examples",
+)
+NUMBERS = ("schema_version", "epsilon", "seed", "metric_version", "value", "n")
+FLAGS = ("final", "dirty")
+GIVEN = ("primary", "role", "probed", *FACTS)
+"""Columns that a baseline has and a run's table has not."""
+
+ROWS = "baseline_rows"
+LEFT = "left"
+
+Lookup = Callable[[str, str], Mapping[str, Any]]
+"""Task and metric to the facts of a registered metric; empty where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """rows: the final values, one for each `id` (series and radius) and seed, with facts. cells:
+    the status of every cell, "left" where it is planned and not measured. primary: whether somebody
+    said which series decide.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    cells: pd.DataFrame
+    primary: bool
+
+    @property
+    def suites(self) -> list[str]:
+        return list(dict.fromkeys(self.cells["suite"]))
+
+
+def from_run(
+    name: str,
+    manifest: Mapping[str, Any],
+    records: Mapping[str, Mapping[str, Any]],
+    lookup: Lookup,
+) -> Side:
+    """A run's directory; cells that are planned and not measured count as left."""
+    table = _typed(Path(name), frame(dict(record) for record in records.values()))
+    facts = {name: _only_facts(about) for name, about in manifest["metrics"].items()}
+    side = from_table(name, with_facts(table, facts, lookup))
+    known: dict[tuple[str, str], tuple[bool, str]] = {}
+    for cell_id, metric, role in _deciding(manifest):
+        known[cell_id, metric] = (True, role)
+    keys = list(zip(side.rows["cell_id"], side.rows["metric"], strict=True))
+    roles = {cell["cell_id"]: role_of(manifest, cell) for cell in manifest["cells"]}
+    rows = side.rows.assign(
+        primary=[key in known for key in keys],
+        role=[roles.get(cell_id, "model") for cell_id, _ in keys],
+    )
+    left = [
+        {
+            "suite": manifest["suite"],
+            "tier": manifest["tier"],
+            "cell_id": cell["cell_id"],
+            "seed": cell["seed"],
+            "status": LEFT,
+            "reason": "not measured yet",
+        }
+        for cell in {cell["key"]: cell for cell in manifest["cells"]}.values()
+        if cell["key"] not in records
+    ]
+    cells = pd.concat([side.cells, pd.DataFrame(left)]) if left else side.cells
+    return Side(name, rows, cast(pd.DataFrame, cells), True)
+
+
+def _only_facts(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: about[name] for name in FACTS if name in about}
+
+
+def _deciding(manifest: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Cell, metric and role of what the suite's blocks name as primary."""
+    primary = {block["name"]: block["primary"] for block in manifest["blocks"]}
+    for cell in manifest["cells"]:
+        for metric in primary.get(cell["block"], []):
+            yield cell["cell_id"], metric, role_of(manifest, cell)
+
+
+def role_of(manifest: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
+    """Where a cell's row belongs; "floor" where any of its parts is one."""
+    found = [
+        manifest.get("parts", {}).get(axis, {}).get(name, {}).get("role", "model")
+        for axis, name in cell["parts"].items()
+    ]
+    return next((role for role in found if role != "model"), "model")
+
+
+def with_facts(
+    table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]], lookup: Lookup
+) -> pd.DataFrame:
+    """A table with the columns of `FACTS`, where it lacks them: from `facts` by metric, else looked
+    up.
+    """
+    if set(FACTS) <= set(table.columns):
+        return table
+    pairs = table[["task", "metric"]].drop_duplicates()
+    known = {
+        (task, metric): {**FACTS, **_only_facts(lookup(task, metric)), **facts.get(metric, {})}
+        for task, metric in pairs.itertuples(index=False)
+        if metric
+    }
+    keys = list(zip(table["task"], table["metric"], strict=True))
+    columns = {
+        name: [known.get(key, FACTS)[name] for key in keys]
+        for name in FACTS
+        if name not in table.columns
+    }
+    return table.assign(**columns)
+
+
+def read_side(path: Path, lookup: Lookup) -> Side:
+    """A table.parquet, a table.csv or a baseline. Raises UsageError for what is none."""
+    table = with_facts(read_table(path), {}, lookup)
+    return from_table(str(path), table)
+
+
+def from_table(name: str, table: pd.DataFrame) -> Side:
+    """A table of rows with facts. Raises UsageError where it contradicts itself."""
+    table = pick(table, column(table, "final"))
+    keys = ["suite", "tier", "cell_id", "seed", "status", "reason"]
+    cells = cast(pd.DataFrame, table[keys]).drop_duplicates(["cell_id", "seed", "suite"])
+    rows = pick(table, (column(table, "metric") != "") & (column(table, "status") == "ok"))
+    rows = rows.assign(id=_ids(rows))
+    twice = pick(rows, rows.duplicated(["id", "seed"]))
+    if len(twice):
+        first = twice.iloc[0]
+        raise UsageError(
+            one_line(f"{name}: seed {first['seed']} of {first['series']} stands there twice")
+        )
+    said = "primary" in table.columns
+    if not said:
+        rows = rows.assign(primary=True)
+    for given, usual in (("role", "model"), ("probed", False)):
+        if given not in rows.columns:
+            rows = rows.assign(**{given: usual})
+    return Side(name, rows, cells, said)
+
+
+def _ids(rows: pd.DataFrame) -> list[str]:
+    """A series at a radius."""
+    return [
+        series if np.isnan(epsilon) else f"{series} at {epsilon:.12g}"
+        for series, epsilon in zip(rows["series"], rows["epsilon"].astype(float), strict=True)
+    ]
+
+
+def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """The rows of a .parquet or .csv file, typed; further columns as text. Raises UsageError for a
+    file that can't be read, was cut, is of a newer schema or is no table of ours.
+    """
+    wanted = {*WORDS, *NUMBERS, *FLAGS, *GIVEN, ROWS, *columns}
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, usecols=lambda name: name in wanted
+            )
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+            raise UsageError(f"can't read {path}: {error.strerror}") from error
+        raise _unreadable(path, error) from error
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    missing = [name for name in (*WORDS, *NUMBERS, *FLAGS) if name not in table.columns]
+    if missing:
+        raise UsageError(
+            one_line(
+                f"{path} has no column {', '.join(missing)}: expected a table that `bench run` or "
+                "`bench baseline set` wrote"
+            )
+        )
+    if table.empty:
+        raise UsageError(f"{path} has no rows: expected those of a run")
+    table = cast(pd.DataFrame, table[[name for name in table.columns if name in wanted]])
+    _refuse_newer(path, table)
+    return _checked(path, _typed(path, table))
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        one_line(
+            f"{path} can't be read ({error}): expected a whole table that `bench run` wrote; was "
+            "it cut?"
+        )
+    )
+
+
+def _refuse_newer(path: Path, table: pd.DataFrame) -> None:
+    versions = cast(Any, pd.to_numeric(table["schema_version"], errors="coerce"))
+    newest = float(versions.max())
+    if newest > SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} is of schema {newest:g}, newer than {SCHEMA_VERSION}: upgrade minimax-bench"
+        )
+
+
+def _typed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    out = {}
+    for name in table.columns:
+        given = cast(Any, table[name])
+        if name in NUMBERS or name in ("absolute", "relative", "digits", ROWS):
+            out[name] = _numbers(path, name, given)
+        elif name in FLAGS or name in ("conditional", "percent", "primary", "probed"):
+            out[name] = _flags(path, name, given)
+        else:
+            out[name] = given.astype(object).where(given.notna(), "").astype(str)
+    typed = pd.DataFrame(out)
+    for name in ("seed", "schema_version"):
+        if np.isnan(column(typed, name)).any():
+            raise UsageError(f"{path}: rows without {name}; was the file cut?")
+        typed[name] = column(typed, name).astype(int)
+    return typed
+
+
+def _numbers(path: Path, name: str, given: Any) -> np.ndarray:
+    if given.dtype.kind in "fiu":
+        return given.to_numpy(float, na_value=np.nan)
+    try:
+        return np.array(
+            [np.nan if text is pd.NA or text in ("", None) else float(text) for text in given]
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(one_line(f"{path}: {name}: expected numbers: {error}")) from None
+
+
+def _flags(path: Path, name: str, given: Any) -> np.ndarray:
+    words = {"True": True, "False": False}
+    known = [words.get(str(value)) for value in given]
+    if None in known:
+        bad = given.iloc[known.index(None)]
+        raise UsageError(one_line(f"{path}: {name}: expected True or False, got {bad!r}"))
+    return np.array(known, bool)
+
+
+def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    statuses = column(table, "status")
+    strange = statuses[~among(statuses, STATUSES)]
+    if len(strange):
+        raise UsageError(one_line(f"{path}: unknown status '{strange[0]}'; was the file cut?"))
+    if not np.isfinite(column(table, "value")[column(table, "metric") != ""]).all():
+        raise UsageError(f"{path}: a metric without a finite value; was the file cut?")
+    if ROWS in table.columns:
+        planned = column(table, ROWS)[0]
+        if (column(table, ROWS) != len(table)).any():
+            raise UsageError(
+                f"{path} has {len(table)} of {planned:g} rows: it was cut or edited; set the "
+                "baseline again, or take it from version control"
+            )
+    return table
