@@ -29,6 +29,7 @@ from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
 from bench import planted, tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
+from bench.comparing import calibration, comparison, run_folder
 from bench.datasets import DATASETS
 from bench.errors import UsageError, one_line, unknown
 from bench.evaluation import Request as AttackRequest
@@ -57,6 +58,7 @@ from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
 from metrics import JUDGES, METRICS, RULES
 from results import bibliography, published
 from results.claims import judge
+from results.gate.calibration import as_rows
 from results.pictures import draw, scatter_png
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
@@ -410,7 +412,7 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
 
     `run` is a folder, or a suite's name for the last tier of it that was run here.
     """
-    directory = RunDirectory(_run_folder(run))
+    directory = RunDirectory(run_folder(run))
     manifest = directory.manifest()
     records, _ = directory.read_cells(
         cell["key"]
@@ -418,22 +420,6 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
         if isinstance(cell, dict) and is_key(cell.get("key"))
     )
     return directory, manifest, records
-
-
-def _run_folder(run: str) -> Path:
-    path = Path(run).expanduser()
-    try:
-        if path.exists() or "/" in run:
-            return path
-    except OSError as error:
-        raise UsageError(one_line(f"can't read {run}: {error.strerror}")) from error
-    tiers = sorted(Path("runs", run).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
-    if not tiers:
-        raise UsageError(
-            f"no run '{run}': expected a run's folder, such as runs/mode-collapse/quick, or the "
-            "name of a suite that was run here"
-        )
-    return tiers[-1].parent
 
 
 def show(run: str) -> pd.DataFrame:
@@ -467,6 +453,20 @@ def refusing_damage(run: str) -> Iterator[None]:
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         text = f"manifest.json of {run} is damaged ({error!r}): run the suite with --fresh"
         raise UsageError(one_line(text)) from error
+
+
+def compare(base: str, new: str, **options: Any) -> pd.DataFrame:
+    """Hold a run against a baseline; a row for each suite, series and failed cell, the worst first.
+    The options are those of `comparison`.
+    """
+    return comparison(base, new, **options).rows
+
+
+def calibrate(run: str, **options: Any) -> pd.DataFrame:
+    """What a gate on a run's own seeds would see of each deciding series; a row for each. The
+    options are those of `calibration`.
+    """
+    return as_rows(calibration(run, **options))
 
 
 def sample(

@@ -2,17 +2,100 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError, one_line, unknown
-from bench.tasks import TASKS
+from bench.files import write_atomically
 from results.baselinefiles import FOLDERS, find, names
+from results.gate.calibration import SPLITS, Calibration, Notify, calibrate, policy_text
+from results.gate.judging import compare
+from results.gate.junit import junit as junit_xml
+from results.gate.policy import read_policy
 from results.gate.sides import Side, from_run, read_side
+from results.gate.summary import summary
+from results.gate.verdicts import Comparison
 from results.store import RunDirectory, is_key
 
 SUFFIXES = (".csv", ".parquet")
+
+
+def comparison(
+    base: str,
+    new: str,
+    *,
+    policy: str | None = None,
+    on_inconclusive: str | None = None,
+    junit: str | None = None,
+    markdown: str | None = None,
+) -> Comparison:
+    """Hold a run against a baseline: verdicts and an exit code.
+
+    base, new: a run's folder, a .csv or .parquet table, or the name of a baseline. policy: a TOML
+    file. on_inconclusive: "fail" or "pass", before what the policy says. junit, markdown: files to
+    write. Raises UsageError for what can't be read or has nothing in common.
+    """
+    judged_by = read_policy(policy)
+    if on_inconclusive is not None:
+        judged_by = judged_by.with_inconclusive(on_inconclusive)
+    for option, path in (("--junit", junit), ("--markdown", markdown)):
+        _refuse_unwritable(option, path)
+    found = compare(side_of(base), side_of(new), judged_by)
+    if junit is not None:
+        write_atomically(Path(junit).expanduser(), junit_xml(found))
+    if markdown is not None:
+        write_atomically(Path(markdown).expanduser(), summary(found).encode())
+    return found
+
+
+def calibration(
+    run: str,
+    *,
+    policy: str | None = None,
+    new: int | None = None,
+    splits: int = SPLITS,
+    write_policy: str | None = None,
+    notify: Notify = lambda what, done, total: None,
+) -> list[Calibration]:
+    """What a gate on a run's own seeds would see, and how often it would err; one for each suite.
+
+    new: how many seeds are dealt to the new part; half of them unless told. write_policy: a TOML
+    file for the margins at which nothing but noise would pass. Raises UsageError for a run of fewer
+    than four seeds.
+    """
+    _refuse_unwritable("--write-policy", write_policy)
+    found = calibrate(side_of(run), read_policy(policy), new, splits, notify)
+    if write_policy is not None:
+        write_atomically(Path(write_policy).expanduser(), policy_text(found).encode())
+    return found
+
+
+def _refuse_unwritable(option: str, path: str | None) -> None:
+    """Raise UsageError for a file that could not be written in the end."""
+    if path is None:
+        return
+    folder = Path(path).expanduser().resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(path).expanduser().is_dir():
+        raise UsageError(f"{option}: can't write {path}: expected a file in a folder that is there")
+
+
+def run_folder(run: str) -> Path:
+    """A run's folder, or that of the last tier of a suite that was run here."""
+    path = Path(run).expanduser()
+    try:
+        if path.exists() or "/" in run:
+            return path
+    except OSError as error:
+        raise UsageError(one_line(f"can't read {run}: {error.strerror}")) from error
+    tiers = sorted(Path("runs", run).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    if not tiers:
+        raise UsageError(
+            f"no run '{run}': expected a run's folder, such as runs/mode-collapse/quick, or the "
+            "name of a suite that was run here"
+        )
+    return tiers[-1].parent
 
 
 def side_of(name: str) -> Side:
@@ -53,6 +136,8 @@ def run_side(path: Path) -> Side:
 
 def registered_facts(task: str, metric: str) -> Mapping[str, Any]:
     """What a task says of a metric by the name on its rows; nothing where it knows none."""
+    from bench.tasks import TASKS  # torch comes with it, and few tables need it
+
     name, _, rest = metric.partition("@")
     try:
         return TASKS[task].part.metric_facts(f"{name}@{rest.partition(':')[0]}" if rest else name)

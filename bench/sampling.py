@@ -53,10 +53,11 @@ def find_cell(
             f"model '{model}' was trained with several settings, in the blocks {blocks}: say which "
             "by --block"
         )
-    return _cell(manifest, found[0])
+    return cell_of(manifest, found[0])
 
 
-def _cell(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
+def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
+    """A cell from its row in a manifest."""
     names = ("key", "cell_id", "block", "task", "parts", "settings", "seed", "fingerprint", "code")
     return Cell(
         **{name: row[name] for name in names},

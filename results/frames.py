@@ -22,3 +22,8 @@ def column(table: pd.DataFrame, name: str) -> np.ndarray:
 def among(values: np.ndarray | pd.Index, known: Iterable[Any]) -> np.ndarray:
     """Which values are among the known ones."""
     return np.asarray(cast(Any, pd.Index(values)).isin([*known]), bool)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries."""
+    return cast(list[dict[str, Any]], table.to_dict("records"))

@@ -198,7 +198,8 @@ def number(value: float, facts: dict[str, Any]) -> str:
 def markdown(layout: Layout) -> str:
     """A GitHub table with the interval in parentheses."""
     lines = [f"**{layout.title}**", "", _piped(layout.heads)]
-    lines.append("|---" + "|---:" * (len(layout.heads) - 1) + "|")
+    sides = ("---" if i in layout.left else "---:" for i in range(len(layout.heads)))
+    lines.append(f"|{'|'.join(sides)}|")
     lines += [_piped([_one_line(*cell) for cell in row]) for row in layout.rows]
     return "\n".join([*lines, "", *(f"{note}  " for note in layout.notes)]).rstrip() + "\n"
 

@@ -16,6 +16,7 @@ from results.tables import Layout, as_json
 
 PIPED_WIDTH = 190
 STYLES = {"ceiling": "green", "floor": "dim", "baseline": "cyan", "published": "italic"}
+STYLES |= {"REGRESSED": "red", "FAILED": "red", "INCOMPARABLE": "magenta", "IMPROVED": "green"}
 
 
 def console(error: bool = False) -> Console:

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import UsageError
-from results.frames import column
+from results.frames import column, pick, records
 from results.gate.coverage import Matched, match
 from results.gate.levels import share_out
 from results.gate.outcomes import Change
 from results.gate.paired import deterministic, paired, paired_rows, undetermined
-from results.gate.policy import Policy
+from results.gate.policy import Policy, unmatched
 from results.gate.ranks import WAYS, smallest_p
 from results.gate.seeded import Joint, joint_of, seeded_rows
 from results.gate.sides import Side
@@ -59,7 +59,8 @@ def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Compari
         for side in (new, base)
         for metric, title, percent, digits in _titles(side.rows)
     }
-    notes = tuple(_notes(base, new))
+    about = records(pick(table, column(table, "level") == "series"))
+    notes = (*_notes(base, new), *unmatched(policy, about))
     return Comparison(
         base.name, new.name, policy, table.iloc[places].reset_index(drop=True), facts, notes
     )

@@ -69,6 +69,10 @@ class Policy(BaseModel):
     margin: list[Margin] = []
     ignore: list[Ignored] = []
 
+    def with_inconclusive(self, choice: str) -> Policy:
+        """The same policy with another `on_inconclusive`."""
+        return Policy.model_validate({**self.model_dump(), "on_inconclusive": choice})
+
     def is_primary(self, metric: str, named: bool) -> bool:
         """Whether a metric decides; `named`: by the suite."""
         if not self.primary:

@@ -88,13 +88,11 @@ def from_run(
     table = _typed(Path(name), frame(dict(record) for record in records.values()))
     facts = {name: _only_facts(about) for name, about in manifest["metrics"].items()}
     side = from_table(name, with_facts(table, facts, lookup))
-    known: dict[tuple[str, str], tuple[bool, str]] = {}
-    for cell_id, metric, role in _deciding(manifest):
-        known[cell_id, metric] = (True, role)
+    known = {(cell_id, metric): role for cell_id, metric, role in _deciding(manifest)}
     keys = list(zip(side.rows["cell_id"], side.rows["metric"], strict=True))
     roles = {cell["cell_id"]: role_of(manifest, cell) for cell in manifest["cells"]}
     rows = side.rows.assign(
-        primary=[key in known for key in keys],
+        primary=[known.get(key, "floor") != "floor" for key in keys],
         role=[roles.get(cell_id, "model") for cell_id, _ in keys],
     )
     left = [

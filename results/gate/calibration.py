@@ -1,0 +1,303 @@
+"""What a gate would see on a run's own seeds, and how often it would err: seeds against seeds.
+
+The seeds of one run are dealt into an old and a new part, in every way or in some; nothing has
+changed between them, so that an alarm is a false one. Then the new part is made worse on purpose.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import UsageError
+from results.frames import column, pick, records
+from results.gate.judging import compare
+from results.gate.layouts import metric, shown, what
+from results.gate.levels import share_out
+from results.gate.policy import Policy
+from results.gate.ranks import shift, smallest_p, tails
+from results.gate.sides import Side
+from results.statistics import Interval, wilson
+from results.tables import Layout
+
+SPLITS = 252
+SPOILT = 50
+LOSSES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+SEEN, SETTLED = 0.8, 0.95
+LEAST = 4
+
+Notify = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """verdicts: how many of the splits, between which nothing changed, ended how. seen: by relative
+    loss of every deciding series at once, the share of splits in which the gate went red. series: a
+    row for each deciding series: `sees`, the smallest loss of it alone that is seen in 80 % of the
+    splits; `passes`, how often it passes unchanged; `margin_that_passes` in 95 % of the splits.
+    """
+
+    suite: str
+    old: int
+    new: int
+    splits: int
+    every: bool
+    verdicts: dict[str, int]
+    seen: dict[float, float]
+    series: pd.DataFrame
+    policy: Policy
+
+    @property
+    def false_alarms(self) -> Interval:
+        """The share of red splits, with Wilson's interval."""
+        return wilson(self.verdicts.get("REGRESSED", 0) / self.splits, self.splits)
+
+
+def calibrate(
+    run: Side,
+    policy: Policy,
+    new: int | None = None,
+    splits: int = SPLITS,
+    notify: Notify = lambda what, done, total: None,
+) -> list[Calibration]:
+    """One for each suite. new: how many seeds are dealt to the new part, half of them unless told.
+    Raises UsageError for fewer than four seeds, or no deciding series.
+    """
+    return [_calibrate(run, suite, policy, new, splits, notify) for suite in run.suites]
+
+
+def _calibrate(
+    run: Side, suite: str, policy: Policy, new: int | None, splits: int, notify: Notify
+) -> Calibration:
+    side = _deciding(run, suite, policy)
+    seeds = np.unique(column(side.cells, "seed"))
+    count = len(seeds) // 2 if new is None else new
+    if len(seeds) < LEAST or not 1 <= count < len(seeds):
+        raise UsageError(
+            f"{run.name} has {len(seeds)} seeds: expected at least {LEAST}, and fewer new ones "
+            "than all; run it with --seeds 10"
+        )
+    dealt = list(_splits(len(seeds), count, splits))
+    verdicts: Counter[str] = Counter()
+    caught: Counter[float] = Counter()
+    for done, chosen in enumerate(dealt, 1):
+        old, now = _part(side, seeds[~chosen]), _part(side, seeds[chosen])
+        verdicts[compare(old, now, policy).verdict] += 1
+        for loss in LOSSES if done <= SPOILT else ():
+            found = compare(old, worsened(now, old, loss), policy)
+            caught[loss] += found.verdict == "REGRESSED"
+        notify("dealing seeds", done, len(dealt))
+    return Calibration(
+        suite,
+        len(seeds) - count,
+        count,
+        len(dealt),
+        len(dealt) == comb(len(seeds), count),
+        dict(verdicts),
+        {loss: caught[loss] / min(SPOILT, len(dealt)) for loss in LOSSES},
+        _series(side, seeds, dealt, policy),
+        policy,
+    )
+
+
+def _deciding(run: Side, suite: str, policy: Policy) -> Side:
+    """A side with the series that decide, complete and directed."""
+    rows = pick(run.rows, column(run.rows, "suite") == suite)
+    cells = pick(run.cells, column(run.cells, "suite") == suite)
+    known = {
+        row["id"]: policy.is_primary(row["metric"], row["primary"])
+        and row["role"] != "floor"
+        and row["direction"] != "none"
+        and not policy.ignored(row)
+        for row in records(rows.drop_duplicates("id"))
+    }
+    kept = pick(rows, [known[one] for one in column(rows, "id")])
+    if kept.empty:
+        raise UsageError(f"{run.name}: no series of {suite} decides: name some in a policy")
+    inside = set(column(kept, "cell_id"))
+    return Side(run.name, kept, pick(cells, [c in inside for c in column(cells, "cell_id")]), True)
+
+
+def _splits(seeds: int, new: int, most: int) -> Iterator[np.ndarray]:
+    """Which seeds are new, bool [seeds]: every way, or `most` drawn ones."""
+    every = comb(seeds, new) <= most
+    rng = np.random.default_rng(0)
+    drawn = (
+        rng.permutation([*combinations(range(seeds), new)])
+        if every
+        else (rng.choice(seeds, new, replace=False) for _ in range(most))
+    )
+    for chosen in drawn:
+        mask = np.zeros(seeds, bool)
+        mask[list(chosen)] = True
+        yield mask
+
+
+def _part(side: Side, seeds: np.ndarray) -> Side:
+    rows, cells = (
+        pick(table, np.isin(column(table, "seed"), seeds)) for table in (side.rows, side.cells)
+    )
+    return Side(side.name, rows, cells, side.primary)
+
+
+def worsened(now: Side, old: Side, loss: float) -> Side:
+    """A side whose every value is worse by a share of the old median, and of nothing else."""
+    rows = now.rows
+    usual = old.rows.groupby("id")["value"].median().abs()
+    sign = np.where(column(rows, "direction") == "higher", -1.0, 1.0)
+    moved = column(rows, "value") + sign * loss * usual.reindex(column(rows, "id")).to_numpy()
+    return replace(now, rows=rows.assign(value=moved, outcomes=""))
+
+
+def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Policy) -> pd.DataFrame:
+    """What can be seen of each series alone."""
+    about = records(side.rows.drop_duplicates("id"))
+    wide = side.rows.pivot(index="seed", columns="id", values="value").reindex(seeds)
+    value = wide[[row["id"] for row in about]].to_numpy(float)
+    sign = np.array([-1.0 if row["direction"] == "higher" else 1.0 for row in about])
+    value = np.where(np.isnan(value), np.inf, value * sign)
+    usual = np.abs(np.median(value, axis=0))
+    margins = np.array(
+        [max(a, r * m) for (a, r), m in zip(map(policy.margins, about), usual, strict=True)]
+    )
+    old, new = int((~dealt[0]).sum()), int(dealt[0].sum())
+    levels = share_out(policy, 0, len(about), smallest_p(old, new))
+    highs, seen = [], {loss: np.zeros(len(about), int) for loss in LOSSES}
+    for chosen in dealt:
+        before, after = value[~chosen], value[chosen]
+        highs.append(shift(before, after, policy.alpha).high)
+        for loss in LOSSES:
+            spoilt = after + loss * usual
+            p = tails(before, spoilt)[0] * len(about)
+            moved = shift(before, spoilt, policy.alpha).estimate
+            seen[loss] += (p <= levels.series) & (moved > margins)
+    upper = np.array(highs)
+    rows = []
+    for i, row in enumerate(about):
+        sees = [loss for loss in LOSSES if usual[i] > 0 and seen[loss][i] >= SEEN * len(dealt)]
+        needed = float(np.quantile(upper[:, i], SETTLED))
+        rows.append(
+            {
+                **{name: row[name] for name in _ABOUT},
+                "median": float(np.median(value[:, i]) * sign[i] + 0.0),
+                "spread": float(value[:, i].std(ddof=1)),
+                "margin": float(margins[i]),
+                "passes": float((upper[:, i] <= margins[i]).mean()),
+                "sees": min(sees) if sees else np.nan,
+                "margin_that_passes": max(needed, 0.0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+_ABOUT = (
+    "suite",
+    "task",
+    "series",
+    "dataset",
+    "model",
+    "source_model",
+    "attack",
+    "epsilon",
+    "metric",
+    "direction",
+    "title",
+    "percent",
+    "digits",
+)
+
+
+def layout(found: Calibration) -> Layout:
+    """The series as a table, and what holds for the suite under it."""
+    heads = [
+        "what",
+        "metric",
+        "median",
+        "spread",
+        "margin",
+        "passes",
+        "sees alone",
+        "would pass at",
+    ]
+    rows = []
+    for row in records(found.series):
+        facts = {name: row[name] for name in ("title", "percent", "digits")}
+        numbers = [shown(row[name], facts) for name in ("median", "spread", "margin")]
+        sees = "–" if np.isnan(row["sees"]) else f"{100 * row['sees']:g} %"
+        cells = [what(row), metric(row, facts), *numbers, f"{100 * row['passes']:.0f} %", sees]
+        rows.append([(cell, "") for cell in (*cells, shown(row["margin_that_passes"], facts))])
+    title = f"{found.suite}: {found.old} seeds against {found.new}, nothing changed"
+    return Layout(title, heads, rows, ["model"] * len(rows), list(_notes(found)), (0, 1))
+
+
+def _notes(found: Calibration) -> Iterator[str]:
+    at, red = found.false_alarms, found.verdicts.get("REGRESSED", 0)
+    how = "all" if found.every else "drawn"
+    yield (
+        f"false alarms: {red} of {found.splits} splits ({how}), {100 * at.mean:.1f} % "
+        f"({100 * (at.low or 0):.1f}–{100 * (at.high or 0):.1f} %; splits share seeds, so that the "
+        f"interval is too narrow); promised: at most {100 * found.policy.alpha:g} %"
+    )
+    others = ", ".join(f"{count} {name}" for name, count in sorted(found.verdicts.items()))
+    yield f"verdicts without a change: {others}"
+    seen = ", ".join(f"{100 * loss:g} %: {100 * share:.0f} %" for loss, share in found.seen.items())
+    yield f"every series worse by so much is seen in so many splits: {seen}"
+    if found.series["sees"].isna().all():
+        yield (
+            f"no loss of one series alone can be seen: {len(found.series)} deciding series are too "
+            f"many for {found.old} seeds against {found.new}, or the margins are wider than 100 %"
+        )
+    yield (
+        "sees alone: the smallest loss of this series alone that is seen in 80 % of the splits. "
+        "would pass at: the margin with which it passes unchanged in 95 % of them"
+    )
+
+
+def policy_text(found: list[Calibration]) -> str:
+    """A policy with the margins at which unchanged series pass: TOML to be read and edited."""
+    lines = [
+        "# Margins with which these series pass unchanged in 95 % of the splits of their seeds."
+    ]
+    for calibration in found:
+        for row in records(calibration.series):
+            lines += [
+                "",
+                "[[margin]]",
+                *(f'{axis} = "{row[axis]}"' for axis in _AXES if row[axis]),
+                f'metric = "{row["metric"].partition(":")[0]}"',
+                f"absolute = {_rounded_up(max(row['margin_that_passes'], row['margin'])):g}",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+_AXES = ("suite", "dataset", "model", "source_model", "attack")
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits, never down."""
+    if value <= 0 or not np.isfinite(value):
+        return 0.0
+    step = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.ceil(value / step) * step)
+
+
+def as_rows(found: list[Calibration]) -> pd.DataFrame:
+    """Every series as a row, with what holds for its suite."""
+    parts: list[Any] = [
+        one.series.assign(
+            seeds_before=one.old,
+            seeds_after=one.new,
+            splits=one.splits,
+            false_alarms=one.verdicts.get("REGRESSED", 0),
+            inconclusive=one.verdicts.get("INCONCLUSIVE", 0),
+        )
+        for one in found
+    ]
+    return pd.concat(parts, ignore_index=True)

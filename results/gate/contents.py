@@ -1,0 +1,82 @@
+"""What a baseline holds, series by series."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from results.baselinefiles import path_of
+from results.frames import column, pick, records
+from results.gate.layouts import metric, shown, what
+from results.gate.sides import FACTS, from_table, read_table
+from results.tables import Layout
+
+COLUMNS = (
+    "series",
+    "dataset",
+    "model",
+    "source_model",
+    "attack",
+    "epsilon",
+    "metric",
+    "direction",
+    "primary",
+    "role",
+    "seeds",
+    "mean",
+    "low",
+    "high",
+    "std",
+    "margin",
+    "title",
+    "percent",
+    "digits",
+)
+NOTE = (
+    "mean: over the seeds, with the least and the largest. spread: their standard deviation. "
+    "margin: by how much a series may get worse"
+)
+
+
+def contents(name: str) -> pd.DataFrame:
+    """A row for each series of a baseline, under `COLUMNS`. Raises UsageError for none."""
+    path = path_of(name)
+    table = read_table(path)
+    side = from_table(str(path), table.assign(**{k: v for k, v in FACTS.items() if k not in table}))
+    rows = []
+    for _, group in side.rows.groupby("id", sort=False):
+        first, values = records(group)[0], column(group, "value")
+        margin = max(first["absolute"], first["relative"] * abs(float(np.median(values))))
+        rows.append(
+            {
+                **{name: first[name] for name in COLUMNS if name in first},
+                "seeds": len(values),
+                "mean": float(values.mean()),
+                "low": float(values.min()),
+                "high": float(values.max()),
+                "std": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+                "margin": margin,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def layout(rows: pd.DataFrame) -> Layout:
+    """The deciding series as a table; all of them where none was named."""
+    deciding = pick(rows, column(rows, "primary").astype(bool) & (column(rows, "role") != "floor"))
+    heads = ["what", "metric", "seeds", "mean", "spread", "margin"]
+    lines = []
+    for row in records(deciding):
+        facts = {name: row[name] for name in ("title", "percent", "digits")}
+        bounds = (
+            ""
+            if math.isnan(row["low"])
+            else (f"{shown(row['low'], facts)} to {shown(row['high'], facts)}")
+        )
+        numbers = [(shown(row["mean"], facts), bounds), (shown(row["std"], facts), "")]
+        cells = [(what(row), ""), (metric(row, facts), ""), (str(row["seeds"]), "")]
+        lines.append([*cells, *numbers, (shown(row["margin"], facts), "")])
+    title = f"{len(deciding)} deciding series of {len(rows)}"
+    return Layout(title, heads, lines, ["model"] * len(lines), [NOTE], (0, 1))
