@@ -3,13 +3,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all bench-speed check clean
+.PHONY: demo test test-all bench-speed check gate clean
 
 demo: .venv/installed
 	$(BIN)/bench run --suite mode-collapse --tier quick
 
 test: .venv/installed-dev
 	$(BIN)/pytest -n auto --benchmark-disable
+
+# Quality against the committed baseline. On another machine numbers differ in their last bits, and
+# training makes that a change that few seeds can't judge: inconclusive is no failure here.
+gate: .venv/installed-dev
+	rm -rf build/gate
+	$(BIN)/bench run --suite smoke --tier gate --out build/gate
+	$(BIN)/bench compare smoke-gate build/gate --on-inconclusive pass
 
 test-all: .venv/installed-dev
 	$(BIN)/pytest -m "slow or not slow" --timeout 3600

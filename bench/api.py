@@ -27,7 +27,7 @@ import torch
 from attacks import ATTACKS, MinimalNorm, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
-from bench import planted, tomlsuites, usercode
+from bench import gatecheck, planted, tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.comparing import calibration, comparison, run_folder
 from bench.datasets import DATASETS
@@ -767,6 +767,21 @@ def check_metrics(
     if not 2 <= seeds <= MAX_SEEDS:
         raise UsageError(f"--seeds: expected 2 to {MAX_SEEDS}, got {seeds}")
     return planted.check_metrics(features, seeds, workers or os.cpu_count() or 1, notify)
+
+
+def check_gate(
+    *,
+    seeds: int = 10,
+    workers: int | None = None,
+    notify: Notify = lambda what, done, total: None,
+) -> pd.DataFrame:
+    """Plant regressions in a small run: a row for each with what must come of it and what came, and
+    one for shuffled seeds, where nothing may.
+    """
+    if not gatecheck.LEAST_SEEDS <= seeds <= MAX_SEEDS:
+        raise UsageError(f"--seeds: expected {gatecheck.LEAST_SEEDS} to {MAX_SEEDS}, got {seeds}")
+    with gatecheck.measured(execute, seeds, workers or os.cpu_count() or 1) as made:
+        return gatecheck.check_gate(made, notify)
 
 
 def cite(what: str) -> str:

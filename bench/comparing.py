@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from results.gate.calibration import SPLITS, Calibration, Notify, calibrate, pol
 from results.gate.judging import compare
 from results.gate.junit import junit as junit_xml
 from results.gate.policy import read_policy
-from results.gate.sides import Side, from_run, read_side
+from results.gate.sides import Side, from_run, narrowed, read_side
 from results.gate.summary import summary
 from results.gate.verdicts import Comparison
 from results.store import RunDirectory, is_key
@@ -28,13 +28,15 @@ def comparison(
     *,
     policy: str | None = None,
     on_inconclusive: str | None = None,
+    only: Iterable[tuple[str, str]] = (),
     junit: str | None = None,
     markdown: str | None = None,
 ) -> Comparison:
     """Hold a run against a baseline: verdicts and an exit code.
 
     base, new: a run's folder, a .csv or .parquet table, or the name of a baseline. policy: a TOML
-    file. on_inconclusive: "fail" or "pass", before what the policy says. junit, markdown: files to
+    file. on_inconclusive: "fail" or "pass", before what the policy says. only: axes and patterns
+    that narrow both sides, for a run that was narrowed so. junit, markdown: files to
     write. Raises UsageError for what can't be read or has nothing in common.
     """
     judged_by = read_policy(policy)
@@ -42,7 +44,9 @@ def comparison(
         judged_by = judged_by.with_inconclusive(on_inconclusive)
     for option, path in (("--junit", junit), ("--markdown", markdown)):
         _refuse_unwritable(option, path)
-    found = compare(side_of(base), side_of(new), judged_by)
+    chosen = list(only)
+    before, after = (narrowed(side_of(name), chosen) for name in (base, new))
+    found = compare(before, after, judged_by)
     if junit is not None:
         write_atomically(Path(junit).expanduser(), junit_xml(found))
     if markdown is not None:

@@ -1,4 +1,4 @@
-"""bench check: what the scores themselves are worth."""
+"""bench check: what the scores and the gate themselves are worth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Check the tools: what each score sees of faults that are planted."""
+    """Check the tools: what scores and the gate see of faults that are planted."""
 
 
 @command.command()
@@ -45,6 +45,26 @@ def metrics(features: str, seeds: int, workers: int | None, form: str) -> None:
         click.echo(markdown(_layout(found)))
     else:
         print_layout(_layout(found))
+
+
+@command.command()
+@click.option("--seeds", type=click.IntRange(6, 100), default=10, show_default=True, help="Seeds.")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="At once; all cores.")
+@click.option("--json", "rows", is_flag=True, help="As rows.")
+def gate(seeds: int, workers: int | None, rows: bool) -> None:
+    """Plant regressions in a small run: they must turn the gate red, shuffled seeds must not.
+
+    Exit code 1 where the gate is wrong.
+    """
+    from bench import api
+    from bench.commands.output import print_rows
+    from bench.commands.score import progress
+
+    with progress("check") as notify:
+        found = api.check_gate(seeds=seeds, workers=workers, notify=notify)
+    print_rows(found, rows)
+    if not all(found["right"]):
+        raise click.exceptions.Exit(1)
 
 
 def _layout(found: pd.DataFrame) -> Layout:

@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     type=click.Choice(("fail", "pass")),
     help="What a change does that the seeds can't judge; fail, unless the policy says pass.",
 )
+@click.option(
+    "--only", multiple=True, metavar="AXIS=GLOB", help="Narrow both sides, as the run was narrowed."
+)
 @click.option("--junit", metavar="FILE.xml", help="The verdicts for a CI system.")
 @click.option("--markdown", metavar="FILE.md", help="The verdicts for a job's summary.")
 @click.option("--json", "as_json", is_flag=True, help="Every verdict as a row.")
-def command(base: str, new: str, as_json: bool, **options: Any) -> None:
+def command(base: str, new: str, as_json: bool, only: tuple[str, ...], **options: Any) -> None:
     """Hold NEW against BASE: run folders, tables (.csv, .parquet), or the name of a baseline.
 
     Exit codes: 0 nothing got worse; 3 something regressed; 4 cells failed; 5 inconclusive, or not
     comparable.
     """
+    from bench.commands.options import split
     from bench.comparing import comparison
 
-    found = comparison(base, new, **options)
+    chosen = [split("--only", text) for text in only]
+    found = comparison(base, new, only=chosen, **options)
     if as_json:
         from results.tables import as_json as rows_as_json
 

@@ -140,6 +140,13 @@ def _splits(seeds: int, new: int, most: int) -> Iterator[np.ndarray]:
         yield mask
 
 
+def parts(side: Side, most: int) -> Iterator[tuple[Side, Side]]:
+    """A run's seeds dealt into halves, in every way or in `most` drawn ones."""
+    seeds = np.unique(column(side.cells, "seed"))
+    for chosen in _splits(len(seeds), len(seeds) // 2, most):
+        yield _part(side, seeds[~chosen]), _part(side, seeds[chosen])
+
+
 def _part(side: Side, seeds: np.ndarray) -> Side:
     rows, cells = (
         pick(table, np.isin(column(table, "seed"), seeds)) for table in (side.rows, side.cells)
@@ -249,7 +256,7 @@ def _notes(found: Calibration) -> Iterator[str]:
     yield f"verdicts without a change: {others}"
     seen = ", ".join(f"{100 * loss:g} %: {100 * share:.0f} %" for loss, share in found.seen.items())
     yield f"every series worse by so much is seen in so many splits: {seen}"
-    if found.series["sees"].isna().all():
+    if np.isnan(column(found.series, "sees")).all():
         yield (
             f"no loss of one series alone can be seen: {len(found.series)} deciding series are too "
             f"many for {found.old} seeds against {found.new}, or the margins are wider than 100 %"

@@ -66,6 +66,7 @@ def _counts(rows: list[dict[str, Any]]) -> Iterator[str]:
         said += f" ({same:,} of them identical)"
     yield f"deciding series: {said or 'none'}"
     others = Counter(row["verdict"] for row in rows if not row["primary"])
+    del others["NEW"]
     if others:
         said = ", ".join(f"{others[v]:,} {v}" for v in SEVERITY if others[v])
         yield f"others, which decide only by being there: {said}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from results.frames import among, column, pick
 from results.rows import SCHEMA_VERSION, STATUSES
 from results.store import frame
@@ -54,6 +55,7 @@ FLAGS = ("final", "dirty")
 GIVEN = ("primary", "role", "probed", *FACTS)
 """Columns that a baseline has and a run's table has not."""
 
+AXES = ("task", "dataset", "model", "source_model", "attack")
 ROWS = "baseline_rows"
 LEFT = "left"
 
@@ -99,6 +101,8 @@ def from_run(
         {
             "suite": manifest["suite"],
             "tier": manifest["tier"],
+            **{axis: cell["parts"].get(axis, "") for axis in AXES},
+            "task": cell["task"],
             "cell_id": cell["cell_id"],
             "seed": cell["seed"],
             "status": LEFT,
@@ -155,6 +159,34 @@ def with_facts(
     return table.assign(**columns)
 
 
+def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
+    """The part of a side whose axes match every pattern; several for one axis add up. Raises
+    UsageError for an axis there is not, or where nothing is left.
+    """
+    patterns: dict[str, list[str]] = {}
+    for axis, pattern in only:
+        if axis not in AXES:
+            raise unknown("axis in --only", axis, AXES)
+        patterns.setdefault(axis, []).append(pattern)
+    if not patterns:
+        return side
+    parts = {axis: column(side.cells, axis) for axis in patterns}
+    kept = [
+        all(
+            any(fnmatchcase(parts[axis][i], glob) for glob in globs)
+            for axis, globs in patterns.items()
+        )
+        for i in range(len(side.cells))
+    ]
+    cells = pick(side.cells, kept)
+    if cells.empty:
+        said = ", ".join(f"{axis}={glob}" for axis, globs in patterns.items() for glob in globs)
+        raise UsageError(f"--only {said}: no cell of {side.name} matches")
+    inside = set(column(cells, "cell_id"))
+    rows = pick(side.rows, [cell in inside for cell in column(side.rows, "cell_id")])
+    return replace(side, rows=rows, cells=cells)
+
+
 def read_side(path: Path, lookup: Lookup) -> Side:
     """A table.parquet, a table.csv or a baseline. Raises UsageError for what is none."""
     table = with_facts(read_table(path), {}, lookup)
@@ -164,7 +196,7 @@ def read_side(path: Path, lookup: Lookup) -> Side:
 def from_table(name: str, table: pd.DataFrame) -> Side:
     """A table of rows with facts. Raises UsageError where it contradicts itself."""
     table = pick(table, column(table, "final"))
-    keys = ["suite", "tier", "cell_id", "seed", "status", "reason"]
+    keys = ["suite", "tier", *AXES, "cell_id", "seed", "status", "reason"]
     cells = cast(pd.DataFrame, table[keys]).drop_duplicates(["cell_id", "seed", "suite"])
     rows = pick(table, (column(table, "metric") != "") & (column(table, "status") == "ok"))
     rows = rows.assign(id=_ids(rows))
