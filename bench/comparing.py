@@ -113,7 +113,7 @@ def side_of(name: str) -> Side:
         return read_side(path, registered_facts)
     kept = find(name)
     if kept is not None:
-        return read_side(kept, registered_facts)
+        return read_side(kept, registered_facts, name)
     tiers = sorted(Path("runs", name).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
     if tiers and "/" not in name:
         return run_side(tiers[-1].parent)

@@ -89,7 +89,8 @@ def _explained(found: Comparison, suite: str) -> str:
         elif is_shown(row):
             before, after = shown(row["before"], facts), shown(row["after"], facts)
             name = f"{what(row)}, {metric(row, facts)}"
-            lines.append(f"  {row['verdict']} {name}: {before} → {after}")
+            decides = "" if row["primary"] else " (not deciding)"
+            lines.append(f"  {row['verdict']}{decides} {name}: {before} → {after}")
             lines += [f"      {text}" for text in _why(row, facts)]
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items())
     return "\n".join([*_cut(lines), "", f"deciding series: {counts}"])

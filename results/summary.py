@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from results.published import Published, load, not_comparable
 from results.rows import STATUSES
+from results.separable import Entrant, standings
 from results.statistics import interval, wilson
 
 COLUMNS = (
@@ -35,17 +37,30 @@ COLUMNS = (
     "settings",
     "source",
     "note",
+    "std",
+    "best",
+    "tied",
 )
 ROLES = ("ceiling", "model", "baseline", "floor", "published")
+TYPES = dict.fromkeys(("epsilon", "value", "low", "high", "std"), "float64")
+TYPES |= dict.fromkeys(("best", "tied"), "boolean")
+COMPETING = ("model", "baseline")
+WORSE = {"higher": -1.0, "lower": 1.0}
+"""The sign with which a larger value is worse."""
 
 
 def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """One row for every block, data set, model and shown metric, in the order of the tables; of a
     curve over radii one for each `epsilon` (of those that the block names, if it names any).
 
-    `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval;
-    `statuses` counts every planned cell, finished or not. Published rows have role
-    "published" and say in `note` why they are not comparable, where they are not.
+    `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval, `std`
+    their standard deviation; `statuses` counts every planned cell, finished or not. Published rows
+    have role "published" and say in `note` why they are not comparable, where they are not.
+
+    `best` and `tied` say of models and baselines whether a value is told from all others of its
+    column, or ties with the best of them (see `results.separable`); both are missing where nothing
+    was compared. Rows compete that differ in nothing but the model and its settings, and that have
+    the same radius, where there is one.
     """
     rows: list[dict[str, Any]] = []
     for planned in manifest["blocks"]:
@@ -56,7 +71,7 @@ def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> p
             ours = _ours(manifest, block, dataset, here, records)
             rows += ours + _published(block, dataset, here, ours)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype(dict.fromkeys(("epsilon", "value", "low", "high"), "float64"))
+    return table.astype(TYPES)
 
 
 def _measured(cells: list[dict[str, Any]], records: dict[str, dict[str, Any]]) -> list[str]:
@@ -81,31 +96,66 @@ def _ours(
         role = _role(facts, groups[cell_id][0])
         return ROLES.index(role) if role in ROLES else 1
 
-    rows = []
+    rows: list[dict[str, Any]] = []
+    entrants: list[Entrant] = []
     for cell_id in sorted(groups, key=place):
         group = groups[cell_id]
         done = [records[cell["key"]] for cell in group if cell["key"] in records]
-        counted = Counter(record["status"] for record in done)
-        counted["left"] = len(group) - len(done)
         shared = {
             "block": block["name"],
             "task": block["task"],
             "dataset": dataset,
             "model": _label(group[0]),
             "role": _role(facts, group[0]),
-            "statuses": _counts(counted),
+            "statuses": _counts(done, len(group) - len(done)),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
             "source": "measured",
             "note": next((r["reason"] for r in done if r["reason"]), _fired(done)),
         }
-        fine = [record for record in done if record["status"] == "ok"]
-        for metric in block["metrics"]:
-            bounds = _bounds(manifest, metric, dataset)
-            about = manifest["metrics"].get(metric, {})
-            share = bool(about.get("percent") and about.get("shares", True))
-            for epsilon in _epsilons(metric, fine, block.get("epsilons", [])):
-                rows.append({**shared, **_estimate(metric, epsilon, bounds, share, fine)})
+        for row, entrant in _lines(manifest, block, group[0], shared, done):
+            rows.append(row)
+            entrants.append(entrant)
+    for row, standing in zip(rows, standings(entrants), strict=True):
+        row |= standing._asdict() if standing else {}
     return rows
+
+
+def _lines(
+    manifest: dict[str, Any],
+    block: dict[str, Any],
+    cell: dict[str, Any],
+    shared: dict[str, Any],
+    done: list[dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], Entrant]]:
+    """A model's row for each metric and radius, and how it stands for comparison."""
+    fine = [record for record in done if record["status"] == "ok"]
+    diverged = sum(record["status"] == "diverged" for record in done)
+    for metric in block["metrics"]:
+        limits = bounds(manifest, metric, shared["dataset"])
+        about = manifest["metrics"].get(metric, {})
+        share = bool(about.get("percent") and about.get("shares", True))
+        for epsilon in _epsilons(metric, fine, block.get("epsilons", [])):
+            found = _found(metric, epsilon, fine)
+            scores = _scores(found, diverged, about.get("direction", "none"))
+            family = _family(cell, shared["role"], metric, epsilon) if scores else None
+            at = {"metric": metric, "epsilon": epsilon}
+            yield {**shared, **at, **_estimate(found, limits, share)}, Entrant(family, scores)
+
+
+def _family(cell: dict[str, Any], role: str, metric: str, epsilon: float | None) -> Hashable:
+    """What rows that compete have in common; None for those that do not compete."""
+    if role not in COMPETING:
+        return None
+    rest = tuple((axis, name) for axis, name in cell["parts"].items() if axis != "model")
+    return metric, None if epsilon is None else f"{epsilon:.9g}", rest
+
+
+def _scores(found: list[dict[str, Any]], diverged: int, direction: str) -> list[float]:
+    """The seeds' values, larger is worse; none without a better direction, or without a value."""
+    sign = WORSE.get(direction)
+    if sign is None or not found:
+        return []
+    return [sign * value["value"] for value in found] + [math.inf] * diverged
 
 
 def _fired(records: Iterable[dict[str, Any]]) -> str:
@@ -142,11 +192,13 @@ def _role(facts: dict[str, Any], cell: dict[str, Any]) -> str:
     return facts.get(cell["parts"].get("model", ""), {}).get("role", "model")
 
 
-def _counts(counted: Counter[str]) -> str:
+def _counts(done: Iterable[dict[str, Any]], left: int) -> str:
+    counted = Counter(record["status"] for record in done)
+    counted["left"] = left
     return ", ".join(f"{counted[s]} {s}" for s in (*STATUSES, "left") if counted[s])
 
 
-def _bounds(
+def bounds(
     manifest: dict[str, Any], metric: str, dataset: str
 ) -> tuple[float | None, float | None]:
     """The range of a metric on a data set; a count of modes ends at their number."""
@@ -157,36 +209,38 @@ def _bounds(
     return facts.get("low"), facts.get("high")
 
 
-def _estimate(
-    metric: str,
-    epsilon: float | None,
-    bounds: tuple[float | None, float | None],
-    share: bool,
-    records: Iterable[dict[str, Any]],
-) -> dict[str, Any]:
-    found = [
+def _found(
+    metric: str, epsilon: float | None, records: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The final values of a metric at a radius, over seeds; those over no samples left out."""
+    return [
         value
         for record in records
         for value in record["values"]
         if value["metric"] == metric and value["final"] and value.get("epsilon") == epsilon
+        if value["n"] != 0
     ]
-    found = [value for value in found if value["n"] != 0]
+
+
+def _estimate(
+    found: list[dict[str, Any]], limits: tuple[float | None, float | None], share: bool
+) -> dict[str, Any]:
     if not found:
-        return {"metric": metric, "epsilon": epsilon, "interval": "none", "seeds": 0}
+        return {"interval": "none", "seeds": 0}
     alone, std_error, n = len(found) == 1, found[0]["std_error"], found[0]["n"]
+    values = [value["value"] for value in found]
     if alone and share and std_error is not None and n:
-        at = wilson(found[0]["value"], n)
+        at = wilson(values[0], n)
     else:
-        at = interval([v["value"] for v in found], std_error if alone else None, *bounds)
+        at = interval(values, std_error if alone else None, *limits)
     return {
-        "metric": metric,
-        "epsilon": epsilon,
         "value": at.mean,
         "low": at.low,
         "high": at.high,
         "interval": at.kind,
-        "n": found[0]["n"],
+        "n": n,
         "seeds": at.n,
+        "std": None if alone else float(np.std(values, ddof=1)),
     }
 
 

@@ -1,24 +1,44 @@
-"""Summaries as text: for a terminal, Markdown, LaTeX, CSV and JSON."""
+"""Summaries as text: for a terminal, Markdown, CSV and JSON; LaTeX is in latex.py."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from results.legend import legend, spread
+from results.summary import bounds
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
 FEW = 4
+TIED = "†"
+UNITS = {"standard error": "SE", "standard deviation": "SD"}
+EVEN = 1e-9
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet evaluates (OWASP, CSV injection)."""
+
+
+class Look(NamedTuple):
+    """How a cell is told from others. mark: "best", "tied" or empty. half: half of its interval,
+    where that lies evenly around the value; unit: what stands behind it.
+    """
+
+    mark: str = ""
+    half: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
 class Layout:
     """One table to print: heads, and rows of cells of one or two lines (value, interval). left: the
-    columns of words; numbers stand to the right.
+    columns of words; numbers stand to the right. looks: of each cell, or none of any. spread: what
+    the intervals are over. name: what tells the table from others.
     """
 
     title: str
@@ -27,43 +47,74 @@ class Layout:
     roles: list[str]
     notes: list[str]
     left: tuple[int, ...] = (0,)
+    looks: list[list[Look]] = field(default_factory=list)
+    spread: str = ""
+    name: str = ""
+
+    def look(self, row: int, column: int) -> Look:
+        """How a cell is told from others."""
+        return self.looks[row][column] if self.looks else Look()
+
+    def text(self, row: int, column: int) -> tuple[str, str]:
+        """A cell's value, with a dagger where it ties, and its interval."""
+        value, spread = self.rows[row][column]
+        return value + (TIED if self.look(row, column).mark == "tied" else ""), spread
+
+    @property
+    def remarks(self) -> list[str]:
+        """The lines under the table, what the intervals are before the notes."""
+        said = f"low–high: 95 % interval of the mean, {self.spread}"
+        return [said, *self.notes] if self.spread else self.notes
 
 
 def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]:
     """A layout for every block and data set, in the summary's order."""
     for key, part in summary.groupby(["block", "dataset"], sort=False):
         block, dataset = cast(tuple[str, str], key)
-        facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
-        constants = [name for name in facts if _is_constant(name, facts[name], part)]
-        metrics = [name for name in facts if name not in constants]
-        rows, roles, notes = [], [], []
-        epsilons = part["epsilon"].dropna()
-        seen: dict[str, int] = {}
-        for row_key, group in _grouped(part):
-            source, model, epsilon = row_key
-            first = group.iloc[0]
-            note = str(first["note"] or "")
-            mark = ""
-            if first["role"] == "published" or note:
-                text = f"{source}: {note}" if first["role"] == "published" else f"{model}: {note}"
-                mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
-            values = {row["metric"]: row for _, row in group.iterrows()}
-            cells = [_cell(values.get(name), facts[name]) for name in metrics]
-            name = f"{model}, published{mark}" if first["role"] == "published" else model + mark
-            radius = (
-                [] if epsilons.empty else [("" if epsilon is None else radius_text(epsilon), "")]
-            )
-            rows.append([(name, ""), *radius, (_seeds(first), ""), *cells])
-            roles.append(str(first["role"]))
-        notes = [*_settings(part), *_constants(part, constants, facts)]
-        notes += [f"[{number}] {text}" for text, number in seen.items()]
         described = manifest.get("parts", {}).get("dataset", {}).get(dataset, {})
         title = f"{block} · {dataset}" if dataset else str(block)
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
-        radius = [] if epsilons.empty else ["ε"]
-        heads = ["model", *radius, "seeds", *(_head(name, facts[name]) for name in metrics)]
-        yield Layout(title, heads, rows, roles, notes)
+        name = f"{manifest.get('suite', '')} {block} {dataset}"
+        yield _layout(title, name, part, manifest)
+
+
+def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any]) -> Layout:
+    """The table of one block and data set."""
+    facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
+    constants = [name for name in facts if _is_constant(name, facts[name], part)]
+    metrics = [name for name in facts if name not in constants]
+    dataset = str(part["dataset"].iloc[0])
+    limits = {name: bounds(manifest, name, dataset) for name in metrics}
+    curve = bool(part["epsilon"].notna().any())
+    rows, looks, roles = [], [], []
+    seen: dict[str, int] = {}
+    for (source, model, epsilon), group in _grouped(part):
+        first = group.iloc[0]
+        roles.append(str(first["role"]))
+        values = {row["metric"]: row for _, row in group.iterrows()}
+        head = [(_name(first, source, model, seen), "")]
+        if curve:
+            head.append(("" if epsilon is None else radius_text(epsilon), ""))
+        head.append((_seeds(first), ""))
+        rows.append([*head, *(_cell(values.get(name), facts[name]) for name in metrics)])
+        found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
+        looks.append([Look() for _ in head] + found)
+    directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
+    notes = [*legend(part, directed), *_settings(part), *_constants(part, constants, facts)]
+    notes += [f"[{number}] {text}" for text, number in seen.items()]
+    heads = ["model", *(["ε"] if curve else []), "seeds"]
+    heads += [_head(name, facts[name]) for name in metrics]
+    return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
+
+
+def _name(first: Any, source: str, model: str, seen: dict[str, int]) -> str:
+    """A row's name, with the number of its note where it has one; new notes go into `seen`."""
+    published, note, mark = first["role"] == "published", str(first["note"] or ""), ""
+    if published or note:
+        text = f"{source if published else model}: {note}"
+        mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
+    return f"{model}, published{mark}" if published else model + mark
 
 
 def every_layout(
@@ -92,7 +143,8 @@ def claims_layout(judged: pd.DataFrame) -> Layout:
         ]
         rows.append([(cell, "") for cell in cells])
     counts = judged["verdict"].value_counts()
-    notes = [", ".join(f"{count} {verdict}" for verdict, count in counts.items())]
+    notes = ["larger, smaller: means over seeds; difference: its 95 % interval"]
+    notes.append(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     files = ", ".join(dict.fromkeys(judged["source"]))
     return Layout(f"claims · {files}", heads, rows, ["model"] * len(rows), notes, (0, 5))
 
@@ -182,8 +234,8 @@ def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
     if pd.isna(row["low"]):
         return value, ""
     if row["role"] == "published":
-        short = {"standard error": "SE", "standard deviation": "SD"}.get(row["interval"], "")
-        return value, f"± {number(row['high'] - row['value'], facts)} {short}".strip()
+        unit = UNITS.get(row["interval"], "")
+        return value, f"± {number(row['high'] - row['value'], facts)} {unit}".strip()
     dash = "–" if row["low"] >= 0 else " to "
     return value, f"{number(row['low'], facts)}{dash}{number(row['high'], facts)}"
 
@@ -195,67 +247,55 @@ def number(value: float, facts: dict[str, Any]) -> str:
     return f"{scaled:.{digits}f}".replace("-", "−") if scaled < 0 else f"{scaled:.{digits}f}"
 
 
+def _look(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | None]) -> Look:
+    """The mark of a value, and half of its interval where that is even and not cut at both ends."""
+    if row is None or pd.isna(row["value"]):
+        return Look()
+    marks = (name for name in ("best", "tied") if not pd.isna(row[name]) and row[name])
+    mark, unit = next(marks, ""), ""
+    if pd.isna(row["low"]):
+        return Look(mark)
+    up, down = row["high"] - row["value"], row["value"] - row["low"]
+    even = math.isclose(up, down, rel_tol=EVEN, abs_tol=EVEN * abs(row["value"]))
+    if row["role"] == "published":
+        unit = UNITS.get(row["interval"], "")
+    elif not even or (row["low"], row["high"]) == limits:
+        return Look(mark)
+    return Look(mark, number(up, facts), unit)
+
+
 def markdown(layout: Layout) -> str:
     """A GitHub table with the interval in parentheses."""
     lines = [f"**{layout.title}**", "", _piped(layout.heads)]
     sides = ("---" if i in layout.left else "---:" for i in range(len(layout.heads)))
     lines.append(f"|{'|'.join(sides)}|")
-    lines += [_piped([_one_line(*cell) for cell in row]) for row in layout.rows]
-    return "\n".join([*lines, "", *(f"{note}  " for note in layout.notes)]).rstrip() + "\n"
+    for i, row in enumerate(layout.rows):
+        lines.append(_piped([_marked(layout, i, j) for j in range(len(row))]))
+    return "\n".join([*lines, "", *(f"{note}  " for note in layout.remarks)]).rstrip() + "\n"
+
+
+def _marked(layout: Layout, row: int, column: int) -> str:
+    """A cell on one line, the best in bold."""
+    value, spread = layout.text(row, column)
+    shown = f"**{value}**" if layout.look(row, column).mark == "best" else value
+    return f"{shown} ({spread})" if spread else shown
 
 
 def _piped(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def latex(layout: Layout) -> str:
-    """A booktabs table."""
-    rule = "l" + "r" * (len(layout.heads) - 1)
-    body = [" & ".join(_tex(_one_line(*cell)) for cell in row) + r" \\" for row in layout.rows]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{_tex(layout.title)}. Means with 95\,\% intervals over seeds.}}",
-            rf"\begin{{tabular}}{{{rule}}}",
-            r"\toprule",
-            " & ".join(_tex(head) for head in layout.heads) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *(rf"\\ \footnotesize {_tex(note)}" for note in layout.notes),
-            r"\end{table}",
-        ]
-    )
+def as_csv(table: pd.DataFrame) -> str:
+    """Rows for a spreadsheet: an apostrophe before text that it would take for a formula."""
+    words = [name for name in table if not is_numeric_dtype(table[name])]
+    safe = {
+        name: pd.Series([_harmless(v) for v in table[name]], table.index, object) for name in words
+    }
+    return table.assign(**safe).to_csv(index=False)
 
 
-def _one_line(value: str, spread: str) -> str:
-    return f"{value} ({spread})" if spread else value
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "%": r"\%",
-    "_": r"\_",
-    "&": r"\&",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "−": r"$-$",
-    "–": "--",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "‖": r"$\|$",
-}
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in text)
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def as_json(table: pd.DataFrame) -> str:

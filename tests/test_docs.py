@@ -17,8 +17,8 @@ from bench import api
 from bench.cli import VERBS
 
 HOME = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([*HOME.glob("*.md"), *HOME.glob("docs/*.md")])
-COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?bench ([a-z][^`\n]*)", re.MULTILINE)
+DOCUMENTS = sorted([*HOME.glob("*.md"), *HOME.glob("docs/**/*.md"), *HOME.glob("docs/ci/*.yml")])
+COMMAND = re.compile(r"(?:^[ \-]*|`|: )(?:\.venv/bin/)?\bbench ([a-z][^`\n]*)", re.MULTILINE)
 
 
 def _commands():

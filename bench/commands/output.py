@@ -43,14 +43,14 @@ def print_layout(layout: Layout) -> None:
     out.print(layout.title, style="bold", markup=False)
     for columns in _fitting(layout, out.width) if layout.heads else ():
         out.print(_table(layout, columns))
-    for note in layout.notes:
+    for note in layout.remarks:
         out.print(note, style="dim", markup=False)
 
 
 def _fitting(layout: Layout, width: int) -> list[list[int]]:
     """Columns grouped so that each group fits, the first column in all of them."""
     sizes = [
-        max(_head_width(head), *(max(len(line) for line in row[i]) for row in layout.rows)) + 3
+        max(_head_width(head), *(_width(layout, row, i) for row in range(len(layout.rows)))) + 3
         for i, head in enumerate(layout.heads)
     ]
     groups: list[list[int]] = [[0]]
@@ -59,6 +59,10 @@ def _fitting(layout: Layout, width: int) -> list[list[int]]:
             groups.append([0])
         groups[-1].append(i)
     return groups
+
+
+def _width(layout: Layout, row: int, column: int) -> int:
+    return max(len(line) for line in layout.text(row, column))
 
 
 def _head_width(head: str) -> int:
@@ -71,19 +75,21 @@ def _table(layout: Layout, columns: list[int]) -> Table:
     for i in columns:
         head = layout.heads[i]
         justify = "left" if i in layout.left else "right"
-        table.add_column(head, justify=justify, min_width=_head_width(head))
+        table.add_column(Text(head), justify=justify, min_width=_head_width(head))
     previous = None
-    for row, role in zip(layout.rows, layout.roles, strict=True):
+    for row, role in enumerate(layout.roles):
         if previous is not None and role != previous:
             table.add_section()
         previous = role
-        table.add_row(*(_cell(*row[i]) for i in columns), style=STYLES.get(role))
+        table.add_row(*(_cell(layout, row, i) for i in columns), style=STYLES.get(role))
     return table
 
 
-def _cell(value: str, spread: str) -> str:
-    shown = value.replace("[", "\\[")
-    return f"{shown}\n[dim]{spread}[/dim]" if spread else shown
+def _cell(layout: Layout, row: int, column: int) -> Text:
+    """A value, bold where it is the best, and its interval under it."""
+    value, spread = layout.text(row, column)
+    bold = "bold" if layout.look(row, column).mark == "best" else ""
+    return Text.assemble((value, bold), (f"\n{spread}" if spread else "", "dim"))
 
 
 def print_rows(table: pd.DataFrame, as_rows: bool) -> None:

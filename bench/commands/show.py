@@ -16,7 +16,9 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(run: str, form: str) -> None:
-    """Means with 95 % intervals, seeds, statuses, published rows. RUN: a folder, or a suite."""
+    """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
+    tell it from all others. RUN: a folder, or a suite.
+    """
     from bench import api
 
     summary, manifest = api.summary_of(run)
@@ -30,13 +32,14 @@ def _print(
 ) -> None:
     from bench.commands.output import print_layout
     from results import tables
+    from results.latex import latex
 
     if form == "json":
         click.echo(tables.as_json(summary))
     elif form == "csv":
-        click.echo(summary.to_csv(index=False), nl=False)
+        click.echo(tables.as_csv(summary), nl=False)
     else:
-        write = {"markdown": tables.markdown, "latex": tables.latex}.get(form)
+        write = {"markdown": tables.markdown, "latex": latex}.get(form)
         for layout in tables.every_layout(summary, manifest, judged):
             if write is None:
                 print_layout(layout)

@@ -22,7 +22,7 @@ from results.gate.policy import Policy, unmatched
 from results.gate.ranks import WAYS, smallest_p
 from results.gate.seeded import Joint, joint_of, seeded_rows
 from results.gate.sides import Side
-from results.gate.state import State, named, seeds_text
+from results.gate.state import State, named
 from results.gate.verdicts import COLUMNS, EMPTY, SEVERITY, Comparison
 
 UNCOMPARED = ("NEW", "IGNORED", "INCOMPARABLE", "FAILED")
@@ -109,10 +109,7 @@ def _judge_suite(suite: str, found: Matched, policy: Policy, limit: int) -> list
         elif state.ignored[place]:
             rows.append({**state.row(place), "verdict": "IGNORED", "reason": state.ignored[place]})
         elif state.identical[place]:
-            text = f"identical on the seeds {seeds_text(found.now.seeds)}"
-            rows.append(
-                {**state.row(place), "verdict": "PASS", "kind": "identical", "reason": text}
-            )
+            rows.append(state.identical_row(place))
         else:
             seeded.append(place)
     tested, joint = _test(state, seeded, limit)
@@ -197,7 +194,7 @@ def _joint_text(joint: Joint, compared: bool, state: State) -> str:
     if not compared:
         return "nothing could be compared"
     if not joint.tested:
-        return "no primary series changed"
+        return "no deciding series changed"
     if joint.least_p > state.policy.alpha:
         old, now = len(state.found.old.seeds), len(state.found.now.seeds)
         return (
@@ -205,8 +202,10 @@ def _joint_text(joint: Joint, compared: bool, state: State) -> str:
             f"{joint.least_p:.2g}"
         )
     if not joint.level:
-        return "one primary series changed: it stands for the suite"
-    text = f"{joint.tested} changed primary series as one: p = {joint.p_worse:.3g}"
+        return "one deciding series changed: it stands for the suite"
+    text = f"{joint.tested} changed deciding series as one: p = {joint.p_worse:.3g}"
+    if joint.level:
+        text += f" (red from {joint.level:.2g})"
     if joint.regressed:
         return f"{text}, worse by more than their margins on the average"
     if joint.improved:

@@ -22,7 +22,7 @@ def junit(found: Comparison) -> bytes:
         suite = TestSuite(str(name))
         for row in records(pick(found.rows, column(found.rows, "suite") == name)):
             if row["primary"] or row["verdict"] in ("FAILED", "INCOMPARABLE"):
-                suite.add_testcase(_case(row, found))
+                suite.append(_case(row, found))
         suite.update_statistics()
         xml.add_testsuite(suite)
     xml.update_statistics()

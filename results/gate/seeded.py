@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from results.gate.ranks import holm, joint_tails, shift, smallest_p, tails
 from results.gate.state import State
@@ -24,6 +24,7 @@ FAR = 1e3
 
 RANK_LOSS = math.pi / 3
 
+BEYOND = "worse beyond chance and beyond the margin"
 SAME = (
     "the trained models are the same: attack, data or metric changed; if that is meant, raise the "
     "metric's version or set the baseline again"
@@ -90,7 +91,7 @@ def seeded_rows(
         places = sorted(family)
         old, now = state.losses(places)
         worse, better = tails(old, now, limit)
-        moved = shift(old, now, state.policy.alpha)
+        moved, spreads = shift(old, now, state.policy.alpha), _spreads(old, now)
         same = np.array([state.same_model(place) for place in places])
         two_sided = np.minimum(1, 2 * np.minimum(worse, better))
         worse, better = (np.where(same, two_sided, p) for p in (worse, better))
@@ -110,17 +111,15 @@ def seeded_rows(
             row = {**state.row(place), **tested.row(state.sign[place]), "kind": "seeded"}
             row["reason"] = said[place]
             if tested.verdict == "INCONCLUSIVE":
-                row |= _unsettled(tested, old[:, i], now[:, i], share, said[place])
-            elif tested.verdict == "REGRESSED" and same[i]:
-                row["reason"] = SAME
+                row |= _unsettled(tested, float(spreads[i]), share, said[place])
+            elif tested.verdict == "REGRESSED":
+                row["reason"] = SAME if same[i] else BEYOND
             yield row
 
 
-def _unsettled(
-    tested: Tested, old: np.ndarray, now: np.ndarray, alpha: float, said: str
-) -> dict[str, Any]:
+def _unsettled(tested: Tested, spread: float, alpha: float, said: str) -> dict[str, Any]:
     """The seeds that would settle it, if the change is what it seems."""
-    seeds = seeds_needed(tested.loss, tested.margin, _spread(old, now), alpha)
+    seeds = seeds_needed(tested.loss, tested.margin, spread, alpha)
     if seeds is None:
         text = f"more than {MOST_SEEDS:,} seeds would be needed: widen the margin"
     else:
@@ -128,15 +127,19 @@ def _unsettled(
     return {"seeds_needed": seeds or math.nan, "reason": "; ".join(filter(None, [said, text]))}
 
 
-def _spread(old: np.ndarray, now: np.ndarray) -> float:
-    """The standard deviation over seeds, of both sides; diverged ones left out."""
-    parts = [side[np.isfinite(side)] for side in (old, now)]
-    freedom = sum(max(0, len(part) - 1) for part in parts)
-    if not freedom:
-        return math.nan
-    return math.sqrt(
-        sum(((part - part.mean()) ** 2).sum() for part in parts if len(part)) / freedom
-    )
+def _spreads(old: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """The standard deviation over seeds of each series, of both sides; diverged seeds left out.
+    Not a number where no side has two that finished.
+    """
+    squares = freedom = np.zeros(old.shape[1])
+    for side in (old, now):
+        there = np.isfinite(side)
+        count = there.sum(0)
+        values = np.where(there, side, 0.0)
+        mean = values.sum(0) / np.maximum(count, 1)
+        squares = squares + np.where(there, (values - mean) ** 2, 0.0).sum(0)
+        freedom = freedom + np.maximum(count - 1, 0)
+    return np.sqrt(squares / np.where(freedom > 0, freedom, np.nan))
 
 
 def seeds_needed(loss: float, margin: float, spread: float, alpha: float) -> int | None:
@@ -146,7 +149,7 @@ def seeds_needed(loss: float, margin: float, spread: float, alpha: float) -> int
     gap = loss if loss > margin else margin - loss
     if not (math.isfinite(gap) and math.isfinite(spread)) or gap <= 0:
         return None
-    reach = norm.isf(alpha) + norm.ppf(POWER)
+    reach = float(ndtri(POWER) - ndtri(alpha))
     wanted = 2 * RANK_LOSS * (reach * spread / gap) ** 2
     if not wanted <= MOST_SEEDS:
         return None
@@ -187,8 +190,7 @@ def joint_of(state: State, places: list[int], level: float, least_p: float, limi
     worse, better = joint_tails(old, now, limit)
     moved = shift(old, now, state.policy.alpha).estimate
     margins = np.array([state.margin(place) for place in places])
-    spread = np.array([_spread(old[:, i], now[:, i]) for i in range(len(places))])
-    scale = np.fmax(np.nan_to_num(spread), np.fmax(margins, TINY))
+    scale = np.fmax(np.nan_to_num(_spreads(old, now)), np.fmax(margins, TINY))
     with np.errstate(invalid="ignore", over="ignore"):
         loss = float(np.clip(moved / scale, -FAR, FAR).mean())
     allowed = float((margins / scale).mean())

@@ -187,10 +187,10 @@ def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
     return replace(side, rows=rows, cells=cells)
 
 
-def read_side(path: Path, lookup: Lookup) -> Side:
+def read_side(path: Path, lookup: Lookup, name: str = "") -> Side:
     """A table.parquet, a table.csv or a baseline. Raises UsageError for what is none."""
     table = with_facts(read_table(path), {}, lookup)
-    return from_table(str(path), table)
+    return from_table(name or str(path), table)
 
 
 def from_table(name: str, table: pd.DataFrame) -> Side:
@@ -283,7 +283,8 @@ def _typed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         elif name in FLAGS or name in ("conditional", "percent", "primary", "probed"):
             out[name] = _flags(path, name, given)
         else:
-            out[name] = given.astype(object).where(given.notna(), "").astype(str)
+            text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
+            out[name] = pd.Series(text.to_numpy(dtype=object, na_value=""), dtype=object)
     typed = pd.DataFrame(out)
     for name in ("seed", "schema_version"):
         if np.isnan(column(typed, name)).any():
@@ -297,7 +298,10 @@ def _numbers(path: Path, name: str, given: Any) -> np.ndarray:
         return given.to_numpy(float, na_value=np.nan)
     try:
         return np.array(
-            [np.nan if text is pd.NA or text in ("", None) else float(text) for text in given]
+            [
+                np.nan if text is pd.NA or text in ("", None) else float(text)
+                for text in given.to_numpy(dtype=object)
+            ]
         )
     except (TypeError, ValueError) as error:
         raise UsageError(one_line(f"{path}: {name}: expected numbers: {error}")) from None
@@ -305,7 +309,9 @@ def _numbers(path: Path, name: str, given: Any) -> np.ndarray:
 
 def _flags(path: Path, name: str, given: Any) -> np.ndarray:
     words = {"True": True, "False": False}
-    known = [words.get(str(value)) for value in given]
+    if given.dtype == bool:
+        return given.to_numpy()
+    known = [words.get(str(value)) for value in given.to_numpy(dtype=object)]
     if None in known:
         bad = given.iloc[known.index(None)]
         raise UsageError(one_line(f"{path}: {name}: expected True or False, got {bad!r}"))

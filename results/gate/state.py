@@ -47,13 +47,13 @@ class Rows:
     def __init__(self, rows: pd.DataFrame) -> None:
         self._places = rows.groupby("id", sort=False).indices
         names = ("value", "n", "artifact_key", "key", "commit", "dirty", "examples", "outcomes")
-        self._columns: list[Any] = [column(rows, name) for name in (*names, "probed")]
-        self._seeds = column(rows, "seed")
+        self._columns: list[Any] = [column(rows, name).tolist() for name in (*names, "probed")]
+        self._seeds = column(rows, "seed").tolist()
 
     def seeds(self, one: str) -> dict[int, Seed]:
         """The values of a series by seed."""
         return {
-            int(self._seeds[i]): Seed(*(values[i] for values in self._columns))
+            self._seeds[i]: Seed(*(values[i] for values in self._columns))
             for i in self._places.get(one, ())
         }
 
@@ -84,6 +84,8 @@ class State:
 
     def pairs(self, place: int) -> list[tuple[Seed, Seed]]:
         """The values of the seeds in common, before and after."""
+        if not len(self.common):
+            return []
         old, new = (rows.seeds(self.ids[place]) for rows in self.rows)
         return [(old[seed], new[seed]) for seed in old if seed in new]
 
@@ -102,6 +104,13 @@ class State:
         usual = middle(self.found.old.value[:, place])
         return max(absolute, relative * abs(usual) if math.isfinite(usual) else 0.0)
 
+    def identical_row(self, place: int) -> dict[str, Any]:
+        """The row of a series whose values are the same to the last bit, seed for seed."""
+        row = self.row(place)
+        text = f"identical on the seeds {_seeds_text(self.found.now.seeds)}"
+        same = {"verdict": "PASS", "kind": "identical", "before": row["after"], "reason": text}
+        return {**row, **same, "shift": 0.0, "loss": 0.0}
+
     def row(self, place: int) -> dict[str, Any]:
         old, now = self.found.old, self.found.now
         before, after = middle(old.value[:, place]), middle(now.value[:, place])
@@ -116,6 +125,12 @@ class State:
             "finished_before": _finished(old.diverged[:, place]),
             "finished_after": _finished(now.diverged[:, place]),
         }
+
+
+def _seeds_text(seeds: np.ndarray) -> str:
+    """Seeds in a few words."""
+    shown = ", ".join(str(seed) for seed in seeds[:5])
+    return f"{shown}, … ({len(seeds)})" if len(seeds) > 5 else shown
 
 
 def named(facts: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
@@ -143,9 +158,3 @@ def _finished(diverged: np.ndarray) -> str:
     return (
         f"{n - diverged.sum()}/{n} ({100 * (share.low or 0):.0f}–{100 * (share.high or 0):.0f} %)"
     )
-
-
-def seeds_text(seeds: np.ndarray) -> str:
-    """Seeds in a few words."""
-    shown = ", ".join(str(seed) for seed in seeds[:5])
-    return f"{shown}, … ({len(seeds)})" if len(seeds) > 5 else shown
