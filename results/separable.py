@@ -60,7 +60,7 @@ def standings(entrants: Sequence[Entrant]) -> list[Standing | None]:
 
 
 def compared(scores: Sequence[Sequence[float]]) -> list[Standing | None]:
-    """The standings of rows that compete, each with one value or more, not all of them infinite.
+    """The standings of rows that compete, each with one finite value or more.
 
     All are None where one row competes alone, where all values are the same (to 12 digits), and
     where there are so few seeds that no outcome could tell any row from the best.
@@ -83,13 +83,24 @@ def compared(scores: Sequence[Sequence[float]]) -> list[Standing | None]:
 
 
 def _leader(rows: Sequence[np.ndarray]) -> int:
-    """The row with the best mean, diverged seeds counted at the worst value of any row; of equal
-    ones that with the best seed.
+    """The row with the best mean; one with diverged seeds, which has no mean of all of them, only
+    if it wins more than half of all comparisons of a seed with a seed of the best so far.
     """
-    every = np.concatenate(rows)
-    worst = every[np.isfinite(every)].max()
-    ordered = [np.sort(np.minimum(row, worst)).tolist() for row in rows]
-    return min(range(len(rows)), key=lambda i: (math.fsum(ordered[i]) / len(rows[i]), ordered[i]))
+
+    def order(place: int) -> tuple[bool, float, list[float]]:
+        fine = rows[place][np.isfinite(rows[place])].tolist()
+        return len(fine) < len(rows[place]), math.fsum(fine) / len(fine), sorted(fine)
+
+    first, *others = sorted(range(len(rows)), key=order)
+    for place in others:
+        if np.isinf(rows[place]).any() and _wins(rows[place], rows[first]) > 0.5:
+            first = place
+    return first
+
+
+def _wins(row: np.ndarray, other: np.ndarray) -> float:
+    """The share of all pairs of seeds in which a row is better; a tie is half a win."""
+    return float((row[:, None] < other).mean() + (row[:, None] == other).mean() / 2)
 
 
 def _tells(p: float | np.ndarray) -> np.ndarray:

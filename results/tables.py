@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -286,12 +287,15 @@ def _piped(cells: list[str]) -> str:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """Rows for a spreadsheet: an apostrophe before text that it would take for a formula."""
+    """Rows for a spreadsheet: an apostrophe before text that it would take for a formula, and
+    quotes around every text where one holds a carriage return, which would end its line.
+    """
     words = [name for name in table if not is_numeric_dtype(table[name])]
-    safe = {
-        name: pd.Series([_harmless(v) for v in table[name]], table.index, object) for name in words
-    }
-    return table.assign(**safe).to_csv(index=False)
+    safe = {name: [_harmless(value) for value in table[name]] for name in words}
+    cut = any(isinstance(value, str) and "\r" in value for name in words for value in safe[name])
+    columns = {name: pd.Series(safe[name], table.index, object) for name in words}
+    quoting = csv.QUOTE_NONNUMERIC if cut else csv.QUOTE_MINIMAL
+    return table.assign(**columns).to_csv(index=False, quoting=quoting)
 
 
 def _harmless(value: Any) -> Any:

@@ -6,6 +6,8 @@ import inspect
 from bench import api
 from bench.cli import VERBS
 from results import published
+from results.gate.verdicts import COLUMNS as GATE_COLUMNS
+from results.gate.verdicts import FAILURE, REGRESSION, SEVERITY, UNSETTLED
 from results.rows import COLUMNS, STATUSES
 
 DESIGNED_COLUMNS = """
@@ -13,6 +15,13 @@ schema_version suite tier task series cell_id key artifact_key dataset dataset_f
 source_model attack norm epsilon step label settings seed metric metric_version direction value
 std_error n status reason seconds peak_rss_mb device threads commit dirty versions started_at
 outcomes examples
+""".split()
+
+VERDICTS = "REGRESSED FAILED INCOMPARABLE INCONCLUSIVE IMPROVED NEW IGNORED PASS".split()
+VERDICT_COLUMNS = """
+level verdict suite tier task series cell_id dataset model source_model attack norm epsilon metric
+metric_version direction primary kind before after shift margin loss low high p p_adjusted
+seeds_before seeds_after seeds_needed seed reason
 """.split()
 
 RUN_OPTIONS = """
@@ -51,6 +60,22 @@ def test_the_columns_of_a_row():
 def test_the_statuses_are_closed():
     """Eight, and no other."""
     assert set(STATUSES) == set("ok diverged failed timeout crashed oom skipped invalid".split())
+
+
+def test_the_gate():
+    """Verdicts, exit codes, options and rows that CI scripts read."""
+    assert set(SEVERITY) == set(VERDICTS)
+    assert (REGRESSION, FAILURE, UNSETTLED) == (3, 4, 5)
+    assert set(VERDICT_COLUMNS) <= set(GATE_COLUMNS)
+    options = {option.name for option in _command("compare").params}
+    assert {"base", "new", "policy", "on_inconclusive", "junit", "markdown", "as_json"} <= options
+    assert {"set", "show", "list"} <= set(_command("baseline").commands)
+    assert {"metrics", "gate"} <= set(_command("check").commands)
+    assert "run" in {option.name for option in _command("calibrate").params}
+
+
+def _command(verb):
+    return importlib.import_module(f"bench.commands.{verb}").command
 
 
 def test_the_verbs_and_the_options_of_run():
