@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 
-def pick(table: pd.DataFrame, mask: Iterable[bool]) -> pd.DataFrame:
+def pick(table: Any, mask: Iterable[bool]) -> pd.DataFrame:
     """The rows where `mask` holds."""
     return cast(pd.DataFrame, table.loc[np.asarray(mask, bool)])
 
@@ -24,6 +24,6 @@ def among(values: np.ndarray | pd.Index, known: Iterable[Any]) -> np.ndarray:
     return np.asarray(cast(Any, pd.Index(values)).isin([*known]), bool)
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def records(table: Any) -> list[dict[str, Any]]:
     """The rows as dictionaries."""
     return cast(list[dict[str, Any]], table.to_dict("records"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from results.tables import Layout, Look
 
@@ -31,7 +31,7 @@ def latex(layout: Layout) -> str:
         rf"\label{{tab:{slug(layout.name or layout.title)}}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        " & ".join(escaped(head) for head in layout.heads) + r" \\",
+        _line(escaped(head) for head in layout.heads),
         *_rows(layout),
         r"\bottomrule",
         r"\end{tabular}",
@@ -49,13 +49,14 @@ def _rows(layout: Layout) -> Iterator[str]:
         if group != previous:
             yield r"\midrule"
         previous = group
-        line = " & ".join(cell(*pair, layout.look(i, j)) for j, pair in enumerate(row))
-        yield f"{_shielded(line)} \\\\"
+        yield _line(cell(*pair, layout.look(i, j)) for j, pair in enumerate(row))
 
 
-def _shielded(line: str) -> str:
-    """A line that no rule or line end before it can take for its argument."""
-    return f"{{}}{line}" if line.startswith(("[", "*")) else line
+def _line(cells: Iterable[str]) -> str:
+    """A line whose begin no rule or line end before it can take for its argument."""
+    line = " & ".join(cells)
+    shield = "{}" if line.lstrip().startswith(("[", "*")) else ""
+    return rf"{shield}{line} \\"
 
 
 def _notes(notes: list[str]) -> Iterator[str]:
@@ -68,19 +69,14 @@ def _notes(notes: list[str]) -> Iterator[str]:
 
 def cell(value: str, spread: str, look: Look) -> str:
     """A value with its interval: a plus-minus in mathematics where it is symmetric."""
-    dagger = DAGGER if look.mark == "tied" else ""
-    if not look.half:
-        shown = rf"\textbf{{{escaped(value)}}}" if look.mark == "best" else escaped(value)
-        return " ".join(
-            [
-                f"{shown}${dagger}$" if dagger else shown,
-                *([f"({escaped(spread)})"] if spread else []),
-            ]
-        )
-    half, unit = look.half.replace("−", "-"), f" {escaped(look.unit)}" if look.unit else ""
-    if look.mark == "best":
-        return rf"\textbf{{{escaped(value)}}}${{}} \pm {half}${unit}"
-    return rf"${value.replace('−', '-')}{dagger} \pm {half}${unit}"
+    dagger, shown = DAGGER if look.mark == "tied" else "", escaped(value)
+    bold = rf"\textbf{{{shown}}}" if look.mark == "best" else ""
+    if look.half:
+        unit = f" {escaped(look.unit)}" if look.unit else ""
+        number = rf"{bold}${{}}" if bold else rf"${value.replace('−', '-')}{dagger}"
+        return rf"{number} \pm {look.half}${unit}"
+    number = bold or (f"{shown}${dagger}$" if dagger else shown)
+    return f"{number} ({escaped(spread)})" if spread else number
 
 
 def slug(text: str) -> str:

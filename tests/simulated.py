@@ -89,6 +89,12 @@ def lost(
     return pd.concat([table[~mask], gone], ignore_index=True)
 
 
+def worse(table: pd.DataFrame, share: float = 0.3, mask: object = True) -> pd.DataFrame:
+    """A table whose values are worse by a share, each in its metric's direction."""
+    sign = np.where(table["direction"] == "higher", -1, 1)
+    return table.assign(value=table["value"] * (1 + np.where(mask, share, 0) * sign))
+
+
 def packed(outcomes: np.ndarray) -> str:
     """Outcomes as they stand in a table."""
     return b64encode(np.packbits(np.asarray(outcomes, bool)).tobytes()).decode()

@@ -1,4 +1,4 @@
-"""Tables for a paper: what is bold, what ties, what is said of it, and that all of it is escaped."""
+"""Tables for a paper: what is bold, what ties, what is said of it, and that all is escaped."""
 
 from __future__ import annotations
 
@@ -418,7 +418,7 @@ def checked(text):
         if line not in (r"\toprule", r"\midrule", r"\bottomrule"):
             assert line.endswith(r" \\")
             assert re.sub(r"\\.", "", line).count("&") == len(columns[1]) - 1, line
-            assert not line.startswith(("[", "*"))
+            assert not line.lstrip().startswith(("[", "*"))
     assert "&" not in re.sub(r"\\.", "", body[: columns.start()])
     assert "&" not in re.sub(r"\\.", "", body[body.index(r"\end{tabular}") :])
     return text
@@ -491,14 +491,14 @@ def test_latex_marks_the_best_and_the_ties():
 def test_a_cut_interval_is_written_out():
     cut = {"good": [9.0, 9.8, 9.9, 10.0], "bad": [-1.1, -1.2, -1.3, -1.4]}
     text = checked(latex(layout_of(cut, high=10.0)))
-    assert r"good & 4 & \textbf{9.7} (9.0--10.0) \\" in text
+    assert r"good & 4 & \textbf{9.7} (8.9--10.0) \\" in text
     assert r"bad & 4 & $-1.2 \pm 0.2$ \\" in text
     both = checked(latex(layout_of({"wild": [0.0, 10.0]}, low=0.0, high=10.0)))
     assert r"wild & 2 & 5.0 (0.0--10.0) \\" in both
     tied = checked(
         latex(layout_of({"a": [9.0, 9.8, 9.9, 10.0], "b": [9.9, 9.1, 9.7, 10.0]}, high=10))
     )
-    assert r"a & 4 & 9.7$^{\dagger}$ (9.0--10.0) \\" in tied
+    assert r"a & 4 & 9.7$^{\dagger}$ (8.9--10.0) \\" in tied
     below = checked(latex(layout_of({"a": [-2.0, -1.0]}, high=-1.0)))
     assert r"a & 2 & $-$1.5 ($-$7.9 to $-$1.0) \\" in below
 
@@ -514,6 +514,7 @@ def test_one_seed_has_no_plus_minus():
     [
         "a_b & 100 % #1 $x$ {y} ~z^2 \\input{/etc/passwd}",
         "[1pt] first",
+        "\n [1pt] first",
         "*star",
         "<b>|x|</b> \"quoted\" -- --- 'x' `y`",
         "“ε ≤ 2 × 3 → … ± ‖x‖² 中文 \N{GRINNING FACE} é Ł\u00ad\u0301",
@@ -541,7 +542,7 @@ def test_any_text_can_stand_anywhere(text):
 
 
 def test_escapes_print_what_was_there():
-    assert escaped("a--b---c – 5 %") == r"a-{}-b-{}-{}-c --\,"[:-2] + r" 5\,\%"
+    assert escaped("a--b---c – 5 %") == r"a-{}-b-{}-{}-c -- 5\,\%"
     assert escaped("\\_^") == r"\textbackslash{}\_\textasciicircum{}"
     assert escaped("λé") == "U+03BBé"
 
@@ -599,11 +600,11 @@ def test_missing_marks_are_empty_and_null():
 
 
 def test_a_run_is_shown_with_its_marks(capfd, tmp_path, monkeypatch):
-    """A mixture that is fitted against a GAN of two steps, at five seeds, in every format."""
+    """A mixture that is fitted against a GAN of two steps, three seeds each, in every format."""
     monkeypatch.chdir(tmp_path)
     models = [("model", "gmm"), ("model", "nsgan"), ("model", "oracle")]
     given_ = {"steps": 2, "samples": 300, "evaluations": 1}
-    api.run("smoke", only=[*models, ("dataset", "ring8@pacgan")], seeds=range(5), set=given_,
+    api.run("smoke", only=[*models, ("dataset", "ring8@pacgan")], seeds=range(3), set=given_,
             executor="inline")  # fmt: skip
     shown = {}
     for form in ("table", "markdown", "csv", "latex", "json"):

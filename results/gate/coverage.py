@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from results.frames import among, column, pick
+from results.frames import among, column, pick, records
 from results.gate.sides import FACTS, LEFT, Side
 from results.rows import BAD
 
@@ -51,7 +51,9 @@ class Values:
 class Matched:
     """about: what is known of each series of the baseline, by id. problems: why some can't be
     compared. new: series that the baseline has not. old, now: the numbers of all, in the order of
-    `about`. bad: the cells of the new run that failed or are left. before, after: the rows.
+    `about`. bad: the cells of the new run that failed or are left. gone: cells of the baseline that
+    gave no value there, and are not there now. unknown: why series that are new can't be taken for
+    new: their cells failed in the baseline. before, after: the rows.
     """
 
     about: pd.DataFrame
@@ -60,6 +62,8 @@ class Matched:
     old: Values
     now: Values
     bad: pd.DataFrame
+    gone: pd.DataFrame
+    unknown: dict[str, str]
     before: pd.DataFrame
     after: pd.DataFrame
 
@@ -77,14 +81,16 @@ def match(base: Side, new: Side, suite: str) -> Matched:
     sign = _sign(known)
     old = _values(known, before, sign)
     now = _values(known, after, sign)
-    for ids, text in (
-        (_where(known, np.isnan(old.value).any(0)), "the baseline lacks seeds"),
-        (_where(known, np.isnan(now.value).any(0)), "seeds are missing"),
+    cell_ids = column(known, "cell_id")
+    for side, values, text in (
+        (before, old, "the baseline lacks seeds"),
+        (after, now, "seeds are missing"),
     ):
-        side, values = (before, old) if text.startswith("the") else (after, now)
-        for one in ids:
-            numbers = values.value[:, known.index.get_loc(one)]
-            problems.setdefault(one, _lacking(text, one, known, side, values.seeds, numbers))
+        said = _said(side)
+        for place in np.flatnonzero(np.isnan(values.value).any(0)):
+            one, cell = str(known.index[place]), said.get(cell_ids[place], {})
+            if one not in problems:
+                problems[one] = _lacking(text, values.seeds, values.value[:, place], cell)
     listed = pick(fresh, ~among(fresh.index, known.index))
     bad = pick(after.cells, among(column(after.cells, "status"), (*BAD, LEFT)))
     return Matched(
@@ -94,6 +100,8 @@ def match(base: Side, new: Side, suite: str) -> Matched:
         old,
         now,
         bad,
+        _gone(before, after, known),
+        _unknown(listed, before),
         before.rows,
         after.rows,
     )
@@ -106,9 +114,19 @@ def _only(side: Side, suite: str) -> Side:
     return Side(side.name, rows, cells, side.primary)
 
 
-def _where(table: pd.DataFrame, mask: Any) -> list[str]:
-    """The index where `mask` holds."""
-    return list(pick(table, mask).index)
+def _gone(before: Side, after: Side, known: pd.DataFrame) -> pd.DataFrame:
+    """Cells of the baseline without a series, which the new run does not have."""
+    cells = before.cells.drop_duplicates("cell_id")
+    names = column(cells, "cell_id")
+    there = among(names, column(after.cells, "cell_id")) | among(names, column(known, "cell_id"))
+    return pick(cells, ~there & (column(cells, "status") != "skipped"))
+
+
+def _unknown(listed: pd.DataFrame, before: Side) -> dict[str, str]:
+    failed = pick(before.cells, among(column(before.cells, "status"), (*BAD, LEFT)))
+    said = {cell["cell_id"]: f"{cell['status']} in the baseline" for cell in records(failed)}
+    cells = zip(listed.index, column(listed, "cell_id"), strict=True)
+    return {str(one): said[cell_id] for one, cell_id in cells if cell_id in said}
 
 
 def _about(rows: pd.DataFrame) -> pd.DataFrame:
@@ -157,20 +175,22 @@ def _values(about: pd.DataFrame, side: Side, sign: np.ndarray) -> Values:
     return Values(seeds, value, diverged)
 
 
-def _lacking(
-    text: str, one: str, known: pd.DataFrame, side: Side, seeds: np.ndarray, numbers: np.ndarray
-) -> str:
-    """What became of the seeds that a series lacks."""
+def _lacking(text: str, seeds: np.ndarray, numbers: np.ndarray, said: Mapping[int, str]) -> str:
+    """What became of the seeds that a series lacks; said: of the cell, by seed."""
     missing = seeds[np.isnan(numbers)]
-    here = column(side.cells, "cell_id") == known.at[one, "cell_id"]
-    cells = pick(side.cells, here & among(column(side.cells, "seed"), missing))
-    said = dict.fromkeys(
-        f"{status}: {reason}" if reason else status
-        for status, reason in zip(cells["status"], cells["reason"], strict=True)
-        if status != "ok"
-    )
     shown = ", ".join(str(seed) for seed in missing[:8]) + (", …" if len(missing) > 8 else "")
-    return f"{text}: {shown} of {len(seeds)}" + (f" ({'; '.join(said)})" if said else "")
+    reasons = dict.fromkeys(said[seed] for seed in missing.tolist() if seed in said)
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"{text}: {shown} of {len(seeds)}{why}"
+
+
+def _said(side: Side) -> dict[str, dict[int, str]]:
+    """What cells that are not ok say, by cell and seed."""
+    found: dict[str, dict[int, str]] = {}
+    for cell in records(pick(side.cells, column(side.cells, "status") != "ok")):
+        text = ": ".join(filter(None, [cell["status"], cell["reason"]]))
+        found.setdefault(cell["cell_id"], {})[int(cell["seed"])] = text
+    return found
 
 
 def _problems(
@@ -194,12 +214,13 @@ def _problems(
     for wrong, text, name in checks:
         for one in both[np.asarray(wrong, bool)]:
             yield one, f"{text}: {_short(old.at[one, name])}, now {_short(new.at[one, name])}"
-    statuses = _statuses(after)
-    every = _by_cell(fresh)
+    cells = _by_cell(fresh)
+    alike = {cell_id.partition("?")[0]: cell_id for cell_id in reversed(cells)}
+    missing = Missing(_by_cell(known), cells, alike, _statuses(after))
     diverged = _diverged(after)
     for one, about in pick(known, ~there).to_dict("index").items():
-        if about["cell_id"] not in diverged or about["cell_id"] in every:
-            yield str(one), _why_missing(about, known, fresh, every, statuses)
+        if about["cell_id"] not in diverged or about["cell_id"] in cells:
+            yield str(one), missing.why(about)
 
 
 def _differ(old: pd.DataFrame, new: pd.DataFrame, column: str) -> np.ndarray:
@@ -222,45 +243,50 @@ def _statuses(side: Side) -> dict[str, str]:
     }
 
 
-def _by_cell(fresh: pd.DataFrame) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for one, cell_id in zip(fresh.index, fresh["cell_id"], strict=True):
-        found.setdefault(cell_id, []).append(cast(str, one))
+def _by_cell(about: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """The series of each cell."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for series in records(about[["cell_id", "metric", "metric_version", "epsilon"]]):
+        found.setdefault(series["cell_id"], []).append(series)
     return found
 
 
-def _why_missing(
-    about: Mapping[str, Any],
-    known: pd.DataFrame,
-    fresh: pd.DataFrame,
-    every: Mapping[str, list[str]],
-    statuses: Mapping[str, str],
-) -> str:
-    cell_id, stem = about["cell_id"], _stem(about["metric"])
-    if cell_id not in every:
-        if cell_id in statuses:
-            return statuses[cell_id]
-        parts = cell_id.partition("?")[0]
-        others = [other for other in every if other.partition("?")[0] == parts]
-        if others:
-            ours, theirs = (
-                name.partition("?")[2] or "the usual ones" for name in (cell_id, others[0])
-            )
-            return f"other settings: {ours}, now {theirs}"
-        return "not in the new run"
-    here = fresh.loc[every[cell_id]]
-    same = here[[_stem(name) == stem for name in here["metric"]]]
-    if same.empty:
-        return f"{about['metric']} is not measured any more"
-    if not (same["metric"] == about["metric"]).any():
-        return f"another judge or grid: {about['metric']}, now {same['metric'].iloc[0]}"
-    same = same[same["metric"] == about["metric"]]
-    if not (same["metric_version"] == about["metric_version"]).any():
-        now = same["metric_version"].iloc[0]
-        return f"another version of the metric: {about['metric_version']:g}, now {now:g}"
-    ours = known[(known["cell_id"] == cell_id) & (known["metric"] == about["metric"])]
-    grids = (", ".join(f"{e:g}" for e in side["epsilon"]) for side in (ours, same))
-    return "another epsilon grid: {}, now {}".format(*grids)
+@dataclass(frozen=True)
+class Missing:
+    """What tells why series are not there: both sides' series by cell, cells by their parts
+    without settings, and what the cells that are not ok say.
+    """
+
+    known: dict[str, list[dict[str, Any]]]
+    fresh: dict[str, list[dict[str, Any]]]
+    alike: dict[str, str]
+    statuses: dict[str, str]
+
+    def why(self, about: Mapping[str, Any]) -> str:
+        """Why a series of the baseline is not in the new run."""
+        cell_id, name = about["cell_id"], about["metric"]
+        if cell_id not in self.fresh:
+            return self.statuses.get(cell_id) or self._elsewhere(cell_id)
+        same = [one for one in self.fresh[cell_id] if _stem(one["metric"]) == _stem(name)]
+        if not same:
+            return f"{name} is not measured any more"
+        named = [one for one in same if one["metric"] == name]
+        if not named:
+            return f"another judge or grid: {name}, now {same[0]['metric']}"
+        versions = {one["metric_version"] for one in named}
+        if about["metric_version"] not in versions:
+            now = min(versions)
+            return f"another version of the metric: {about['metric_version']:g}, now {now:g}"
+        ours = [one for one in self.known[cell_id] if one["metric"] == name]
+        grids = (", ".join(f"{one['epsilon']:g}" for one in side) for side in (ours, named))
+        return "another epsilon grid: {}, now {}".format(*grids)
+
+    def _elsewhere(self, cell_id: str) -> str:
+        other = self.alike.get(cell_id.partition("?")[0])
+        if other is None:
+            return "not in the new run"
+        ours, theirs = (name.partition("?")[2] or "the usual ones" for name in (cell_id, other))
+        return f"other settings: {ours}, now {theirs}"
 
 
 def _stem(metric: str) -> str:

@@ -21,7 +21,7 @@ from results.gate.paired import deterministic, paired, paired_rows, undetermined
 from results.gate.policy import Policy, unmatched
 from results.gate.ranks import WAYS, smallest_p
 from results.gate.seeded import Joint, joint_of, seeded_rows
-from results.gate.sides import Side
+from results.gate.sides import AXES, LEFT, Side
 from results.gate.state import State, named
 from results.gate.verdicts import COLUMNS, EMPTY, SEVERITY, Comparison
 
@@ -40,8 +40,9 @@ def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Compari
         )
     _refuse_tiers(base, new, common)
     rows: list[dict[str, Any]] = []
-    for suite in base.suites:
-        rows += _judge_suite(suite, match(base, new, suite), policy, limit)
+    for suite in dict.fromkeys([*base.suites, *new.suites]):
+        found = match(base, new, suite)
+        rows += _judge_suite(suite, found, policy, limit) if suite in base.suites else _new(found)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = [
         ({"suite": 0, "cell": 1, "series": 1}[level], SEVERITY.index(verdict), not primary, -worst)
@@ -97,40 +98,54 @@ def _notes(base: Side, new: Side) -> Iterator[str]:
 def _judge_suite(suite: str, found: Matched, policy: Policy, limit: int) -> list[dict[str, Any]]:
     about = found.about.to_dict("index")
     state = State(suite, found, policy, about)
-    rows: list[dict[str, Any]] = [*_cells(suite, found.bad)]
+    rows: list[dict[str, Any]] = [*_cells(suite, found)]
     seeded: list[int] = []
     for place, (one, facts) in enumerate(about.items()):
-        if one in found.problems:
+        if state.ignored[place]:
+            rows.append({**state.row(place), "verdict": "IGNORED", "reason": state.ignored[place]})
+        elif one in found.problems:
             rows.append(
                 {**state.row(place), "verdict": "INCOMPARABLE", "reason": found.problems[one]}
             )
         elif facts["direction"] == "none":
             continue
-        elif state.ignored[place]:
-            rows.append({**state.row(place), "verdict": "IGNORED", "reason": state.ignored[place]})
         elif state.identical[place]:
             rows.append(state.identical_row(place))
         else:
             seeded.append(place)
     tested, joint = _test(state, seeded, limit)
     rows += tested
-    for facts in found.new.to_dict("records"):
-        rows.append({**named(facts), "verdict": "NEW", "reason": "not in the baseline"})
+    rows += _new_series(found)
     return [_suite_row(suite, rows, joint, state), *rows]
 
 
-def _cells(suite: str, bad: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    for cell in bad.to_dict("records"):
-        yield {
-            **EMPTY,
-            "level": "cell",
-            "suite": suite,
-            "tier": cell["tier"],
-            "cell_id": cell["cell_id"],
-            "seed": cell["seed"],
-            "verdict": "INCOMPARABLE" if cell["status"] == "left" else "FAILED",
-            "reason": f"{cell['status']}: {cell['reason']}",
-        }
+def _new(found: Matched) -> list[dict[str, Any]]:
+    """A suite that the baseline has not: it decides nothing, but its cells may not fail."""
+    suite = next(iter(column(found.after, "suite")), "")
+    return [*_cells(str(suite), found), *_new_series(found)]
+
+
+def _new_series(found: Matched) -> Iterator[dict[str, Any]]:
+    for one, facts in found.new.to_dict("index").items():
+        why = found.unknown.get(str(one))
+        verdict = "INCOMPARABLE" if why else "NEW"
+        yield {**named(facts), "verdict": verdict, "reason": why or "not in the baseline"}
+
+
+def _cells(suite: str, found: Matched) -> Iterator[dict[str, Any]]:
+    """The cells that failed, are left, or are gone."""
+    for cell in records(found.bad):
+        verdict = "INCOMPARABLE" if cell["status"] == LEFT else "FAILED"
+        text = ": ".join(filter(None, [cell["status"], cell["reason"]]))
+        yield _cell(suite, cell, verdict, text)
+    for cell in records(found.gone):
+        text = f"not in the new run ({cell['status']} in the baseline)"
+        yield _cell(suite, cell, "INCOMPARABLE", text)
+
+
+def _cell(suite: str, cell: dict[str, Any], verdict: str, reason: str) -> dict[str, Any]:
+    named = {name: cell[name] for name in ("tier", "cell_id", "seed", *AXES)}
+    return {**EMPTY, **named, "level": "cell", "suite": suite, "verdict": verdict, "reason": reason}
 
 
 def _test(state: State, places: list[int], limit: int) -> tuple[list[dict[str, Any]], Joint]:
@@ -167,12 +182,16 @@ def _suite_row(
     deciding = [row for row in rows if row["level"] == "series" and row["primary"]]
     verdicts = {row["verdict"] for row in deciding} - {"NEW", "IGNORED"}
     uncovered = {row["verdict"] for row in rows} & {"FAILED", "INCOMPARABLE"}
-    compared = [row for row in rows if row["verdict"] not in UNCOMPARED]
+    series = [row for row in rows if row["level"] == "series"]
+    compared = [row for row in series if row["verdict"] not in UNCOMPARED]
+    decided = any(row["primary"] for row in compared) or all(
+        row["kind"] == "identical" for row in compared
+    )
     if joint.regressed:
         verdicts.add("REGRESSED")
     if joint.improved:
         verdicts.add("IMPROVED")
-    if not compared:
+    if not compared or not decided:
         uncovered.add("INCOMPARABLE")
     every = verdicts | uncovered or {"PASS"}
     return {
@@ -186,13 +205,15 @@ def _suite_row(
         "p": joint.p_worse if joint.tested else math.nan,
         "seeds_before": len(state.found.old.seeds),
         "seeds_after": len(state.found.now.seeds),
-        "reason": _joint_text(joint, bool(compared), state),
+        "reason": _joint_text(joint, bool(compared), decided, state),
     }
 
 
-def _joint_text(joint: Joint, compared: bool, state: State) -> str:
+def _joint_text(joint: Joint, compared: bool, decided: bool, state: State) -> str:
     if not compared:
         return "nothing could be compared"
+    if not decided:
+        return "no series that decides was compared: a suite's blocks name them, or a policy"
     if not joint.tested:
         return "no deciding series changed"
     if joint.least_p > state.policy.alpha:

@@ -17,7 +17,8 @@ from results.statistics import wilson
 class Change:
     """Of n outcomes, how many got worse and how many better. p_worse, p_better: exact, one-sided.
 
-    loss: the share lost; low, high: its bounds, from Wilson's intervals of both shares, cautious.
+    loss: the share lost; low, high: its bounds, from Wilson's intervals of both shares over the
+    examples there are, however many seeds saw them; cautious.
     """
 
     n: int
@@ -59,7 +60,7 @@ def change(
         better += int((step > 0).sum())
     net = np.concatenate(list(nets.values()))
     down, up = int((net < 0).sum()), int((net > 0).sum())
-    (lost_low, lost_high), (won_low, won_high) = _bounds(worse, n), _bounds(better, n)
+    lost, won = _bounds(worse / n, len(net)), _bounds(better / n, len(net))
     return Change(
         n,
         worse,
@@ -67,13 +68,13 @@ def change(
         _tail(down, up),
         _tail(up, down),
         (worse - better) / n,
-        lost_low - won_high,
-        lost_high - won_low,
+        lost[0] - won[1],
+        lost[1] - won[0],
     )
 
 
-def _bounds(count: int, n: int) -> tuple[float, float]:
-    at = wilson(count / n, n)
+def _bounds(share: float, n: int) -> tuple[float, float]:
+    at = wilson(share, n)
     return at.low or 0.0, 1.0 if at.high is None else at.high
 
 

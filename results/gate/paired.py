@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 
 def undetermined(state: State, place: int) -> str:
     """Why a metric that says it is deterministic is tested as if it were not, or empty."""
-    pairs = state.pairs(place)
+    pairs = state.every_pair(place)
     if not pairs or not all(old.same_input(new) for old, new in pairs):
         return "counted as seeded: not the same artifacts and examples"
     twins = [(old, new) for old, new in pairs if old.same_code(new)]
@@ -33,7 +33,7 @@ def deterministic(state: State, place: int) -> dict[str, Any]:
     """No test: what changed beyond the absolute margin changed."""
     tolerance = state.policy.margins(state.about[place])[0]
     sign = state.sign[place]
-    losses = [sign * (new.value - old.value) for old, new in state.pairs(place)]
+    losses = [sign * (new.value - old.value) for old, new in state.every_pair(place)]
     loss = max(losses, key=abs)
     verdict: Verdict = "REGRESSED" if abs(loss) > tolerance else "PASS"
     return {
@@ -51,7 +51,7 @@ def deterministic(state: State, place: int) -> dict[str, Any]:
 
 def paired(state: State, place: int) -> Change | None:
     """What became of the outcomes, where both sides have those of the same models and examples."""
-    pairs = state.pairs(place)
+    pairs = state.every_pair(place)
     if not pairs or not all(
         old.same_input(new) and old.artifact and old.examples for old, new in pairs
     ):

@@ -35,9 +35,8 @@ class Matching(BaseModel):
         return all(self._matches(axis, str(series[axis])) for axis in AXES)
 
     def _matches(self, axis: str, name: str) -> bool:
-        names = (name, name.partition(":")[0], name.partition("@")[0])
-        some = names if axis == "metric" else names[:1]
-        return any(fnmatchcase(one, getattr(self, axis)) for one in some)
+        glob = getattr(self, axis)
+        return _is_metric(name, glob) if axis == "metric" else fnmatchcase(name, glob)
 
 
 class Margin(Matching):
@@ -77,8 +76,7 @@ class Policy(BaseModel):
         """Whether a metric decides; `named`: by the suite."""
         if not self.primary:
             return named
-        names = (metric, metric.partition(":")[0], metric.partition("@")[0])
-        return any(fnmatchcase(name, glob) for glob in self.primary for name in names)
+        return any(_is_metric(metric, glob) for glob in self.primary)
 
     def margins(self, series: Mapping[str, Any]) -> tuple[float, float]:
         """The absolute and the relative margin of a series."""
@@ -92,6 +90,12 @@ class Policy(BaseModel):
     def ignored(self, series: Mapping[str, Any]) -> str:
         """Why a series is not judged, or empty."""
         return next((rule.reason for rule in self.ignore if rule.matches(series)), "")
+
+
+def _is_metric(metric: str, glob: str) -> bool:
+    """Whether a metric matches a pattern, with or without its judge's hash, or its judge."""
+    names = (metric, metric.partition(":")[0], metric.partition("@")[0])
+    return any(fnmatchcase(name, glob) for name in names)
 
 
 def read_policy(path: str | None) -> Policy:
@@ -126,7 +130,13 @@ def unmatched(policy: Policy, series: Iterable[Mapping[str, Any]]) -> list[str]:
     """Rules that match no series: probably misspelt."""
     every = list(series)
     rules = [("margin", rule) for rule in policy.margin] + [("ignore", r) for r in policy.ignore]
-    return [
+    names = {str(one["metric"]) for one in every}
+    unknown = [
+        f"primary: '{glob}' matches no metric"
+        for glob in policy.primary
+        if not any(_is_metric(name, glob) for name in names)
+    ]
+    return unknown + [
         f"[[{kind}]] {_patterns(rule)} matches no series"
         for kind, rule in rules
         if not any(rule.matches(one) for one in every)

@@ -120,7 +120,9 @@ def seeded_rows(
 def _unsettled(tested: Tested, spread: float, alpha: float, said: str) -> dict[str, Any]:
     """The seeds that would settle it, if the change is what it seems."""
     seeds = seeds_needed(tested.loss, tested.margin, spread, alpha)
-    if seeds is None:
+    if math.isnan(spread):
+        text = "the spread over seeds is not known: more seeds on both sides"
+    elif seeds is None:
         text = f"more than {MOST_SEEDS:,} seeds would be needed: widen the margin"
     else:
         text = f"about {seeds} seeds on each side would settle it"

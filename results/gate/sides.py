@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UsageError, one_line, unknown
-from results.frames import among, column, pick
+from results.frames import among, column, pick, records
 from results.rows import SCHEMA_VERSION, STATUSES
 from results.store import frame
 
@@ -198,6 +198,7 @@ def from_table(name: str, table: pd.DataFrame) -> Side:
     table = pick(table, column(table, "final"))
     keys = ["suite", "tier", *AXES, "cell_id", "seed", "status", "reason"]
     cells = cast(pd.DataFrame, table[keys]).drop_duplicates(["cell_id", "seed", "suite"])
+    _refuse_two_statuses(name, table)
     rows = pick(table, (column(table, "metric") != "") & (column(table, "status") == "ok"))
     rows = rows.assign(id=_ids(rows))
     twice = pick(rows, rows.duplicated(["id", "seed"]))
@@ -213,6 +214,20 @@ def from_table(name: str, table: pd.DataFrame) -> Side:
         if given not in rows.columns:
             rows = rows.assign(**{given: usual})
     return Side(name, rows, cells, said)
+
+
+def _refuse_two_statuses(name: str, table: pd.DataFrame) -> None:
+    keys = ["suite", "cell_id", "seed"]
+    found: Any = table[[*keys, "status"]].drop_duplicates()
+    twice = pick(found, found.duplicated(keys))
+    if len(twice):
+        first = records(twice)[0]
+        raise UsageError(
+            one_line(
+                f"{name}: seed {first['seed']} of {first['cell_id']} has two statuses, one of them "
+                f"{first['status']}: expected one run's rows"
+            )
+        )
 
 
 def _ids(rows: pd.DataFrame) -> list[str]:

@@ -89,6 +89,11 @@ class State:
         old, new = (rows.seeds(self.ids[place]) for rows in self.rows)
         return [(old[seed], new[seed]) for seed in old if seed in new]
 
+    def every_pair(self, place: int) -> list[tuple[Seed, Seed]]:
+        """The same where every new seed has a partner; none where one is new, or diverged."""
+        pairs = self.pairs(place)
+        return pairs if len(pairs) == len(self.found.now.seeds) else []
+
     def same_model(self, place: int) -> bool:
         """Whether the seeds in common have the same trained models."""
         pairs = self.pairs(place)
