@@ -80,8 +80,13 @@ def _refuse_unwritable(option: str, path: str | None) -> None:
     """Raise UsageError for a file that could not be written in the end."""
     if path is None:
         return
-    folder = Path(path).expanduser().resolve().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(path).expanduser().is_dir():
+    whole = Path(path).expanduser()
+    try:
+        folder = whole.resolve().parent
+        fine = folder.is_dir() and os.access(folder, os.W_OK) and not whole.is_dir()
+    except (OSError, ValueError) as error:
+        raise UsageError(one_line(f"{option}: can't write {path}: {error}")) from error
+    if not fine:
         raise UsageError(f"{option}: can't write {path}: expected a file in a folder that is there")
 
 
@@ -107,10 +112,16 @@ def side_of(name: str) -> Side:
     none of these, or damaged.
     """
     path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise UsageError(one_line(f"can't read {name}: {error}")) from error
+    if is_folder:
         return run_side(path)
     if path.suffix in SUFFIXES:
         return read_side(path, registered_facts)
+    if is_file:
+        raise UsageError(f"{name} is no table: expected a .csv or .parquet file, or a run's folder")
     kept = find(name)
     if kept is not None:
         return read_side(kept, registered_facts, name)

@@ -6,9 +6,11 @@ changed between them, so that an alarm is a false one. Then the new part is made
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from glob import escape
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -24,6 +26,7 @@ from results.gate.levels import share_out
 from results.gate.policy import Policy
 from results.gate.ranks import shift, smallest_p, tails
 from results.gate.sides import Side
+from results.gate.state import middle
 from results.statistics import Interval, wilson
 from results.tables import Layout
 
@@ -79,10 +82,13 @@ def _calibrate(
     side = _deciding(run, suite, policy)
     seeds = np.unique(column(side.cells, "seed"))
     count = len(seeds) // 2 if new is None else new
-    if len(seeds) < LEAST or not 1 <= count < len(seeds):
+    if len(seeds) < LEAST:
         raise UsageError(
-            f"{run.name} has {len(seeds)} seeds: expected at least {LEAST}, and fewer new ones "
-            "than all; run it with --seeds 10"
+            f"{run.name} has {len(seeds)} seeds: expected at least {LEAST}; run it with --seeds 10"
+        )
+    if not 1 <= count < len(seeds):
+        raise UsageError(
+            f"--new: expected 1 to {len(seeds) - 1} of {len(seeds)} seeds, got {count}"
         )
     dealt = list(_splits(len(seeds), count, splits))
     verdicts: Counter[str] = Counter()
@@ -170,7 +176,8 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
     value = wide[[row["id"] for row in about]].to_numpy(float)
     sign = np.array([-1.0 if row["direction"] == "higher" else 1.0 for row in about])
     value = np.where(np.isnan(value), np.inf, value * sign)
-    usual = np.abs(np.median(value, axis=0))
+    usual = np.array([abs(middle(value[:, i])) for i in range(len(about))])
+    usual[~np.isfinite(usual)] = 0.0
     margins = np.array(
         [max(a, r * m) for (a, r), m in zip(map(policy.margins, about), usual, strict=True)]
     )
@@ -189,12 +196,13 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
     rows = []
     for i, row in enumerate(about):
         sees = [loss for loss in LOSSES if usual[i] > 0 and seen[loss][i] >= SEEN * len(dealt)]
-        needed = float(np.quantile(upper[:, i], SETTLED))
+        needed = float(np.quantile(upper[:, i], SETTLED, method="higher"))
+        finite = value[np.isfinite(value[:, i]), i]
         rows.append(
             {
                 **{name: row[name] for name in _ABOUT},
-                "median": float(np.median(value[:, i]) * sign[i] + 0.0),
-                "spread": float(value[:, i].std(ddof=1)),
+                "median": middle(value[:, i]) * sign[i] + 0.0,
+                "spread": float(finite.std(ddof=1)) if len(finite) > 1 else np.nan,
                 "margin": float(margins[i]),
                 "passes": float((upper[:, i] <= margins[i]).mean()),
                 "sees": min(sees) if sees else np.nan,
@@ -272,19 +280,28 @@ def policy_text(found: list[Calibration]) -> str:
     lines = [
         "# Margins with which these series pass unchanged in 95 % of the splits of their seeds."
     ]
-    for calibration in found:
-        for row in records(calibration.series):
-            lines += [
-                "",
-                "[[margin]]",
-                *(f'{axis} = "{row[axis]}"' for axis in _AXES if row[axis]),
-                f'metric = "{row["metric"].partition(":")[0]}"',
-                f"absolute = {_rounded_up(max(row['margin_that_passes'], row['margin'])):g}",
-            ]
+    widest: dict[tuple[str, ...], float] = {}
+    for row in (row for calibration in found for row in records(calibration.series)):
+        key = (*(row[axis] for axis in _AXES), row["metric"].partition(":")[0])
+        widest[key] = max(widest.get(key, 0.0), row["margin_that_passes"], row["margin"])
+    for key, margin in widest.items():
+        named = [
+            f"{axis} = {_quoted(name)}" for axis, name in zip(_NAMED, key, strict=True) if name
+        ]
+        if np.isfinite(margin):
+            lines += ["", "[[margin]]", *named, f"absolute = {_rounded_up(margin)!r}"]
+        else:
+            lines += ["", f"# no margin would do with so few seeds: {', '.join(named)}"]
     return "\n".join(lines) + "\n"
 
 
+def _quoted(name: str) -> str:
+    """A name as a TOML string that matches nothing but itself."""
+    return json.dumps(escape(name), ensure_ascii=False)
+
+
 _AXES = ("suite", "dataset", "model", "source_model", "attack")
+_NAMED = (*_AXES, "metric")
 
 
 def _rounded_up(value: float) -> float:

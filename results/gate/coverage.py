@@ -201,6 +201,7 @@ def _problems(
     both = known.index[there]
     old, new = known.loc[both], fresh.loc[both]
     checks: tuple[tuple[Any, str, str], ...] = (
+        (_differ(old, new, "tier"), "another tier", "tier"),
         (_differ(old, new, "dataset_fingerprint"), "another data set", "dataset_fingerprint"),
         (old["many_data"] | new["many_data"], "seeds on several data sets", "dataset_fingerprint"),
         (_differ(old, new, "direction"), "another direction", "direction"),

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.errors import UsageError, nearest, one_line
 
@@ -49,7 +49,7 @@ class Margin(Matching):
 class Ignored(Matching):
     """Series that are not judged, and why."""
 
-    reason: str = Field(min_length=1)
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Policy(BaseModel):
@@ -114,7 +114,8 @@ def read_policy(path: str | None) -> Policy:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    every = error.errors(include_url=False)
+    first = next((one for one in every if one["type"] == "extra_forbidden"), every[0])
     place = ".".join(str(step) for step in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{place}: {first['msg'].lower()}, got {first.get('input')!r}"

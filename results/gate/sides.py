@@ -57,6 +57,8 @@ GIVEN = ("primary", "role", "probed", *FACTS)
 
 AXES = ("task", "dataset", "model", "source_model", "attack")
 ROWS = "baseline_rows"
+DIRECTIONS = ("higher", "lower", "none")
+LARGEST = 2.0**53
 LEFT = "left"
 
 Lookup = Callable[[str, str], Mapping[str, Any]]
@@ -256,6 +258,8 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise _unreadable(path, error) from error
     except Exception as error:
         raise _unreadable(path, error) from error
+    if "schema_version" in table.columns:
+        _refuse_newer(path, table)
     missing = [name for name in (*WORDS, *NUMBERS, *FLAGS) if name not in table.columns]
     if missing:
         raise UsageError(
@@ -267,7 +271,6 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     if table.empty:
         raise UsageError(f"{path} has no rows: expected those of a run")
     table = cast(pd.DataFrame, table[[name for name in table.columns if name in wanted]])
-    _refuse_newer(path, table)
     return _checked(path, _typed(path, table))
 
 
@@ -302,9 +305,14 @@ def _typed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             out[name] = pd.Series(text.to_numpy(dtype=object, na_value=""), dtype=object)
     typed = pd.DataFrame(out)
     for name in ("seed", "schema_version"):
-        if np.isnan(column(typed, name)).any():
-            raise UsageError(f"{path}: rows without {name}; was the file cut?")
-        typed[name] = column(typed, name).astype(int)
+        numbers = column(typed, name)
+        whole = (numbers == np.round(numbers)) & (np.abs(numbers) < LARGEST)
+        if not whole.all():
+            got = numbers[~whole][0]
+            raise UsageError(
+                f"{path}: {name}: expected whole numbers, got {got:g}; was the file cut?"
+            )
+        typed[name] = numbers.astype(int)
     return typed
 
 
@@ -338,7 +346,26 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     strange = statuses[~among(statuses, STATUSES)]
     if len(strange):
         raise UsageError(one_line(f"{path}: unknown status '{strange[0]}'; was the file cut?"))
-    if not np.isfinite(column(table, "value")[column(table, "metric") != ""]).all():
+    measured = column(table, "metric") != ""
+    directions = column(table, "direction")[measured]
+    strange = directions[~among(directions, DIRECTIONS)]
+    if len(strange):
+        expected = ", ".join(DIRECTIONS)
+        raise UsageError(
+            one_line(f"{path}: direction: expected {expected}, got '{strange[0]}'; was it cut?")
+        )
+    for name in ("absolute", "relative", "digits"):
+        if name in table.columns:
+            numbers = column(table, name)
+            wrong = numbers[~(np.isfinite(numbers) & (numbers >= 0))]
+            if len(wrong):
+                raise UsageError(
+                    f"{path}: {name}: expected numbers of 0 or more, got {wrong[0]:g}; was the "
+                    "file cut?"
+                )
+    if not column(table, "final").any():
+        raise UsageError(f"{path} has no final rows: expected those of a run that was finished")
+    if not np.isfinite(column(table, "value")[measured]).all():
         raise UsageError(f"{path}: a metric without a finite value; was the file cut?")
     if ROWS in table.columns:
         planned = column(table, ROWS)[0]
