@@ -113,9 +113,9 @@ class MetricFacts:
     column. rule: the high-quality rule, empty for the data's own. samples: the number of samples
     it is fixed to, 0 for all. counts_modes: its range ends at the number of modes. digits,
     percent: how it is printed. shares: a percentage counts samples; False: it is the mean of
-    something else, such as a probability. conditional: it is over the examples that the model itself
-    chooses, such as those it has right, so that n may change with the model. most_dims: of features for which it is meant, 0 for any;
-    on_request: only where it is asked for by name.
+    something else, such as a probability. conditional: it is over the examples that the model
+    itself chooses, such as those it has right, so that n may change with the model. most_dims: of
+    features for which it is meant, 0 for any; on_request: only where it is asked for by name.
     """
 
     takes: Takes

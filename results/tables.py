@@ -303,7 +303,7 @@ def _harmless(value: Any) -> Any:
 
 
 def as_json(table: pd.DataFrame) -> str:
-    """A list of rows; what is missing is null."""
+    """A list of rows; what is missing or infinite is null."""
     rows = [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
 
@@ -312,5 +312,6 @@ def _plain(value: Any) -> Any:
     """A value as JSON can hold it, to the last digit."""
     if isinstance(value, np.generic):
         value = value.item()
-    missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    missing = value is None or value is pd.NA
+    missing = missing or (isinstance(value, float) and not math.isfinite(value))
     return None if missing else value

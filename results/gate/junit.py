@@ -9,7 +9,7 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from results.frames import column, pick, records
-from results.gate.layouts import metric, shown, what
+from results.gate.layouts import metric, plain, shown, what
 from results.gate.verdicts import Comparison
 
 
@@ -19,7 +19,7 @@ def junit(found: Comparison) -> bytes:
     """
     xml = JUnitXml("bench compare")
     for name in dict.fromkeys(found.rows["suite"]):
-        suite = TestSuite(str(name))
+        suite = TestSuite(plain(name))
         for row in records(pick(found.rows, column(found.rows, "suite") == name)):
             if row["primary"] or row["verdict"] in ("FAILED", "INCOMPARABLE"):
                 suite.append(_case(row, found))
@@ -32,12 +32,12 @@ def junit(found: Comparison) -> bytes:
 def _case(row: Mapping[str, Any], found: Comparison) -> TestCase:
     facts = found.facts.get(row["metric"], {})
     if row["level"] == "series":
-        case = TestCase(_plain(f"{metric(row, facts)} [{row['cell_id']}]"), _plain(what(row)))
+        case = TestCase(plain(f"{metric(row, facts)} [{row['cell_id']}]"), plain(what(row)))
     elif row["level"] == "cell":
-        case = TestCase(_plain(f"{row['cell_id']} seed {row['seed']:.0f}"), "cells")
+        case = TestCase(plain(f"{row['cell_id']} seed {row['seed']:.0f}"), "cells")
     else:
-        case = TestCase("the suite as one", str(row["suite"]))
-    text = _plain(_text(row, facts))
+        case = TestCase("the suite as one", plain(row["suite"]))
+    text = plain(_text(row, facts))
     verdict = row["verdict"]
     if verdict == "REGRESSED":
         case.result = [Failure(text, "REGRESSED")]
@@ -60,8 +60,3 @@ def _text(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     tested = "" if math.isnan(row["p_adjusted"]) else f", p {row['p_adjusted']:.3g}"
     said = f"; {row['reason']}" if row["reason"] else ""
     return f"{row['verdict']}: {numbers}{tested}{said}"
-
-
-def _plain(text: str) -> str:
-    """Text that XML can hold: without control characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from results.frames import records
@@ -28,10 +29,21 @@ def layouts(found: Comparison, most: int = MOST) -> Iterator[Layout]:
     for suite in records(found.suites):
         inside = [row for row in records(found.rows) if row["suite"] == suite["suite"]]
         rows = [row for row in inside if row["level"] == "series"]
-        yield _series(found, suite, rows, most)
+        yield _printable(_series(found, suite, rows, most))
         cells = [row for row in inside if row["level"] == "cell"]
         if cells:
-            yield _cells(cells, most)
+            yield _printable(_cells(cells, most))
+
+
+def plain(text: object) -> str:
+    """Text without control characters, on one line."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
+def _printable(layout: Layout) -> Layout:
+    rows = [[(plain(value), plain(spread)) for value, spread in row] for row in layout.rows]
+    notes = [plain(note) for note in layout.notes]
+    return replace(layout, title=plain(layout.title), rows=rows, notes=notes)
 
 
 def _series(

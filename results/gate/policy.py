@@ -69,7 +69,9 @@ class Policy(BaseModel):
     ignore: list[Ignored] = []
 
     def with_inconclusive(self, choice: str) -> Policy:
-        """The same policy with another `on_inconclusive`."""
+        """The same policy with another `on_inconclusive`. Raises UsageError for what is none."""
+        if choice not in ("fail", "pass"):
+            raise UsageError(f"on_inconclusive: expected fail or pass, got '{choice}'")
         return Policy.model_validate({**self.model_dump(), "on_inconclusive": choice})
 
     def is_primary(self, metric: str, named: bool) -> bool:

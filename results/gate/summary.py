@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from results.frames import records
-from results.gate.layouts import layouts, metric, shown, what
+from results.gate.layouts import layouts, metric, plain, shown, what
 from results.gate.verdicts import SEVERITY, Comparison
 from results.tables import markdown
 
@@ -27,7 +27,8 @@ def _headline(found: Comparison) -> str:
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items())
     verdict = found.verdict
     return (
-        f"## {SIGNS.get(verdict, '🟢')} {verdict}\n\n`{found.new}` against `{found.base}`: "
+        f"## {SIGNS.get(verdict, '🟢')} {verdict}\n\n`{plain(found.new)}` against "
+        f"`{plain(found.base)}`: "
         f"{counts or 'no deciding series'}. Exit code {found.exit_code}.\n"
     )
 
@@ -75,6 +76,6 @@ def _level(verdict: str, on_inconclusive: str) -> str:
 
 
 def _escaped(text: str, inside: bool = False) -> str:
-    """As the runner wants it: line ends, and in a property colons and commas too."""
-    out = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """As the runner wants it: line ends as codes, in a property colons and commas too."""
+    out = plain(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
     return out.replace(":", "%3A").replace(",", "%2C") if inside else out
