@@ -1,7 +1,9 @@
 """The measured tables that are shipped: whole, final, and of every model there is."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +12,8 @@ from bench.comparing import registered_facts
 from bench.suite import load_suite
 from generative import RECIPES
 from results.baselinefiles import ADDED, DATE, REASON
+from results.gate.judging import compare
+from results.gate.policy import Policy
 from results.gate.sides import FACTS, read_side
 from results.rows import COLUMNS
 
@@ -63,6 +67,20 @@ def test_its_facts_are_those_of_the_metrics_now(path):
         assert row["direction"] == facts["direction"]
         known = {name: facts[name] for name in FACTS}
         assert {name: row[name] for name in FACTS} == known, row["metric"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_gate_passes_it_and_sees_that_it_got_worse(path):
+    """Against itself; and with every value worse by 30 % in its direction, seed for seed."""
+    side = read_side(path, registered_facts)
+    if not side.primary:
+        return
+    same = compare(side, side, Policy())
+    assert (same.exit_code, same.verdict) == (0, "PASS")
+    sign = np.where(side.rows["direction"] == "higher", -1, 1)
+    values = side.rows["value"] * (1 + 0.3 * sign)
+    worse = replace(side, rows=side.rows.assign(value=values, outcomes=""))
+    assert compare(side, worse, Policy()).exit_code == 3
 
 
 def test_mode_collapse_has_every_model():

@@ -67,5 +67,5 @@ def test_one_series_that_falls_is_seen(seeds):
 
 def test_a_few_simulated_runs():
     """The simulation itself, in seconds: hardly an alarm, and every loss of 30 % seen."""
-    assert red((5, 5), 0.6, 0.0, 40)[0] <= 0.1
-    assert red((5, 5), 0.6, 0.3, 10)[0] == 1.0
+    assert red((5, 5), 0.6, 0.0, 20)[0] <= 0.1
+    assert red((5, 5), 0.6, 0.3, 5)[0] == 1.0

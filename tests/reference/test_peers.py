@@ -148,7 +148,15 @@ def test_fgsm_succeeds_on_the_same_images(name, scale):
     assert found > 0 or scale == 1
 
 
-@pytest.mark.parametrize("radius", [0.05, 0.1, 0.15, 0.3])
+@pytest.mark.parametrize(
+    "radius",
+    [
+        pytest.param(0.05, marks=pytest.mark.slow),
+        0.1,
+        pytest.param(0.15, marks=pytest.mark.slow),
+        0.3,
+    ],
+)
 @pytest.mark.parametrize("name", PEERS)
 def test_pgd_ends_on_the_same_images(name, radius):
     """The last of ten iterates, from the same random starts."""
