@@ -27,3 +27,13 @@ def among(values: np.ndarray | pd.Index, known: Iterable[Any]) -> np.ndarray:
 def records(table: Any) -> list[dict[str, Any]]:
     """The rows as dictionaries."""
     return cast(list[dict[str, Any]], table.to_dict("records"))
+
+
+def plain_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with text as Python's own, which is far faster to read one by one."""
+    words = {
+        name: pd.Series(cast(Any, table[name]).to_numpy(dtype=object), table.index, dtype=object)
+        for name in table.columns
+        if pd.api.types.is_string_dtype(table[name].dtype)
+    }
+    return table.assign(**words)

@@ -114,7 +114,7 @@ def test_the_terminal_shows_the_worst_first_and_why(capfd):
     table = worse(table, -0.5, only(table, "model1"))
     assert compared(plain(8, 6), table) == 3
     lines = capfd.readouterr().out.splitlines()
-    listed = [line for line in lines if re.search(r"model\d", line)]
+    listed = [line for line in lines if re.search(r"model\d ", line) and "│" in line]
     assert [re.findall("[A-Z]{4,}|model.", line) for line in listed] == [
         ["REGRESSED", "model3"],
         ["IMPROVED", "model1"],

@@ -25,8 +25,9 @@ from results.gate.layouts import metric, shown, what
 from results.gate.levels import share_out
 from results.gate.policy import Policy
 from results.gate.ranks import shift, smallest_p, tails
-from results.gate.sides import Side
+from results.gate.sides import LEFT, Side
 from results.gate.state import middle
+from results.rows import BAD
 from results.statistics import Interval, wilson
 from results.tables import Layout
 
@@ -73,6 +74,11 @@ def calibrate(
     """One for each suite. new: how many seeds are dealt to the new part, half of them unless told.
     Raises UsageError for fewer than four seeds, or no deciding series.
     """
+    poor = pick(run.cells, [status in (*BAD, LEFT) for status in column(run.cells, "status")])
+    if len(poor):
+        raise UsageError(
+            f"{len(poor)} cells of {run.name} failed or are not measured: run the suite again first"
+        )
     return [_calibrate(run, suite, policy, new, splits, notify) for suite in run.suites]
 
 

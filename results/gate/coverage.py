@@ -168,9 +168,9 @@ def _values(about: pd.DataFrame, side: Side, sign: np.ndarray) -> Values:
     value[np.searchsorted(seeds, column(kept, "seed")), columns] = column(kept, "value")
     diverged = np.zeros_like(value, bool)
     lost = pick(side.cells, column(side.cells, "status") == "diverged")
-    cells = column(about, "cell_id")
-    for cell_id, seed in zip(lost["cell_id"], lost["seed"], strict=True):
-        diverged[np.searchsorted(seeds, seed), cells == cell_id] = True
+    places = pd.Series(np.arange(len(about))).groupby(column(about, "cell_id")).indices
+    for cell_id, seed in zip(column(lost, "cell_id"), column(lost, "seed"), strict=True):
+        diverged[np.searchsorted(seeds, seed), places.get(cell_id, [])] = True
     value = np.where(diverged, sign * np.inf, value)
     return Values(seeds, value, diverged)
 

@@ -86,7 +86,7 @@ def _refuse_tiers(base: Side, new: Side, suites: list[str]) -> None:
 
 def _notes(base: Side, new: Side) -> Iterator[str]:
     before, after = (sorted(set(side.rows["device"])) for side in (base, new))
-    if before != after:
+    if before and after and before != after:
         yield f"measured on {', '.join(after)}, the baseline on {', '.join(before)}"
     if not base.primary and not new.primary:
         yield (
@@ -228,7 +228,7 @@ def _joint_text(joint: Joint, compared: bool, decided: bool, state: State) -> st
     if joint.level:
         text += f" (red from {joint.level:.2g})"
     if joint.regressed:
-        return f"{text}, worse by more than their margins on the average"
+        return f"{text}, worse by more than the margins, {joint.most} the most"
     if joint.improved:
         return f"{text}; better, p = {joint.p_better:.3g}"
     return text

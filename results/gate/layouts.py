@@ -81,7 +81,7 @@ def _counts(rows: list[dict[str, Any]]) -> Iterator[str]:
     del others["NEW"]
     if others:
         said = ", ".join(f"{others[v]:,} {v}" for v in SEVERITY if others[v])
-        yield f"others, which decide only by being there: {said}"
+        yield f"other series, which decide only where they are missing: {said}"
     ignored = dict.fromkeys(row["reason"] for row in rows if row["verdict"] == "IGNORED")
     if ignored:
         yield f"ignored by the policy: {'; '.join(ignored)}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import bdtrc
 
 from results.statistics import wilson
 
@@ -50,15 +50,17 @@ def change(
     McNemar's exact test (1947). Seeds that share their examples count as one draw of them: an
     example goes with its net change, so that one example cannot count several times.
     """
-    nets: dict[str, np.ndarray] = {}
-    n = worse = better = 0
-    for before, after, name in zip(old, new, examples, strict=True):
-        step = sign * (after.astype(int) - before.astype(int))
-        nets[name] = nets.get(name, 0) + step
-        n += len(step)
-        worse += int((step < 0).sum())
-        better += int((step > 0).sum())
-    net = np.concatenate(list(nets.values()))
+    groups: dict[tuple[str, int], list[int]] = {}
+    for i, (name, bits_of) in enumerate(zip(examples, old, strict=True)):
+        groups.setdefault((name, len(bits_of)), []).append(i)
+    nets, worse, better = [], 0, 0
+    for places in groups.values():
+        before, after = (np.stack([side[i] for i in places]) for side in (old, new))
+        down, up = (before & ~after, after & ~before)[::sign]
+        nets.append(up.sum(0, dtype=int) - down.sum(0, dtype=int))
+        worse, better = worse + int(down.sum()), better + int(up.sum())
+    n = sum(len(one) for one in old)
+    net = np.concatenate(nets)
     down, up = int((net < 0).sum()), int((net > 0).sum())
     lost, won = _bounds(worse / n, len(net)), _bounds(better / n, len(net))
     return Change(
@@ -79,6 +81,6 @@ def _bounds(share: float, n: int) -> tuple[float, float]:
 
 
 def _tail(count: int, others: int) -> float:
-    """That so many of all discordant examples went one way."""
+    """That so many of all discordant examples went one way: the tail of a fair binomial."""
     total = count + others
-    return float(binomtest(count, total, 0.5, "greater").pvalue) if total else 1.0
+    return float(bdtrc(count - 1, total, 0.5)) if count else 1.0

@@ -62,9 +62,13 @@ def paired(state: State, place: int) -> Change | None:
         )
     except ValueError:
         return None
-    values = [seed.value for pair in pairs for seed in pair]
-    means = [side.mean() for both in zip(before, after, strict=True) for side in both]
-    if not np.allclose(values, means, atol=ROUNDING):
+    known = [
+        (seed.value, found)
+        for pair, *both in zip(pairs, before, after, strict=True)
+        for seed, found in zip(pair, both, strict=True)
+    ]
+    means = ((value, np.count_nonzero(found) / max(len(found), 1)) for value, found in known)
+    if any(abs(value - mean) > ROUNDING for value, mean in means):
         return None
     chosen = bool(state.about[place]["conditional"])
     names = [f"{old.examples}{i if chosen else ''}" for i, (old, _) in enumerate(pairs)]

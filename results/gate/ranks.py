@@ -1,4 +1,4 @@
-"""Exact rank tests over seeds. Whole seeds change sides, in every series at once.
+"""Exact rank tests over seeds, each series alone.
 
 Arrays are [seeds, series], larger is worse; a diverged seed is infinite. Ties share their mean
 rank, and the null distribution is that of the ranks that were seen: ties cost no exactness.
@@ -63,22 +63,6 @@ def tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[np.ndarr
     parts = [_tails(ranks[:, i : i + width], ways) for i in range(0, ranks.shape[1], width)]
     worse, better = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
     return np.concatenate(worse), np.concatenate(better)
-
-
-def joint_tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[float, float]:
-    """The same for all series as one: the statistic is the sum of their standardised ranks.
-
-    Whole seeds change sides, so that what the series of a seed share does no harm. A series that
-    is the same for every seed tells nothing, and is left out.
-    """
-    ranks = rankdata(np.concatenate([old, new]), axis=0)
-    spread = ranks.std(0)
-    telling = spread > 0
-    if not telling.any():
-        return 1.0, 1.0
-    score = ((ranks[:, telling] - ranks[:, telling].mean(0)) / spread[telling]).sum(1)
-    worse, better = _tails(score[:, None], relabelings(len(old), len(new), limit).new)
-    return float(worse[0]), float(better[0])
 
 
 def _tails(ranks: np.ndarray, ways: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

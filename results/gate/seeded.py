@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from results.gate.ranks import holm, joint_tails, shift, smallest_p, tails
+from results.gate.joint import joint_tails
+from results.gate.ranks import holm, shift, smallest_p, tails
 from results.gate.state import State
 from results.gate.verdicts import Verdict
 
@@ -112,6 +113,8 @@ def seeded_rows(
             row["reason"] = said[place]
             if tested.verdict == "INCONCLUSIVE":
                 row |= _unsettled(tested, float(spreads[i]), share, said[place])
+            elif tested.verdict == "REGRESSED" and row["finished_after"]:
+                row["reason"] = f"seeds that finished: {row['finished_after']}"
             elif tested.verdict == "REGRESSED":
                 row["reason"] = SAME if same[i] else BEYOND
             yield row
@@ -145,14 +148,18 @@ def _spreads(old: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 def seeds_needed(loss: float, margin: float, spread: float, alpha: float) -> int | None:
-    """Seeds on each side with which a loss of this size is told from the margin, or from none at
-    all where it is larger, in 80 % of the cases. None: more than 1,000, or unknown.
+    """Seeds on each side with which a loss of this size is told from the margin in 80 % of the
+    cases; where it is larger, from none at all, with its estimate beyond the margin. None: more
+    than 1,000, or unknown.
     """
     gap = loss if loss > margin else margin - loss
     if not (math.isfinite(gap) and math.isfinite(spread)) or gap <= 0:
         return None
     reach = float(ndtri(POWER) - ndtri(alpha))
     wanted = 2 * RANK_LOSS * (reach * spread / gap) ** 2
+    if loss > margin:
+        beyond = float(ndtri(POWER)) * spread / (loss - margin)
+        wanted = max(wanted, 2 * RANK_LOSS * beyond**2)
     if not wanted <= MOST_SEEDS:
         return None
     count = max(1, math.ceil(wanted))
@@ -163,7 +170,9 @@ def seeds_needed(loss: float, margin: float, spread: float, alpha: float) -> int
 
 @dataclass(frozen=True)
 class Joint:
-    """The suite as one: p-values, and whether the loss is beyond the margin on the average."""
+    """The suite as one: p-values, whether it lost or gained more than the margins, and what lost
+    the most.
+    """
 
     p_worse: float
     p_better: float
@@ -172,6 +181,7 @@ class Joint:
     level: float
     tested: int
     least_p: float
+    most: str = ""
 
     @property
     def regressed(self) -> bool:
@@ -183,17 +193,22 @@ class Joint:
 
 
 def joint_of(state: State, places: list[int], level: float, least_p: float, limit: int) -> Joint:
-    """All deciding series as one: by whole seeds, and only where the mean loss, in spreads of each
-    series, is beyond the mean margin.
+    """All deciding series as one: by whole seeds, and only where the losses, in spreads of each
+    series and squared, add up to more than their margins do.
     """
     if not places:
         return Joint(1.0, 1.0, False, False, level, 0, least_p)
     old, now = state.losses(places)
-    worse, better = joint_tails(old, now, limit)
     moved = shift(old, now, state.policy.alpha).estimate
     margins = np.array([state.margin(place) for place in places])
+    worse, better = joint_tails(old, now, margins, limit)
     scale = np.fmax(np.nan_to_num(_spreads(old, now)), np.fmax(margins, TINY))
     with np.errstate(invalid="ignore", over="ignore"):
-        loss = float(np.clip(moved / scale, -FAR, FAR).mean())
-    allowed = float((margins / scale).mean())
-    return Joint(worse, better, loss > allowed, -loss > allowed, level, len(places), least_p)
+        moved = np.clip(np.nan_to_num(moved / scale), -FAR, FAR)
+    allowed = ((margins / scale) ** 2).sum()
+    beyond, gained = (
+        bool((np.clip(side, 0, FAR) ** 2).sum() > allowed) for side in (moved, -moved)
+    )
+    most = state.about[places[int(moved.argmax())]]
+    name = f"{most['model'] or most['dataset']} {most['title'] or most['metric']}"
+    return Joint(worse, better, beyond, gained, level, len(places), least_p, name)

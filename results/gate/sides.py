@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UsageError, one_line, unknown
-from results.frames import among, column, pick, records
+from results.frames import among, column, pick, plain_words, records
 from results.rows import SCHEMA_VERSION, STATUSES
 from results.store import frame
 
@@ -58,6 +58,7 @@ GIVEN = ("primary", "role", "probed", *FACTS)
 AXES = ("task", "dataset", "model", "source_model", "attack")
 ROWS = "baseline_rows"
 DIRECTIONS = ("higher", "lower", "none")
+KINDS = ("deterministic", "paired", "seeded")
 LARGEST = 2.0**53
 LEFT = "left"
 
@@ -108,7 +109,7 @@ def from_run(
             "cell_id": cell["cell_id"],
             "seed": cell["seed"],
             "status": LEFT,
-            "reason": "not measured yet",
+            "reason": "not measured, or its file is damaged",
         }
         for cell in {cell["key"]: cell for cell in manifest["cells"]}.values()
         if cell["key"] not in records
@@ -197,12 +198,12 @@ def read_side(path: Path, lookup: Lookup, name: str = "") -> Side:
 
 def from_table(name: str, table: pd.DataFrame) -> Side:
     """A table of rows with facts. Raises UsageError where it contradicts itself."""
-    table = pick(table, column(table, "final"))
+    table = plain_words(pick(table, column(table, "final")))
     keys = ["suite", "tier", *AXES, "cell_id", "seed", "status", "reason"]
     cells = cast(pd.DataFrame, table[keys]).drop_duplicates(["cell_id", "seed", "suite"])
     _refuse_two_statuses(name, table)
     rows = pick(table, (column(table, "metric") != "") & (column(table, "status") == "ok"))
-    rows = rows.assign(id=_ids(rows))
+    rows = rows.assign(id=pd.Series(_ids(rows), rows.index, dtype=object))
     twice = pick(rows, rows.duplicated(["id", "seed"]))
     if len(twice):
         first = twice.iloc[0]
@@ -236,7 +237,9 @@ def _ids(rows: pd.DataFrame) -> list[str]:
     """A series at a radius."""
     return [
         series if np.isnan(epsilon) else f"{series} at {epsilon:.12g}"
-        for series, epsilon in zip(rows["series"], rows["epsilon"].astype(float), strict=True)
+        for series, epsilon in zip(
+            column(rows, "series"), column(rows, "epsilon").astype(float), strict=True
+        )
     ]
 
 
@@ -264,14 +267,18 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     if missing:
         raise UsageError(
             one_line(
-                f"{path} has no column {', '.join(missing)}: expected a table that `bench run` or "
-                "`bench baseline set` wrote"
+                f"{path} has no column {', '.join(missing[:3])}{_more(missing[3:])}: expected a "
+                "table that `bench run` or `bench baseline set` wrote"
             )
         )
     if table.empty:
         raise UsageError(f"{path} has no rows: expected those of a run")
     table = cast(pd.DataFrame, table[[name for name in table.columns if name in wanted]])
     return _checked(path, _typed(path, table))
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names)} more" if names else ""
 
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
@@ -354,6 +361,13 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         raise UsageError(
             one_line(f"{path}: direction: expected {expected}, got '{strange[0]}'; was it cut?")
         )
+    if "kind" in table.columns:
+        kinds = column(table, "kind")
+        strange = kinds[~among(kinds, KINDS)]
+        if len(strange):
+            raise UsageError(
+                one_line(f"{path}: kind: expected {', '.join(KINDS)}, got '{strange[0]}'")
+            )
     for name in ("absolute", "relative", "digits"):
         if name in table.columns:
             numbers = column(table, name)
