@@ -900,7 +900,8 @@ def test_a_hundred_thousand_rows_compare_in_five_seconds(what):
         start = time.process_time()
         found = against(one, other, **LENIENT)
         assert time.process_time() - start < (10 if what == "paired" else 5)
-    assert sum(row in ("PASS", "IDENTICAL") for row in found.rows["verdict"]) or found.exit_code
+    told = {"PASS", "INCONCLUSIVE"} if what == "paired" else {"PASS"}
+    assert told & set(found.rows["verdict"]) or found.exit_code
     assert len(found.rows) > 10_000
     if what in ("other seeds", "identical"):
         assert found.counts == {"PASS": 1_000}

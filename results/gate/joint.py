@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from results.gate.ranks import CHUNK, ROUNDING, WAYS, relabelings
+from results.gate.ranks import CHUNK, ROUNDING, WAYS, relabelings, ways_for
 
 TINY = 1e-300
 FAR = 1e6
-LEAST_WAYS, WORK = 1_000, 10_000_000
-"""Fewer ways are drawn where there are many series: so many numbers in all."""
 
 DIVERGED = 10.0
 """How many ranges beyond the worst value a diverged seed is put."""
@@ -30,8 +28,7 @@ def joint_tails(
     values = _finite(np.concatenate([old, new]))
     scale = np.fmax(np.fmax(values.std(0), margins), TINY)
     values, floors = (values - values.mean(0)) / scale, margins / scale
-    most = max(LEAST_WAYS, WORK // max(values.shape[1], 1))
-    ways = relabelings(len(old), len(new), min(limit, most)).new
+    ways = relabelings(len(old), len(new), ways_for(values.shape[1], limit)).new
     worse, better = np.zeros(len(ways)), np.zeros(len(ways))
     width = max(1, CHUNK // (4 * len(ways)))
     for start in range(0, values.shape[1], width):

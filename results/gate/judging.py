@@ -19,7 +19,7 @@ from results.gate.levels import share_out
 from results.gate.outcomes import Change
 from results.gate.paired import deterministic, paired, paired_rows, undetermined
 from results.gate.policy import Policy, unmatched
-from results.gate.ranks import WAYS, smallest_p
+from results.gate.ranks import WAYS, attainable_p
 from results.gate.seeded import Joint, joint_of, seeded_rows
 from results.gate.sides import AXES, LEFT, Side
 from results.gate.state import State, named
@@ -168,7 +168,7 @@ def _test(state: State, places: list[int], limit: int) -> tuple[list[dict[str, A
     old, now = len(state.found.old.seeds), len(state.found.now.seeds)
     deciding = [place for place, _ in seeded if state.primary[place]]
     count = sum(state.primary[place] for place, _ in outcomes)
-    least = smallest_p(old, now)
+    least = attainable_p(old, now, len(deciding), limit)
     levels = share_out(state.policy, count, len(deciding), least)
     rows += paired_rows(state, outcomes, levels.paired)
     rows += seeded_rows(state, seeded, levels.series, limit)

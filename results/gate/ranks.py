@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 WAYS = 10_000
+LEAST_WAYS, WORK = 1_000, 4_000_000
 CHUNK = 10_000_000
 ROUNDING = 1e-9
 
@@ -51,6 +52,19 @@ def smallest_p(old: int, new: int) -> float:
     return 1 / math.comb(old + new, new) if old and new else 1.0
 
 
+def ways_for(series: int, limit: int = WAYS) -> int:
+    """How many relabelings are looked at: fewer where there are so many series that Holm's tests
+    could not fire anyway.
+    """
+    return min(limit, max(LEAST_WAYS, WORK // max(series, 1)))
+
+
+def attainable_p(old: int, new: int, series: int, limit: int = WAYS) -> float:
+    """The smallest p-value that can come of the relabelings that are looked at."""
+    exact, drawn = smallest_p(old, new), ways_for(series, limit)
+    return exact if math.comb(old + new, new) <= drawn else max(exact, 1 / (drawn + 1))
+
+
 def tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[np.ndarray, np.ndarray]:
     """One-sided p-values of each series: that the new seeds are worse, and that they are better.
 
@@ -58,7 +72,8 @@ def tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[np.ndarr
     whole numbers, which single precision adds without rounding.
     """
     ranks = rankdata(np.concatenate([old, new]), axis=0).astype(np.float32)
-    ways = relabelings(len(old), len(new), limit).new.astype(np.float32)
+    some = ways_for(ranks.shape[1], limit)
+    ways = relabelings(len(old), len(new), some).new.astype(np.float32)
     width = max(1, CHUNK // len(ways))
     parts = [_tails(ranks[:, i : i + width], ways) for i in range(0, ranks.shape[1], width)]
     worse, better = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
