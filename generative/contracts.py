@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bench.registry import Registry
@@ -30,6 +30,12 @@ PerPoint = Float[np.ndarray, " n"]
 PerExample = Float[Tensor, " n"]
 """The same, as a tensor."""
 
+Codes = Float[Tensor, "n latent"]
+"""What a generator or a decoder makes examples of."""
+
+Labels = Int[Tensor, " n"]
+"""Classes, counted from 0."""
+
 Tree = Any
 """A tree of dicts and lists with tensors, numbers, strings and None as leaves."""
 
@@ -39,6 +45,15 @@ class Batches(Protocol):
     """An endless stream of training batches that knows its position."""
 
     def next(self, n: int) -> Tensor: ...
+    def position(self) -> dict[str, Tensor]: ...
+    def seek(self, position: dict[str, Tensor]) -> None: ...
+
+
+@runtime_checkable
+class LabelledBatches(Protocol):
+    """The same with the class of each example."""
+
+    def next(self, n: int) -> tuple[Tensor, Tensor]: ...
     def position(self) -> dict[str, Tensor]: ...
     def seek(self, position: dict[str, Tensor]) -> None: ...
 
@@ -65,6 +80,7 @@ class Data(Protocol):
     @property
     def density(self) -> Density | None: ...
     def batches(self) -> Batches: ...
+    def labelled_batches(self) -> LabelledBatches: ...
     def fresh(
         self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None
     ) -> Tensor: ...
@@ -163,6 +179,44 @@ class Sampler(Fitted):
         """`n` samples, [n, ...], on the generator's device."""
 
 
+class Decoder(Sampler):
+    """A sampler whose samples are decoded codes."""
+
+    @abstractmethod
+    def codes(self, n: int, rng: torch.Generator) -> Codes:
+        """Codes as `sample` draws them, [n, latent]."""
+
+    @abstractmethod
+    def decode(self, z: Codes) -> Tensor:
+        """Examples [n, ...] of codes."""
+
+
+class Contested(Decoder):
+    """A decoder that was trained against a critic. `decode` and `logits` have gradients where
+    their argument asks for them.
+    """
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Logits:
+        """The critic's logits of examples [n, ...], [n]: higher for what it takes for real."""
+
+
+class ConditionalSampler(Decoder):
+    """A decoder that can be asked for a class."""
+
+    classes: int
+
+    @abstractmethod
+    def sample(self, n: int, rng: torch.Generator, condition: Labels | None = None) -> Tensor:
+        """`n` samples of the classes `condition` [n], each 0 to classes - 1; of every class as
+        often, in turn, where none is given. Raises UsageError for a label outside the classes.
+        """
+
+    @abstractmethod
+    def decode(self, z: Codes, condition: Labels | None = None) -> Tensor:
+        """Examples [n, ...] of codes and classes; of every class in turn where none is given."""
+
+
 class DensitySampler(Sampler):
     """A sampler whose log density is known."""
 
@@ -187,16 +241,12 @@ class LatentSampler(Sampler):
         """
 
 
-class Autoencoder(Sampler):
+class Autoencoder(Decoder):
     """A sampler that can encode what it decodes."""
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Float[Tensor, "n latent"]:
+    def encode(self, x: Tensor) -> Codes:
         """Codes of examples [n, ...]."""
-
-    @abstractmethod
-    def decode(self, z: Float[Tensor, "n latent"]) -> Tensor:
-        """Examples [n, ...] of codes."""
 
 
 class Diverged(Exception):
@@ -240,6 +290,9 @@ class Trainer(ABC):
         """The fitted model that `Fitted.tensors` described."""
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True)
 class Training:
     """The settings a training can take; None means what the protocol says."""
@@ -251,6 +304,10 @@ class Training:
     generator_lr: float | None = None
     critic_lr: float | None = None
     penalty_weight: float | None = None
+    latent: int | None = None
+    channels_last: bool | None = None
+    precision: Precision | None = None
+    compiled: bool | None = None
 
 
 class Recipe(ABC):
@@ -279,13 +336,17 @@ Role = Literal["model", "baseline", "ceiling", "floor"]
 @dataclass(frozen=True)
 class RecipeFacts:
     """role: a model to be compared, a baseline by another principle, or the best and worst a
-    score can show. parts: the registered parts it is made of, cited with it. points_only: why
-    it can't take images, or empty.
+    score can show. parts: the registered parts it is made of, cited with it. points_only,
+    images_only: why it can't take the other, or empty. labelled: it needs the classes of its
+    training examples. translates: it maps images of one domain to another's, and draws nothing.
     """
 
     role: Role = "model"
     parts: tuple[str, ...] = ()
     points_only: str = ""
+    images_only: str = ""
+    labelled: bool = False
+    translates: bool = False
     known_issue: str = ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Literal
 
@@ -52,7 +53,8 @@ class Mlp(Network):
 
     widths: units of the hidden layers. maxout: pieces of a maxout unit (Goodfellow et al.
     2013); 1 means `activation` instead. batch_norm: after every hidden layer, whose biases are
-    then left out. input_scale: a constant the input is multiplied by.
+    then left out. input_scale: a constant the input is multiplied by. dropout: the probability
+    that an input, and a hidden unit, is set to 0 in training (an encoder's only).
     """
 
     widths: tuple[int, ...]
@@ -60,14 +62,19 @@ class Mlp(Network):
     maxout: int = 1
     batch_norm: bool = False
     input_scale: float = 1.0
+    dropout: tuple[float, float] = (0.0, 0.0)
 
-    def build(self, inputs: int, outputs: int) -> nn.Sequential:
+    def build(
+        self, inputs: int, outputs: int, dropout: tuple[float, float] = (0.0, 0.0)
+    ) -> nn.Sequential:
         """The network, [n, inputs] to [n, outputs], initialised by PyTorch's defaults."""
         layers: list[nn.Module] = [Scale(self.input_scale)] if self.input_scale != 1 else []
+        layers += [nn.Dropout(dropout[0])] if dropout[0] else []
         for width in self.widths:
             layers.append(nn.Linear(inputs, width * self.maxout, bias=not self.batch_norm))
             layers += [nn.BatchNorm1d(width * self.maxout)] if self.batch_norm else []
             layers.append(Maxout(self.maxout) if self.maxout > 1 else _ACTIVATIONS[self.activation])
+            layers += [nn.Dropout(dropout[1])] if dropout[1] else []
             inputs = width
         return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
@@ -79,7 +86,7 @@ class Mlp(Network):
         return network
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
-        network = self.build(prod(shape), outputs)
+        network = self.build(prod(shape), outputs, self.dropout)
         return network if len(shape) == 1 else nn.Sequential(nn.Flatten(), network)
 
     @property
@@ -92,49 +99,81 @@ class Mlp(Network):
 
 @dataclass(frozen=True)
 class Dcgan(Network):
-    """Convolutions by the rules of DCGAN (Radford et al. 2016, section 3), for small images.
+    """Convolutions by the rules of DCGAN (Radford et al. 2016, section 3).
 
-    Strided and transposed 4 x 4 convolutions, no pooling, no hidden dense layer after the
-    projection of z; batch norm everywhere but at the generator's output and the critic's input;
-    ReLU and tanh in the generator, leaky ReLU of slope 0.2 in the critic. width: channels next to
-    the image; twice as many one layer further in. Images are in [0, 1] outside, in [-1, 1] inside.
+    Strided and transposed convolutions, no pooling, no hidden dense layer after the projection of
+    z; batch norm everywhere but at the generator's output and the critic's input; ReLU and tanh in
+    the generator, leaky ReLU of slope 0.2 in the critic. width: channels next to the image; twice
+    as many one layer further in. layers: how many have stride 2; None: as many as bring the shorter
+    side down to 4, as the paper does with 64. kernel: 5 as in the authors' code, which takes sides
+    of any length (28, 14, 7, 4), or 4, which halves even ones. Images are in [0, 1] outside, in
+    [-1, 1] inside.
     """
 
     width: int
     batch_norm: bool = True
+    layers: int | None = 2
+    kernel: Literal[4, 5] = 4
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
-        channels, height, width = _quarters(shape)
-        wide = 2 * self.width
-        return nn.Sequential(
-            nn.Linear(latent, wide * height * width, bias=not self.batch_norm),
-            nn.Unflatten(1, (wide, height, width)),
-            *self._norm(wide),
+        sizes = self._sizes(shape)[::-1]
+        widths = [self.width * 2**i for i in reversed(range(len(sizes) - 1))]
+        found: list[nn.Module] = [
+            nn.Linear(latent, widths[0] * prod(sizes[0]), bias=not self.batch_norm),
+            nn.Unflatten(1, (widths[0], *sizes[0])),
+            *self._norm(widths[0]),
             nn.ReLU(),
-            nn.ConvTranspose2d(wide, self.width, 4, 2, 1, bias=not self.batch_norm),
-            *self._norm(self.width),
-            nn.ReLU(),
-            nn.ConvTranspose2d(self.width, channels, 4, 2, 1),
-            nn.Tanh(),
-            Affine(0.5, 0.5),
-        )
+        ]
+        for inputs, outputs, size in zip(widths, widths[1:], sizes[1:], strict=False):
+            found += [self._up(inputs, outputs, size, not self.batch_norm), *self._norm(outputs)]
+            found.append(nn.ReLU())
+        last = self._up(widths[-1], shape[0], sizes[-1], True)
+        return nn.Sequential(*found, last, nn.Tanh(), Affine(0.5, 0.5))
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
-        channels, height, width = _quarters(shape)
-        wide = 2 * self.width
-        return nn.Sequential(
-            Affine(2.0, -1.0),
-            nn.Conv2d(channels, self.width, 4, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(self.width, wide, 4, 2, 1, bias=not self.batch_norm),
-            *self._norm(wide),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-            nn.Linear(wide * height * width, outputs),
-        )
+        sizes = self._sizes(shape)
+        widths = [self.width * 2**i for i in range(len(sizes) - 1)]
+        found: list[nn.Module] = [Affine(2.0, -1.0), self._down(shape[0], self.width, True)]
+        found.append(nn.LeakyReLU(0.2))
+        for before, after in pairwise(widths):
+            found += [self._down(before, after, not self.batch_norm), *self._norm(after)]
+            found.append(nn.LeakyReLU(0.2))
+        head = nn.Linear(widths[-1] * prod(sizes[-1]), outputs)
+        return nn.Sequential(*found, nn.Flatten(), head)
+
+    def _up(self, inputs: int, outputs: int, size: tuple[int, int], bias: bool) -> nn.Module:
+        """Twice as large; with a kernel of 5 one less where that is odd."""
+        five = self.kernel == 5
+        extra = (1 - size[0] % 2, 1 - size[1] % 2) if five else (0, 0)
+        padding = (self.kernel - 1) // 2
+        return nn.ConvTranspose2d(inputs, outputs, self.kernel, 2, padding, extra, bias=bias)
+
+    def _down(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
+        return nn.Conv2d(inputs, outputs, self.kernel, 2, (self.kernel - 1) // 2, bias=bias)
 
     def _norm(self, width: int) -> list[nn.Module]:
         return [nn.BatchNorm2d(width)] if self.batch_norm else []
+
+    def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
+        """Height and width of the image and after each layer."""
+        if len(shape) == 3 and min(shape) >= 1:
+            sizes = [(shape[1], shape[2])]
+            while len(sizes) <= self.layers if self.layers else min(sizes[-1]) > 4:
+                height, width = sizes[-1]
+                sizes.append((-(-height // 2), -(-width // 2)))
+            odd = any(side % 2 for size in sizes[:-1] for side in size)
+            if len(sizes) > 1 and not (odd and self.kernel == 4):
+                return sizes
+        raise UsageError(
+            f"convolutional networks need images whose height and width are {self._wanted}, got "
+            f"examples of shape {list(shape)}: choose another protocol, or images of another size"
+        )
+
+    @property
+    def _wanted(self) -> str:
+        if self.kernel == 5:
+            return "at least 5"
+        return f"multiples of {2**self.layers}" if self.layers else "4 times a power of 2"
 
     @property
     def mixes(self) -> bool:
@@ -142,16 +181,6 @@ class Dcgan(Network):
 
     def unmixed(self) -> Dcgan:
         return replace(self, batch_norm=False)
-
-
-def _quarters(shape: Shape) -> Shape:
-    """Channels, and a quarter of height and width, where the two strides of 2 start."""
-    if len(shape) != 3 or shape[1] % 4 or shape[2] % 4 or min(shape) < 1:
-        raise UsageError(
-            "convolutional networks need images whose height and width are multiples of 4, "
-            f"got examples of shape {list(shape)}: choose another protocol"
-        )
-    return shape[0], shape[1] // 4, shape[2] // 4
 
 
 class Maxout(nn.Module):

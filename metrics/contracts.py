@@ -29,6 +29,8 @@ Takes = Literal[
     "probabilities",
     "nearest",
     "identities",
+    "classes",
+    "asked",
 ]
 
 
@@ -106,7 +108,8 @@ class MetricFacts:
     `Rubbish`; "features": two `Features`; "neighbours": a `Covered` and a `Landed`, of one
     `survey`; "probabilities": nothing and class probabilities [n, classes]; "nearest": two
     `Nearest`, distances of others and of samples to what a sampler has seen; "identities": a number
-    for each sample, [n], equal where they are the same.
+    for each sample, [n], equal where they are the same; "classes": as "stack", of single images;
+    "asked": nothing and an `Asked`.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.errors import UsageError
 from bench.registry import Registry
 
 
@@ -37,6 +38,22 @@ class Density(Protocol):
     def log_prob(self, x: np.ndarray) -> np.ndarray: ...
 
 
+class LabelledBatches(ABC):
+    """The same with the class of each example."""
+
+    @abstractmethod
+    def next(self, n: int) -> tuple[Tensor, Tensor]:
+        """The next `n` training examples [n, ...], and their classes [n]."""
+
+    @abstractmethod
+    def position(self) -> dict[str, Tensor]:
+        """Where the stream stands, as tensors."""
+
+    @abstractmethod
+    def seek(self, position: dict[str, Tensor]) -> None:
+        """Go on from a position that `position` returned."""
+
+
 class Source(ABC):
     """The data of one data set and seed; every model of the seed sees the same.
 
@@ -59,6 +76,10 @@ class Source(ABC):
     @abstractmethod
     def batches(self) -> Batches:
         """A stream of training batches, from its start."""
+
+    def labelled_batches(self) -> LabelledBatches:
+        """The same stream with the class of each example. Raises UsageError where none is known."""
+        raise UsageError("these data have no classes: expected a data set with labelled examples")
 
     @abstractmethod
     def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:

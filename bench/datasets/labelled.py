@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from bench.datasets import digits
-from bench.datasets.base import DATASETS, Batches, Dataset, Source
+from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Source
 from bench.datasets.digits import Split
 from bench.datasets.images import to_unit
-from bench.datasets.points import ShuffledEpochs
+from bench.datasets.points import LabelledEpochs, ShuffledEpochs
 from bench.datasets.stacks import MNIST_LICENCE
 from bench.errors import UsageError
 from bench.randomness import stream
@@ -31,8 +31,10 @@ PHOTO_RESIZED = 256
 class Labelled(Dataset):
     """Images with a class each, to train on and held out.
 
-    load: the images, uint8 [n, h, w] or [n, h, w, 3]. only: the classes that are kept, relabelled
-    from 0 in this order; all where empty. absent: why they are not here, or empty.
+    load: the images, uint8 [n, h, w] or [n, h, w, 3]. classes: how many, 0 where they are not
+    known. only: the classes that are kept, relabelled from 0 in this order; all where empty.
+    absent: why they are not here, or empty. judge: the frozen classifier that reads such images,
+    or empty. licence: of the images.
     """
 
     name: str
@@ -40,10 +42,17 @@ class Labelled(Dataset):
     classes: int = 10
     only: tuple[int, ...] = ()
     absent: Callable[[], str] = lambda: ""
+    judge: str = ""
+    licence: str = ""
 
     @property
     def missing(self) -> str:
         return self.absent()
+
+    def resized(self, side: int) -> Labelled:
+        """The same images at `side` x `side` pixels."""
+        load = partial(_brought, self.load, self.only, side)
+        return replace(self, load=load, only=())
 
     @property
     def modes(self) -> int:
@@ -79,6 +88,21 @@ def _restricted(load: Callable[[], Split], only: tuple[int, ...]) -> Split:
 
 
 @cache
+def _brought(load: Callable[[], Split], only: tuple[int, ...], side: int) -> Split:
+    split = _restricted(load, only)
+    images, held = (_bicubic(part, side) for part in (split.images, split.held_images))
+    return Split(images, split.labels, held, split.held_labels)
+
+
+def _bicubic(images: np.ndarray, side: int) -> np.ndarray:
+    """By Pillow, whose fixed-point arithmetic gives every machine the same bytes."""
+    if images.shape[1:3] == (side, side) or not len(images):
+        return images
+    way = Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(x).resize((side, side), way)) for x in images])
+
+
+@cache
 def _fingerprint(split: Split) -> str:
     digest = hashlib.sha256(b"labelled")
     for array in (split.images, split.labels, split.held_images, split.held_labels):
@@ -93,7 +117,9 @@ def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
 
 
 class LabelledSource(Source):
-    """The data of one seed. Images are float32 in [0, 1], [n, c, h, w]; the order is the seed's."""
+    """The data of one seed. Images are float32 in [0, 1], [n, c, h, w]; the order is the seed's.
+    Real examples that are drawn afresh are the held-out ones, each once before any comes again.
+    """
 
     box = (0.0, 1.0)
 
@@ -114,7 +140,12 @@ class LabelledSource(Source):
 
     @cached_property
     def _training(self) -> Tensor:
-        return to_unit(as_tensor(self._split.images, self.device)[self._order.to(self.device)])
+        return to_unit(self.training_bytes)
+
+    @cached_property
+    def training_bytes(self) -> Tensor:
+        """All that there is to train on, uint8 [n, c, h, w], in the order of `training`."""
+        return as_tensor(self._split.images, self.device)[self._order.to(self.device)]
 
     @cached_property
     def training_labels(self) -> Tensor:
@@ -132,14 +163,27 @@ class LabelledSource(Source):
         return torch.tensor(self._split.held_labels, device=self.device)
 
     def batches(self) -> Batches:
-        return ShuffledEpochs(self.training, stream(*self._purpose, "batches", device=self.device))
+        return ShuffledEpochs(self.training_bytes, self._batching, to_unit)
+
+    def labelled_batches(self) -> LabelledBatches:
+        if not self.classes:
+            return super().labelled_batches()
+        labels, images = self.training_labels, self.training_bytes
+        return LabelledEpochs(images, labels, self._batching, to_unit)
+
+    @property
+    def _batching(self) -> torch.Generator:
+        return stream(*self._purpose, "batches", device=self.device)
 
     def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
         kept = range(self.classes) if classes is None else classes
         allowed = torch.isin(self.held_out_labels, torch.tensor(list(kept), device=self.device))
         pool = allowed.nonzero()[:, 0]
-        drawn = torch.randint(len(pool), (n,), generator=rng, device=rng.device)
-        return self.held_out[pool[drawn.to(self.device)]]
+        whole = [
+            torch.randperm(len(pool), generator=rng, device=rng.device)
+            for _ in range(-(-n // len(pool)))
+        ]
+        return self.held_out[pool[torch.cat(whole)[:n].to(self.device)]]
 
     @property
     def density(self) -> None:
@@ -183,14 +227,14 @@ def _absent(folder: Callable[[], Path | None], name: str) -> Callable[[], str]:
 
 def _register(summary: str, licence: str, data: Labelled, paper: str = "") -> None:
     DATASETS.register(data.name, paper=paper, summary=summary, modes=data.classes, licence=licence)(
-        data
+        replace(data, licence=licence)
     )
 
 
 _register(
     "5,000 labelled MNIST digits, 1,000 held out",
     MNIST_LICENCE,
-    Labelled("mnist5k", digits.mnist5k),
+    Labelled("mnist5k", digits.mnist5k, judge="digits-cnn"),
 )
 _register(
     "The threes and sevens of mnist5k, 200 held out",
@@ -200,17 +244,24 @@ _register(
 _register(
     "1,797 labelled digits of 8 x 8 pixels, 300 held out",
     OPTDIGITS_LICENCE,
-    Labelled("optdigits", digits.digits8),
+    Labelled("optdigits", digits.digits8, judge="optdigits-cnn"),
 )
 _register(
     "MNIST, 10,000 held out (to be downloaded)",
     MNIST_LICENCE,
-    Labelled("mnist", digits.mnist, absent=_absent(digits.mnist_folder, "MNIST")),
+    Labelled(
+        "mnist", digits.mnist, absent=_absent(digits.mnist_folder, "MNIST"), judge="digits-cnn"
+    ),
 )
 _register(
     "Fashion-MNIST, 10,000 held out (to be downloaded)",
     "Fashion-MNIST, Zalando SE: MIT",
-    Labelled("fashion", digits.fashion, absent=_absent(digits.fashion_folder, "FashionMNIST")),
+    Labelled(
+        "fashion",
+        digits.fashion,
+        absent=_absent(digits.fashion_folder, "FashionMNIST"),
+        judge="fashion-cnn",
+    ),
     paper="arXiv:1708.07747",
 )
 _register(

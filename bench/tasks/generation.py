@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     """The settings of a cell; None means what the protocol, the recipe or the data say.
 
     protocol: networks and optimisers. samples: how many are scored. evaluations: how many times
-    a training is looked at on the way.
+    a training is looked at on the way. channels_last, precision, compiled: how a step is computed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -43,6 +43,10 @@ class Settings(BaseModel):
     generator_lr: float | None = Field(default=None, gt=0, le=1e6)
     critic_lr: float | None = Field(default=None, gt=0, le=1e6)
     penalty_weight: float | None = Field(default=None, ge=0, le=1e6)
+    latent: int | None = Field(default=None, ge=1, le=10_000)
+    channels_last: bool | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
+    compiled: bool | None = None
     samples: int = Field(default=10_000, ge=100, le=10_000_000)
     evaluations: int = Field(default=20, ge=1, le=1_000)
 
@@ -55,7 +59,14 @@ class Settings(BaseModel):
             self.generator_lr,
             self.critic_lr,
             self.penalty_weight,
+            self.latent,
+            self.channels_last,
+            self.precision,
+            self.compiled,
         )
+
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,9 @@ class Target:
 
     defaults: settings where the suite says nothing. modules: whose source makes the data and the
     scores. takes: which metrics score it. extra: settings that are the task's own, part of what
-    identifies the measurement.
-    seconds: what scoring takes for each sample.
+    identifies the measurement. seconds: what scoring takes for each sample. labelled: whether the
+    classes of the training examples are known. named: those of `extra` that name a cell where they
+    differ from the defaults. kind: the settings it has.
     """
 
     shape: tuple[int, ...]
@@ -77,14 +89,40 @@ class Target:
     extra: Mapping[str, Any]
     seconds: float
     skip: str = ""
+    named: Mapping[str, Any] = field(default_factory=dict)
+    labelled: bool = False
+    kind: type[Settings] = Settings
+
+
+def unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
+    """Why a model can't be trained on such data, or empty."""
+    facts, name = recipe.facts, recipe.name
+    if facts.translates:
+        return f"model '{name}' translates images of one domain to another's: task translation"
+    if len(target.shape) > 1 and facts.points_only:
+        return f"model '{name}' is for points: {facts.points_only}"
+    if len(target.shape) == 1 and facts.images_only:
+        return f"model '{name}' is for images: {facts.images_only}"
+    if facts.labelled and not target.labelled:
+        return f"model '{name}' needs the classes of its training examples, and these have none"
+    return ""
+
+
+def models_for(examples: Literal["points", "images"]) -> list[str]:
+    """Every registered model that can be trained on them, classes unknown or not."""
+    other = {"points": "images_only", "images": "points_only"}[examples]
+    return [
+        entry.name
+        for entry in RECIPES.entries()
+        if not entry.facts.translates and not getattr(entry.facts, other)
+    ]
 
 
 def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved:
     """A point of a grid. Raises UsageError for settings or parts that are not known."""
-    asked = read_settings(settings, target.defaults)
+    asked = read_settings(settings, target.defaults, target.kind)
     recipe, training = recipe_of(model), asked.training()
-    if len(target.shape) > 1 and recipe.facts.points_only:
-        reason = f"model '{model}' is for points: {recipe.facts.points_only}"
+    if reason := unfit(target, recipe):
         return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
     try:
         relevant = recipe.part.relevant(training)
@@ -99,7 +137,12 @@ def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved
         resolved["evaluations"] = asked.evaluations
     return Resolved(
         settings={**resolved, **target.extra},
-        differing=_differing(read_settings({}, target.defaults), asked, resolved, recipe.part),
+        differing=_differing(
+            read_settings({}, target.defaults, target.kind),
+            asked,
+            {**resolved, **target.named},
+            recipe.part,
+        ),
         fingerprint=target.fingerprint,
         modules=(
             *target.modules,
@@ -113,9 +156,11 @@ def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved
     )
 
 
-def read_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
+def read_settings(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any], kind: type[S] = Settings
+) -> S:
     """Settings with a task's defaults. Raises UsageError for an unknown one or a wrong value."""
-    asked = checked(Settings, {**defaults, **settings})
+    asked = checked(kind, {**defaults, **settings})
     if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
         raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
     return asked
@@ -133,14 +178,19 @@ def _differing(
     return {key: value for key, value in resolved.items() if defaults.get(key) != value}
 
 
-def asked_of(cell: Cell, defaults: Mapping[str, Any]) -> Settings:
+def asked_of(cell: Cell, defaults: Mapping[str, Any], kind: type[S] = Settings) -> S:
     """The settings of a cell that are the task's; a recipe may have resolved others of its own."""
-    known = Settings.model_fields
+    known = kind.model_fields
     chosen = {name: value for name, value in cell.settings.items() if name in known}
-    return Settings(**{**defaults, **chosen})
+    return kind(**{**defaults, **chosen})
 
 
-def order_of(cell: Cell, defaults: Mapping[str, Any], data_modules: tuple[str, ...]) -> Order:
+def order_of(
+    cell: Cell,
+    defaults: Mapping[str, Any],
+    data_modules: tuple[str, ...],
+    fixed_noise: bool = False,
+) -> Order:
     """What a cell needs trained."""
     asked = asked_of(cell, defaults)
     return Order(
@@ -150,6 +200,7 @@ def order_of(cell: Cell, defaults: Mapping[str, Any], data_modules: tuple[str, .
         cell.seed,
         asked.evaluations,
         data_modules,
+        fixed_noise,
     )
 
 

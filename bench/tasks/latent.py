@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from bench.datasets import Source
 from bench.randomness import stream
-from generative import LatentSampler
+from bench.suite import Cell
+from bench.tasks.scoring import scored_by
+from generative import Fitted, LatentSampler
+from metrics import Score
 
 CHUNK = 500
+EXAMPLES = 1_000
+
+
+def bounds(
+    source: Source, fitted: Fitted, cell: Cell, device: str
+) -> Iterator[tuple[str, Score | float, str]]:
+    """What a model with a bound says of held-out examples; nothing of others."""
+    if not isinstance(fitted, LatentSampler):
+        return
+    rng = stream("data", cell.fingerprint, cell.seed, "held-out", device=device)
+    held_out = source.fresh(EXAMPLES, rng).cpu().numpy()
+    bound = Bound(fitted, device, (cell.cell_id, cell.seed))
+    for entry in scored_by(("latent",)):
+        yield entry.name, entry.part(held_out, bound), ""
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from bench.tasks.generation import (
     Target,
     asked_of,
     describe_model,
+    models_for,
     order_of,
     resolve,
 )
 from bench.tasks.latent import Bound
 from bench.tasks.scoring import facts_of, scored_by, value_of
 from bench.tasks.training import KIND, Order, Trained, draw, train
-from generative import RECIPES, DensitySampler, LatentSampler
+from generative import DensitySampler, LatentSampler
 from metrics import METRICS, RULES, Score, tally, truth
 
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
@@ -42,7 +43,7 @@ class MixtureTask(SamplingTask):
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
-            return list(RECIPES)
+            return models_for("points")
         return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Mixture)]
 
     def resolve(

@@ -11,7 +11,7 @@ import torch
 
 from bench.datasets import DATASETS
 from bench.datasets.images import outside, to_bytes, to_unit
-from bench.datasets.stacks import Stack, StackSource
+from bench.datasets.stacks import Stack
 from bench.errors import UsageError
 from bench.randomness import stream
 from bench.suite import Cell
@@ -21,19 +21,18 @@ from bench.tasks.generation import (
     Target,
     asked_of,
     describe_model,
+    models_for,
     order_of,
     resolve,
 )
-from bench.tasks.latent import Bound
+from bench.tasks.latent import bounds
 from bench.tasks.scoring import facts_of, scored_by, value_of
 from bench.tasks.training import KIND, Order, Trained, draw, train
-from generative import RECIPES, LatentSampler
 from metrics import JUDGES, METRICS, Judge, Score, StackTally, tally_stacks, truth_of
 from metrics.judges.network import CLASSES
 
 CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
 PICTURED_SAMPLES = 64
-BOUNDED_EXAMPLES = 1_000
 SAMPLES = 10_000
 TAKES = ("stack", "latent", *OF_FEATURES)
 SAMPLES_PER_MODE = 26
@@ -48,7 +47,7 @@ class StackTask(SamplingTask):
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
-            return list(RECIPES)
+            return models_for("images")
         return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Stack)]
 
     def resolve(
@@ -129,7 +128,7 @@ class StackTask(SamplingTask):
         scores = [
             *_judged(judge, stack, counts),
             *((name, score, f"@{judge.tag}") for name, score in feature_scores(real, features)),
-            *_bounds(source, trained, cell, bench),
+            *bounds(source, trained.fitted, cell, bench.device),
         ]
         final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
         arrays = {"samples": images[:PICTURED_SAMPLES].cpu().numpy(), "digits": counts.digits}
@@ -195,18 +194,6 @@ def _judged(
     real = truth_of(judge.card, stack.depth)
     for entry in scored_by(("stack",)):
         yield entry.name, entry.part(real, counts), f"@{judge.tag}"
-
-
-def _bounds(
-    source: StackSource, trained: Trained, cell: Cell, bench: Bench
-) -> Iterable[tuple[str, Score | float, str]]:
-    if not isinstance(trained.fitted, LatentSampler):
-        return
-    rng = stream("data", cell.fingerprint, cell.seed, "held-out", device=bench.device)
-    held_out = source.fresh(BOUNDED_EXAMPLES, rng).cpu().numpy()
-    bound = Bound(trained.fitted, bench.device, (cell.cell_id, cell.seed))
-    for entry in scored_by(("latent",)):
-        yield entry.name, entry.part(held_out, bound), ""
 
 
 def _curve(judge: Judge, stack: Stack, trained: Trained) -> Iterable[Value]:

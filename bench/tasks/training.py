@@ -41,7 +41,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Order:
-    """Everything that decides what is trained. modules: whose source makes the data."""
+    """Everything that decides what is trained. modules: whose source makes the data. fixed_noise:
+    samples on the way are drawn with the same noise every time, so that they can be watched.
+    """
 
     recipe: str
     training: Training
@@ -49,10 +51,12 @@ class Order:
     seed: int
     evaluations: int
     modules: tuple[str, ...] = ()
+    fixed_noise: bool = False
 
     def identity(self, device: str) -> dict[str, Any]:
         recipe = RECIPES[self.recipe]
         return {
+            **({"fixed_noise": True} if self.fixed_noise else {}),
             "recipe": self.recipe,
             "settings": recipe.part.relevant(self.training),
             "dataset": self.fingerprint,
@@ -185,7 +189,8 @@ def _snapshot(fitted: Sampler, source: Source, order: Order, step: int) -> torch
     """Samples on the way; images as bytes."""
     size = max(1, math.prod(source.shape))
     n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))
-    rng = stream(*order.purpose(), "snapshot", step, device=source.device)
+    when = () if order.fixed_noise else (step,)
+    rng = stream(*order.purpose(), "snapshot", *when, device=source.device)
     samples = fitted.sample(n, rng).cpu()
     if source.box is None or not bool(torch.isfinite(samples).all()):
         return samples

@@ -23,3 +23,11 @@ RECIPES.register(
     summary="Non-saturating GAN (Goodfellow et al. 2014, section 3)",
     parts=("nonsaturating",),
 )(Adversarial("nonsaturating"))
+
+RECIPES.register(
+    "dcgan",
+    paper="arXiv:1511.06434",
+    summary="DCGAN: the non-saturating loss on its networks (Radford et al. 2016)",
+    parts=("nonsaturating",),
+    images_only="its networks are convolutional",
+)(Adversarial("nonsaturating"))

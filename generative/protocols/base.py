@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from bench.registry import NoFacts, Registry
 from generative.networks import Initialisation, Network
@@ -20,12 +22,29 @@ class Adam:
 
 
 @dataclass(frozen=True)
+class Momentum:
+    """Stochastic gradient descent with momentum, as the 2014 paper has it: the momentum goes from
+    `start` to `end` in a straight line over `over` steps, the rate falls by `decay` at each.
+    """
+
+    lr: float
+    start: float = 0.5
+    end: float = 0.7
+    over: int = 1
+    decay: float = 1.0
+
+
+Optimiser = Adam | Momentum
+Prior = Literal["normal", "uniform"]
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Everything about a GAN's training but its loss.
 
-    latent: dimensions of z, from N(0, I). batch: real examples per step. steps: generator
-    steps of a full training. critic_steps: critic steps before each generator step. average:
-    the model that samples is the exponential moving average of the generator's weights with
+    latent: dimensions of z. prior: of z, N(0, I) or uniform on [-1, 1]. batch: real examples per
+    step. steps: generator steps of a full training. critic_steps: critic steps before each
+    generator step. average: the model that samples is the exponential moving average of the generator's weights with
     this decay (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1 / (1 - average)
     steps have been made; 0 is the generator itself. milliseconds: what one generator step took
     on one core of 2025; only a forecast. deviations: where this differs from its source.
@@ -34,8 +53,8 @@ class Protocol:
     generator: Network
     critic: Network
     initialisation: Initialisation
-    generator_adam: Adam
-    critic_adam: Adam
+    generator_adam: Optimiser
+    critic_adam: Optimiser
     latent: int
     batch: int
     steps: int
@@ -43,6 +62,13 @@ class Protocol:
     average: float = 0.0
     milliseconds: float = 5.0
     deviations: str = ""
+    prior: Prior = "normal"
+
+    def codes(self, n: int, rng: torch.Generator) -> Tensor:
+        """`n` draws of z, [n, latent], on the generator's device."""
+        if self.prior == "uniform":
+            return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1
+        return torch.randn(n, self.latent, generator=rng, device=rng.device)
 
     def refuse(self, shape: tuple[int, ...]) -> None:
         """Raise UsageError where its networks can't take examples of this shape."""

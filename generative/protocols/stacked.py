@@ -72,7 +72,7 @@ def _check(shape: Shape) -> None:
     if len(shape) != 3 or shape[1:] != (SIDE, SIDE):
         raise UsageError(
             f"these networks are for images of {SIDE} x {SIDE}, got examples of shape "
-            f"{list(shape)}: choose another protocol"
+            f"{list(shape)}: choose another protocol, or images of another size"
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from generative.conditioning import Conditioning
 from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe, Training
-from generative.protocols.base import PROTOCOLS, Adam, Protocol
+from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
 from generative.trainers.adversarial import AdversarialTrainer
+from generative.trainers.execution import execution_of, recorded
 
 PENALTY_COST = 2.2
 """A critic step with a gradient penalty over one without, about."""
@@ -18,8 +20,9 @@ class Adversarial(Recipe):
     """A loss by name, with a penalty and a constraint by name, or none.
 
     critic_steps, momentum (Adam's beta 1 of both players): the recipe's own where its paper needs
-    them; None leaves them to the protocol. The rest is the training's. Where a penalty looks at
-    single examples, or a constraint at single layers, the critic goes without batch norm.
+    them; None leaves them to the protocol. conditioning: how the players are told the class. The
+    rest is the training's. Where a penalty looks at single examples, or a constraint at single
+    layers, the critic goes without batch norm.
     """
 
     loss: str
@@ -27,6 +30,7 @@ class Adversarial(Recipe):
     constraint: str | None = None
     critic_steps: int | None = None
     momentum: float | None = None
+    conditioning: Conditioning | None = None
 
     def _resolved(self, training: Training) -> Protocol:
         protocol = PROTOCOLS[training.protocol].part
@@ -36,14 +40,16 @@ class Adversarial(Recipe):
             changes[f"{player}_adam"] = self._adam(adam, rate)
         if self.critic_steps is not None:
             changes["critic_steps"] = self.critic_steps
-        for name in ("steps", "batch", "critic_steps"):
+        for name in ("steps", "batch", "critic_steps", "latent"):
             if getattr(training, name) is not None:
                 changes[name] = getattr(training, name)
         if self._unmixed():
             changes["critic"] = protocol.critic.unmixed()
         return replace(protocol, **changes)
 
-    def _adam(self, adam: Adam, rate: float | None) -> Adam:
+    def _adam(self, adam: Optimiser, rate: float | None) -> Optimiser:
+        if not isinstance(adam, Adam):
+            return adam if rate is None else replace(adam, lr=rate)
         first, second = adam.betas
         momentum = first if self.momentum is None else self.momentum
         return replace(adam, lr=adam.lr if rate is None else rate, betas=(momentum, second))
@@ -69,6 +75,8 @@ class Adversarial(Recipe):
             "critic_steps": protocol.critic_steps,
             "generator_lr": protocol.generator_adam.lr,
             "critic_lr": protocol.critic_adam.lr,
+            "latent": protocol.latent,
+            **recorded(training),
         }
         if self.penalty is not None:
             settings["penalty_weight"] = self._weight(training)
@@ -77,6 +85,7 @@ class Adversarial(Recipe):
     def modules(self, training: Training) -> tuple[str, ...]:
         restraints = [PENALTIES[self.penalty].origin] if self.penalty else []
         restraints += [CONSTRAINTS[self.constraint].origin] if self.constraint else []
+        restraints += [type(self.conditioning).__module__] if self.conditioning else []
         return (LOSSES[self.loss].origin, PROTOCOLS[training.protocol].origin, *restraints)
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> AdversarialTrainer:
@@ -90,6 +99,8 @@ class Adversarial(Recipe):
             constraint=None if self.constraint is None else CONSTRAINTS[self.constraint].part,
             protocol=protocol,
             shape=shape,
+            conditioning=self.conditioning,
+            execution=execution_of(training),
         )
 
     def seconds(self, training: Training) -> float:

@@ -7,9 +7,12 @@ from typing import Any
 
 from generative.contracts import Recipe, Training
 from generative.networks import Initialisation
-from generative.protocols.base import PROTOCOLS, Protocol
+from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.trainers.encoding import EncodingTrainer, Objective
+from generative.trainers.execution import execution_of, recorded
 
+ADAM_RATE = 1e-3
+"""Where the protocol trains its players without Adam."""
 COST = 0.45
 """A step over one of the protocol's GANs, about."""
 
@@ -26,14 +29,17 @@ class Encoding(Recipe):
 
     def _resolved(self, training: Training) -> Protocol:
         protocol = PROTOCOLS[training.protocol].part
+        adam = protocol.generator_adam
+        adam = adam if isinstance(adam, Adam) else Adam(ADAM_RATE)
         changes: dict[str, Any] = {
             "generator": protocol.generator.unmixed(),
             "critic": protocol.critic.unmixed(),
             "initialisation": Initialisation(),
+            "generator_adam": adam,
         }
         if training.generator_lr is not None:
-            changes["generator_adam"] = replace(protocol.generator_adam, lr=training.generator_lr)
-        for name in ("steps", "batch"):
+            changes["generator_adam"] = replace(adam, lr=training.generator_lr)
+        for name in ("steps", "batch", "latent"):
             if getattr(training, name) is not None:
                 changes[name] = getattr(training, name)
         return replace(protocol, **changes)
@@ -45,6 +51,8 @@ class Encoding(Recipe):
             "steps": protocol.steps,
             "batch": protocol.batch,
             "generator_lr": protocol.generator_adam.lr,
+            "latent": protocol.latent,
+            **recorded(training),
         }
 
     def modules(self, training: Training) -> tuple[str, ...]:
@@ -53,7 +61,7 @@ class Encoding(Recipe):
     def trainer(self, training: Training, shape: tuple[int, ...]) -> EncodingTrainer:
         protocol = self._resolved(training)
         protocol.refuse(shape)
-        return EncodingTrainer(self.objective, protocol, shape)
+        return EncodingTrainer(self.objective, protocol, shape, execution_of(training))
 
     def seconds(self, training: Training) -> float:
         protocol = self._resolved(training)

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.randomness import forked
 from generative.contracts import RECIPES, Data, Recipe, Sampler, Training
 from generative.protocols.base import PROTOCOLS, Protocol
-from generative.trainers.adversarial import GeneratorSampler
+from generative.samplers import GeneratorSampler, load
 from generative.trainers.fit import FitTrainer
 
 
@@ -29,12 +29,12 @@ class UntrainedTrainer(FitTrainer):
             network = self.protocol.generator.generator(self.protocol.latent, self.shape)
             network.to(data.device)
             self.protocol.initialisation.apply(network, generator)
-        return GeneratorSampler(network, self.protocol.latent, self.shape)
+        return GeneratorSampler(network, None, self.protocol, self.shape)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
         network = self.protocol.generator.generator(self.protocol.latent, self.shape)
-        network.to(data.device).load_state_dict(dict(tensors))
-        return GeneratorSampler(network, self.protocol.latent, self.shape)
+        load(dict(tensors), network.to(data.device), None)
+        return GeneratorSampler(network, None, self.protocol, self.shape)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ class Vae(LatentSampler, Autoencoder):
         samples = means + self._coder.variance.sqrt() * noise
         return samples if self._box is None else samples.clamp(*self._box)
 
+    def codes(self, n: int, rng: torch.Generator) -> Tensor:
+        return self._means.codes(n, rng)
+
     def encode(self, x: Tensor) -> Tensor:
         return self._means.encode(x)
 

@@ -1,4 +1,4 @@
-"""The one trainer of all two-player models: critic steps, then a generator step."""
+"""The one trainer of all models with a generator and a critic: critic steps, then a generator's."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from bench.randomness import global_state, set_global_state
+from generative.conditioning import Conditioning
 from generative.contracts import (
     Batches,
     Constraint,
     Data,
+    Decoder,
     Diverged,
+    LabelledBatches,
     Loss,
     Penalty,
-    Sampler,
     Trainer,
     Tree,
 )
 from generative.networks import critic_of
 from generative.protocols.base import Protocol
+from generative.samplers import ConditionalGeneratorSampler, GeneratorSampler, load
+from generative.trainers.execution import PLAIN, Execution
 from generative.trainers.optimisers import (
-    chunks_of,
     copied,
     descend,
     optimiser,
     pack_optimiser,
+    schedule,
     unpack_optimiser,
 )
 
-SAMPLE_CHUNK = 16_384
-SAMPLE_VALUES = 2**20
+Condition = tuple[Tensor, ...]
+"""The labels of a batch, or nothing."""
 
 
 @dataclass
@@ -45,30 +49,12 @@ class State:
     generator: nn.Module
     critic: nn.Module
     average: nn.Module | None
-    generator_adam: torch.optim.Adam
-    critic_adam: torch.optim.Adam
-    batches: Batches
+    generator_adam: torch.optim.Optimizer
+    critic_adam: torch.optim.Optimizer
+    batches: Batches | LabelledBatches
     noise: torch.Generator
+    classes: int
     step: int = 0
-
-
-class GeneratorSampler(Sampler):
-    """A trained generator, batch norm in evaluation mode, fed with N(0, I)."""
-
-    def __init__(self, generator: nn.Module, latent: int, shape: tuple[int, ...]) -> None:
-        self._generator, self._latent, self._shape = generator.eval(), latent, torch.Size(shape)
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        size = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // self._shape.numel()))
-        with torch.inference_mode():
-            chunks = [
-                self._generator(torch.randn(part, self._latent, generator=rng, device=rng.device))
-                for part in chunks_of(n, size)
-            ]
-        return torch.cat(chunks).clone()
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {key: value.detach() for key, value in self._generator.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -77,8 +63,9 @@ class AdversarialTrainer(Trainer):
     steps of the critic, every step on new data and new noise.
 
     A penalty is added to the critic's loss, a constraint applied after each of its steps. A
-    critic with batch norm sees reals and fakes in batches of their own. Deviation: the paper's
-    momentum SGD is whatever Adam the protocol names.
+    critic with batch norm sees reals and fakes in batches of their own. conditioning: how both
+    players are told the class; the critic's fakes have the classes of its reals, the generator's
+    are drawn evenly. Deviation: the optimisers are the protocol's.
     """
 
     loss: Loss
@@ -88,32 +75,51 @@ class AdversarialTrainer(Trainer):
     constraint: Constraint | None
     protocol: Protocol
     shape: tuple[int, ...]
+    conditioning: Conditioning | None = None
+    execution: Execution = PLAIN
 
     @property
     def steps(self) -> int:
         return self.protocol.steps
 
+    def _players(self, data: Data) -> tuple[nn.Module, nn.Module]:
+        """Generator and critic as PyTorch initialises them, on the data's device."""
+        making, judging = self.protocol.generator, self.protocol.critic
+        latent, shape, told = self.protocol.latent, self.shape, self.conditioning
+        if told is None:
+            players = making.generator(latent, shape), critic_of(judging, shape)
+        else:
+            players = (
+                told.generator(making, latent, shape, data.classes),
+                told.critic(judging, shape, data.classes),
+            )
+        return players[0].to(data.device), players[1].to(data.device)
+
     def start(self, data: Data, rng: torch.Generator) -> State:
         protocol = self.protocol
-        generator = protocol.generator.generator(protocol.latent, self.shape).to(data.device)
-        critic = critic_of(protocol.critic, self.shape).to(data.device)
+        generator, critic = self._players(data)
         protocol.initialisation.apply(generator, rng)
         protocol.initialisation.apply(critic, rng)
         if self.constraint is not None:
             self.constraint.prepare(critic)
+        average = copy.deepcopy(generator) if protocol.average else None
+        generator, critic = (self.execution.prepared(player) for player in (generator, critic))
         return State(
             generator,
             critic,
-            copy.deepcopy(generator) if protocol.average else None,
+            average,
             optimiser(generator, protocol.generator_adam),
             optimiser(critic, protocol.critic_adam),
-            data.batches(),
+            data.batches() if self.conditioning is None else data.labelled_batches(),
             rng,
+            data.classes,
         )
 
     def advance(self, state: State, steps: int) -> State:
         value = torch.zeros(())
         for _ in range(steps):
+            schedule(state.generator_adam, self.protocol.generator_adam, state.step)
+            schedule(state.critic_adam, self.protocol.critic_adam, state.step)
             for _ in range(self.protocol.critic_steps):
                 value = self._critic_step(state)
             value = value + self._generator_step(state)
@@ -124,31 +130,50 @@ class AdversarialTrainer(Trainer):
         return state
 
     def _critic_step(self, state: State) -> Tensor:
-        real = state.batches.next(self.protocol.batch)
-        with torch.no_grad():
-            fake = state.generator(self._noise(state))
-        loss = self.loss.critic(*self._logits(state.critic, real, fake)).mean()
+        real, told = self._real(state)
+        with torch.no_grad(), self.execution.passes(state.noise.device.type):
+            fake = state.generator(self._noise(state), *told).float()
+        loss = self.loss.critic(*self._logits(state, real, fake, told)).mean()
         if self.penalty is not None:
-            penalties = self.penalty(state.critic, real, fake, state.noise)
-            loss = loss + self.penalty_weight * penalties.mean()
+            loss = loss + self.penalty_weight * self._penalty(state, real, fake, told).mean()
         descend(loss, state.critic, state.critic_adam)
         if self.constraint is not None:
             self.constraint.project(state.critic)
         return loss.detach()
 
-    def _logits(self, critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        if self.protocol.critic.mixes:
-            return critic(real), critic(fake)
-        logits = critic(torch.cat([real, fake]))
-        return logits[: len(real)], logits[len(real) :]
+    def _real(self, state: State) -> tuple[Tensor, Condition]:
+        """The next batch of reals, and its labels where the critic is told them."""
+                drawn = state.batches.next(self.protocol.batch)
+        return (drawn, ()) if isinstance(drawn, Tensor) else (drawn[0], (drawn[1],))
+
+
+    def _logits(
+        self, state: State, real: Tensor, fake: Tensor, told: Condition
+    ) -> tuple[Tensor, Tensor]:
+        with self.execution.passes(state.noise.device.type):
+            if self.protocol.critic.mixes:
+                return state.critic(real, *told).float(), state.critic(fake, *told).float()
+            both = [torch.cat([labels, labels]) for labels in told]
+            logits = state.critic(torch.cat([real, fake]), *both).float()
+            return logits[: len(real)], logits[len(real) :]
+
+    def _penalty(self, state: State, real: Tensor, fake: Tensor, told: Condition) -> Tensor:
+        assert self.penalty is not None
+        return self.penalty(lambda x: state.critic(x, *told), real, fake, state.noise)
 
     def _generator_step(self, state: State) -> Tensor:
-        fake = state.generator(self._noise(state))
-        fake_logits = state.critic(fake)
+        noise, rng = self._noise(state), state.noise
+        told: Condition = ()
+        if self.conditioning is not None:
+            shape = (self.protocol.batch,)
+            told = (torch.randint(state.classes, shape, generator=rng, device=rng.device),)
+        with self.execution.passes(rng.device.type):
+            fake_logits = state.critic(state.generator(noise, *told), *told).float()
         real_logits = fake_logits
         if self.relativistic:
-            with torch.no_grad():
-                real_logits = state.critic(state.batches.next(self.protocol.batch))
+            real, labels = self._real(state)
+            with torch.no_grad(), self.execution.passes(rng.device.type):
+                real_logits = state.critic(real, *labels).float()
         loss = self.loss.generator(real_logits, fake_logits).mean()
         descend(loss, state.generator, state.generator_adam)
         return loss.detach()
@@ -163,10 +188,7 @@ class AdversarialTrainer(Trainer):
                 value.lerp_(new[name], pace)
 
     def _noise(self, state: State) -> Tensor:
-        rng = state.noise
-        return torch.randn(
-            self.protocol.batch, self.protocol.latent, generator=rng, device=rng.device
-        )
+        return self.protocol.codes(self.protocol.batch, state.noise)
 
     def _check(self, state: State, value: Tensor) -> None:
         if not bool(torch.isfinite(value)):
@@ -176,9 +198,14 @@ class AdversarialTrainer(Trainer):
                 if not bool(torch.isfinite(weight).all()):
                     raise Diverged(f"{player} {name} is not finite at step {state.step}")
 
-    def finish(self, state: State) -> GeneratorSampler:
+    def finish(self, state: State) -> Decoder:
         model = state.generator if state.average is None else state.average
-        return GeneratorSampler(copy.deepcopy(model), self.protocol.latent, self.shape)
+        return self._fitted(copy.deepcopy(model), copy.deepcopy(state.critic), state.classes)
+
+    def _fitted(self, generator: nn.Module, critic: nn.Module, classes: int) -> Decoder:
+        if self.conditioning is None:
+            return GeneratorSampler(generator, critic, self.protocol, self.shape)
+        return ConditionalGeneratorSampler(generator, critic, self.protocol, self.shape, classes)
 
     def pack(self, state: State) -> Tree:
         return {
@@ -208,7 +235,9 @@ class AdversarialTrainer(Trainer):
         state.step = int(tree["step"])
         return state
 
-    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> GeneratorSampler:
-        generator = self.protocol.generator.generator(self.protocol.latent, self.shape)
-        generator.to(data.device).load_state_dict(dict(tensors))
-        return GeneratorSampler(generator, self.protocol.latent, self.shape)
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
+        generator, critic = self._players(data)
+        if self.constraint is not None:
+            self.constraint.prepare(critic)
+        load(dict(tensors), generator, critic)
+        return self._fitted(generator, critic, data.classes)

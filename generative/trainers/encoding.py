@@ -22,6 +22,7 @@ from generative.contracts import (
     Tree,
 )
 from generative.protocols.base import Protocol
+from generative.trainers.execution import PLAIN, Execution
 from generative.trainers.optimisers import (
     chunks_of,
     copied,
@@ -84,22 +85,25 @@ class Objective(ABC):
 
 
 class CodedSampler(Autoencoder):
-    """Samples are decoded draws of codes."""
+    """Samples are decoded draws of codes. `decode` has a graph where its argument asks for one."""
 
     def __init__(self, coder: Coder, objective: Objective) -> None:
         self._coder, self._objective = coder, objective
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        parts = [self._coder.draw_codes(size, rng) for size in chunks_of(n, SAMPLE_CHUNK)]
+        parts = [self.codes(size, rng) for size in chunks_of(n, SAMPLE_CHUNK)]
         return torch.cat([self.decode(codes) for codes in parts])
+
+    def codes(self, n: int, rng: torch.Generator) -> Tensor:
+        return self._coder.draw_codes(n, rng)
 
     def encode(self, x: Tensor) -> Tensor:
         with torch.inference_mode():
             return self._objective.encode(self._coder, x).clone()
 
     def decode(self, z: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return self._coder.decoder(z).clone()
+        with torch.set_grad_enabled(z.requires_grad):
+            return self._coder.decoder(z)
 
     def tensors(self) -> dict[str, Tensor]:
         return {key: value.detach() for key, value in self._coder.state_dict().items()}
@@ -110,7 +114,7 @@ class State:
     """Everything that moves during training, and the data."""
 
     coder: Coder
-    adam: torch.optim.Adam
+    adam: torch.optim.Optimizer
     data: Data
     batches: Batches
     noise: torch.Generator
@@ -127,6 +131,7 @@ class EncodingTrainer(Trainer):
     objective: Objective
     protocol: Protocol
     shape: tuple[int, ...]
+    execution: Execution = PLAIN
 
     @property
     def steps(self) -> int:
@@ -141,6 +146,8 @@ class EncodingTrainer(Trainer):
     def start(self, data: Data, rng: torch.Generator) -> State:
         coder = self._coder(data.device)
         self.protocol.initialisation.apply(coder, rng)
+        for part in (coder.encoder, coder.decoder):
+            self.execution.prepared(part)
         adam = optimiser(coder, self.protocol.generator_adam)
         return State(coder, adam, data, data.batches(), rng)
 
@@ -149,7 +156,8 @@ class EncodingTrainer(Trainer):
         for _ in range(steps):
             x = state.batches.next(self.protocol.batch)
             progress = state.step / self.steps
-            loss = self.objective.loss(state.coder, x, state.noise, progress).mean()
+            with self.execution.passes(x.device.type):
+                loss = self.objective.loss(state.coder, x, state.noise, progress).mean()
             state.adam.param_groups[0]["lr"] = self._rate(progress)
             descend(loss, state.coder, state.adam)
             state.step += 1

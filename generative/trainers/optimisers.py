@@ -1,4 +1,4 @@
-"""What trainers share: Adam steps, its state as a tree, samples in parts."""
+"""What trainers share: optimiser steps, their state as a tree, samples in parts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import torch
 from torch import Tensor, nn
 
 from generative.contracts import Tree
-from generative.protocols.base import Adam
+from generative.protocols.base import Adam, Momentum, Optimiser
 
 
-def optimiser(network: nn.Module, adam: Adam) -> torch.optim.Adam:
-    """Adam over all weights of a network, in one fused kernel."""
-    return torch.optim.Adam(
-        network.parameters(), lr=adam.lr, betas=adam.betas, eps=adam.eps, fused=True
-    )
+def optimiser(network: nn.Module, chosen: Optimiser) -> torch.optim.Optimizer:
+    """Over all weights of a network, in one fused kernel."""
+    weights = network.parameters()
+    if isinstance(chosen, Momentum):
+        return torch.optim.SGD(weights, lr=chosen.lr, momentum=chosen.start, fused=True)
+    return torch.optim.Adam(weights, lr=chosen.lr, betas=chosen.betas, eps=chosen.eps, fused=True)
 
 
-def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Adam) -> None:
+def schedule(optimiser: torch.optim.Optimizer, chosen: Optimiser, step: int) -> None:
+    """Set what changes on the way: the rate and momentum of the step after `step` others."""
+    if isinstance(chosen, Adam):
+        return
+    for group in optimiser.param_groups:
+        done = min(1.0, step / chosen.over)
+        group["momentum"] = chosen.start + done * (chosen.end - chosen.start)
+        group["lr"] = chosen.lr * chosen.decay**step
+
+
+def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """One step; gradients are taken for this network's weights alone."""
     weights = list(network.parameters())
     for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
@@ -32,13 +43,13 @@ def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def pack_optimiser(optimiser: torch.optim.Adam) -> Tree:
+def pack_optimiser(optimiser: torch.optim.Optimizer) -> Tree:
     """The moments and step counts of each weight, in the order of the weights."""
     state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
     return [copied(state[index]) for index in sorted(state)]
 
 
-def unpack_optimiser(optimiser: torch.optim.Adam, packed: Sequence[Mapping[str, Any]]) -> None:
+def unpack_optimiser(optimiser: torch.optim.Optimizer, packed: Sequence[Mapping[str, Any]]) -> None:
     """Put back what `pack_optimiser` gave."""
     fresh = optimiser.state_dict()
     fresh["state"] = {index: copied(slot) for index, slot in enumerate(packed)}

@@ -1,0 +1,88 @@
+"""Images that torchvision knows how to read: CIFAR-10, SVHN and others, where their files are."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from bench.datasets.base import DATASETS
+from bench.datasets.digits import Split, data_folder
+from bench.datasets.labelled import Labelled
+from bench.errors import UsageError, one_line, unknown
+
+PREFIX = "torchvision:"
+_BY_SPLIT = ("SVHN", "STL10", "Flowers102", "Food101", "GTSRB", "RenderedSST2", "Country211")
+
+
+def named(name: str) -> Labelled:
+    """`torchvision:NAME`. Raises UsageError for a name that torchvision does not have."""
+    import torchvision.datasets
+
+    short = name.removeprefix(PREFIX)
+    if short not in torchvision.datasets.__all__:
+        raise unknown("data set of torchvision", short, torchvision.datasets.__all__)
+    return Labelled(name, partial(_split, short), absent=partial(_absent, short))
+
+
+def fetch(name: str) -> None:
+    """Download it into the data folder. Raises UsageError where that fails."""
+    short = name.removeprefix(PREFIX)
+    for train in (True, False):
+        _opened(short, train, download=True)
+    _looked_for.cache_clear()
+
+
+def _absent(name: str) -> str:
+    return _looked_for(name, str(data_folder()))
+
+
+@cache
+def _looked_for(name: str, folder: str) -> str:
+    try:
+        _opened(name, False, download=False)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def _opened(name: str, train: bool, download: bool) -> Any:
+    import torchvision.datasets
+
+    kind = getattr(torchvision.datasets, name)
+    part: dict[str, Any] = {"train": train}
+    if name in _BY_SPLIT:
+        part = {"split": "train" if train else "test"}
+    try:
+        return kind(data_folder(), download=download, **part)
+    except (RuntimeError, TypeError, OSError, ValueError) as error:
+        raise UsageError(
+            f"{PREFIX}{name} is not here ({one_line(error, 100)}): looked in {data_folder()}, "
+            "which MINIMAX_DATA sets; --download fetches it"
+        ) from error
+
+
+@cache
+def _split(name: str) -> Split:
+    found = [_arrays(_opened(name, train, download=False), name) for train in (True, False)]
+    return Split(*found[0], *found[1])
+
+
+def _arrays(opened: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Its images, uint8 [n, h, w(, 3)], and labels."""
+    images, labels = [], []
+    for image, label in opened:
+        images.append(np.asarray(image))
+        labels.append(int(label))
+    if len({image.shape for image in images}) != 1:
+        raise UsageError(f"{PREFIX}{name} has images of several sizes: it can't be used as it is")
+    return np.stack(images), np.array(labels, dtype=np.int64)
+
+
+DATASETS.register(
+    "cifar10",
+    summary="CIFAR-10, 50,000 colour images of 32 x 32, 10,000 held out (to be downloaded)",
+    modes=10,
+    licence="CIFAR-10, Krizhevsky 2009: no licence stated",
+)(Labelled("cifar10", partial(_split, "CIFAR10"), absent=partial(_absent, "CIFAR10")))

@@ -1,0 +1,25 @@
+"""Conditional GANs: both players are told the class."""
+
+from __future__ import annotations
+
+from generative.conditioning import Concatenation, Projection
+from generative.contracts import RECIPES
+from generative.recipes.adversarial import Adversarial
+
+RECIPES.register(
+    "cgan",
+    paper="arXiv:1411.1784",
+    summary="Conditional GAN, the label as channels of its own (Mirza & Osindero 2014)",
+    parts=("nonsaturating",),
+    labelled=True,
+    images_only="the label is told as channels of an image",
+)(Adversarial("nonsaturating", conditioning=Concatenation()))
+
+RECIPES.register(
+    "cgan-projection",
+    paper="arXiv:1802.05637",
+    summary="Conditional GAN with a projection critic (Miyato & Koyama 2018)",
+    parts=("nonsaturating",),
+    labelled=True,
+    images_only="its critic's features are those of images",
+)(Adversarial("nonsaturating", conditioning=Projection()))

@@ -1,0 +1,138 @@
+"""Trained generators: codes in, examples out, batch norm in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import UsageError
+from generative.contracts import Codes, ConditionalSampler, Contested, Labels, Logits
+from generative.protocols.base import Protocol
+from generative.trainers.optimisers import chunks_of
+
+SAMPLE_CHUNK = 16_384
+SAMPLE_VALUES = 2**20
+CRITIC = "critic."
+
+Inputs = tuple[Tensor, ...]
+
+
+class GeneratorSampler(Contested):
+    """A trained generator, and the critic that it was trained against where it was trained."""
+
+    def __init__(
+        self, generator: nn.Module, critic: nn.Module | None, protocol: Protocol, shape: tuple
+    ) -> None:
+        self._generator, self._protocol = generator.eval(), protocol
+        self._critic = None if critic is None else critic.eval()
+        self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        return _drawn(n, self._part, lambda size: self.decode(self.codes(size, rng)))
+
+    def codes(self, n: int, rng: torch.Generator) -> Codes:
+        return self._protocol.codes(n, rng)
+
+    def decode(self, z: Codes) -> Tensor:
+        return _passed(self._generator, z)
+
+    def logits(self, x: Tensor) -> Logits:
+        if self._critic is None:
+            raise UsageError("this generator has no critic: it was never trained")
+        return _passed(self._critic, x)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return _tensors(self._generator, self._critic)
+
+
+class ConditionalGeneratorSampler(ConditionalSampler, Contested):
+    """A trained generator that is told the class."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        protocol: Protocol,
+        shape: tuple[int, ...],
+        classes: int,
+    ) -> None:
+        self._generator, self._critic = generator.eval(), critic.eval()
+        self._protocol, self.classes = protocol, classes
+        self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
+
+    def sample(self, n: int, rng: torch.Generator, condition: Labels | None = None) -> Tensor:
+        labels = self._labels(n, condition, rng.device)
+        parts = iter(labels.split(self._part))
+        return _drawn(n, self._part, lambda size: self.decode(self.codes(size, rng), next(parts)))
+
+    def codes(self, n: int, rng: torch.Generator) -> Codes:
+        return self._protocol.codes(n, rng)
+
+    def decode(self, z: Codes, condition: Labels | None = None) -> Tensor:
+        return _passed(self._generator, z, self._labels(len(z), condition, z.device))
+
+    def logits(self, x: Tensor, condition: Labels | None = None) -> Logits:
+        return _passed(self._critic, x, self._labels(len(x), condition, x.device))
+
+    def _labels(self, n: int, condition: Labels | None, device: torch.device) -> Labels:
+        if condition is None:
+            return torch.arange(n, device=device) % self.classes
+        if len(condition) != n:
+            raise UsageError(f"expected a label for each of {n} samples, got {len(condition)}")
+        wrong = (condition < 0) | (condition >= self.classes)
+        if bool(wrong.any()):
+            got = int(condition[wrong][0])
+            raise UsageError(
+                f"label {got} is outside the classes: expected 0 to {self.classes - 1}"
+            )
+        return condition.to(device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return _tensors(self._generator, self._critic)
+
+
+def _passed(network: nn.Module, *inputs: Tensor) -> Tensor:
+    """With a graph where an input asks for one."""
+    with torch.set_grad_enabled(inputs[0].requires_grad):
+        return network(*inputs)
+
+
+def _drawn(n: int, part: int, draw: Callable[[int], Tensor]) -> Tensor:
+    return torch.cat([draw(size) for size in chunks_of(n, part)])
+
+
+def _tensors(generator: nn.Module, critic: nn.Module | None) -> dict[str, Tensor]:
+    found = {key: value.detach() for key, value in generator.state_dict().items()}
+    if critic is not None:
+        found |= {CRITIC + key: value.detach() for key, value in critic.state_dict().items()}
+    return found
+
+
+def load(tensors: dict[str, Tensor], generator: nn.Module, critic: nn.Module | None) -> None:
+    """Put back what `tensors` gave. Raises UsageError where it is of another architecture."""
+    judging = {key: value for key, value in tensors.items() if key.startswith(CRITIC)}
+    making = {key: value for key, value in tensors.items() if key not in judging}
+    load_weights(generator, making, "generator")
+    if critic is not None:
+        named = {key.removeprefix(CRITIC): value for key, value in judging.items()}
+        load_weights(critic, named, "critic")
+
+
+def load_weights(network: nn.Module, tensors: dict[str, Tensor], role: str) -> None:
+    """Load weights. Raises UsageError where they are of another architecture, naming the first
+    that does not fit.
+    """
+    wanted = network.state_dict()
+    for name in [*wanted, *tensors]:
+        here = tuple(wanted[name].shape) if name in wanted else "none"
+        there = tuple(tensors[name].shape) if name in tensors else "none"
+        if here != there:
+            raise UsageError(
+                f"the {role}'s weights are of another architecture: '{name}' is {there} in the "
+                f"file, and this protocol has {here}: train it again, or name the protocol that "
+                "it was trained with"
+            )
+    network.load_state_dict(tensors)

@@ -1,0 +1,54 @@
+"""How a step is computed: memory format, precision, compiled or not. None changes what is trained,
+all change its last bits, so they are settings of the training.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from generative.contracts import Precision, Training
+
+
+@dataclass(frozen=True)
+class Execution:
+    """channels_last: convolutions read and write pixels by their channels (NHWC), which tensor
+    cores want. precision: of the players' forward and backward passes; weights, penalties, losses
+    and optimisers stay in float32. compiled: the players' passes go through torch.compile.
+    """
+
+    channels_last: bool = False
+    precision: Precision = "float32"
+    compiled: bool = False
+
+    def prepared(self, network: nn.Module) -> nn.Module:
+        """A network as it is to be trained; its weights keep their names."""
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compiled:
+            network.compile()
+        return network
+
+    def passes(self, device: str) -> AbstractContextManager:
+        """The context of a forward pass."""
+        kind = torch.device(device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+
+PLAIN = Execution()
+
+
+def execution_of(training: Training) -> Execution:
+    """What a training asks for."""
+    return Execution(
+        bool(training.channels_last), training.precision or "float32", bool(training.compiled)
+    )
+
+
+def recorded(training: Training) -> dict[str, bool | str]:
+    """The settings of it that differ from the usual: they stand on the rows."""
+    chosen = execution_of(training)
+    return {name: value for name, value in vars(chosen).items() if value != getattr(PLAIN, name)}
