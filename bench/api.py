@@ -54,8 +54,16 @@ from bench.suite import Cell, load_suite
 from bench.tasks import TASKS
 from bench.tasks.attacking import attack_of
 from bench.tasks.generation import papers_of
-from generative import CONSTRAINTS, LOSSES, PENALTIES, PROTOCOLS, RECIPES
+from generative import (
+    CONSTRAINTS,
+    LOSSES,
+    PENALTIES,
+    PROTOCOLS,
+    RECIPES,
+    TRANSLATION_PROTOCOLS,
+)
 from metrics import JUDGES, METRICS, RULES
+from metrics.judges.segmenter import SEGMENTERS
 from results import bibliography, published
 from results.claims import judge
 from results.gate.calibration import as_rows
@@ -91,6 +99,10 @@ REGISTRIES: dict[str, Registry] = {
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
 }
+
+
+ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGMENTERS}
+"""What is listed with the others, and has a registry of its own."""
 
 
 @dataclass
@@ -132,7 +144,8 @@ def list(kind: str) -> pd.DataFrame:
     if kind not in REGISTRIES:
         raise unknown("kind", kind, ["suites", "published", *REGISTRIES])
     rows = []
-    for entry in REGISTRIES[kind].entries():
+    more = ALSO[kind].entries() if kind in ALSO else []
+    for entry in [*REGISTRIES[kind].entries(), *more]:
         facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
     return pd.DataFrame(rows + (foolbox_adapter.rows() if kind == "attacks" else []))

@@ -25,10 +25,12 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
 import metrics.judges
+from bench.datasets import scenes
 from bench.datasets.digits import Split, digits8, fashion, mnist5k, stratified
 from bench.errors import unknown
 from bench.randomness import forked, stream
 from metrics.judges.network import CLASSES, JudgeNetwork
+from metrics.judges.segmenter import SEGMENTS, SegmenterNetwork
 
 FOLDER = Path(metrics.judges.__file__).parent
 EPOCHS = 40
@@ -159,7 +161,64 @@ def fashion_part() -> Split:
     return Split(train.held_images, train.held_labels, held.held_images, held.held_labels)
 
 
-SPLITS = {"digits-cnn": mnist5k, "optdigits-cnn": digits8, "fashion-cnn": fashion_part}
+SCENE_STEPS = 3_000
+SCENE_RATE = 3e-3
+
+
+def make_segmenter(name: str, split: Split) -> dict[str, Any]:
+    """Train on new scenes of the training digits at every step, measure on the data set's held-out
+    ones, and write; its card.
+    """
+    rng, draws = stream("judge", name), np.random.default_rng(scenes.SEED + 1)
+    with forked(rng.initial_seed()):
+        network = SegmenterNetwork().train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=SCENE_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, SCENE_RATE, SCENE_STEPS)
+    for _ in range(SCENE_STEPS):
+        photos, maps = scenes.draw(split.images, split.labels, BATCH, draws)
+        loss = cross_entropy(network(as_scene(photos)), torch.from_numpy(maps))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    network.eval()
+    found = scenes.scenes()
+    assert found.maps is not None
+    with torch.inference_mode():
+        parts = as_scene(found.held_second).split(100)
+        read = torch.cat([network(part).argmax(1) for part in parts]).numpy()
+    confusion = np.zeros((SEGMENTS, SEGMENTS), dtype=int)
+    np.add.at(confusion, (found.maps.ravel(), read.ravel()), 1)
+    right = np.diagonal(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - right
+    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    (FOLDER / f"{name}.safetensors").write_bytes(weights)
+    card = {
+        "name": name,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "training_images": len(split.images),
+        "held_out_images": len(read),
+        "pixel_accuracy": float(right.sum() / confusion.sum()),
+        "class_accuracy": float((right / confusion.sum(1)).mean()),
+        "class_iou": float((right / union).mean()),
+        "confusion": confusion.tolist(),
+    }
+    (FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def as_scene(photos: np.ndarray) -> Tensor:
+    """Photos uint8 [n, h, w, 3] as float32 [n, 3, h, w] in [0, 1]."""
+    return torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
+
+
+SEGMENTER = "scenes-fcn"
+SPLITS = {
+    SEGMENTER: mnist5k,
+    "digits-cnn": mnist5k,
+    "optdigits-cnn": digits8,
+    "fashion-cnn": fashion_part,
+}
 
 
 def main() -> None:
@@ -168,7 +227,8 @@ def main() -> None:
     if name not in SPLITS:
         raise unknown("judge", name, SPLITS)
     torch.set_num_threads(1)
-    card = make(name, SPLITS[name]())
+    maker = make_segmenter if name == SEGMENTER else make
+    card = maker(name, SPLITS[name]())
     shown = {key: value for key, value in card.items() if "confusion" not in key}
     sys.stdout.write(json.dumps(shown) + "\n")
 

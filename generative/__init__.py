@@ -28,8 +28,10 @@ from generative.contracts import (
     Sampler,
     Trainer,
     Training,
+    Translator,
 )
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
+from generative.protocols.translation import TRANSLATION_PROTOCOLS
 
 import_all(protocols)
 import_all(recipes)
@@ -43,6 +45,7 @@ __all__ = [
     "PENALTIES",
     "PROTOCOLS",
     "RECIPES",
+    "TRANSLATION_PROTOCOLS",
     "Adam",
     "Autoencoder",
     "ConditionalSampler",
@@ -66,4 +69,5 @@ __all__ = [
     "Sampler",
     "Trainer",
     "Training",
+    "Translator",
 ]

@@ -86,6 +86,24 @@ class Data(Protocol):
     ) -> Tensor: ...
 
 
+@runtime_checkable
+class TwoDomains(Data, Protocol):
+    """Two domains of images; as data of examples, the second."""
+
+    first_shape: tuple[int, ...]
+
+    @property
+    def first(self) -> Tensor: ...
+    @property
+    def second(self) -> Tensor: ...
+    @property
+    def held_first(self) -> Tensor: ...
+    @property
+    def held_second(self) -> Tensor: ...
+    def pairs(self) -> LabelledBatches: ...
+    def domains(self) -> LabelledBatches: ...
+
+
 class Loss(ABC):
     """An adversarial objective over logits. Both results are unreduced and both are minimised.
 
@@ -217,6 +235,24 @@ class ConditionalSampler(Decoder):
         """Examples [n, ...] of codes and classes; of every class in turn where none is given."""
 
 
+Direction = Literal["forward", "backward"]
+"""From the first domain to the second, or back."""
+
+
+class Translator(Fitted):
+    """A model that maps images of one domain to another's. directions: those it can do."""
+
+    directions: tuple[Direction, ...]
+
+    @abstractmethod
+    def translate(
+        self, x: Tensor, rng: torch.Generator, direction: Direction = "forward"
+    ) -> Tensor:
+        """Images [n, c, h, w] in [0, 1] of one domain as images of the other. What noise the model
+        has comes from the generator. Raises UsageError for a direction it was not trained for.
+        """
+
+
 class DensitySampler(Sampler):
     """A sampler whose log density is known."""
 
@@ -274,7 +310,7 @@ class Trainer(ABC):
         """The state some steps on. Raises Diverged where a parameter or loss is not finite."""
 
     @abstractmethod
-    def finish(self, state: Any) -> Sampler:
+    def finish(self, state: Any) -> Fitted:
         """The model as trained so far; the state can still advance."""
 
     @abstractmethod
@@ -286,7 +322,7 @@ class Trainer(ABC):
         """The state that `pack` described."""
 
     @abstractmethod
-    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
         """The fitted model that `Fitted.tensors` described."""
 
 
@@ -308,6 +344,9 @@ class Training:
     channels_last: bool | None = None
     precision: Precision | None = None
     compiled: bool | None = None
+    l1_weight: float | None = None
+    cycle_weight: float | None = None
+    identity_weight: float | None = None
 
 
 class Recipe(ABC):
@@ -339,6 +378,7 @@ class RecipeFacts:
     score can show. parts: the registered parts it is made of, cited with it. points_only,
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
+    paired: it needs to know which belong together.
     """
 
     role: Role = "model"
@@ -347,6 +387,7 @@ class RecipeFacts:
     images_only: str = ""
     labelled: bool = False
     translates: bool = False
+    paired: bool = False
     known_issue: str = ""
 
 

@@ -31,6 +31,8 @@ Takes = Literal[
     "identities",
     "classes",
     "asked",
+    "translated",
+    "segmented",
 ]
 
 
@@ -109,7 +111,8 @@ class MetricFacts:
     `survey`; "probabilities": nothing and class probabilities [n, classes]; "nearest": two
     `Nearest`, distances of others and of samples to what a sampler has seen; "identities": a number
     for each sample, [n], equal where they are the same; "classes": as "stack", of single images;
-    "asked": nothing and an `Asked`.
+    "asked": nothing and an `Asked`; "translated": true images [n, c, h, w] and a `Translated`;
+    "segmented": true classes of pixels [n, h, w] and those that are read.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

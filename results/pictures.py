@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.files import write_atomically
-from results.sheets import draw_digits, draw_sheet
+from results.sheets import beside, draw_digits, draw_sheet
 from results.store import RunDirectory
 from results.tables import number
 
@@ -25,7 +26,9 @@ def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -
     """Draw every picture of a run; the files that were written.
 
     For each block and data set: curves over the steps and over radii where there are any; samples
-    where the true modes are known or examples are images; for those, the digits that were read.
+    where the true modes are known or examples are images; for those, the digits that were read, and
+    what the same noise or input gave in the course of the training, a row for each look; of
+    translations, input, output and truth side by side.
     """
     written = []
     known = manifest.get("parts", {}).get("dataset", {})
@@ -47,14 +50,41 @@ def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -
                 figures["samples"] = _sheet(run, dataset, facts, cells, records)
             elif facts.get("images"):
                 arrays = list(_arrays(run, cells, records))
-                figures["samples"] = _panels(dataset, arrays, "samples", draw_sheet, 4.6, 1.6)
-                figures["digits"] = _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7)
+                figures |= _of_images(dataset, facts, arrays)
             for kind, figure in figures.items():
                 if figure is not None:
                     path = run.path / "pictures" / f"{name}-{kind}.png"
                     write_atomically(path, _png(figure))
                     written.append(path)
     return written
+
+
+def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict[str, Any]:
+    """Samples of every model, what a judge reads in them, and how they came about."""
+    colour = bool(facts.get("colour"))
+    sheet = partial(draw_sheet, colour=colour)
+    if facts.get("translated"):
+        made = [
+            (cell, record, {**kept, "samples": beside(*_triple(kept))})
+            for cell, record, kept in arrays
+            if "samples" in kept
+        ]
+        triples = partial(draw_sheet, colour=True, columns=12)
+        found = {"samples": _panels(dataset, made, "samples", triples, 4.6, 1.9)}
+    else:
+        found = {
+            "samples": _panels(dataset, arrays, "samples", sheet, 4.6, 1.6),
+            "digits": _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7),
+        }
+
+    def grow(axis: Any, looks: np.ndarray) -> None:
+        draw_sheet(axis, looks.reshape(-1, *looks.shape[2:]), colour, columns=looks.shape[1])
+
+    return {**found, "training": _panels(dataset, arrays, "training", grow, 4.6, 1.6)}
+
+
+def _triple(kept: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    return kept["inputs"], kept["samples"], kept.get("truth")
 
 
 def _png(figure: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Images side by side: grids of samples, and how often each digit was drawn."""
+"""Images side by side: grids of samples, of translations, and how often each digit was drawn."""
 
 from __future__ import annotations
 
@@ -24,40 +24,63 @@ def tiled(images: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
+def coloured(images: np.ndarray, columns: int, colour: bool) -> np.ndarray:
+    """Images uint8 [n, c, h, w] as one picture [h, w, 3]: in colour where three channels are red,
+    green and blue, else as `tiled` has them.
+    """
+    if not colour or images.shape[1] != 3:
+        return np.repeat(tiled(images, columns)[:, :, None], 3, axis=2)
+    return np.stack([tiled(images[:, [at]], columns) for at in range(3)], axis=2)
+
+
 def columns_for(n: int, channels: int) -> int:
     """Columns that make a sheet about square."""
     return max(1, min(n, round(np.sqrt(n / channels))))
 
 
-def grid_png(images: np.ndarray) -> bytes:
-    """A sheet of images uint8 [n, c, h, w] as PNG, enlarged to be looked at."""
+def grid_png(images: np.ndarray, colour: bool = False, columns: int = 0) -> bytes:
+    """A sheet of images uint8 [n, c, h, w] as PNG, enlarged to be looked at; about square where
+    the columns are not given.
+    """
     from matplotlib.image import imsave
 
-    sheet = tiled(images, columns_for(len(images), images.shape[1]))
+    channels = 1 if colour else images.shape[1]
+    sheet = coloured(images, columns or columns_for(len(images), channels), colour)
     factor = max(1, 900 // max(sheet.shape))
     buffer = io.BytesIO()
-    enlarged = sheet.repeat(factor, axis=0).repeat(factor, axis=1)
-    imsave(buffer, np.repeat(enlarged[:, :, None], 3, axis=2), format="png")
+    imsave(buffer, sheet.repeat(factor, axis=0).repeat(factor, axis=1), format="png")
     return buffer.getvalue()
 
 
-def image_pngs(images: np.ndarray) -> Iterator[bytes]:
-    """Each of images uint8 [n, c, h, w] as a grey PNG, its channels side by side."""
+def image_pngs(images: np.ndarray, colour: bool = False) -> Iterator[bytes]:
+    """Each of images uint8 [n, c, h, w] as a PNG: in colour, or grey with its channels side by
+    side.
+    """
     from PIL import Image
 
     for image in images:
         buffer = io.BytesIO()
-        Image.fromarray(np.concatenate(list(image), axis=1)).save(buffer, format="png")
+        whole = np.moveaxis(image, 0, -1) if colour else np.concatenate(list(image), axis=1)
+        Image.fromarray(np.ascontiguousarray(whole)).save(buffer, format="png")
         yield buffer.getvalue()
 
 
-def draw_sheet(axis: Any, images: np.ndarray) -> None:
+def draw_sheet(axis: Any, images: np.ndarray, colour: bool = False, columns: int = 0) -> None:
     """A sheet in a panel, full rows only."""
-    columns = 2 * columns_for(len(images), images.shape[1])
+    columns = columns or 2 * columns_for(len(images), 1 if colour else images.shape[1])
     full = max(len(images) - len(images) % columns, min(len(images), columns))
-    sheet = tiled(images[:full], min(columns, full))
-    axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(coloured(images[:full], min(columns, full), colour), interpolation="nearest")
     axis.set_axis_off()
+
+
+def beside(inputs: np.ndarray, outputs: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
+    """Inputs, what was made of them and the truth, each uint8 [n, c, h, w], in turn: [n * k, 3, h,
+    w], for rows of k images.
+    """
+    kinds = [part for part in (inputs, outputs, truth) if part is not None]
+    least = min(len(part) for part in kinds)
+    grown = [np.broadcast_to(k, (len(k), 3, *k.shape[2:]))[:least] for k in kinds]
+    return np.stack(grown, axis=1).reshape(-1, *grown[0].shape[1:])
 
 
 def draw_digits(axis: Any, digits: np.ndarray) -> None:

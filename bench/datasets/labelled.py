@@ -90,11 +90,11 @@ def _restricted(load: Callable[[], Split], only: tuple[int, ...]) -> Split:
 @cache
 def _brought(load: Callable[[], Split], only: tuple[int, ...], side: int) -> Split:
     split = _restricted(load, only)
-    images, held = (_bicubic(part, side) for part in (split.images, split.held_images))
+    images, held = (bicubic(part, side) for part in (split.images, split.held_images))
     return Split(images, split.labels, held, split.held_labels)
 
 
-def _bicubic(images: np.ndarray, side: int) -> np.ndarray:
+def bicubic(images: np.ndarray, side: int) -> np.ndarray:
     """By Pillow, whose fixed-point arithmetic gives every machine the same bytes."""
     if images.shape[1:3] == (side, side) or not len(images):
         return images

@@ -70,14 +70,14 @@ def read_folder(path: str, side: int | None) -> Split:
         raise UsageError(
             f"{shown(path)} holds {len(found)} images: expected {LEAST} at least, and thousands"
         )
-    images = np.stack(_alike(found, side))
+    images = np.stack(alike(found, side))
     labels, n = classes_of(found.files, Path(path)), len(found)
     order = np.random.default_rng(SPLIT_SEED).permutation(n)
     held, train = order[: n // HELD_OUT], order[n // HELD_OUT :]
     return Split(images[train], labels[train], images[held], labels[held])
 
 
-def _alike(found: Folder, side: int | None) -> list[np.ndarray]:
+def alike(found: Folder, side: int | None) -> list[np.ndarray]:
     """All of one shape, uint8 [h, w] or [h, w, 3]."""
     if side is None and len(found.sizes) > 1:
         small, large = min(found.sizes), max(found.sizes)

@@ -20,6 +20,7 @@ from generative import (
     PENALTIES,
     PROTOCOLS,
     RECIPES,
+    TRANSLATION_PROTOCOLS,
     Protocol,
     Recipe,
     RecipeFacts,
@@ -223,6 +224,7 @@ def describe_model(cell: Cell) -> dict[str, Any]:
     """The role of a model's row, and what to cite for it."""
     recipe = recipe_of(cell.part("model"))
     papers = [recipe.paper, *papers_of(recipe.facts.parts)]
-    if "protocol" in cell.settings:
-        papers.append(PROTOCOLS[cell.settings["protocol"]].paper)
+    for protocols in (PROTOCOLS, TRANSLATION_PROTOCOLS):
+        if (name := cell.settings.get("protocol")) in protocols:
+            papers.append(protocols[name].paper)
     return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}

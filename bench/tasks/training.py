@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from bench.datasets.images import to_bytes
 from bench.errors import UsageError
 from bench.randomness import forked, stream, stream_seed
 from bench.sources import digest_of
-from generative import RECIPES, Diverged, Sampler, Trainer, Training
+from generative import RECIPES, Diverged, Fitted, Sampler, Trainer, Training
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
@@ -24,15 +25,21 @@ STRIDE = 250
 SNAPSHOT_VALUES = 2**19
 
 
+F = TypeVar("F", bound=Fitted)
+
+Look = Callable[[Any, int], torch.Tensor]
+"""A model as trained so far, and the step, to what is kept of it on the way, [n, ...]."""
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[F]):
     """A trained model and the samples it gave on the way.
 
     fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`.
     """
 
     key: str
-    fitted: Sampler | None
+    fitted: F | None
     snapshots: np.ndarray
     steps: list[int]
     total_steps: int
@@ -99,10 +106,20 @@ def draw(
         reason = artifact.facts["diverged"]
         raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
     trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
-    return trainer.restore(source, fitted).sample(n, rng)
+    model = trainer.restore(source, fitted)
+    if not isinstance(model, Sampler):
+        raise UsageError(f"model '{order.recipe}' draws no samples: it translates images")
+    return model.sample(n, rng)
 
 
-def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
+def train(order: Order, source: Source, store: ArtifactStore) -> Trained[Sampler]:
+    """The trained sampler of an order, from the store or trained now; it keeps samples."""
+    return trained_as(Sampler, order, source, store, partial(_snapshot, source, order))
+
+
+def trained_as(
+    kind: type[F], order: Order, source: Source, store: ArtifactStore, look: Look
+) -> Trained[F]:
     """The trained model of an order, from the store or trained now."""
     recipe = RECIPES[order.recipe].part
     trainer = recipe.trainer(order.training, source.shape)
@@ -111,13 +128,19 @@ def train(order: Order, source: Source, store: ArtifactStore) -> Trained:
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
         rng = stream(*order.purpose(), device=source.device)
         with forked(stream_seed(*order.purpose(), "initialisation")):
-            return _run(trainer, order, source, rng, checkpoint)
+            return _run(trainer, order, source, rng, checkpoint, look)
 
     artifact = store.get_or_make(KIND, key, make)
     tree = artifact.tree
+    fitted = None if tree["fitted"] is None else trainer.restore(source, tree["fitted"])
+    if not isinstance(fitted, kind | None):
+        raise UsageError(
+            f"model '{order.recipe}' gives a {type(fitted).__name__}: this task needs a "
+            f"{kind.__name__}"
+        )
     return Trained(
         key,
-        None if tree["fitted"] is None else trainer.restore(source, tree["fitted"]),
+        fitted,
         tree["snapshots"].cpu().numpy(),
         list(tree["steps"]),
         trainer.steps,
@@ -153,7 +176,12 @@ def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkp
 
 
 def _run(
-    trainer: Trainer, order: Order, source: Source, rng: torch.Generator, saved: Checkpoint
+    trainer: Trainer,
+    order: Order,
+    source: Source,
+    rng: torch.Generator,
+    saved: Checkpoint,
+    look: Look,
 ) -> tuple[Any, dict[str, Any]]:
     """Train, stopping at each evaluation to sample and to check; the state is saved on the way."""
     at, diverged = _begin(trainer, source, rng, saved), ""
@@ -165,7 +193,7 @@ def _run(
                 at.done += steps
                 if at.done < stop:
                     saved.offer(partial(at.pack, trainer))
-            snapshot = _snapshot(trainer.finish(at.state), source, order, stop)
+            snapshot = look(trainer.finish(at.state), stop)
             if not bool(torch.isfinite(snapshot).all()):
                 raise Diverged(f"samples are not finite at step {stop}")
             at.steps.append(stop)
@@ -185,7 +213,7 @@ def _stops(total: int, evaluations: int) -> list[int]:
     return sorted({math.ceil(total * (i + 1) / count) for i in range(count)})
 
 
-def _snapshot(fitted: Sampler, source: Source, order: Order, step: int) -> torch.Tensor:
+def _snapshot(source: Source, order: Order, fitted: Sampler, step: int) -> torch.Tensor:
     """Samples on the way; images as bytes."""
     size = max(1, math.prod(source.shape))
     n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))

@@ -44,9 +44,10 @@ class Protocol:
 
     latent: dimensions of z. prior: of z, N(0, I) or uniform on [-1, 1]. batch: real examples per
     step. steps: generator steps of a full training. critic_steps: critic steps before each
-    generator step. average: the model that samples is the exponential moving average of the generator's weights with
-    this decay (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1 / (1 - average)
-    steps have been made; 0 is the generator itself. milliseconds: what one generator step took
+    generator step. average: the model that samples is the exponential moving average of the
+    generator's weights with this decay (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1
+    / (1 - average) steps have been made; 0 is the generator itself. bare: how a critic that goes
+    without batch norm starts, as the others where None. milliseconds: what one generator step took
     on one core of 2025; only a forecast. deviations: where this differs from its source.
     """
 
@@ -63,6 +64,7 @@ class Protocol:
     milliseconds: float = 5.0
     deviations: str = ""
     prior: Prior = "normal"
+    bare: Initialisation | None = None
 
     def codes(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` draws of z, [n, latent], on the generator's device."""

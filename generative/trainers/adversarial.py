@@ -99,7 +99,8 @@ class AdversarialTrainer(Trainer):
         protocol = self.protocol
         generator, critic = self._players(data)
         protocol.initialisation.apply(generator, rng)
-        protocol.initialisation.apply(critic, rng)
+        bare = None if protocol.critic.mixes else protocol.bare
+        (bare or protocol.initialisation).apply(critic, rng)
         if self.constraint is not None:
             self.constraint.prepare(critic)
         average = copy.deepcopy(generator) if protocol.average else None
@@ -143,9 +144,8 @@ class AdversarialTrainer(Trainer):
 
     def _real(self, state: State) -> tuple[Tensor, Condition]:
         """The next batch of reals, and its labels where the critic is told them."""
-                drawn = state.batches.next(self.protocol.batch)
+        drawn = state.batches.next(self.protocol.batch)
         return (drawn, ()) if isinstance(drawn, Tensor) else (drawn[0], (drawn[1],))
-
 
     def _logits(
         self, state: State, real: Tensor, fake: Tensor, told: Condition

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generative.contracts import Data, Sampler, Trainer, Tree
+from generative.contracts import Data, Fitted, Trainer, Tree
 
 
 @dataclass
@@ -18,14 +18,14 @@ class FitState:
 
     data: Data
     seed: int
-    fitted: Sampler | None = None
+    fitted: Fitted | None = None
 
 
 class FitTrainer(Trainer):
     """A trainer whose one step is `fit`."""
 
     @abstractmethod
-    def fit(self, data: Data, seed: int) -> Sampler:
+    def fit(self, data: Data, seed: int) -> Fitted:
         """The estimator on the training set; `seed` decides its random starts."""
 
     @property
@@ -40,7 +40,7 @@ class FitTrainer(Trainer):
             state.fitted = self.fit(state.data, state.seed)
         return state
 
-    def finish(self, state: FitState) -> Sampler:
+    def finish(self, state: FitState) -> Fitted:
         return state.fitted or self.advance(state, 1).fitted  # type: ignore[return-value]
 
     def pack(self, state: FitState) -> Tree:

@@ -37,26 +37,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Judge:
+class FrozenFile:
     """Two files: `<name>.safetensors`, and the card `<name>.json` that says what it is.
 
-    Made by `python -m bench.makejudges <name>`, never trained at run time: the same script on
-    another machine gives weights that differ in their last bits, and every score with them.
+    decisive: the entries of the card that decide a score.
     """
 
     name: str
     folder: Path = FOLDER
+    decisive: tuple[str, ...] = DECISIVE
 
     @cached_property
     def card(self) -> dict[str, Any]:
-        """sha256, images it was made from, accuracy, confusion matrices, gate, rank of features.
+        """sha256, images it was made from, accuracy, confusion matrices and what else it has.
 
         Raises UsageError where the file is damaged.
         """
         path = self.folder / f"{self.name}.json"
         try:
             card = json.loads(path.read_text())
-            missing = [name for name in DECISIVE if name not in card]
+            missing = [name for name in self.decisive if name not in card]
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"judge '{self.name}': its card can't be read ({error})") from error
         if missing:
@@ -68,7 +68,7 @@ class Judge:
     @cached_property
     def digest(self) -> str:
         """A sha256 over all that decides a score: the weights' hash and the card's numbers."""
-        decisive = [self.card[name] for name in DECISIVE]
+        decisive = [self.card[name] for name in self.decisive]
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
     @property
@@ -90,6 +90,15 @@ class Judge:
                 f"{found[:12]}...: a judge is a fixed file; reinstall it, or restore {path}"
             )
         return content
+
+
+@dataclass(frozen=True)
+class Judge(FrozenFile):
+    """A frozen classifier.
+
+    Made by `python -m bench.makejudges <name>`, never trained at run time: the same script on
+    another machine gives weights that differ in their last bits, and every score with them.
+    """
 
     def network(self, device: torch.device) -> JudgeNetwork:
         """The verified network, in evaluation mode."""

@@ -433,6 +433,9 @@ CHANGES = {
     "critic_lr": 2e-3,
     "penalty_weight": 3.0,
     "latent": 3,
+    "l1_weight": 3.0,
+    "cycle_weight": 3.0,
+    "identity_weight": 3.0,
 }
 EXECUTION = {"channels_last": True, "precision": "bfloat16", "compiled": True}
 """How a step is computed: tests/test_execution.py has these."""
@@ -467,7 +470,9 @@ def test_the_settings_of_a_gan():
     for name in GANS:
         relevant, parts = RECIPES[name].part.relevant(TRAINING), RECIPES[name].facts.parts
         penalties = [part for part in parts if part in PENALTIES]
-        assert set(relevant) == set(CHANGES) - (set() if penalties else {"penalty_weight"}), name
+        others = {"l1_weight", "cycle_weight", "identity_weight"}
+        others |= set() if penalties else {"penalty_weight"}
+        assert set(relevant) == set(CHANGES) - others, name
         for penalty in penalties:
             assert relevant["penalty_weight"] == PENALTIES[penalty].facts.weight, name
 

@@ -1,0 +1,121 @@
+"""Protocols of image translation: networks, optimisers and weights, as their papers fixed them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from bench.registry import NoFacts, Registry
+from generative.networks import Initialisation, Shape
+from generative.protocols.base import Adam
+from generative.translators import ImageNetwork, PatchGan, Resnet, Unet
+
+NORMAL = Initialisation("normal", 0.02)
+
+
+@dataclass(frozen=True)
+class TranslationProtocol:
+    """Everything about a translator's training but its objective.
+
+    decay: the share of the training, at its end, over which the rates fall to 0. buffer: how many
+    of the generator's earlier images its critic may see again (Shrivastava et al. 2017); 0 for
+    none. milliseconds: what one step took on one core of 2025; only a forecast.
+    """
+
+    generator: ImageNetwork
+    critic: PatchGan
+    adam: Adam
+    batch: int
+    steps: int
+    l1_weight: float = 100.0
+    cycle_weight: float = 10.0
+    identity_weight: float = 5.0
+    decay: float = 0.0
+    buffer: int = 0
+    initialisation: Initialisation = NORMAL
+    milliseconds: float = 100.0
+    deviations: str = ""
+
+    def refuse(self, shape: Shape) -> None:
+        """Raise UsageError where its networks can't make images of this shape."""
+        with torch.device("meta"):
+            self.generator.build(shape, shape)
+            self.critic.build(shape[0], shape)
+
+
+TRANSLATION_PROTOCOLS: Registry[TranslationProtocol, NoFacts] = Registry(
+    "translation protocol", NoFacts, listed_as="protocols"
+)
+
+TRANSLATION_PROTOCOLS.register(
+    "pix2pix",
+    paper="arXiv:1611.07004",
+    summary="U-Net 256 against 70 x 70 patches, batch 1, Adam 2e-4, L1 weighed 100",
+)(
+    TranslationProtocol(
+        generator=Unet(64, norm="instance"),
+        critic=PatchGan(64, 3, norm="instance"),
+        adam=Adam(2e-4, (0.5, 0.999)),
+        batch=1,
+        steps=80_000,
+        decay=0.5,
+        milliseconds=4_000.0,
+        deviations="batch norm over a batch of one is instance norm, here without scale and shift; "
+        "80,000 steps are 200 epochs of 400 pairs, as for facades",
+    )
+)
+
+TRANSLATION_PROTOCOLS.register(
+    "cyclegan",
+    paper="arXiv:1703.10593",
+    summary="Residual generators of 9 blocks against 70 x 70 patches, batch 1, Adam 2e-4",
+)(
+    TranslationProtocol(
+        generator=Resnet(64, 9),
+        critic=PatchGan(64, 3, norm="instance"),
+        adam=Adam(2e-4, (0.5, 0.999)),
+        batch=1,
+        steps=200_000,
+        decay=0.5,
+        buffer=50,
+        milliseconds=30_000.0,
+        deviations="200,000 steps are 200 epochs of 1,000 images",
+    )
+)
+
+TRANSLATION_PROTOCOLS.register(
+    "small-pix2pix",
+    paper="arXiv:1611.07004",
+    summary="U-Net of width 24 against 16 x 16 patches for images of 32 x 32, batch 16",
+)(
+    TranslationProtocol(
+        generator=Unet(24, noise=2),
+        critic=PatchGan(32, 1),
+        adam=Adam(1e-3, (0.5, 0.999)),
+        batch=16,
+        steps=3_000,
+        decay=0.3,
+        milliseconds=60.0,
+        deviations="width 24 for 64, patches of 16 for 70, batch 16 for 1, Adam 1e-3 for 2e-4",
+    )
+)
+
+TRANSLATION_PROTOCOLS.register(
+    "small-cyclegan",
+    paper="arXiv:1703.10593",
+    summary="Residual generators of width 16 and 3 blocks against 16 x 16 patches, batch 8",
+)(
+    TranslationProtocol(
+        generator=Resnet(16, 3),
+        critic=PatchGan(32, 1, norm="instance"),
+        adam=Adam(1e-3, (0.5, 0.999)),
+        batch=8,
+        steps=3_000,
+        decay=0.5,
+        buffer=50,
+        milliseconds=150.0,
+        deviations="width 16 for 64, 3 blocks for 9, patches of 16 for 70, batch 8 for 1, Adam "
+        "1e-3 for 2e-4",
+    )
+)
