@@ -2,8 +2,8 @@
 
 An artifact is `<kind>/<key>.safetensors` and `<key>.json`; the JSON is written last and holds
 the sha256 of the other, so that a half-written or damaged artifact counts as absent. While one
-is made its lock is held, and a second process that needs it waits. `<key>.partial` holds the
-state of a training that was cut off.
+is made its lock is held, and a second process that needs it waits. `<key>.partial.json` and the
+safetensors file that it names hold the state of a training that was cut off.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from bench.files import write_atomically
 from bench.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
 
 CHECKPOINT_SECONDS = 15.0
-DIGEST = hashlib.sha256().digest_size
 
 
 def artifact_key(kind: str, facts: dict[str, Any]) -> str:
@@ -44,35 +43,61 @@ class Artifact:
 
 @dataclass
 class Checkpoint:
-    """The place of a training's state on disk; saves no oftener than every few seconds."""
+    """The place of a training's state on disk; saves no oftener than every few seconds.
+
+    `<path>.json` says what it is of, and names the safetensors file beside it by its sha256: the
+    old one goes when the new one is named, so that a kill at any moment leaves one whole.
+    """
 
     path: Path
     device: str = "cpu"
     every: float = CHECKPOINT_SECONDS
     _last: float = field(default_factory=time.monotonic)
 
+    @property
+    def _described(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def _tensors(self, digest: str) -> Path:
+        return self.path.with_name(f"{self.path.name}-{digest[:8]}.safetensors")
+
     def load(self) -> Tree | None:
         """The state of a training that was cut off, or None; a damaged one counts as none."""
         try:
-            content = self.path.read_bytes()
-            digest, body = content[:DIGEST], content[DIGEST:]
-            return parse(body, self.device) if digest == hashlib.sha256(body).digest() else None
-        except (OSError, BrokenTreeError):
+            digest = json.loads(self._described.read_bytes())["sha256"]
+            content = self._tensors(digest).read_bytes()
+            whole = hashlib.sha256(content).hexdigest() == digest
+            return parse(content, self.device) if whole else None
+        except (OSError, ValueError, KeyError, TypeError, BrokenTreeError):
             return None
 
-    def offer(self, state: Callable[[], Tree]) -> None:
-        """Save the state if the last save was long enough ago. A full disk is no error here."""
+    def offer(self, state: Callable[[], Tree], about: Mapping[str, Any] | None = None) -> None:
+        """Save the state if the last save was long enough ago, with what it is of as JSON. A full
+        disk is no error here.
+        """
         if time.monotonic() - self._last < self.every:
             return
         try:
             body = dump(state())
-            write_atomically(self.path, hashlib.sha256(body).digest() + body)
+            digest = hashlib.sha256(body).hexdigest()
+            described = {**(about or {}), "sha256": digest}
+            write_atomically(self._tensors(digest), body)
+            write_atomically(self._described, json.dumps(described, indent=1).encode())
+            self._forget(self._tensors(digest))
         except StoreError:
             self.clear()
         self._last = time.monotonic()
 
     def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
+        """Delete what there is."""
+        self._described.unlink(missing_ok=True)
+        self._forget(None)
+
+    def _forget(self, kept: Path | None) -> None:
+        """Delete tensors of this training, all but one file."""
+        for old in self.path.parent.glob(f"{self.path.name}-*.safetensors"):
+            if old != kept:
+                old.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -137,11 +162,12 @@ class ArtifactStore:
         base = self.root / "artifacts"
         for folder in sorted(base.iterdir()) if base.is_dir() else []:
             files = [path for path in folder.rglob("*") if path.is_file()]
+            unfinished = sum(path.name.endswith(".partial.json") for path in files)
             rows.append(
                 {
                     "kind": folder.name,
-                    "artifacts": sum(path.suffix == ".json" for path in files),
-                    "unfinished": sum(path.suffix == ".partial" for path in files),
+                    "artifacts": sum(path.suffix == ".json" for path in files) - unfinished,
+                    "unfinished": unfinished,
                     "bytes": sum(path.stat().st_size for path in files),
                 }
             )

@@ -209,6 +209,16 @@ class Decoder(Sampler):
         """Examples [n, ...] of codes."""
 
 
+class Completer(Sampler):
+    """A sampler that fills in what is hidden of a picture in closed form."""
+
+    @abstractmethod
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        """Pictures [n, c, h, w] in [0, 1] with the hidden pixels (known [h, w] is False) replaced
+        by what is expected there given the others.
+        """
+
+
 class Contested(Decoder):
     """A decoder that was trained against a critic. `decode` and `logits` have gradients where
     their argument asks for them.

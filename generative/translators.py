@@ -105,23 +105,25 @@ class Noise(nn.Dropout):
 class Resnet(ImageNetwork):
     """The generator of CycleGAN (Zhu et al. 2017, appendix 7.2, after Johnson et al. 2016):
     7 x 7, two strides down, residual blocks, two strides up, 7 x 7; reflection padding, instance
-    norm. blocks: 6 for images of 128 pixels, 9 for 256.
+    norm. blocks: 6 for images of 128 pixels, 9 for 256. strides: how many there are down and up;
+    the paper's 2 leave 64 x 64 of 256 pixels.
     """
 
     width: int = 64
     blocks: int = 9
     norm: Norm = "instance"
+    strides: int = 2
 
     def build(self, first: Shape, second: Shape) -> nn.Module:
         self._refuse(first, second)
         width = self.width
         layers: list[nn.Module] = [Affine(2.0, -1.0), nn.ReflectionPad2d(3)]
         layers += self._normed(nn.Conv2d(first[0], width, 7), width)
-        for _ in range(2):
+        for _ in range(self.strides):
             layers += self._normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width)
             width *= 2
         layers += [Residual(width, self.norm) for _ in range(self.blocks)]
-        for _ in range(2):
+        for _ in range(self.strides):
             up = nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1)
             layers += self._normed(up, width // 2)
             width //= 2
@@ -133,10 +135,11 @@ class Resnet(ImageNetwork):
 
     def _refuse(self, first: Shape, second: Shape) -> None:
         fits = len(first) == len(second) == 3 and first[1:] == second[1:]
-        if not fits or min(first[1:]) < 8 or any(side % 4 for side in first[1:]):
+        multiple = 2**self.strides
+        if not fits or min(first[1:]) < 8 or any(side % multiple for side in first[1:]):
             raise UsageError(
                 "a residual generator needs images of one size, with sides that are multiples of "
-                f"4, 8 at least, got {list(first)} to {list(second)}: bring them to another size"
+                f"{multiple}, 8 at least, got {list(first)} to {list(second)}: bring them to another size"
             )
 
 

@@ -33,6 +33,7 @@ Takes = Literal[
     "asked",
     "translated",
     "segmented",
+    "completed",
 ]
 
 
@@ -112,7 +113,8 @@ class MetricFacts:
     `Nearest`, distances of others and of samples to what a sampler has seen; "identities": a number
     for each sample, [n], equal where they are the same; "classes": as "stack", of single images;
     "asked": nothing and an `Asked`; "translated": true images [n, c, h, w] and a `Translated`;
-    "segmented": true classes of pixels [n, h, w] and those that are read.
+    "segmented": true classes of pixels [n, h, w] and those that are read; "completed": true images
+    [n, c, h, w] and a `Completion`.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -287,3 +287,21 @@ def _top(facts: dict[str, Any], modes: int | None) -> float | None:
     """Where an axis ends: at the top of the metric's range, if it has one."""
     top = modes if facts.get("counts_modes") else facts.get("high")
     return None if top is None else 1.03 * top
+
+
+def curve_png(table: Any, model: str) -> bytes:
+    """Precision against recall over bounds of truncation, from a table with a row for each."""
+    figure, axes = _figure(1, 1, 3.6, 4.4)
+    axis = axes[0]
+    wide = table.assign(metric=table["metric"].str.partition("@")[0])
+    wide = wide.pivot(index="truncation", columns="metric", values="value").sort_index()
+    axis.plot(wide["recall"], wide["precision"], marker="o", ms=3, lw=1.2, color="#c1272d")
+    for bound, row in wide.iterrows():
+        said = "none" if np.isinf(bound) else f"{bound:g}"
+        axis.annotate(said, (row["recall"], row["precision"]), fontsize=7, xytext=(4, 3),
+                      textcoords="offset points")  # fmt: skip
+    axis.set(xlabel="recall (diversity)", ylabel="precision (quality)")
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axis.grid(alpha=0.3, lw=0.5)
+    axis.set_title(f"{model}: codes within a bound", fontsize=9)
+    return _png(figure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from safetensors.torch import load_file
 
 from bench.artifacts import Artifact, ArtifactStore, Checkpoint, artifact_key
 from bench.datasets import DATASETS
@@ -193,7 +195,9 @@ def test_a_cache_that_can_not_be_written_is_named(tmp_path):
 def test_contents_and_emptying(store):
     assert store.contents() == []
     store.get_or_make("kind", KEY, Maker())
-    save_tree(store.root / "artifacts" / "kind" / "cc" / "half.partial", TREE)
+    half = Checkpoint(store.root / "artifacts" / "kind" / "cc" / "half.partial", every=0.0)
+    half.path.parent.mkdir(parents=True, exist_ok=True)
+    half.offer(lambda: TREE)
     (row,) = store.contents()
     assert (row["kind"], row["artifacts"], row["unfinished"]) == ("kind", 1, 1)
     assert row["bytes"] > 100
@@ -223,8 +227,22 @@ def test_a_checkpoint_waits_between_saves_and_survives_a_full_disk(tmp_path, mon
     monkeypatch.undo()
     assert often.load() is None
     often.clear()
-    (tmp_path / "b.partial").write_bytes(b"junk")
+    (tmp_path / "b.partial.json").write_bytes(b"junk")
     assert often.load() is None
+
+
+def test_a_checkpoint_is_safetensors_with_a_description(tmp_path):
+    """Anyone can read what it is of; one file of tensors is left, whatever was saved before."""
+    checkpoint = Checkpoint(tmp_path / "x.partial", every=0.0)
+    for step in (1, 2):
+        checkpoint.offer(lambda step=step: {"w": torch.full((2,), float(step))}, {"step": step})
+    (tensors,) = tmp_path.glob("*.safetensors")
+    assert any(torch.equal(value, torch.full((2,), 2.0)) for value in load_file(tensors).values())
+    described = json.loads((tmp_path / "x.partial.json").read_text())
+    assert described["step"] == 2
+    assert described["sha256"] == hashlib.sha256(tensors.read_bytes()).hexdigest()
+    checkpoint.clear()
+    assert not list(tmp_path.iterdir())
 
 
 def order(recipe: str = "gan", dataset: str = "ring8@pacgan", protocol: str = "plane") -> Order:
@@ -296,7 +314,7 @@ def test_a_training_cut_off_anywhere_goes_on_to_the_same_bits(
         assert resumed.steps == whole.steps == [3, 6, 9, 12]
         assert (resumed.snapshots == whole.snapshots).all()
         assert same(resumed.fitted.tensors(), whole.fitted.tensors())
-        assert not list((tmp_path / f"cut-{cut}").rglob("*.partial"))
+        assert not list((tmp_path / f"cut-{cut}").rglob("*.partial*"))
 
 
 def test_a_damaged_checkpoint_is_a_fresh_start(tmp_path, monkeypatch):
@@ -307,7 +325,7 @@ def test_a_damaged_checkpoint_is_a_fresh_start(tmp_path, monkeypatch):
         patch.setattr("bench.tasks.training._snapshot", cutting_at(9))
         with pytest.raises(RuntimeError, match="cut"):
             train(wanted, dataset.source(3), store)
-    (partial,) = store.root.rglob("*.partial")
+    (partial,) = store.root.rglob("*.partial-*.safetensors")
     partial.write_bytes(partial.read_bytes()[:-50])
     resumed = train(wanted, dataset.source(3), store)
     assert (resumed.snapshots == whole.snapshots).all()
@@ -319,10 +337,10 @@ def cutting_at(last: int):
 
     snapshot = training._snapshot
 
-    def cut(fitted, source, key, step):
+    def cut(source, key, fitted, step):
         if step == last:
             raise RuntimeError("cut")
-        return snapshot(fitted, source, key, step)
+        return snapshot(source, key, fitted, step)
 
     return cut
 

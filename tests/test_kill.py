@@ -62,14 +62,14 @@ def check_goes_on(folder: Path, arguments: list[str], changes: dict[str, str], e
     assert "Traceback" not in done.stderr
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert_same(table(folder / RUN), expected)
-    assert not list((folder / "cache").rglob("*.partial"))
+    assert not list((folder / "cache").rglob("*.partial*"))
 
 
 @pytest.mark.parametrize(
     ("workers", "sign"),
     [
         pytest.param(2, "runs/smoke/quick/manifest.json", marks=pytest.mark.slow),
-        (1, "cache/**/*.partial"),
+        (1, "cache/**/*.partial.json"),
     ],
 )
 def test_a_driver_killed_at_a_sign_loses_only_what_was_in_flight(tmp_path, expected, workers, sign):
@@ -114,7 +114,7 @@ def test_a_training_killed_three_times_goes_on_inside_it(tmp_path, expected):
     arguments, changes = command(tmp_path, workers=1)
 
     def moment() -> None:
-        assert wait_for(lambda: list((tmp_path / "cache").rglob("*.partial")), 60)
+        assert wait_for(lambda: list((tmp_path / "cache").rglob("*.partial*")), 60)
         time.sleep(0.2)
 
     for _ in range(3):

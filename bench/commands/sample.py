@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+from click.core import ParameterSource
 
 
 @click.command()
@@ -12,6 +15,16 @@ import click
 @click.option("--block", metavar="B", help="Where the run trained it with several settings.")
 @click.option("--seed", type=int, metavar="S", help="Of the training; the run's first.")
 @click.option("-n", "count", type=int, default=64, show_default=True, help="How many samples.")
+@click.option("--interpolate", is_flag=True, help="Ways from one code to another, 8 images each.")
+@click.option(
+    "--arithmetic", metavar="7-1+4", help="A sum of classes, each the mean of three codes."
+)
+@click.option("--codes", is_flag=True, help="All of a plane of codes, of a model with latent=2.")
+@click.option(
+    "--truncation",
+    metavar="B[,B...]",
+    help="Codes within a bound; of several, precision against recall.",
+)
 @click.option("-o", "--out", required=True, metavar="grid.png|x.npy|FOLDER", help="What to write.")
 def command(
     run: str,
@@ -20,6 +33,10 @@ def command(
     block: str | None,
     seed: int | None,
     count: int,
+    interpolate: bool,
+    arithmetic: str | None,
+    codes: bool,
+    truncation: str | None,
     out: str,
 ) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
@@ -28,6 +45,56 @@ def command(
     """
     from bench import api
 
-    drawn = api.sample(run, model, dataset=dataset, block=block, seed=seed, n=count, out=out)
+    bounds = _bounds(truncation)
+    where = {"dataset": dataset, "block": block, "seed": seed}
+    if len(bounds) > 1:
+        _curve(run, model, bounds, count, out, where, interpolate or codes or bool(arithmetic))
+        return
+    drawn = api.sample(
+        run,
+        model,
+        **where,
+        n=count,
+        out=out,
+        interpolate=interpolate,
+        arithmetic=arithmetic,
+        codes=codes,
+        truncation=bounds[0] if bounds else None,
+    )
     what = f"samples of {model}" if model else f"images of {run}"
     click.echo(f"{len(drawn)} {what}: {out}")
+
+
+def _curve(
+    run: str,
+    model: str | None,
+    bounds: list[float],
+    count: int,
+    out: str,
+    where: dict[str, Any],
+    others: bool,
+) -> None:
+    """Scores of several truncations: a table to stdout, the curve to a file."""
+    from bench import api
+    from bench.errors import UsageError
+
+    if others:
+        raise UsageError("expected one of --interpolate, --arithmetic, --codes, --truncation")
+    if model is None:
+        raise UsageError("--model: which one? (a data set has no codes to look at)")
+    usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT
+    table = api.truncations(run, model, bounds, n=1_000 if usual else count, out=out, **where)
+    click.echo(table.pivot(index="truncation", columns="metric", values="value").to_string())
+    click.echo(f"precision against recall: {out}", err=True)
+
+
+def _bounds(given: str | None) -> list[float]:
+    from bench.errors import UsageError
+
+    try:
+        bounds = [] if given is None else [float(part) for part in given.split(",")]
+    except ValueError:
+        bounds = [-1.0]
+    if any(not bound > 0 for bound in bounds):
+        raise UsageError(f"--truncation: expected bounds above 0 such as 0.5,1,2, got '{given}'")
+    return bounds

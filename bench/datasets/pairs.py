@@ -44,7 +44,7 @@ class Pairs(Dataset):
     load: the images. paired: whether a model may see which belong together. absent: why they are
     not here, or empty. segmenter: the frozen network that reads the second domain's pixels.
     extractor: whose features scores rest on. palette: the colour of each class in the first
-    domain, where it shows class maps.
+    domain, where it shows class maps. drawn: the images at any side, where they are drawings.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Pairs(Dataset):
     extractor: str = "pixels"
     palette: tuple[tuple[int, ...], ...] = ()
     licence: str = ""
+    drawn: Callable[[int], Domains] | None = None
 
     @property
     def missing(self) -> str:

@@ -39,10 +39,13 @@ def pairs_named(name: str, side: int | None = None) -> Pairs:
 
 def resized(data: Pairs, side: int) -> Pairs:
     """The same domains at `side` x `side` pixels; class maps are left behind."""
+    if data.drawn is not None:
+        return replace(data, load=partial(data.drawn, side))
     own = data.load().second.shape[1:3] if not data.missing else None
     if own == (side, side):
         return data
-    return replace(data, load=partial(_brought, data, side), segmenter="", extractor="pixels")
+    extractor = "pixels" if data.segmenter else data.extractor
+    return replace(data, load=partial(_brought, data, side), segmenter="", extractor=extractor)
 
 
 @cache

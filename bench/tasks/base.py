@@ -12,6 +12,7 @@ import numpy as np
 from bench.artifacts import ArtifactStore
 from bench.registry import NoFacts, Registry
 from bench.suite import Cell
+from generative import Fitted
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Task(ABC):
 
 
 class SamplingTask(Task):
-    """A task whose cells train something that draws samples."""
+    """A task whose cells train something that makes samples."""
 
     @abstractmethod
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
@@ -122,6 +123,10 @@ class SamplingTask(Task):
 
         Raises UsageError where it diverged or is not trained.
         """
+
+    @abstractmethod
+    def fitted(self, cell: Cell, bench: Bench) -> Fitted:
+        """The cell's trained model. Raises UsageError where it diverged or is not trained."""
 
 
 TASKS: Registry[Task, NoFacts] = Registry("task", NoFacts)

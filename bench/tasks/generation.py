@@ -225,6 +225,6 @@ def describe_model(cell: Cell) -> dict[str, Any]:
     recipe = recipe_of(cell.part("model"))
     papers = [recipe.paper, *papers_of(recipe.facts.parts)]
     for protocols in (PROTOCOLS, TRANSLATION_PROTOCOLS):
-        if (name := cell.settings.get("protocol")) in protocols:
+        if (name := cell.settings.get("protocol", "")) in protocols:
             papers.append(protocols[name].paper)
     return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}

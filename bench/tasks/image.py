@@ -31,11 +31,12 @@ from bench.tasks.generation import (
 from bench.tasks.imagescores import TAKES, ImageScores, usual_extractor
 from bench.tasks.latent import bounds
 from bench.tasks.scoring import checked, facts_of, value_of
-from bench.tasks.training import KIND, Order, Trained, draw, train
+from bench.tasks.training import KIND, Order, Trained, sampler, train
 from generative import ConditionalSampler, Sampler
 
 PICTURED, WATCHED = 64, 16
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
+PROTOCOL = "dcgan-32"
 EXAMPLE = (1, 28, 28)
 """The shape that images which are not here are taken to have."""
 
@@ -47,6 +48,32 @@ class ImageSettings(Settings):
 
     size: int | None = Field(default=None, ge=4, le=4096)
     features: str = ""
+
+
+def image_target(
+    name: str, chosen: ImageSettings, takes: tuple[str, ...], own: Mapping[str, Any] | None = None
+) -> Target:
+    """What a cell about images is about. own: settings that are a task's own. Raises UsageError for
+    images that can't be had.
+    """
+    data = images_named(name, chosen.size)
+    part = extractor_named(usual_extractor(data, chosen.features))
+    seen = {"size": chosen.size, "features": chosen.features}
+    named = {**{key: value for key, value in seen.items() if value}, **(own or {})}
+    return Target(
+        shape=EXAMPLE if data.missing else data.source(0).shape,
+        fingerprint=data.fingerprint,
+        defaults=defaults_of(data),
+        modules=(__name__, type(part).__module__),
+        data_modules=dataset_modules(name),
+        takes=takes,
+        extra={**named, "features": part.tag},
+        named=named,
+        seconds=1e-3,
+        skip=data.missing or part.missing,
+        labelled=data.classes > 0,
+        kind=type(chosen),
+    )
 
 
 class ImageTask(SamplingTask):
@@ -66,28 +93,8 @@ class ImageTask(SamplingTask):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        name = parts["dataset"]
-        chosen = checked(ImageSettings, {"protocol": "dcgan-32", **settings})
-        data = images_named(name, chosen.size)
-        part = extractor_named(usual_extractor(data, chosen.features))
-        own = {"size": chosen.size, "features": chosen.features}
-        own = {key: value for key, value in own.items() if value}
-        missing = data.missing
-        target = Target(
-            shape=EXAMPLE if missing else data.source(0).shape,
-            fingerprint=data.fingerprint,
-            defaults=_defaults(data),
-            modules=(__name__, type(part).__module__),
-            data_modules=_dataset_modules(name),
-            takes=TAKES,
-            extra={**own, "features": part.tag},
-            named=own,
-            seconds=1e-3,
-            skip=missing or part.missing,
-            labelled=data.classes > 0,
-            kind=ImageSettings,
-        )
-        return resolve(target, parts["model"], settings)
+        chosen = checked(ImageSettings, {"protocol": PROTOCOL, **settings})
+        return resolve(image_target(parts["dataset"], chosen, TAKES), parts["model"], settings)
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
@@ -102,7 +109,7 @@ class ImageTask(SamplingTask):
         return {**facts, "name": f"{known}@{extractor_named(given.partition(':')[0]).tag}"}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        name, data = cell.part("dataset"), _data_of(cell)
+        name, data = cell.part("dataset"), data_of(cell)
         registered = name in DATASETS
         facts = {
             "summary": DATASETS[name].summary if registered else name,
@@ -115,20 +122,22 @@ class ImageTask(SamplingTask):
         return {"dataset": facts, "model": describe_model(cell)}
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        return None if cell.skip else (KIND, _order(cell).key(cell.device))
+        return None if cell.skip else (KIND, order_of_images(cell).key(cell.device))
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        source = _data_of(cell).source(cell.seed, bench.device)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        scored = max(n, _asked_of(cell).samples)
-        return to_bytes(draw(_order(cell), source, bench.artifacts, scored, rng)[:n]).cpu().numpy()
+        drawn = self.fitted(cell, bench).sample(max(n, _asked_of(cell).samples), rng)[:n]
+        return to_bytes(drawn).cpu().numpy()
+
+    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
+        source = data_of(cell).source(cell.seed, bench.device)
+        return sampler(order_of_images(cell), source, bench.artifacts)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        data, asked = _data_of(cell), _asked_of(cell)
+        data, asked = data_of(cell), _asked_of(cell)
         source = data.source(cell.seed, bench.device)
-        trained = train(_order(cell), source, bench.artifacts)
-        extractor = cell.settings["features"].partition(":")[0]
-        scores = ImageScores(cell.part("dataset"), asked.size, extractor, cell.seed, bench.device)
+        trained = train(order_of_images(cell), source, bench.artifacts)
+        scores = scores_of(cell, bench.device)
         curve, arrays = list(scores.curve(trained)), _watched(trained)
         if trained.fitted is None:
             return Measurement(curve, trained.diverged, trained.key, arrays)
@@ -160,27 +169,37 @@ def _watched(trained: Trained) -> dict[str, np.ndarray]:
     return {"training": trained.snapshots[:, :WATCHED]} if several else {}
 
 
-def _data_of(cell: Cell) -> Labelled:
+def scores_of(cell: Cell, device: str) -> ImageScores:
+    """What looks at the samples of a cell."""
+    extractor = cell.settings["features"].partition(":")[0]
+    size = cell.settings.get("size")
+    return ImageScores(cell.part("dataset"), size, extractor, cell.seed, device)
+
+
+def data_of(cell: Cell) -> Labelled:
+    """The images of a cell, at its size."""
     return images_named(cell.part("dataset"), cell.settings.get("size"))
 
 
 def _asked_of(cell: Cell) -> ImageSettings:
-    return asked_of(cell, _defaults(_data_of(cell)), ImageSettings)
+    return asked_of(cell, defaults_of(data_of(cell)), ImageSettings)
 
 
-def _defaults(data: Labelled) -> dict[str, Any]:
+def defaults_of(data: Labelled) -> dict[str, Any]:
+    """Settings where the suite says nothing."""
     held = 0 if data.missing else len(data.split.held_images)
     samples = max(LEAST_SAMPLES, min(MOST_SAMPLES, held))
-    return {"protocol": "dcgan-32", "samples": samples, "evaluations": 5}
+    return {"protocol": PROTOCOL, "samples": samples, "evaluations": 5}
 
 
-def _order(cell: Cell) -> Order:
+def order_of_images(cell: Cell) -> Order:
+    """What a cell about images needs trained; other tasks on the same model share it."""
     name = cell.part("dataset")
-    defaults = _defaults(_data_of(cell))
-    return order_of(cell, defaults, _dataset_modules(name), fixed_noise=True)
+    defaults = defaults_of(data_of(cell))
+    return order_of(cell, defaults, dataset_modules(name), fixed_noise=True)
 
 
-def _dataset_modules(name: str) -> tuple[str, ...]:
+def dataset_modules(name: str) -> tuple[str, ...]:
     """The modules whose source makes the data."""
     if name not in DATASETS:
         return ("bench.loaders.imagesets",)

@@ -24,8 +24,8 @@ from bench.tasks.generation import (
 )
 from bench.tasks.latent import Bound
 from bench.tasks.scoring import facts_of, scored_by, value_of
-from bench.tasks.training import KIND, Order, Trained, draw, train
-from generative import DensitySampler, LatentSampler
+from bench.tasks.training import KIND, Order, Trained, sampler, train
+from generative import DensitySampler, LatentSampler, Sampler
 from metrics import METRICS, RULES, Score, tally, truth
 
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
@@ -84,11 +84,13 @@ class MixtureTask(SamplingTask):
         return KIND, _order(cell).key(cell.device)
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
-        source = mixture.source(cell.seed, bench.device)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        scored = max(n, asked_of(cell, DEFAULTS).samples)
-        return draw(_order(cell), source, bench.artifacts, scored, rng)[:n].cpu().numpy()
+        drawn = self.fitted(cell, bench).sample(max(n, asked_of(cell, DEFAULTS).samples), rng)
+        return drawn[:n].cpu().numpy()
+
+    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
+        mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
+        return sampler(_order(cell), mixture.source(cell.seed, bench.device), bench.artifacts)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))

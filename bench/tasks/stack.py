@@ -27,7 +27,8 @@ from bench.tasks.generation import (
 )
 from bench.tasks.latent import bounds
 from bench.tasks.scoring import facts_of, scored_by, value_of
-from bench.tasks.training import KIND, Order, Trained, draw, train
+from bench.tasks.training import KIND, Order, Trained, sampler, train
+from generative import Sampler
 from metrics import JUDGES, METRICS, Judge, Score, StackTally, tally_stacks, truth_of
 from metrics.judges.network import CLASSES
 
@@ -103,11 +104,14 @@ class StackTask(SamplingTask):
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
         stack = _stack(cell.part("dataset"))
-        source = stack.source(cell.seed, bench.device)
         rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
         scored = max(n, asked_of(cell, _defaults(stack)).samples)
-        drawn = draw(_order(cell), source, bench.artifacts, scored, rng)[:n]
+        drawn = self.fitted(cell, bench).sample(scored, rng)[:n]
         return to_bytes(drawn).cpu().numpy()
+
+    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
+        source = _stack(cell.part("dataset")).source(cell.seed, bench.device)
+        return sampler(_order(cell), source, bench.artifacts)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
         stack = _stack(cell.part("dataset"))

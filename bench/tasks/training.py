@@ -21,7 +21,7 @@ from generative import RECIPES, Diverged, Fitted, Sampler, Trainer, Training
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
-STRIDE = 250
+STRIDE, STRIDE_SECONDS = 250, 5.0
 SNAPSHOT_VALUES = 2**19
 
 
@@ -79,6 +79,18 @@ class Order:
         """The artifact's key."""
         return artifact_key(KIND, self.identity(device))
 
+    def described(self, done: int, steps: int) -> dict[str, Any]:
+        """What a checkpoint says of itself."""
+        settings = RECIPES[self.recipe].part.relevant(self.training)
+        return {
+            "model": self.recipe,
+            "settings": settings,
+            "seed": self.seed,
+            "dataset": self.fingerprint,
+            "step": done,
+            "steps": steps,
+        }
+
     def purpose(self) -> tuple[str | int, ...]:
         """What its random streams derive from: the recipe, the protocol, the settings that differ
         from it, the seed. A new setting with a default changes no stream.
@@ -91,10 +103,8 @@ class Order:
         return ("artifact", self.recipe, protocol, str(differing), self.seed)
 
 
-def draw(
-    order: Order, source: Source, store: ArtifactStore, n: int, rng: torch.Generator
-) -> torch.Tensor:
-    """`n` samples of a model that was trained before. Raises UsageError where it wasn't."""
+def restored(order: Order, source: Source, store: ArtifactStore) -> Fitted:
+    """A model that was trained before. Raises UsageError where it wasn't."""
     artifact = store.find(KIND, order.key(source.device))
     if artifact is None:
         raise UsageError(
@@ -106,10 +116,15 @@ def draw(
         reason = artifact.facts["diverged"]
         raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
     trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
-    model = trainer.restore(source, fitted)
+    return trainer.restore(source, fitted)
+
+
+def sampler(order: Order, source: Source, store: ArtifactStore) -> Sampler:
+    """The same, where it draws samples."""
+    model = restored(order, source, store)
     if not isinstance(model, Sampler):
         raise UsageError(f"model '{order.recipe}' draws no samples: it translates images")
-    return model.sample(n, rng)
+    return model
 
 
 def train(order: Order, source: Source, store: ArtifactStore) -> Trained[Sampler]:
@@ -185,26 +200,35 @@ def _run(
 ) -> tuple[Any, dict[str, Any]]:
     """Train, stopping at each evaluation to sample and to check; the state is saved on the way."""
     at, diverged = _begin(trainer, source, rng, saved), ""
+    stride = _stride(order, trainer.steps)
     try:
         for stop in _stops(trainer.steps, order.evaluations)[len(at.steps) :]:
             while at.done < stop:
-                steps = min(stop - at.done, STRIDE)
+                steps = min(stop - at.done, stride)
                 at.state = trainer.advance(at.state, steps)
                 at.done += steps
                 if at.done < stop:
-                    saved.offer(partial(at.pack, trainer))
+                    saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
             snapshot = look(trainer.finish(at.state), stop)
             if not bool(torch.isfinite(snapshot).all()):
                 raise Diverged(f"samples are not finite at step {stop}")
             at.steps.append(stop)
             at.snapshots.append(snapshot)
-            saved.offer(partial(at.pack, trainer))
+            saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
     except Diverged as error:
         diverged = str(error)
     fitted = None if diverged else trainer.finish(at.state).tensors()
     stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
     facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
     return {"fitted": fitted, "snapshots": stacked, "steps": at.steps}, facts
+
+
+def _stride(order: Order, steps: int) -> int:
+    """Steps between looks at the clock and at the weights: of a forecast of 5 seconds, 250 at most.
+    A forecast, so that a training that diverges is seen to at the same step every time.
+    """
+    expected = RECIPES[order.recipe].part.seconds(order.training) / steps
+    return max(1, min(STRIDE, int(STRIDE_SECONDS / max(expected, 1e-9))))
 
 
 def _stops(total: int, evaluations: int) -> list[int]:

@@ -20,13 +20,14 @@ from bench.extractors.users import extractor as extractor_named
 from bench.loaders.pairsets import pairs_named
 from bench.randomness import stream
 from bench.suite import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task
+from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask
 from bench.tasks.features import OF_FEATURES, feature_scores
 from bench.tasks.generation import describe_model, recipe_of
 from bench.tasks.imagescores import Named, features_of
 from bench.tasks.scoring import checked, facts_of, scored_by, value_of
-from bench.tasks.training import KIND, Order, Trained, trained_as
+from bench.tasks.training import KIND, Order, Trained, restored, trained_as
 from generative import RECIPES, TRANSLATION_PROTOCOLS, Training, Translator
+from generative.contracts import Direction
 from metrics.judges.segmenter import SEGMENTERS
 from metrics.translation import Translated
 
@@ -67,7 +68,7 @@ class Settings(BaseModel):
 _OWN = ("evaluations", "size", "direction")
 
 
-class TranslationTask(Task):
+class TranslationTask(SamplingTask):
     """Axes: dataset (two domains: registered, or folder:PATH with two folders) and model."""
 
     axes = ("dataset", "model")
@@ -148,8 +149,23 @@ class TranslationTask(Task):
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         return None if cell.skip else (KIND, _order(cell).key(cell.device))
 
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        source, direction = _data_of(cell).source(cell.seed, bench.device), _direction(cell)
+        inputs = source.held_first if direction == "forward" else source.held_second
+        if n > len(inputs):
+            raise UsageError(f"there are {len(inputs)} held-out images to translate, got -n {n}")
+        rng = stream(cell.cell_id, cell.seed, "noise", 0, device=bench.device)
+        made = self.fitted(cell, bench).translate(inputs, rng, direction)[:n]
+        return to_bytes(made).cpu().numpy()
+
+    def fitted(self, cell: Cell, bench: Bench) -> Translator:
+        source = _data_of(cell).source(cell.seed, bench.device)
+        model = restored(_order(cell), source, bench.artifacts)
+        assert isinstance(model, Translator)
+        return model
+
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        data, direction = _data_of(cell), cell.settings.get("direction", "forward")
+        data, direction = _data_of(cell), _direction(cell)
         source = data.source(cell.seed, bench.device)
         inputs, truth = source.held_first, source.held_second
         if direction == "backward":
@@ -236,6 +252,10 @@ def _watched(trained: Trained[Translator]) -> dict[str, np.ndarray]:
 def _shapes(data: Pairs) -> tuple[int, int]:
     source = data.source(0)
     return source.first_shape[0], source.shape[0]
+
+
+def _direction(cell: Cell) -> Direction:
+    return cell.settings.get("direction", "forward")
 
 
 def _data_of(cell: Cell) -> Pairs:

@@ -1,4 +1,4 @@
-"""The translators that bound a table: the truth, the input as it is, the mean image."""
+"""What bounds a table of translations or completions: the truth, the input, the mean image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import UsageError
-from generative.contracts import RECIPES, Data, Direction, Translator
+from generative.contracts import RECIPES, Completer, Data, Direction, Translator
 from generative.recipes.references import Fixed
 from generative.trainers.fit import FitTrainer
 from generative.trainers.translating import two_domains
@@ -78,6 +78,32 @@ class Mean(Translator):
         return dict(self._means.items())
 
 
+class OneImage(Completer):
+    """The mean training example, always."""
+
+    def __init__(self, mean: Tensor) -> None:
+        self._mean = mean
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        return self._mean.expand(n, *self._mean.shape).clone()
+
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        return torch.where(known, x, self._mean)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"mean": self._mean}
+
+
+class OneImageTrainer(FitTrainer):
+    """Over the training set."""
+
+    def fit(self, data: Data, seed: int) -> OneImage:
+        return OneImage(data.training.mean(0))
+
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> OneImage:
+        return OneImage(tensors["mean"])
+
+
 class TruthTrainer(FitTrainer):
     """Nothing is trained."""
 
@@ -111,6 +137,13 @@ class MeanTrainer(FitTrainer):
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Mean:
         return Mean(tensors["forward"], tensors["backward"])
 
+
+RECIPES.register(
+    "one-image",
+    summary="The mean training image, always: the floor of completions",
+    role="floor",
+    images_only="the mean of points is one point, and nothing is asked of it",
+)(Fixed(OneImageTrainer()))
 
 RECIPES.register(
     "truth",

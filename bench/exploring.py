@@ -1,0 +1,140 @@
+"""A run's trained model looked at through its codes: sheets of images, quality by truncation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from bench.artifacts import ArtifactStore
+from bench.datasets.images import to_bytes
+from bench.errors import UsageError
+from bench.extractors import EXTRACTORS
+from bench.latentspace import (
+    Read,
+    arithmetic,
+    decoder_of,
+    interpolation,
+    plane,
+    read_sum,
+    truncated,
+)
+from bench.randomness import stream
+from bench.runner import with_threads
+from bench.suite import Cell
+from bench.tasks import TASKS, Bench, SamplingTask
+from bench.tasks.image import data_of, scores_of
+from generative import Decoder
+from metrics import JUDGES, Score
+
+COLUMNS = 8
+SHOWN = (
+    "frechet",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_coverage",
+    "label_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How codes are looked at; one of them at most. truncation: the bounds, empty for none."""
+
+    interpolate: bool = False
+    arithmetic: str | None = None
+    codes: bool = False
+    truncation: tuple[float, ...] = ()
+
+    @property
+    def asked(self) -> bool:
+        """Whether any is. Raises UsageError where several are."""
+        chosen = [
+            name
+            for name, given in (
+                ("--interpolate", self.interpolate),
+                ("--arithmetic", self.arithmetic is not None),
+                ("--codes", self.codes),
+                ("--truncation", bool(self.truncation)),
+            )
+            if given
+        ]
+        if len(chosen) > 1:
+            raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
+        return bool(chosen)
+
+
+def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.ndarray, int]:
+    """Images uint8 [n, c, h, w], and how many make a row of the sheet, 0 for any number."""
+    model, rng = _decoder(cell, store), stream(cell.cell_id, cell.seed, "codes", device=cell.device)
+    with with_threads(), torch.no_grad():
+        if way.interpolate:
+            rows = max(1, n // COLUMNS)
+            return _bytes(interpolation(model, rng, rows, COLUMNS)), COLUMNS
+        if way.arithmetic is not None:
+            images, columns = arithmetic(model, _reader(cell), read_sum(way.arithmetic), rng)
+            return _bytes(images), columns
+        if way.codes:
+            images = plane(model, rng)
+            return _bytes(images), round(len(images) ** 0.5)
+        return _bytes(truncated(model, n, rng, way.truncation[0])), 0
+
+
+def truncation_curve(
+    cell: Cell, n: int, store: ArtifactStore, bounds: Sequence[float]
+) -> pd.DataFrame:
+    """Quality against diversity: a row for each bound and score, and for no bound (infinite)."""
+    if cell.task != "image":
+        raise UsageError("--truncation: a curve is drawn for models of task image alone")
+    model, rows = _decoder(cell, store), []
+    scores = scores_of(cell, cell.device)
+    for bound in (*bounds, float("inf")):
+        rng = stream(cell.cell_id, cell.seed, "truncation", device=cell.device)
+        with with_threads(), torch.no_grad():
+            images = to_bytes(truncated(model, n, rng, bound))
+            for name, score, suffix in scores.of(images, model):
+                if name in SHOWN:
+                    value, error, _ = score if isinstance(score, Score) else (score, None, n)
+                    rows.append(
+                        {
+                            "truncation": bound,
+                            "metric": name + suffix,
+                            "value": value,
+                            "std_error": error,
+                            "n": n,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def _decoder(cell: Cell, store: ArtifactStore) -> Decoder:
+    task = TASKS[cell.task].part
+    if cell.skip:
+        raise UsageError(f"model '{cell.part('model')}' was skipped: {cell.skip}")
+    if not isinstance(task, SamplingTask) or cell.task != "image":
+        raise UsageError(f"codes are looked at for models of task image, this is task {cell.task}")
+    with with_threads():
+        return decoder_of(task.fitted(cell, Bench(store, cell.device)), cell.part("model"))
+
+
+def _reader(cell: Cell) -> Read:
+    name = data_of(cell).judge
+    if not name:
+        raise UsageError("--arithmetic: no judge reads such images, so that concepts have no names")
+    judge, part = JUDGES[name].part, EXTRACTORS[name].part
+
+    def read(images: Tensor) -> np.ndarray:
+        reading = judge.read(part.resized(images, JUDGES[name].facts.size))
+        return np.where(reading.passed, reading.labels, -1)
+
+    return read
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return to_bytes(images).cpu().numpy()

@@ -1,0 +1,134 @@
+"""What can be seen of a trained model's space of codes: ways between codes, sums of them, all of a
+plane, and what keeping to the middle of it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.errors import UsageError
+from generative import Decoder, Fitted
+
+Codes = Float[Tensor, "n latent"]
+Read = Callable[[Tensor], np.ndarray]
+"""Images in [0, 1] to the class that is read in each, -1 where none is."""
+
+EXEMPLARS = 3
+"""Codes whose mean stands for a concept, as Radford et al. 2016, section 6.3.2."""
+CANDIDATES = 2_000
+SHAKEN = 0.25
+"""How far the eight neighbours of a sum are moved at random, as in their figure 7."""
+PLANE = 20
+LEAST_BOUND = 0.02
+
+
+def decoder_of(model: Fitted, name: str) -> Decoder:
+    """The model as one that decodes codes. Raises UsageError where it doesn't."""
+    if not isinstance(model, Decoder):
+        raise UsageError(f"model '{name}' has no codes: expected a GAN or an autoencoder")
+    return model
+
+
+def between(first: Codes, second: Codes, columns: int) -> Float[Tensor, "n columns latent"]:
+    """The way from codes to others along the great circle (White 2016, arXiv:1609.04468): codes of
+    a normal prior have nearly one length, and a straight line leaves it.
+    """
+    share = torch.linspace(0, 1, columns, device=first.device)[None, :, None]
+    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
+    cosine = ((first * second).sum(1, keepdim=True) / lengths).clamp(-1, 1)
+    angle = cosine.acos()[:, None].clamp(min=1e-6)
+    ahead = torch.sin((1 - share) * angle) / angle.sin() * first[:, None]
+    return ahead + torch.sin(share * angle) / angle.sin() * second[:, None]
+
+
+def interpolation(model: Decoder, rng: torch.Generator, rows: int, columns: int) -> Tensor:
+    """Images [rows * columns, c, h, w], each row on the way from one code to another."""
+    ends = model.codes(2 * rows, rng)
+    codes = between(ends[:rows], ends[rows:], columns)
+    return model.decode(codes.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of concepts: sign and class of each."""
+
+    terms: tuple[tuple[int, int], ...]
+
+
+def read_sum(text: str) -> Sum:
+    """`7-1+4`. Raises UsageError for anything else."""
+    found = re.fullmatch(r"\s*[+-]?\s*\d+(\s*[+-]\s*\d+)+\s*", text)
+    if not found:
+        raise UsageError(f"--arithmetic: expected a sum of classes such as 7-1+4, got '{text}'")
+    parts = re.findall(r"([+-]?)\s*(\d+)", text)
+    return Sum(tuple((-1 if sign == "-" else 1, int(number)) for sign, number in parts))
+
+
+def arithmetic(model: Decoder, read: Read, asked: Sum, rng: torch.Generator) -> tuple[Tensor, int]:
+    """Images, and how many make a row: for each concept its three exemplars, their mean code's
+    image and five more around that; at last the sum's, and eight around it.
+
+    Raises UsageError where the judge reads a concept in fewer than three of 2,000 samples.
+    """
+    codes = model.codes(CANDIDATES, rng)
+    labels = read(model.decode(codes))
+    rows, total = [], torch.zeros_like(codes[:1])
+    for sign, concept in asked.terms:
+        chosen = codes[torch.from_numpy(labels == concept).to(codes.device)][:EXEMPLARS]
+        if len(chosen) < EXEMPLARS:
+            raise UsageError(
+                f"--arithmetic: the judge reads class {concept} in {len(chosen)} of {CANDIDATES:,} "
+                f"samples: expected {EXEMPLARS} at least"
+            )
+        mean = chosen.mean(0, keepdim=True)
+        total = total + sign * mean
+        rows.append(torch.cat([chosen, mean, _shaken(mean, 5, rng)]))
+    rows.append(torch.cat([total, _shaken(total, 8, rng)]))
+    return model.decode(torch.cat(rows)), len(rows[-1])
+
+
+def _shaken(code: Codes, n: int, rng: torch.Generator) -> Codes:
+    noise = torch.rand(n, code.shape[1], generator=rng, device=code.device)
+    return code + SHAKEN * (2 * noise - 1)
+
+
+def plane(model: Decoder, rng: torch.Generator) -> Tensor:
+    """Images of a grid of codes in the plane, at the quantiles of N(0, 1) (Kingma & Welling 2014,
+    figure 4): [400, c, h, w]. Raises UsageError for codes of other than two dimensions.
+    """
+    latent = model.codes(1, rng).shape[1]
+    if latent != 2:
+        raise UsageError(
+            f"--codes: expected a model with 2 dimensions of codes, this one has {latent}: train "
+            "one with --set latent=2"
+        )
+    ticks = quantiles((torch.arange(PLANE, device=rng.device) + 0.5) / PLANE)
+    down, across = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
+    return model.decode(torch.stack([across, down], -1).reshape(-1, 2))
+
+
+def quantiles(shares: Tensor) -> Tensor:
+    """Those of N(0, 1)."""
+    return sqrt(2) * torch.erfinv(2 * shares - 1)
+
+
+def truncated(model: Decoder, n: int, rng: torch.Generator, bound: float) -> Tensor:
+    """`n` samples of codes that stay within `bound`: each value beyond is drawn anew (the truncated
+    normal of Brock et al. 2019, section 3.1). Raises UsageError for a bound that nothing is within.
+    """
+    if bound < LEAST_BOUND:
+        raise UsageError(f"--truncation: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
+    codes = model.codes(n, rng)
+    beyond = codes.abs() > bound
+    while bool(beyond.any()):
+        codes = torch.where(beyond, model.codes(n, rng), codes)
+        beyond = codes.abs() > bound
+    return torch.cat([model.decode(part) for part in codes.split(1_000)])
