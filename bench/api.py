@@ -30,7 +30,7 @@ from attacks.diagnostics import DIAGNOSTICS
 from bench import gatecheck, planted, tomlsuites, usercode
 from bench.artifacts import CHECKPOINT_SECONDS, ArtifactStore
 from bench.comparing import calibration, comparison, run_folder
-from bench.datasets import DATASETS
+from bench.datasets import DATASETS, torchvisions
 from bench.errors import UsageError, one_line, unknown
 from bench.evaluation import Request as AttackRequest
 from bench.evaluation import evaluate
@@ -47,7 +47,7 @@ from bench.registry import Registry
 from bench.reporting import Attacked, timed
 from bench.runner import Context, Outcome
 from bench.sampling import draw as draw_samples
-from bench.sampling import find_cell
+from bench.sampling import find_cell, weights_of, with_weights
 from bench.scorecard import Scored, scored
 from bench.scoring import Notify, Request, guarded
 from bench.scoring import score as measure
@@ -104,6 +104,9 @@ REGISTRIES: dict[str, Registry] = {
 
 ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGMENTERS}
 """What is listed with the others, and has a registry of its own."""
+
+
+WEIGHTS = ".safetensors"
 
 
 @dataclass
@@ -242,12 +245,14 @@ def execute(
     workers: int | None = None,
     executor: str = "inline",
     timeout: float | None = None,
+    download: bool = False,
     fresh: bool = False,
     keep_old: bool = False,
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
-    """Measure what a suite asks and is not measured yet; write the tables; report.
+    """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
+    sets of torchvision's that are not here are fetched first.
 
     Raises UsageError before anything is written where the request can't be carried out,
     StoreError where results can't be kept. An interrupt ends the run early, with what was
@@ -256,6 +261,11 @@ def execute(
     watch = watcher or Watcher()
     driver = _executor(executor, workers, timeout)
     planned = plan_of(suite, **view)
+    if download:
+        absent = {cell.part("dataset") for cell in planned.cells if cell.skip}
+        for name in sorted(filter(torchvisions.source_of, absent)):
+            torchvisions.fetch(name)
+        planned = plan_of(suite, **view)
     directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     if fresh and directory.exists():
         directory = RunDirectory(directory.path.resolve())
@@ -492,24 +502,29 @@ def sample(
     seed: int | None = None,
     n: int = 64,
     out: str | None = None,
+    label: int | None = None,
     interpolate: bool = False,
     arithmetic: str | None = None,
     codes: bool = False,
     truncation: float | None = None,
+    weights: str | None = None,
 ) -> np.ndarray:
     """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
 
     They are the first that its scores were computed from. `run` may be a data set with images in
     the place of a run and a model, such as mnist5k or mnist5k:train: the first `n` of its images.
     `out`: where to write them: a .png, a grid of images, a stack's digits side by side; a .npy, the
-    array; or a folder that is not there yet, a PNG for each image. In the place of plain samples of
-    a model of images: `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
+    array; or a folder that is not there yet, a PNG for each image; or a .safetensors, the model's
+    weights in the place of samples. `weights`: such a file, whose weights are taken.
+
+    In the place of plain samples of a model of images: `label`, samples of that class of a
+    conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
     7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `truncation`, samples of
     codes within that bound. Raises UsageError where the model was not trained, or its trained
     weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    way = Way(interpolate, arithmetic, codes, bounds)
+    way = Way(label, interpolate, arithmetic, codes, bounds)
     if not 1 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is not None:
@@ -523,6 +538,11 @@ def sample(
     else:
         cell, colour = _trained_cell(run, model, dataset, block, seed)
         store = ArtifactStore(cache_folder(), cell.device)
+        if weights is not None:
+            store = with_weights(store, weights)
+        if out is not None and Path(out).suffix.lower() == WEIGHTS:
+            write_atomically(Path(out).expanduser(), weights_of(cell, store))
+            return np.empty(0)
         if way.asked:
             drawn, columns = explored(cell, n, store, way)
         else:
@@ -586,9 +606,10 @@ def _real(name: str, n: int) -> np.ndarray:
 
 def _refuse_output(out: str) -> None:
     suffix = Path(out).suffix.lower()
-    if suffix not in ("", ".png", ".npy"):
+    if suffix not in ("", ".png", ".npy", WEIGHTS):
         raise UsageError(
-            f"expected a name that ends in .png or .npy, or a folder's without an end, got '{out}'"
+            f"expected a name that ends in .png, .npy or {WEIGHTS}, or a folder's without an end, "
+            f"got '{out}'"
         )
     if not suffix and Path(out).expanduser().exists():
         raise UsageError(f"{out} is there already: expected a folder to be made")
@@ -857,7 +878,7 @@ def cite(what: str) -> str:
         if what not in known:
             raise unknown("attack", what, known)
         return bibliography.cite([foolbox_adapter.PAPER])
-    for registry in REGISTRIES.values():
+    for registry in (*REGISTRIES.values(), *ALSO.values()):
         if what in registry:
             entry = registry[what]
             return bibliography.cite([entry.paper, *papers_of(getattr(entry.facts, "parts", ()))])

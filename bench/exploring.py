@@ -28,7 +28,7 @@ from bench.runner import with_threads
 from bench.suite import Cell
 from bench.tasks import TASKS, Bench, SamplingTask
 from bench.tasks.image import data_of, scores_of
-from generative import Decoder
+from generative import ConditionalSampler, Decoder
 from metrics import JUDGES, Score
 
 COLUMNS = 8
@@ -45,8 +45,11 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Way:
-    """How codes are looked at; one of them at most. truncation: the bounds, empty for none."""
+    """How a model is looked at; in one way at most. label: the class that is asked for. truncation:
+    the bounds, empty for none.
+    """
 
+    label: int | None = None
     interpolate: bool = False
     arithmetic: str | None = None
     codes: bool = False
@@ -58,6 +61,7 @@ class Way:
         chosen = [
             name
             for name, given in (
+                ("--class", self.label is not None),
                 ("--interpolate", self.interpolate),
                 ("--arithmetic", self.arithmetic is not None),
                 ("--codes", self.codes),
@@ -74,6 +78,8 @@ def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.nda
     """Images uint8 [n, c, h, w], and how many make a row of the sheet, 0 for any number."""
     model, rng = _decoder(cell, store), stream(cell.cell_id, cell.seed, "codes", device=cell.device)
     with with_threads(), torch.no_grad():
+        if way.label is not None:
+            return _bytes(_of_class(model, cell, n, rng, way.label)), 0
         if way.interpolate:
             rows = max(1, n // COLUMNS)
             return _bytes(interpolation(model, rng, rows, COLUMNS)), COLUMNS
@@ -84,6 +90,12 @@ def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.nda
             images = plane(model, rng)
             return _bytes(images), round(len(images) ** 0.5)
         return _bytes(truncated(model, n, rng, way.truncation[0])), 0
+
+
+def _of_class(model: Decoder, cell: Cell, n: int, rng: torch.Generator, label: int) -> Tensor:
+    if not isinstance(model, ConditionalSampler):
+        raise UsageError(f"--class: model '{cell.part('model')}' can't be asked for one: cgan can")
+    return model.sample(n, rng, torch.full((n,), label, device=rng.device))
 
 
 def truncation_curve(

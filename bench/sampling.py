@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from bench.artifacts import ArtifactStore
 from bench.errors import UsageError, unknown
@@ -69,10 +74,35 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
 
 def draw(cell: Cell, n: int, store: ArtifactStore) -> np.ndarray:
     """`n` samples of a cell's trained model: points [n, d], or images uint8 [n, c, h, w]."""
+    task = _task(cell)
+    with with_threads():
+        return task.sample(cell, n, Bench(store, cell.device))
+
+
+def _task(cell: Cell) -> SamplingTask:
     if cell.skip:
         raise UsageError(f"model '{cell.part('model')}' was skipped: {cell.skip}")
     task = TASKS[cell.task].part
     if not isinstance(task, SamplingTask):
         raise UsageError(f"task '{cell.task}' trains nothing that draws samples")
+    return task
+
+
+def weights_of(cell: Cell, store: ArtifactStore) -> bytes:
+    """A cell's trained model as safetensors, with what it is in the file's metadata."""
     with with_threads():
-        return task.sample(cell, n, Bench(store, cell.device))
+        tensors = _task(cell).fitted(cell, Bench(store, cell.device)).tensors()
+    about = {"cell": cell.cell_id, "seed": str(cell.seed), "settings": json.dumps(cell.settings)}
+    return save({name: value.cpu().contiguous() for name, value in tensors.items()}, about)
+
+
+def with_weights(store: ArtifactStore, path: str) -> ArtifactStore:
+    """A store whose models have the weights of a file. Raises UsageError where it is none."""
+    file = Path(path).expanduser()
+    try:
+        tensors = load(file.read_bytes())
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged, or none"
+        raise UsageError(f"can't read {path}: {reason}: expected a safetensors file") from error
+    placed = {name: value.to(store.device) for name, value in tensors.items()}
+    return replace(store, given={"fitted": placed})

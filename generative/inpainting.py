@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d, softplus
 from generative.contracts import Contested, Decoder
 
 Images = Float[Tensor, "n c h w"]
+OneOrAll = Float[Tensor, "#n c h w"]
 Known = Bool[Tensor, "h w"]
 
 
@@ -93,7 +94,7 @@ def _start(
     return codes[gaps.argmin(1)].clone()
 
 
-def _contextual(drawn: Images, seen: Images, weight: Tensor) -> Float[Tensor, " n"]:
+def _contextual(drawn: Images, seen: OneOrAll, weight: Tensor) -> Float[Tensor, " n"]:
     """The weighted absolute error on known pixels (equation 4)."""
     return (weight * (drawn - seen)).abs().sum((1, 2, 3))
 

@@ -139,7 +139,8 @@ class Resnet(ImageNetwork):
         if not fits or min(first[1:]) < 8 or any(side % multiple for side in first[1:]):
             raise UsageError(
                 "a residual generator needs images of one size, with sides that are multiples of "
-                f"{multiple}, 8 at least, got {list(first)} to {list(second)}: bring them to another size"
+                f"{multiple}, 8 at least, got {list(first)} to {list(second)}: bring them to "
+                "another size"
             )
 
 

@@ -63,11 +63,11 @@ def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict
     """Samples of every model, what a judge reads in them, and how they came about."""
     colour = bool(facts.get("colour"))
     sheet = partial(draw_sheet, colour=colour)
-    if facts.get("translated"):
+    if any("inputs" in kept for _, _, kept in arrays):
         made = [
             (cell, record, {**kept, "samples": beside(*_triple(kept))})
             for cell, record, kept in arrays
-            if "samples" in kept
+            if {"inputs", "samples"} <= kept.keys()
         ]
         triples = partial(draw_sheet, colour=True, columns=12)
         found = {"samples": _panels(dataset, made, "samples", triples, 4.6, 1.9)}

@@ -18,6 +18,7 @@ INTERRUPTED = 130
 @choosing
 @click.option("--executor", default="processes", metavar="inline|processes", show_default=True)
 @click.option("--timeout", type=float, metavar="SECONDS", help="What a cell may take at most.")
+@click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
 @click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
 @click.option("--keep-old", is_flag=True, help="Keep rows that other code measured.")
 def command(**options: Any) -> None:
@@ -36,6 +37,7 @@ def command(**options: Any) -> None:
                 workers=options["workers"],
                 executor=options["executor"],
                 timeout=options["timeout"],
+                download=options["download"],
                 fresh=options["fresh"],
                 keep_old=options["keep_old"],
                 watcher=watcher.watcher(),

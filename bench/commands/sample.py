@@ -15,6 +15,7 @@ from click.core import ParameterSource
 @click.option("--block", metavar="B", help="Where the run trained it with several settings.")
 @click.option("--seed", type=int, metavar="S", help="Of the training; the run's first.")
 @click.option("-n", "count", type=int, default=64, show_default=True, help="How many samples.")
+@click.option("--class", "label", type=int, metavar="C", help="Of that class alone (cgan).")
 @click.option("--interpolate", is_flag=True, help="Ways from one code to another, 8 images each.")
 @click.option(
     "--arithmetic", metavar="7-1+4", help="A sum of classes, each the mean of three codes."
@@ -25,7 +26,16 @@ from click.core import ParameterSource
     metavar="B[,B...]",
     help="Codes within a bound; of several, precision against recall.",
 )
-@click.option("-o", "--out", required=True, metavar="grid.png|x.npy|FOLDER", help="What to write.")
+@click.option(
+    "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="grid.png|x.npy|FOLDER|x.safetensors",
+    help="What to write: a sheet, an array, a file for each image, or the model's weights.",
+)
 def command(
     run: str,
     model: str | None,
@@ -33,10 +43,12 @@ def command(
     block: str | None,
     seed: int | None,
     count: int,
+    label: int | None,
     interpolate: bool,
     arithmetic: str | None,
     codes: bool,
     truncation: str | None,
+    weights: str | None,
     out: str,
 ) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
@@ -48,7 +60,8 @@ def command(
     bounds = _bounds(truncation)
     where = {"dataset": dataset, "block": block, "seed": seed}
     if len(bounds) > 1:
-        _curve(run, model, bounds, count, out, where, interpolate or codes or bool(arithmetic))
+        others = interpolate or codes or bool(arithmetic) or label is not None
+        _curve(run, model, bounds, count, out, where, others)
         return
     drawn = api.sample(
         run,
@@ -56,11 +69,16 @@ def command(
         **where,
         n=count,
         out=out,
+        label=label,
         interpolate=interpolate,
         arithmetic=arithmetic,
         codes=codes,
         truncation=bounds[0] if bounds else None,
+        weights=weights,
     )
+    if out.lower().endswith(api.WEIGHTS):
+        click.echo(f"the weights of {model}: {out}")
+        return
     what = f"samples of {model}" if model else f"images of {run}"
     click.echo(f"{len(drawn)} {what}: {out}")
 

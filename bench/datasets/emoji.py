@@ -77,11 +77,17 @@ def _raster(root: ElementTree.Element, side: int) -> np.ndarray:
 
 @cache
 def emoji(side: int = SIDE) -> Domains:
-    """Every pair, drawn at `side` pixels; one in eight held out."""
+    """Every pair, drawn at `side` pixels, one picture of several that are the same; one in eight
+    held out.
+    """
     if reason := absent():
         raise UsageError(reason)
-    pairs = [(name, drawn(path, side)) for name, path in _drawings()]
-    kept = [(name, pair) for name, pair in pairs if pair is not None]
+    found: dict[bytes, tuple[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for name, path in _drawings():
+        pair = drawn(path, side)
+        if pair is not None:
+            found.setdefault(pair[1].tobytes(), (name, pair))
+    kept = list(found.values())
     held = np.array([_is_held(name) for name, _ in kept])
     first, second = (np.stack([pair[at] for _, pair in kept]) for at in range(2))
     names = tuple(name for name, _ in kept if _is_held(name))

@@ -62,6 +62,11 @@ class Pairs(Dataset):
         return self.absent()
 
     @property
+    def modes(self) -> int:
+        """None are known."""
+        return 0
+
+    @property
     def fingerprint(self) -> str:
         """Empty where the images are missing."""
         return "" if self.missing else _fingerprint(self.paired, self.load())
@@ -117,15 +122,20 @@ class PairSource(Source):
         )
         self._purpose = ("data", data.fingerprint, seed)
 
+    def _ordered(self, images: np.ndarray) -> Tensor:
+        """In an order of the seed's, the same for as many images."""
+        order = torch.randperm(len(images), generator=stream(*self._purpose, "order"))
+        return as_tensor(images, self.device)[order.to(self.device)]
+
     @cached_property
     def first(self) -> Tensor:
         """Training images of the first domain, uint8 [n, c, h, w]."""
-        return as_tensor(self._found.first, self.device)
+        return self._ordered(self._found.first)
 
     @cached_property
     def second(self) -> Tensor:
         """Training images of the second domain; of pairs, each at its partner's place."""
-        return as_tensor(self._found.second, self.device)
+        return self._ordered(self._found.second)
 
     @cached_property
     def held_first(self) -> Tensor:

@@ -13,6 +13,13 @@ from bench.datasets.labelled import Labelled
 from bench.errors import UsageError, one_line, unknown
 
 PREFIX = "torchvision:"
+_SOURCES = {
+    "mnist": "MNIST",
+    "fashion": "FashionMNIST",
+    "shoes": "FashionMNIST",
+    "boots": "FashionMNIST",
+    "cifar10": "CIFAR10",
+}
 _BY_SPLIT = ("SVHN", "STL10", "Flowers102", "Food101", "GTSRB", "RenderedSST2", "Country211")
 
 
@@ -26,9 +33,20 @@ def named(name: str) -> Labelled:
     return Labelled(name, partial(_split, short), absent=partial(_absent, short))
 
 
+def source_of(name: str) -> str:
+    """What torchvision calls the files that a data set is made of; empty where it has none."""
+    if name.startswith(PREFIX):
+        return name.removeprefix(PREFIX)
+    return _SOURCES.get(name.rpartition("@")[2], "")
+
+
 def fetch(name: str) -> None:
-    """Download it into the data folder. Raises UsageError where that fails."""
-    short = name.removeprefix(PREFIX)
+    """Download the files of a data set into the data folder. Raises UsageError where that fails, or
+    the data set is not torchvision's.
+    """
+    short = source_of(name)
+    if not short:
+        raise UsageError(f"--download: dataset '{name}' is nothing that torchvision can fetch")
     for train in (True, False):
         _opened(short, train, download=True)
     _looked_for.cache_clear()

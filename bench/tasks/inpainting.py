@@ -31,6 +31,7 @@ from bench.tasks.scoring import checked, facts_of, scored_by, value_of
 from bench.tasks.training import train
 from generative import RECIPES, Completer, Decoder, Sampler
 from generative.inpainting import Descent, complete
+from generative.recipes.references import Reals
 from metrics import JUDGES, Judge
 from metrics.completion import Completion
 
@@ -70,7 +71,8 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
 
 class InpaintingTask(Task):
     """Axes: dataset (images) and model. One that decodes codes is searched for the best; one that
-    completes in closed form does; of any other the sample is taken that fits best.
+    completes in closed form does; the oracle knows the truth; of any other the sample is taken
+    that fits best.
     """
 
     axes = ("dataset", "model")
@@ -102,8 +104,7 @@ class InpaintingTask(Task):
         return {**facts, "name": known}
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        found = TASKS["image"].part.describe(cell)
-        return {**found, "dataset": {**found["dataset"], "translated": True}}
+        return TASKS["image"].part.describe(cell)
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         return TASKS["image"].part.artifact(cell)
@@ -143,6 +144,8 @@ def filled(
     model: Sampler, pictures: Tensor, known: Tensor, rng: torch.Generator, asked: InpaintingSettings
 ) -> tuple[Tensor, Tensor | None]:
     """Completed pictures, and what the model itself drew, where it draws."""
+    if isinstance(model, Reals):
+        return pictures, pictures
     if isinstance(model, Completer):
         return model.complete(pictures, known), None
     if isinstance(model, Decoder):

@@ -141,7 +141,6 @@ class TranslationTask(SamplingTask):
             "modes": 0,
             "licence": data.licence,
             "images": True,
-            "translated": True,
             "colour": not data.missing and 3 in (_shapes(data)),
         }
         return {"dataset": facts, "model": describe_model(cell)}

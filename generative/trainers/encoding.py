@@ -22,6 +22,7 @@ from generative.contracts import (
     Tree,
 )
 from generative.protocols.base import Protocol
+from generative.samplers import load_weights
 from generative.trainers.execution import PLAIN, Execution
 from generative.trainers.optimisers import (
     chunks_of,
@@ -200,5 +201,5 @@ class EncodingTrainer(Trainer):
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
         coder = self._coder(data.device).eval()
-        coder.load_state_dict(dict(tensors))
+        load_weights(coder, dict(tensors), "model")
         return self.objective.fitted(coder, data.box)

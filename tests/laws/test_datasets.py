@@ -23,7 +23,7 @@ from bench.randomness import forked, stream
 from bench.tasks.mixture import from_table
 from bench.trees import load_tree, save_tree
 
-LARGE = ("*@mnist", "*@fashion", "mnist", "fashion")
+LARGE = ("*@mnist", "*@fashion", "mnist", "fashion", "cifar10", "*@shoes", "*@boots", "emoji*")
 WITHOUT_TRAINING = ("photos",)
 FOR_LARGE = ("test_a_source_is_what_it_says", "test_the_number_of_modes_is_declared")
 

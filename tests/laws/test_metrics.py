@@ -138,13 +138,15 @@ def test_every_known_issue_names_a_law():
 
 
 def test_every_metric_has_laws():
-    """What it takes is one of the kinds of which laws are here, in test_robustness.py or in
-    test_scores.py; its facts fit one another.
+    """What it takes is one of the kinds of which laws are here, in test_robustness.py, in
+    test_scores.py or in reference/test_translation_metrics.py; its facts fit one another.
     """
     here = ("modes", "density", "likelihood", "stack", "latent")
     of_robustness = ("attack", "transfer", "rubbish")
     of_scores = ("features", "neighbours", "probabilities", "nearest", "identities")
-    assert _enrolled(*here, *of_robustness, *of_scores) == METRICS.entries()
+    of_translations = ("translated", "segmented", "completed", "classes", "asked")
+    every = (*here, *of_robustness, *of_scores, *of_translations)
+    assert _enrolled(*every) == METRICS.entries()
     for entry in METRICS.entries():
         facts = entry.facts
         assert facts.estimator

@@ -1,0 +1,293 @@
+"""Models of images from the command line: rows, pictures, codes, weights, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from harness import bench
+from PIL import Image
+
+from bench import api
+from bench.artifacts import ArtifactStore
+from bench.datasets import DATASETS
+from bench.errors import UsageError
+from bench.tasks.training import Order, train
+from generative import RECIPES, Training
+
+RUN = "runs/tiny/quick"
+SUITE = """
+name = "tiny"
+default_tier = "quick"
+
+[tiers.quick]
+seeds = 1
+
+[[block]]
+name = "images"
+task = "image"
+grid.dataset = ["optdigits"]
+grid.model = ["oracle", "cgan", "vae-mean", "pca-gaussian"]
+settings = { steps = 12, batch = 16, evaluations = 2, protocol = "small-dcgan", latent = 2 }
+metrics = ["frechet@optdigits-cnn", "class_coverage@optdigits-cnn"]
+
+[[block]]
+name = "holes"
+task = "inpainting"
+grid.dataset = ["optdigits"]
+grid.model = ["oracle", "vae-mean", "pca-gaussian", "cgan", "one-image"]
+metrics = ["same_reading@optdigits-cnn", "psnr_hidden"]
+[block.settings]
+steps = 12
+batch = 16
+evaluations = 2
+protocol = "small-dcgan"
+latent = 2
+pictures = 12
+descent_steps = 5
+starts = 20
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with a run of tiny models, its cache and its suite."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "tiny.toml").write_text(SUITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
+        assert bench("run", "--suite", "tiny.toml", "--executor", "inline") == 0
+    return folder
+
+
+@pytest.fixture
+def there(run, monkeypatch):
+    monkeypatch.chdir(run)
+    monkeypatch.setenv("MINIMAX_CACHE", str(run / "cache"))
+    return run
+
+
+def table_of(folder):
+    return pd.read_csv(folder / "runs/tiny/quick/table.csv", dtype=str, keep_default_na=False)
+
+
+def test_rows_have_scores_and_say_what_they_rest_on(run):
+    table = table_of(run)
+    assert set(table.status) == {"ok", "skipped"}
+    skipped = table[table.status == "skipped"]
+    assert set(skipped.model) == {"cgan"}
+    assert skipped.reason.str.contains("told the class").all()
+    found = {name.partition(":")[0] for name in table[table.task == "image"].metric}
+    for name in ("frechet", "kernel_distance", "precision", "recall", "density", "coverage"):
+        assert f"{name}@optdigits-cnn" in found
+    for name in ("class_coverage", "class_kl", "memorisation", "label_accuracy"):
+        assert f"{name}@optdigits-cnn" in found
+    asked = table[table.metric.str.startswith("label_accuracy")]
+    assert set(asked.model) == {"cgan"}
+    assert json.loads(asked.settings.iloc[0])["latent"] == 2
+
+
+def test_every_row_has_as_many_samples_and_the_oracle_has_no_copies(run):
+    """300 digits are held out: the oracle is each of them once."""
+    table = table_of(run)
+    scored = table[table.metric.str.startswith("frechet@") & (table.step != "6")]
+    finals = scored[scored.n == "300"]
+    assert set(finals.model) == {"oracle", "cgan", "vae-mean", "pca-gaussian"}
+    best = table[table.metric.str.startswith("recall@") & (table.model == "oracle")]
+    assert float(best.value.iloc[0]) > 0.8
+
+
+def test_pictures_of_images(run):
+    written = {path.name for path in (run / "runs/tiny/quick/pictures").iterdir()}
+    assert {"images-optdigits-samples.png", "images-optdigits-digits.png"} <= written
+    assert {"images-optdigits-training.png", "holes-optdigits-samples.png"} <= written
+
+
+def test_the_oracle_completes_pictures_and_the_mean_does_not(run):
+    table = table_of(run)
+    read = table[table.metric.str.startswith("same_reading")].set_index("model").value.astype(float)
+    assert read["oracle"] == 1
+    assert read["one-image"] < 1
+    psnr = table[table.metric == "psnr_known"]
+    assert set(psnr.model) == {"oracle", "vae-mean"}
+    assert float(psnr.set_index("model").value["oracle"]) == 100
+
+
+@pytest.mark.parametrize("model", ["cgan", "vae-mean"])
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (("--interpolate", "-n", "16"), 16),
+        (("--codes",), 400),
+        (("--truncation", "0.5", "-n", "9"), 9),
+    ],
+)
+def test_codes_are_drawn_as_sheets(there, tmp_path, model, options, count):
+    sheet, array = tmp_path / "x.png", tmp_path / "x.npy"
+    where = (RUN, "--model", model, "--block", "images")
+    assert bench("sample", *where, *options, "-o", sheet) == 0
+    with Image.open(sheet) as opened:
+        assert min(opened.size) > 30
+    assert bench("sample", *where, *options, "-o", array) == 0
+    assert np.load(array).shape == (count, 1, 8, 8)
+
+
+def test_a_class_can_be_asked_for(there, capsys, tmp_path):
+    where = (RUN, "--model", "cgan", "--block", "images")
+    assert bench("sample", *where, "--class", "7", "-n", "5", "-o", tmp_path / "x.npy") == 0
+    assert bench("sample", *where, "--class", "10", "-o", tmp_path / "y.npy") == 2
+    assert "label 10 is outside the classes: expected 0 to 9" in capsys.readouterr().err
+    plain = (RUN, "--model", "vae-mean", "--block", "images", "--class", "1")
+    assert bench("sample", *plain, "-o", tmp_path / "z.npy") == 2
+    assert "can't be asked for one" in capsys.readouterr().err
+
+
+def test_a_truncation_curve(there, tmp_path, capsys):
+    where = (RUN, "--model", "vae-mean", "--block", "images")
+    assert bench("sample", *where, "--truncation", "0.5,1", "-n", "150", "-o", "c.png") == 0
+    out = capsys.readouterr().out
+    assert "precision@optdigits-cnn" in out
+    assert "inf" in out
+
+
+def test_weights_go_out_and_come_back(there, tmp_path, capsys):
+    """A model's weights as safetensors draw what the model drew; those of another are refused."""
+    where = (RUN, "--block", "images")
+    weights, other = tmp_path / "cgan.safetensors", tmp_path / "vae.safetensors"
+    assert bench("sample", *where, "--model", "cgan", "-o", weights) == 0
+    assert bench("sample", *where, "--model", "vae-mean", "-o", other) == 0
+    drawn = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    assert bench("sample", *where, "--model", "cgan", "-o", drawn[0]) == 0
+    given = ("--model", "cgan", "--weights", weights)
+    assert bench("sample", *where, *given, "-o", drawn[1]) == 0
+    np.testing.assert_array_equal(*map(np.load, drawn))
+    capsys.readouterr()
+    wrong = ("--model", "cgan", "--weights", other, "-o", tmp_path / "c.npy")
+    assert bench("sample", *where, *wrong) == 2
+    assert "of another architecture" in capsys.readouterr().err
+    assert bench("sample", *where, "--model", "vae-mean", "--weights", weights, "-o", "d.npy") == 2
+    assert "of another architecture" in capsys.readouterr().err
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    junk = ("--model", "cgan", "--weights", tmp_path / "junk.safetensors", "-o", "e.npy")
+    assert bench("sample", *where, *junk) == 2
+    assert "expected a safetensors file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--arithmetic", "seven"), "expected a sum of classes such as 7-1+4"),
+        (("--arithmetic", "7-99"), "in 0 of 2,000 samples: expected 3"),
+        (("--truncation", "-1"), "expected bounds above 0"),
+        (("--truncation", "x"), "expected bounds above 0"),
+        (("--interpolate", "--codes"), "expected one of --interpolate, --codes"),
+    ],
+)
+def test_bad_ways_are_refused(there, tmp_path, capsys, options, message):
+    where = (RUN, "--model", "vae-mean", "--block", "images")
+    assert bench("sample", *where, *options, "-o", tmp_path / "x.png") == 2
+    assert message in capsys.readouterr().err
+
+
+def folder_of_images(path, n, size, colour=False):
+    """`n` PNG files of noise."""
+    path.mkdir(parents=True)
+    rng = np.random.default_rng(n)
+    for index in range(n):
+        shape = (size, size, 3) if colour else (size, size)
+        Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(path / f"{index}.png")
+    return path
+
+
+def test_a_folder_of_images_is_a_data_set(tmp_path, monkeypatch):
+    """In colour, without a judge: scores rest on pixels where they are asked for."""
+    folder_of_images(tmp_path / "pictures", 130, 8, colour=True)
+    suite = SUITE.split('[[block]]\nname = "holes"')[0].replace(
+        '"optdigits"', f'"folder:{tmp_path}/pictures"'
+    )
+    suite = suite.replace('metrics = ["frechet@optdigits-cnn", "class_coverage@optdigits-cnn"]', "")
+    suite = suite.replace("latent = 2", 'latent = 2, features = "pixels"')
+    (tmp_path / "own.toml").write_text(suite.replace('"cgan", ', '"nsgan", "cgan", '))
+    monkeypatch.chdir(tmp_path)
+    table = api.run("own.toml")
+    assert set(table[table.status == "skipped"].model) == {"cgan"}
+    assert "frechet@pixels" in set(table[table.model == "nsgan"].metric)
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "make", "message"),
+    [
+        ("image", "dcgan", lambda p: folder_of_images(p, 20, 4), "height and width are at least 5"),
+        ("image", "dcgan", lambda p: folder_of_images(p, 3, 16), "holds 3 images: expected 12"),
+        ("image", "dcgan", lambda p: p.mkdir(), "holds no images"),
+        (
+            "translation",
+            "pix2pix",
+            lambda p: [folder_of_images(p / "a", 20, 16), folder_of_images(p / "b", 24, 16)],
+            "is unpaired: nothing says which images belong together",
+        ),
+        (
+            "translation",
+            "cyclegan",
+            lambda p: [folder_of_images(p / "a", 20, 4), folder_of_images(p / "b", 20, 4)],
+            "bring them to another size",
+        ),
+        ("translation", "pix2pix", lambda p: folder_of_images(p, 20, 16), "expected two folders"),
+    ],
+)
+def test_bad_images_are_refused(tmp_path, monkeypatch, capsys, task, model, make, message):
+    """One line, exit code 2, before anything is trained."""
+    make(tmp_path / "pictures")
+    (tmp_path / "bad.toml").write_text(
+        f'name = "bad"\n[[block]]\nname = "b"\ntask = "{task}"\n'
+        f'grid.dataset = ["folder:{tmp_path}/pictures"]\ngrid.model = ["{model}"]\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert bench("run", "--suite", "bad.toml") == 2
+    error = capsys.readouterr().err
+    assert message in error.replace("\n", " ")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("model", ["cgan", "cgan-projection"])
+def test_a_conditional_training_goes_on_bit_for_bit(tmp_path, monkeypatch, model):
+    """Cut off inside its steps, it ends with the same weights."""
+    source = DATASETS["optdigits"].part.source(0)
+    training = Training("small-dcgan", steps=12, batch=8)
+    order = Order(model, training, DATASETS["optdigits"].part.fingerprint, 0, 2)
+    whole = train(order, source, ArtifactStore(tmp_path / "whole"))
+    monkeypatch.setattr("bench.tasks.training.STRIDE", 2)
+    store, calls = ArtifactStore(tmp_path / "cut", checkpoint_seconds=0.0), []
+    trainer = type(RECIPES[model].part.trainer(training, source.shape))
+    advance = trainer.advance
+
+    def cut(self, state, steps):
+        calls.append(steps)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return advance(self, state, steps)
+
+    monkeypatch.setattr(trainer, "advance", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(order, source, store)
+    assert len(list((tmp_path / "cut").rglob("*.partial.json"))) == 1
+    resumed = train(order, source, store)
+    assert sum(calls) == 12 + calls[2]
+    first, second = whole.fitted.tensors(), resumed.fitted.tensors()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_label_outside_the_classes_is_refused():
+    source = DATASETS["optdigits"].part.source(0)
+    trainer = RECIPES["cgan"].part.trainer(Training("small-dcgan", steps=1, batch=4), source.shape)
+    rng = torch.Generator().manual_seed(0)
+    fitted = trainer.finish(trainer.start(source, rng))
+    with pytest.raises(UsageError, match="label -1 is outside the classes: expected 0 to 9"):
+        fitted.sample(2, rng, torch.tensor([3, -1]))
+    with pytest.raises(UsageError, match="expected a label for each of 3 samples, got 2"):
+        fitted.sample(3, rng, torch.tensor([3, 1]))
