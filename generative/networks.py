@@ -225,11 +225,11 @@ _ACTIVATIONS: dict[str, nn.Module] = {
 
 @dataclass(frozen=True)
 class Initialisation:
-    """How weights start: `orthogonal` (value: gain), `normal` (value: standard deviation), or
-    `default` (PyTorch's own). Biases start at zero under the first two.
+    """How weights start: `orthogonal` (value: gain), `normal` (value: standard deviation), `uniform`
+    (value: the largest), or `default` (PyTorch's own). Biases start at zero but under the last.
     """
 
-    kind: Literal["default", "orthogonal", "normal"] = "default"
+    kind: Literal["default", "orthogonal", "normal", "uniform"] = "default"
     value: float = 1.0
 
     def apply(self, network: nn.Module, rng: torch.Generator) -> None:
@@ -240,7 +240,9 @@ class Initialisation:
             if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 if self.kind == "orthogonal":
                     nn.init.orthogonal_(layer.weight, self.value, generator=rng)
-                else:
+                elif self.kind == "normal":
                     nn.init.normal_(layer.weight, std=self.value, generator=rng)
+                else:
+                    nn.init.uniform_(layer.weight, -self.value, self.value, generator=rng)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)

@@ -47,8 +47,10 @@ class Protocol:
     generator step. average: the model that samples is the exponential moving average of the
     generator's weights with this decay (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1
     / (1 - average) steps have been made; 0 is the generator itself. bare: how a critic that goes
-    without batch norm starts, as the others where None. milliseconds: what one generator step took
-    on one core of 2025; only a forecast. deviations: where this differs from its source.
+    without batch norm starts, as the others where None. shared: the generator learns from the fakes
+    that its critic has just seen, and not from new ones: one pass less. milliseconds: what one
+    generator step took on one core of 2025; only a forecast. deviations: where this differs from
+    its source.
     """
 
     generator: Network
@@ -65,6 +67,7 @@ class Protocol:
     deviations: str = ""
     prior: Prior = "normal"
     bare: Initialisation | None = None
+    shared: bool = False
 
     def codes(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` draws of z, [n, latent], on the generator's device."""

@@ -41,6 +41,7 @@ PROTOCOLS.register(
         average=0.999,
         milliseconds=85.0,
         bare=Initialisation(),
+        shared=True,
         deviations="width 32 for 128, 64 z from N(0, I) for 100 uniform ones, batch 64 for 128, "
         "Adam 1e-3 for 2e-4, averaged weights of the generator; a critic without batch norm starts "
         "as PyTorch has it; images of any size of 5 and more",

@@ -11,7 +11,8 @@ PROTOCOLS.register(
     Protocol(
         generator=Mlp((1200, 1200)),
         critic=Mlp((240, 240), maxout=5, dropout=(0.2, 0.5)),
-        initialisation=Initialisation("normal", 0.05),
+        initialisation=Initialisation("uniform", 0.05),
+        bare=Initialisation("uniform", 0.005),
         generator_adam=Momentum(0.1, 0.5, 0.7, 250 * 500, 1 / 1.000004),
         critic_adam=Momentum(0.1, 0.5, 0.7, 250 * 500, 1 / 1.000004),
         latent=100,
@@ -20,7 +21,7 @@ PROTOCOLS.register(
         steps=125_000,
         milliseconds=35.0,
         deviations="as the authors' code has it, for 50,000 training images; 250 epochs, after "
-        "which its momentum stands still; weights start at N(0, 0.05)",
+        "which its momentum stands still",
     )
 )
 

@@ -39,6 +39,9 @@ from generative.trainers.optimisers import (
 Condition = tuple[Tensor, ...]
 """The labels of a batch, or nothing."""
 
+Seen = tuple[Tensor, Tensor, Condition]
+"""Reals and fakes that a critic was shown, with their labels."""
+
 
 @dataclass
 class State:
@@ -64,8 +67,8 @@ class AdversarialTrainer(Trainer):
 
     A penalty is added to the critic's loss, a constraint applied after each of its steps. A
     critic with batch norm sees reals and fakes in batches of their own. conditioning: how both
-    players are told the class; the critic's fakes have the classes of its reals, the generator's
-    are drawn evenly. Deviation: the optimisers are the protocol's.
+    players are told the class; the critic's fakes have the classes of its reals, new ones for the
+    generator are drawn evenly. Deviation: the optimisers are the protocol's.
     """
 
     loss: Loss
@@ -121,26 +124,29 @@ class AdversarialTrainer(Trainer):
         for _ in range(steps):
             schedule(state.generator_adam, self.protocol.generator_adam, state.step)
             schedule(state.critic_adam, self.protocol.critic_adam, state.step)
+            seen = None
             for _ in range(self.protocol.critic_steps):
-                value = self._critic_step(state)
-            value = value + self._generator_step(state)
+                value, seen = self._critic_step(state)
+            value = value + self._generator_step(state, seen if self.protocol.shared else None)
             state.step += 1
             if state.average is not None:
                 self._follow(state.average, state)
         self._check(state, value)
         return state
 
-    def _critic_step(self, state: State) -> Tensor:
+    def _critic_step(self, state: State) -> tuple[Tensor, Seen]:
         real, told = self._real(state)
-        with torch.no_grad(), self.execution.passes(state.noise.device.type):
-            fake = state.generator(self._noise(state), *told).float()
+        shared = self.protocol.shared
+        with torch.set_grad_enabled(shared), self.execution.passes(state.noise.device.type):
+            made = state.generator(self._noise(state), *told).float()
+        fake = made.detach()
         loss = self.loss.critic(*self._logits(state, real, fake, told)).mean()
         if self.penalty is not None:
             loss = loss + self.penalty_weight * self._penalty(state, real, fake, told).mean()
         descend(loss, state.critic, state.critic_adam)
         if self.constraint is not None:
             self.constraint.project(state.critic)
-        return loss.detach()
+        return loss.detach(), (real, made, told)
 
     def _real(self, state: State) -> tuple[Tensor, Condition]:
         """The next batch of reals, and its labels where the critic is told them."""
@@ -161,22 +167,29 @@ class AdversarialTrainer(Trainer):
         assert self.penalty is not None
         return self.penalty(lambda x: state.critic(x, *told), real, fake, state.noise)
 
-    def _generator_step(self, state: State) -> Tensor:
+    def _generator_step(self, state: State, seen: Seen | None) -> Tensor:
+        real, made, told = seen or (None, *self._fakes(state))
+        device = state.noise.device.type
+        with self.execution.passes(device):
+            fake_logits = state.critic(made, *told).float()
+        real_logits = fake_logits
+        if self.relativistic:
+            real, labels = (real, told) if real is not None else self._real(state)
+            with torch.no_grad(), self.execution.passes(device):
+                real_logits = state.critic(real, *labels).float()
+        loss = self.loss.generator(real_logits, fake_logits).mean()
+        descend(loss, state.generator, state.generator_adam)
+        return loss.detach()
+
+    def _fakes(self, state: State) -> tuple[Tensor, Condition]:
+        """New ones, of classes drawn evenly."""
         noise, rng = self._noise(state), state.noise
         told: Condition = ()
         if self.conditioning is not None:
             shape = (self.protocol.batch,)
             told = (torch.randint(state.classes, shape, generator=rng, device=rng.device),)
         with self.execution.passes(rng.device.type):
-            fake_logits = state.critic(state.generator(noise, *told), *told).float()
-        real_logits = fake_logits
-        if self.relativistic:
-            real, labels = self._real(state)
-            with torch.no_grad(), self.execution.passes(rng.device.type):
-                real_logits = state.critic(real, *labels).float()
-        loss = self.loss.generator(real_logits, fake_logits).mean()
-        descend(loss, state.generator, state.generator_adam)
-        return loss.detach()
+            return state.generator(noise, *told), told
 
     @torch.no_grad()
     def _follow(self, average: nn.Module, state: State) -> None:

@@ -34,8 +34,16 @@ def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) 
     """One step; gradients are taken for this network's weights alone."""
     weights = list(network.parameters())
     for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-        weight.grad = gradient
+        weight.grad = _as_laid_out(gradient, weight)
     optimiser.step()
+
+
+def _as_laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
+    """With the weight's strides: fused optimisers go through the memory of both side by side, and
+    the gradient of a gradient, or of a compiled network, may lie in another order.
+    """
+    same = gradient.stride() == weight.stride()
+    return gradient if same else torch.empty_like(weight).copy_(gradient)
 
 
 def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
