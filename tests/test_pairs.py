@@ -17,6 +17,7 @@ from scipy.stats import kstest, norm, truncnorm
 
 from bench.datasets import DATASETS, emoji, scenes, shoes
 from bench.datasets.digits import Split
+from bench.datasets.labelled import Labelled
 from bench.datasets.pairs import Domains, Pairs
 from bench.errors import UsageError
 from bench.latentspace import (
@@ -32,7 +33,7 @@ from bench.latentspace import (
     truncated,
 )
 from bench.loaders.imagesets import images_named
-from bench.loaders.pairsets import pairs_named
+from bench.loaders.pairsets import pairs_named, resized
 from bench.randomness import forked, stream
 from bench.trees import load_tree, save_tree
 from generative import RECIPES, Contested, Decoder, Training
@@ -180,9 +181,6 @@ def test_the_registered_pairs():
         assert DATASETS[name].facts.licence == DATASETS[name].part.licence != ""
 
 
-DIGITS = Split(_bytes(0, 30, 28, 28), np.arange(30) % 10, _bytes(1, 4, 28, 28), np.arange(4))
-
-
 def _strokes(n=30):
     """Digits that are a bright square on black, of ten classes."""
     images = np.zeros((n, 28, 28), dtype=np.uint8)
@@ -240,6 +238,7 @@ def test_the_palette_can_be_read_back():
     assert np.sort(gaps, -1)[..., 1].min() > 100
 
 
+@pytest.mark.slow
 def test_the_scenes_are_of_digits_that_are_kept_apart():
     """4,000 and 500; maps are those of the held-out photos, and every class is in them."""
     found = scenes.scenes()
@@ -323,6 +322,7 @@ def test_sneakers_and_boots_are_apart(fashion):
     assert not found.truth
 
 
+@pytest.mark.slow
 def test_the_real_shoes():
     """As many as the summary says."""
     part = DATASETS["sneakers@boots"].part
@@ -668,14 +668,11 @@ def test_scenes_of_another_side():
     """By Pillow's bicubic filter; class maps and the segmenter are left behind; their own side
     changes nothing.
     """
-    own = DATASETS["scenes@digits"].part
-    some = scenes.scenes()
-    small = Domains(some.first[:3], some.second[:3], some.held_first[:2], some.held_second[:2])
-    data = replace(own, load=lambda: replace(small, maps=some.maps[:2]))
-    from bench.loaders.pairsets import resized
-
+    photos, maps = scenes.draw(*_strokes(), 5, np.random.default_rng(0))
+    labels = scenes.painted(maps)
+    some = Domains(labels[:3], photos[:3], labels[3:], photos[3:], maps=maps[3:])
+    data = replace(DATASETS["scenes@digits"].part, load=lambda: some)
     assert resized(data, 32) is data
-    assert pairs_named("scenes@digits", 32) is own
     other = resized(data, 16)
     found = other.load()
     assert (other.segmenter, other.extractor, found.maps) == ("", "pixels", None)
@@ -821,7 +818,7 @@ def test_a_picture_that_the_model_can_draw_is_found():
     model, known = Linear(), _hole()
     pictures = model.sample(3, stream("pictures"))
     start = complete(model, pictures, known, stream("search"), replace(SEARCH, steps=0))
-    found = complete(model, pictures, known, stream("search"), replace(SEARCH, steps=300))
+    found = complete(model, pictures, known, stream("search"), replace(SEARCH, steps=200))
     assert (found.losses < 0.2 * start.losses).all()
     assert (found.images - pictures).abs().max() < 0.1
     for result in (start, found):
@@ -936,9 +933,10 @@ def test_a_pca_of_data_knows_what_it_leaves_out():
     """Its residual is the mean variance (over n - 1) of a value around its projection on the
     components that are kept.
     """
-    data = DATASETS["single@optdigits"].part.source(0)
-    recipe = RECIPES["pca-gaussian"].part
-    trainer = recipe.trainer(Training("small-dcgan"), data.shape)
+    blurred = _bytes(0, 90, 4, 4).repeat(3, 1).repeat(3, 2) // 2 + _bytes(1, 90, 12, 12) // 2
+    split = Split(blurred, np.arange(90), blurred[:2], np.arange(2))
+    data = Labelled("blurred", lambda: split).source(0)
+    trainer = RECIPES["pca-gaussian"].part.trainer(Training("small-dcgan"), data.shape)
     fitted = trainer.finish(trainer.advance(trainer.start(data, stream("pca")), 1))
     tensors = fitted.tensors()
     points = data.training.flatten(1).double().numpy()

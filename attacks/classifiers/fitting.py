@@ -103,7 +103,7 @@ def fit(
             loss = objective(network, images[chosen], labels[chosen], step / total)
             loss = loss + _decayed(network, schedule.decay)
             for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-                weight.grad = gradient
+                weight.grad = gradient.contiguous()
             optimiser.step()
             step += 1
     optimiser.zero_grad(set_to_none=True)
@@ -185,7 +185,7 @@ class Converged(Classifier):
         def closure() -> Tensor:
             loss = cross_entropy(network(images), labels) + _decayed(network, self.decay)
             for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-                weight.grad = gradient
+                weight.grad = gradient.contiguous()
             return loss.detach()
 
         network.train()

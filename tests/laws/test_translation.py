@@ -254,9 +254,7 @@ def test_a_model_is_its_tensors(recipe, trained, tmp_path):
     with forked(1):
         restored = _trainer(recipe).restore(PAIRS.source(0), load_tree(tmp_path / "model"))
     assert restored.directions == fitted.directions
-    assert digest(_translations(restored, source, HELD)) == digest(
-        _translations(fitted, source, HELD)
-    )
+    assert digest(_translations(restored, source)) == digest(_translations(fitted, source))
 
 
 def test_weights_of_another_architecture_are_refused(learner):
@@ -367,7 +365,7 @@ def test_translating_leaves_the_model_as_it_was(recipe, trained):
     """Its tensors, its mode and its gradients."""
     source, fitted = trained(recipe)
     before = digest(fitted.tensors())
-    _translations(fitted, source, HELD)
+    _translations(fitted, source)
     assert digest(fitted.tensors()) == before
     for network in getattr(fitted, "_networks", {}).values():
         assert not any(module.training for module in network.modules())
@@ -401,9 +399,7 @@ def test_nothing_of_the_batch_mates(recipe, trained):
 
 
 def test_instance_norm_looks_at_the_image_itself(of_cycles, trained):
-    """In use as in training: twice the contrast of an input leaves the first norm's output, so
-    that the model has no statistics of the training set.
-    """
+    """In use as in training: there are no statistics of the training set."""
     _, fitted = trained(of_cycles)
     for network in fitted._networks.values():
         norms = [layer for layer in network.modules() if isinstance(layer, nn.InstanceNorm2d)]
@@ -660,11 +656,11 @@ def test_a_broken_state_diverges(learner):
     networks = {"generator", "critic", "generators", "critics"} & tree.keys()
     assert len(networks) == 2
     for network in networks:
-        for name in (next(iter(tree[network])), [n for n in tree[network] if "weight" in n][-1]):
-            broken = copy.deepcopy(tree)
-            broken[network][name].view(-1)[0] = float("nan")
-            with forked(0), pytest.raises(Diverged, match="at step 2"):
-                trainer.advance(trainer.unpack(PAIRS.source(0), broken), 1)
+        broken = copy.deepcopy(tree)
+        *_, last = (weight for name, weight in broken[network].items() if "weight" in name)
+        last.view(-1)[0] = float("nan")
+        with forked(0), pytest.raises(Diverged, match="at step 2"):
+            trainer.advance(trainer.unpack(PAIRS.source(0), broken), 1)
 
 
 def _rates(state):
