@@ -28,6 +28,8 @@ SHAKEN = 0.25
 """How far the eight neighbours of a sum are moved at random, as in their figure 7."""
 PLANE = 20
 LEAST_BOUND = 0.02
+LEAST_SINE = 1e-3
+REDRAWS = 1_000
 
 
 def decoder_of(model: Fitted, name: str) -> Decoder:
@@ -38,15 +40,18 @@ def decoder_of(model: Fitted, name: str) -> Decoder:
 
 
 def between(first: Codes, second: Codes, columns: int) -> Float[Tensor, "n columns latent"]:
-    """The way from codes to others along the great circle (White 2016, arXiv:1609.04468): codes of
-    a normal prior have nearly one length, and a straight line leaves it.
+    """The way from codes to others along the great circle between their directions, their lengths
+    along a line (White 2016, arXiv:1609.04468): codes of a normal prior have nearly one length, and
+    a straight line leaves it. Opposite codes have no such circle: a straight line is taken.
     """
     share = torch.linspace(0, 1, columns, device=first.device)[None, :, None]
-    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
-    cosine = ((first * second).sum(1, keepdim=True) / lengths).clamp(-1, 1)
-    angle = cosine.acos()[:, None].clamp(min=1e-6)
-    ahead = torch.sin((1 - share) * angle) / angle.sin() * first[:, None]
-    return ahead + torch.sin(share * angle) / angle.sin() * second[:, None]
+    lengths = [codes.norm(dim=1)[:, None, None].clamp(min=1e-12) for codes in (first, second)]
+    one, other = first[:, None] / lengths[0], second[:, None] / lengths[1]
+    angle = (one * other).sum(2, keepdim=True).clamp(-1, 1).acos()
+    curved = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / angle.sin()
+    length = (1 - share) * lengths[0] + share * lengths[1]
+    straight = (1 - share) * first[:, None] + share * second[:, None]
+    return torch.where(angle.sin() > LEAST_SINE, length * curved, straight)
 
 
 def interpolation(model: Decoder, rng: torch.Generator, rows: int, columns: int) -> Tensor:
@@ -124,11 +129,17 @@ def truncated(model: Decoder, n: int, rng: torch.Generator, bound: float) -> Ten
     """`n` samples of codes that stay within `bound`: each value beyond is drawn anew (the truncated
     normal of Brock et al. 2019, section 3.1). Raises UsageError for a bound that nothing is within.
     """
-    if bound < LEAST_BOUND:
+    if not bound >= LEAST_BOUND:
         raise UsageError(f"--truncation: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
     codes = model.codes(n, rng)
-    beyond = codes.abs() > bound
-    while bool(beyond.any()):
-        codes = torch.where(beyond, model.codes(n, rng), codes)
+    for _ in range(REDRAWS):
         beyond = codes.abs() > bound
+        if not bool(beyond.any()):
+            break
+        codes = torch.where(beyond, model.codes(n, rng), codes)
+    else:
+        raise UsageError(
+            f"--truncation: this model's codes are hardly ever within {bound:g} of 0: expected a "
+            "larger bound, or a model whose codes are drawn from N(0, I)"
+        )
     return torch.cat([model.decode(part) for part in codes.split(1_000)])

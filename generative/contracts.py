@@ -88,9 +88,12 @@ class Data(Protocol):
 
 @runtime_checkable
 class TwoDomains(Data, Protocol):
-    """Two domains of images; as data of examples, the second."""
+    """Two domains of images; as data of examples, the second. truth: whether held-out images that
+    stand at the same place in both are partners.
+    """
 
     first_shape: tuple[int, ...]
+    truth: bool
 
     @property
     def first(self) -> Tensor: ...

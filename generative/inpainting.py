@@ -17,6 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
+from bench.errors import UsageError
 from generative.contracts import Contested, Decoder
 
 Images = Float[Tensor, "n c h w"]
@@ -54,6 +55,8 @@ def weights(known: Known, window: int) -> Float[Tensor, "h w"]:
     0 at hidden pixels (equation 3). Deviation: those without a hidden neighbour count as if they
     had one, so that all that is known counts.
     """
+    if window < 1 or window % 2 == 0:
+        raise UsageError(f"expected a window of an odd number of pixels, got {window}")
     hidden = (~known).float()[None, None]
     near = avg_pool2d(hidden, window, 1, window // 2, count_include_pad=False)[0, 0]
     least = 1 / window**2

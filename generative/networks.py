@@ -225,8 +225,9 @@ _ACTIVATIONS: dict[str, nn.Module] = {
 
 @dataclass(frozen=True)
 class Initialisation:
-    """How weights start: `orthogonal` (value: gain), `normal` (value: standard deviation), `uniform`
-    (value: the largest), or `default` (PyTorch's own). Biases start at zero but under the last.
+    """How weights start: `orthogonal` (value: gain), `normal` (value: standard deviation),
+    `uniform` (value: the largest), or `default` (PyTorch's own). Biases start at zero but under the
+    last.
     """
 
     kind: Literal["default", "orthogonal", "normal", "uniform"] = "default"

@@ -66,8 +66,7 @@ class Unet(ImageNetwork):
         up.append(nn.ConvTranspose2d(seen, outputs, 4, 2, 1, bias=outermost or bias))
         if not outermost:
             up.append(_norm(self.norm, outputs))
-            noisy = len(widths) - 1 - at
-            up += [Noise(0.5)] if 1 <= noisy <= self.noise else []
+            up += [Noise(0.5)] if len(widths) - at <= self.noise else []
         layers = nn.Sequential(*down, *inner, *up)
         return layers if outermost else Beside(layers)
 

@@ -118,7 +118,7 @@ def _smooth(images: np.ndarray) -> np.ndarray:
     direction="none",
     title="noise spread",
     low=0,
-    high=0.5,
+    high=1,
     absolute=0.005,
     digits=4,
     estimator="standard deviation (over n - 1) of each value over draws of the model's noise, its "

@@ -115,7 +115,7 @@ class PairSource(Source):
 
     def __init__(self, data: Pairs, seed: int, device: str = "cpu") -> None:
         self._found, self.device, self.paired = data.load(), device, data.paired
-        self.name = data.name
+        self.name, self.truth = data.name, self._found.truth
         self.first_shape, self.shape = (
             tuple(as_tensor(part[:1]).shape[1:])
             for part in (self._found.held_first, self._found.held_second)

@@ -15,7 +15,7 @@ from bench.datasets.digits import SPLIT_SEED, Split
 from bench.datasets.images import to_bytes
 from bench.datasets.labelled import Labelled
 from bench.errors import UsageError
-from bench.loaders.contracts import shown
+from bench.loaders.contracts import Unreadable, shown
 from bench.loaders.folders import Folder, open_folder
 
 FOLDER = "folder:"
@@ -54,8 +54,9 @@ def _folder(name: str, side: int | None) -> Labelled:
     if not path.is_dir():
         raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with images below it")
     split = partial(read_folder, str(path), side)
-    labels = split().labels
-    return Labelled(name, split, classes=int(labels.max()) + 1 if labels.max() > 0 else 0)
+    found = split()
+    most = int(max(found.labels.max(), found.held_labels.max()))
+    return Labelled(name, split, classes=most + 1 if most else 0)
 
 
 @cache
@@ -64,8 +65,7 @@ def read_folder(path: str, side: int | None) -> Split:
     any is, cropped to their middle square and brought to `side` pixels where a side is given.
     """
     found = open_folder(Path(path))
-    if found.broken:
-        raise UsageError(found.broken[0])
+    refuse_broken(found)
     if len(found) < LEAST:
         raise UsageError(
             f"{shown(path)} holds {len(found)} images: expected {LEAST} at least, and thousands"
@@ -85,7 +85,21 @@ def alike(found: Folder, side: int | None) -> list[np.ndarray]:
             f"{found.origin} has images of several sizes, {small[1]} x {small[0]} to {large[1]} x "
             f"{large[0]} pixels: bring them to one with --set size=64"
         )
-    return [_square(found.read(index), side, not found.grey) for index in range(len(found))]
+    try:
+        return [_square(found.read(index), side, not found.grey) for index in range(len(found))]
+    except Unreadable as error:
+        raise UsageError(without_option(str(error))) from error
+
+
+def refuse_broken(found: Folder) -> None:
+    """Raise UsageError where a file of a folder is known to be no image."""
+    if found.broken:
+        raise UsageError(without_option(found.broken[0]))
+
+
+def without_option(text: str) -> str:
+    """What is wrong with a file, without the option of `bench score` that leaves it out."""
+    return text.partition("; --skip-unreadable")[0] + ": take it out of the folder"
 
 
 def _square(image: Tensor, side: int | None, colour: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from bench.datasets.pairs import Domains, Pairs
 from bench.errors import UsageError
 from bench.loaders.contracts import shown
 from bench.loaders.folders import Folder, open_folder
-from bench.loaders.imagesets import FOLDER, HELD_OUT, LEAST, alike
+from bench.loaders.imagesets import FOLDER, HELD_OUT, LEAST, alike, refuse_broken
 
 
 def pairs_named(name: str, side: int | None = None) -> Pairs:
@@ -68,7 +68,11 @@ def _folder(name: str, side: int | None) -> Pairs:
             f"into the second, such as A and B; got {got}"
         )
     first, second = (open_folder(child) for child in inside)
-    paired = [f.stem for f in first.files] == [f.stem for f in second.files]
+    names = [
+        [file.relative_to(child).with_suffix("") for file in folder.files]
+        for folder, child in zip((first, second), inside, strict=True)
+    ]
+    paired = names[0] == names[1]
     load = partial(_read, str(inside[0]), str(inside[1]), side, paired)
     return Pairs(name, load, paired, extractor="pixels")
 
@@ -105,8 +109,7 @@ def _read(first: str, second: str, side: int | None, paired: bool) -> Domains:
 
 
 def _refuse_bad(folder: Folder) -> None:
-    if folder.broken:
-        raise UsageError(folder.broken[0])
+    refuse_broken(folder)
     if len(folder) < LEAST:
         raise UsageError(
             f"{folder.origin} holds {len(folder)} images: expected {LEAST} at least, and hundreds"

@@ -97,6 +97,9 @@ class TranslationTask(SamplingTask):
             steps = trainer.steps
             if recipe.facts.paired:
                 data.source(0).pairs()
+            if recipe.facts.role == "ceiling" and not data.load().truth:
+                reason = f"nothing says which images of '{name}' belong together: no truth is known"
+                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
         resolved = {**relevant, **own}
         if steps > 1:
             resolved["evaluations"] = asked.evaluations

@@ -19,7 +19,9 @@ PROTOCOLS.register(
         batch=128,
         steps=25_000,
         milliseconds=20_000.0,
-        deviations="25,000 steps where the paper counts epochs of data sets that are larger; "
+        deviations="25,000 steps where the paper counts epochs of data sets that are larger; the "
+        "projection's batch norm is by channel, the authors' code has it by value; biases at the "
+        "image, the critic's input and its head; no weight decay; "
         "critic first, then generator on new noise",
     )
 )

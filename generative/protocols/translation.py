@@ -62,7 +62,8 @@ TRANSLATION_PROTOCOLS.register(
         decay=0.5,
         milliseconds=4_000.0,
         deviations="batch norm over a batch of one is instance norm, here without scale and shift; "
-        "80,000 steps are 200 epochs of 400 pairs, as for facades",
+        "80,000 steps are 200 epochs of 400 pairs, as for facades; the rates fall over the second "
+        "half, as in the authors' later code; no jitter, no mirroring",
     )
 )
 
@@ -80,7 +81,7 @@ TRANSLATION_PROTOCOLS.register(
         decay=0.5,
         buffer=50,
         milliseconds=30_000.0,
-        deviations="200,000 steps are 200 epochs of 1,000 images",
+        deviations="200,000 steps are 200 epochs of 1,000 images; no jitter, no mirroring",
     )
 )
 

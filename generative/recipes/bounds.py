@@ -109,6 +109,8 @@ class TruthTrainer(FitTrainer):
 
     def fit(self, data: Data, seed: int) -> Truth:
         domains = two_domains(data)
+        if not domains.truth:
+            raise UsageError("the truth is not known: nothing says which images belong together")
         return Truth(domains.held_first, domains.held_second)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Truth:

@@ -89,7 +89,7 @@ def slow_down(
     progress: float,
 ) -> None:
     """Let the rates fall to 0 over the last part of the training."""
-    left = 1.0 if not protocol.decay else min(1.0, (1 - progress) / protocol.decay)
+    left = 1.0 if not protocol.decay else min(1.0, max(0.0, (1 - progress) / protocol.decay))
     for one, rate in zip(optimisers, rates, strict=True):
         for group in one.param_groups:
             group["lr"] = rate * left
