@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bench.errors import UsageError
 from metrics.contracts import METRICS, Score
-from metrics.shares import share_error
+from metrics.shares import mean_score, share_error
 
 Images = Float[np.ndarray, "n c h w"]
 
@@ -37,9 +36,7 @@ def _psnr(real: Images, fake: Images, where: np.ndarray) -> Score:
     if not where.any():
         raise UsageError("the mask has no such pixels")
     errors = np.square(real.astype(np.float64) - fake)[:, :, where].mean((1, 2))
-    values = -10 * np.log10(np.maximum(errors, 1e-10))
-    error = float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else None
-    return Score(float(values.mean()), error, len(values))
+    return mean_score(-10 * np.log10(np.maximum(errors, 1e-10)))
 
 
 @METRICS.register(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 from jaxtyping import Int
 
 from metrics.contracts import METRICS, Score
+from metrics.shares import mean_score
 
 Maps = Int[np.ndarray, "n h w"]
 
@@ -35,9 +34,7 @@ def confusion(real: Maps, fake: Maps) -> Int[np.ndarray, "classes classes"]:
 )
 def pixel_accuracy(real: Maps, fake: Maps) -> Score:
     """sum n_ii / sum t_i."""
-    shares = (real == fake).mean((1, 2))
-    error = float(shares.std(ddof=1)) / sqrt(len(shares)) if len(shares) > 1 else None
-    return Score(float(shares.mean()), error, len(shares))
+    return mean_score((real == fake).mean((1, 2)))
 
 
 @METRICS.register(

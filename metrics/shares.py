@@ -1,8 +1,10 @@
-"""How far a share of samples may be off."""
+"""How far a share of samples, or a mean over them, may be off."""
 
 from __future__ import annotations
 
 from math import sqrt
+
+from metrics.contracts import PerPoint, Score
 
 
 def share_error(value: float, n: int) -> float:
@@ -11,3 +13,9 @@ def share_error(value: float, n: int) -> float:
     """
     centre = (value * n + 2) / (n + 4)
     return sqrt(centre * (1 - centre) / n)
+
+
+def mean_score(values: PerPoint) -> Score:
+    """The mean over samples, and its standard error (over n - 1); None for one sample."""
+    error = float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else None
+    return Score(float(values.mean()), error, len(values))

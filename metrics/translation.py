@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from bench.errors import UsageError
 from metrics.contracts import METRICS, Score
+from metrics.shares import mean_score
 
 Images = Float[np.ndarray, "n c h w"]
 WINDOW_SIGMA, WINDOW_RADIUS = 1.5, 5
@@ -25,12 +25,6 @@ class Translated:
 
     images: Images
     draws: Float[np.ndarray, "draws n c h w"] | None = None
-
-
-def _mean(values: np.ndarray) -> Score:
-    """The mean over images, and its standard error."""
-    error = float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else None
-    return Score(float(values.mean()), error, len(values))
 
 
 def _paired(real: Images, fake: Translated) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +51,7 @@ def _paired(real: Images, fake: Translated) -> tuple[np.ndarray, np.ndarray]:
 def l1(real: Images, fake: Translated) -> Score:
     """The mean absolute error, which blurred images do well at."""
     true, made = _paired(real, fake)
-    return _mean(np.abs(true - made).mean((1, 2, 3)))
+    return mean_score(np.abs(true - made).mean((1, 2, 3)))
 
 
 @METRICS.register(
@@ -74,7 +68,7 @@ def psnr(real: Images, fake: Translated) -> Score:
     """The peak signal-to-noise ratio with a peak of 1."""
     true, made = _paired(real, fake)
     errors = np.square(true - made).mean((1, 2, 3))
-    return _mean(-10 * np.log10(np.maximum(errors, 1e-10)))
+    return mean_score(-10 * np.log10(np.maximum(errors, 1e-10)))
 
 
 @METRICS.register(
@@ -103,7 +97,7 @@ def ssim(real: Images, fake: Translated) -> Score:
     above = (2 * of_true * of_made + first) * (2 * together + second)
     below = (of_true**2 + of_made**2 + first) * (spread_true + spread_made + second)
     inside = (..., slice(WINDOW_RADIUS, -WINDOW_RADIUS), slice(WINDOW_RADIUS, -WINDOW_RADIUS))
-    return _mean((above / below)[inside].mean((1, 2, 3)))
+    return mean_score((above / below)[inside].mean((1, 2, 3)))
 
 
 def _smooth(images: np.ndarray) -> np.ndarray:
@@ -128,4 +122,4 @@ def noise_spread(real: Images, fake: Translated) -> Score:
     """How much a translator's noise changes what it makes of one input."""
     if fake.draws is None or len(fake.draws) < 2:
         raise UsageError("it needs several draws of each translation")
-    return _mean(fake.draws.astype(np.float64).std(0, ddof=1).mean((1, 2, 3)))
+    return mean_score(fake.draws.astype(np.float64).std(0, ddof=1).mean((1, 2, 3)))

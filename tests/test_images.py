@@ -291,3 +291,18 @@ def test_a_label_outside_the_classes_is_refused():
         fitted.sample(2, rng, torch.tensor([3, -1]))
     with pytest.raises(UsageError, match="expected a label for each of 3 samples, got 2"):
         fitted.sample(3, rng, torch.tensor([3, 1]))
+
+
+def test_images_are_bytes_until_the_batch(monkeypatch):
+    """A batch is floats, and an estimator gets as many as it may hold; the stream sees them all."""
+    monkeypatch.setattr("bench.datasets.labelled.ESTIMATOR_VALUES", 64 * 100)
+    source = DATASETS["optdigits"].part.source(0)
+    assert source.training_bytes.dtype == torch.uint8
+    assert len(source.training) == 100 < len(source.training_bytes) == len(source.training_labels)
+    batch = source.batches().next(len(source.training_bytes))
+    assert batch.dtype == torch.float32
+    seen = {image.numpy().tobytes() for image in (batch * 255).round().to(torch.uint8)}
+    assert seen == {image.numpy().tobytes() for image in source.training_bytes}
+    images, labels = source.labelled_batches().next(50)
+    assert torch.equal(images, source.batches().next(50))
+    assert labels.dtype == torch.int64

@@ -71,7 +71,9 @@ class Source(ABC):
     @property
     @abstractmethod
     def training(self) -> Tensor:
-        """The training set, [n, ...]; where data are drawn afresh, as many as an estimator gets."""
+        """The training set, [n, ...]; where data are drawn afresh, or are too many to hold as
+        floats, as many as an estimator gets.
+        """
 
     @abstractmethod
     def batches(self) -> Batches:

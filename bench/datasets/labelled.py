@@ -19,7 +19,7 @@ from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Sou
 from bench.datasets.digits import Split
 from bench.datasets.images import to_unit
 from bench.datasets.points import LabelledEpochs, ShuffledEpochs
-from bench.datasets.stacks import MNIST_LICENCE
+from bench.datasets.stacks import ESTIMATOR_VALUES, MNIST_LICENCE
 from bench.errors import UsageError
 from bench.randomness import stream
 
@@ -140,16 +140,19 @@ class LabelledSource(Source):
 
     @cached_property
     def _training(self) -> Tensor:
-        return to_unit(self.training_bytes)
+        values = ESTIMATOR_VALUES // max(1, self.training_bytes[:1].numel())
+        return to_unit(self.training_bytes[:values])
 
     @cached_property
     def training_bytes(self) -> Tensor:
-        """All that there is to train on, uint8 [n, c, h, w], in the order of `training`."""
+        """All that there is to train on, uint8 [n, c, h, w]; `training` is as many of them as an
+        estimator gets, as floats.
+        """
         return as_tensor(self._split.images, self.device)[self._order.to(self.device)]
 
     @cached_property
     def training_labels(self) -> Tensor:
-        """Of `training`, in its order."""
+        """Of `training_bytes`, in its order."""
         return torch.tensor(self._split.labels)[self._order].to(self.device)
 
     @cached_property

@@ -15,6 +15,7 @@ from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Sou
 from bench.datasets.images import to_unit
 from bench.datasets.labelled import as_tensor
 from bench.datasets.points import Epochs, ShuffledEpochs
+from bench.datasets.stacks import ESTIMATOR_VALUES
 from bench.errors import UsageError
 from bench.randomness import stream
 
@@ -149,7 +150,7 @@ class PairSource(Source):
 
     @property
     def training(self) -> Tensor:
-        return to_unit(self.second)
+        return to_unit(self.second[: ESTIMATOR_VALUES // self.second[:1].numel()])
 
     def batches(self) -> Batches:
         return ShuffledEpochs(self.second, self._rng("batches"), to_unit)

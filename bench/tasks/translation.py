@@ -95,6 +95,9 @@ class TranslationTask(SamplingTask):
         if not data.missing:
             trainer = recipe.part.trainer(training, data.source(0).shape)
             steps = trainer.steps
+            if recipe.facts.paired and not data.paired and name in DATASETS:
+                reason = f"model '{recipe.name}' needs pairs, and '{name}' has none"
+                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
             if recipe.facts.paired:
                 data.source(0).pairs()
             if recipe.facts.role == "ceiling" and not data.load().truth:

@@ -13,6 +13,7 @@ from attacks.classifiers import CLASSIFIERS, Classifier, ClassifierFacts, Ensemb
 from attacks.engine import independent, softmax
 from bench.artifacts import ArtifactStore, Checkpoint, artifact_key
 from bench.datasets import DATASETS
+from bench.datasets.images import to_unit
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.errors import UsageError
 from bench.randomness import forked, stream_seed
@@ -127,7 +128,7 @@ def _trained(order: Order, part: Classifier, store: ArtifactStore, device: str) 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
         network = build()
         with forked(stream_seed(*purpose, "training")):
-            part.train(network, source.training, source.training_labels)
+            part.train(network, to_unit(source.training_bytes), source.training_labels)
         return dict(network.state_dict()), {"errors": _errors(network, source)}
 
     network = build()
@@ -139,7 +140,7 @@ def _trained(order: Order, part: Classifier, store: ArtifactStore, device: str) 
 def _errors(network: nn.Module, source: LabelledSource) -> dict[str, float]:
     """The shares that a trained network gets wrong."""
     sides = {
-        "training": (source.training, source.training_labels),
+        "training": (to_unit(source.training_bytes), source.training_labels),
         "held_out": (source.held_out, source.held_out_labels),
     }
     with torch.no_grad():
