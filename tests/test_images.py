@@ -204,18 +204,20 @@ def folder_of_images(path, n, size, colour=False):
 
 
 def test_a_folder_of_images_is_a_data_set(tmp_path, monkeypatch):
-    """In colour, without a judge: scores rest on pixels where they are asked for."""
+    """In colour, without a judge: scores rest on features that are asked for, here one's own."""
     folder_of_images(tmp_path / "pictures", 130, 8, colour=True)
     suite = SUITE.split('[[block]]\nname = "holes"')[0].replace(
         '"optdigits"', f'"folder:{tmp_path}/pictures"'
     )
     suite = suite.replace('metrics = ["frechet@optdigits-cnn", "class_coverage@optdigits-cnn"]', "")
-    suite = suite.replace("latent = 2", 'latent = 2, features = "pixels"')
+    suite = suite.replace("latent = 2", 'latent = 2, features = "own_features:some"')
+    own = "def some(images):\n    return images.flatten(1)[:, :20]\n"
+    (tmp_path / "own_features.py").write_text(own)
     (tmp_path / "own.toml").write_text(suite.replace('"cgan", ', '"nsgan", "cgan", '))
     monkeypatch.chdir(tmp_path)
     table = api.run("own.toml")
     assert set(table[table.status == "skipped"].model) == {"cgan"}
-    assert "frechet@pixels" in set(table[table.model == "nsgan"].metric)
+    assert "frechet@own_features:some" in set(table[table.model == "nsgan"].metric)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from bench.tasks.generation import (
     order_of,
     resolve,
 )
-from bench.tasks.imagescores import TAKES, ImageScores, usual_extractor
+from bench.tasks.imagescores import TAKES, ImageScores, name_of, usual_extractor
 from bench.tasks.latent import bounds
 from bench.tasks.scoring import checked, facts_of, value_of
 from bench.tasks.training import KIND, Order, Trained, sampler, train
@@ -171,7 +171,7 @@ def _watched(trained: Trained) -> dict[str, np.ndarray]:
 
 def scores_of(cell: Cell, device: str) -> ImageScores:
     """What looks at the samples of a cell."""
-    extractor = cell.settings["features"].partition(":")[0]
+    extractor = name_of(cell.settings["features"])
     size = cell.settings.get("size")
     return ImageScores(cell.part("dataset"), size, extractor, cell.seed, device)
 

@@ -44,6 +44,11 @@ def usual_extractor(data: Labelled, asked: str) -> str:
     return "pixels" if EXTRACTORS["lite0"].part.missing else "lite0"
 
 
+def name_of(tag: str) -> str:
+    """The name of the extractor with a tag; a user's is its own tag."""
+    return next((entry.name for entry in EXTRACTORS.entries() if entry.part.tag == tag), tag)
+
+
 def features_of(part: Extractor, images: Tensor, device: str) -> np.ndarray:
     """Features [n, d] of images uint8 [n, c, h, w], brought to the extractor's size and channels.
 
