@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.randomness import global_state, set_global_state
 from generative.conditioning import Conditioning
 from generative.contracts import (
     Batches,
     Constraint,
     Data,
     Decoder,
-    Diverged,
     LabelledBatches,
     Loss,
     Penalty,
@@ -27,14 +25,8 @@ from generative.networks import critic_of
 from generative.protocols.base import Protocol
 from generative.samplers import ConditionalGeneratorSampler, GeneratorSampler, load
 from generative.trainers.execution import PLAIN, Execution
-from generative.trainers.optimisers import (
-    copied,
-    descend,
-    optimiser,
-    pack_optimiser,
-    schedule,
-    unpack_optimiser,
-)
+from generative.trainers.optimisers import descend, optimiser, schedule
+from generative.trainers.progress import Part, pack, refuse_broken, taken_up
 
 Condition = tuple[Tensor, ...]
 """The labels of a batch, or nothing."""
@@ -58,6 +50,18 @@ class State:
     noise: torch.Generator
     classes: int
     step: int = 0
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "average": self.average,
+            "generator_adam": self.generator_adam,
+            "critic_adam": self.critic_adam,
+            "batches": self.batches,
+            "noise": self.noise,
+        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class AdversarialTrainer(Trainer):
             state.step += 1
             if state.average is not None:
                 self._follow(state.average, state)
-        self._check(state, value)
+        refuse_broken({"generator": state.generator, "critic": state.critic}, value, state.step)
         return state
 
     def _critic_step(self, state: State) -> tuple[Tensor, Seen]:
@@ -203,14 +207,6 @@ class AdversarialTrainer(Trainer):
     def _noise(self, state: State) -> Tensor:
         return self.protocol.codes(self.protocol.batch, state.noise)
 
-    def _check(self, state: State, value: Tensor) -> None:
-        if not bool(torch.isfinite(value)):
-            raise Diverged(f"the loss is {float(value)} at step {state.step}")
-        for player in ("generator", "critic"):
-            for name, weight in getattr(state, player).named_parameters():
-                if not bool(torch.isfinite(weight).all()):
-                    raise Diverged(f"{player} {name} is not finite at step {state.step}")
-
     def finish(self, state: State) -> Decoder:
         model = state.generator if state.average is None else state.average
         return self._fitted(copy.deepcopy(model), copy.deepcopy(state.critic), state.classes)
@@ -221,32 +217,10 @@ class AdversarialTrainer(Trainer):
         return ConditionalGeneratorSampler(generator, critic, self.protocol, self.shape, classes)
 
     def pack(self, state: State) -> Tree:
-        return {
-            "step": state.step,
-            "generator": copied(state.generator.state_dict()),
-            "critic": copied(state.critic.state_dict()),
-            "average": None if state.average is None else copied(state.average.state_dict()),
-            "generator_adam": pack_optimiser(state.generator_adam),
-            "critic_adam": pack_optimiser(state.critic_adam),
-            "batches": state.batches.position(),
-            "noise": state.noise.get_state(),
-            "global": global_state(),
-        }
+        return pack(state)
 
     def unpack(self, data: Data, tree: Tree) -> State:
-        noise = torch.Generator(device=data.device)
-        state = self.start(data, noise)
-        state.generator.load_state_dict(tree["generator"])
-        state.critic.load_state_dict(tree["critic"])
-        if state.average is not None:
-            state.average.load_state_dict(tree["average"])
-        unpack_optimiser(state.generator_adam, tree["generator_adam"])
-        unpack_optimiser(state.critic_adam, tree["critic_adam"])
-        state.batches.seek(tree["batches"])
-        noise.set_state(tree["noise"])
-        set_global_state(tree["global"])
-        state.step = int(tree["step"])
-        return state
+        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
         generator, critic = self._players(data)

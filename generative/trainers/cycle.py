@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from bench.randomness import global_state, set_global_state
 from generative.contracts import Data, LabelledBatches, Loss, Trainer, Tree, TwoDomains
 from generative.protocols.translation import TranslationProtocol
 from generative.trainers.execution import PLAIN, Execution
-from generative.trainers.optimisers import copied, descend, pack_optimiser, unpack_optimiser
+from generative.trainers.optimisers import descend
+from generative.trainers.progress import Part, pack, refuse_broken, taken_up
 from generative.trainers.translating import (
     NetworkTranslator,
     adam_of,
     critic_loss,
     generator_loss,
-    refuse_broken,
     restored,
     slow_down,
     two_domains,
@@ -56,6 +55,12 @@ class Buffer:
             self.kept[at] = image.clone()
         return torch.stack(shown)
 
+    def position(self) -> list[Tensor]:
+        return [image.clone() for image in self.kept]
+
+    def seek(self, position: list[Tensor]) -> None:
+        self.kept = [image.clone() for image in position]
+
 
 @dataclass
 class State:
@@ -70,6 +75,19 @@ class State:
     rng: torch.Generator
     device: str
     step: int = 0
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {
+            "generators": self.generators,
+            "critics": self.critics,
+            "generator_adam": self.generator_adam,
+            "critic_adam": self.critic_adam,
+            "batches": self.batches,
+            "forward_buffer": self.buffers[FORWARD],
+            "backward_buffer": self.buffers[BACKWARD],
+            "rng": self.rng,
+        }
 
 
 @dataclass(frozen=True)
@@ -175,31 +193,10 @@ class CycleTrainer(Trainer):
         return NetworkTranslator({"forward": forward, "backward": backward})
 
     def pack(self, state: State) -> Tree:
-        return {
-            "step": state.step,
-            "generators": copied(state.generators.state_dict()),
-            "critics": copied(state.critics.state_dict()),
-            "generator_adam": pack_optimiser(state.generator_adam),
-            "critic_adam": pack_optimiser(state.critic_adam),
-            "batches": state.batches.position(),
-            "buffers": [[image.clone() for image in buffer.kept] for buffer in state.buffers],
-            "rng": state.rng.get_state(),
-            "global": global_state(),
-        }
+        return pack(state)
 
     def unpack(self, data: Data, tree: Tree) -> State:
-        state = self.start(data, torch.Generator(device=data.device))
-        state.generators.load_state_dict(tree["generators"])
-        state.critics.load_state_dict(tree["critics"])
-        unpack_optimiser(state.generator_adam, tree["generator_adam"])
-        unpack_optimiser(state.critic_adam, tree["critic_adam"])
-        state.batches.seek(tree["batches"])
-        for buffer, kept in zip(state.buffers, tree["buffers"], strict=True):
-            buffer.kept = [image.clone() for image in kept]
-        state.rng.set_state(tree["rng"])
-        set_global_state(tree["global"])
-        state.step = int(tree["step"])
-        return state
+        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> NetworkTranslator:
         forward, backward = self._generators(two_domains(data))

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.randomness import global_state, set_global_state
 from generative.contracts import (
     Autoencoder,
     Batches,
     Data,
-    Diverged,
     PerExample,
     Sampler,
     Trainer,
@@ -24,14 +22,8 @@ from generative.contracts import (
 from generative.protocols.base import Protocol
 from generative.samplers import load_weights
 from generative.trainers.execution import PLAIN, Execution
-from generative.trainers.optimisers import (
-    chunks_of,
-    copied,
-    descend,
-    optimiser,
-    pack_optimiser,
-    unpack_optimiser,
-)
+from generative.trainers.optimisers import chunks_of, descend, optimiser
+from generative.trainers.progress import Part, pack, refuse_broken, taken_up
 
 SAMPLE_CHUNK = 1_000
 
@@ -121,6 +113,15 @@ class State:
     noise: torch.Generator
     step: int = 0
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {
+            "coder": self.coder,
+            "adam": self.adam,
+            "batches": self.batches,
+            "noise": self.noise,
+        }
+
 
 @dataclass(frozen=True)
 class EncodingTrainer(Trainer):
@@ -162,11 +163,7 @@ class EncodingTrainer(Trainer):
             state.adam.param_groups[0]["lr"] = self._rate(progress)
             descend(loss, state.coder, state.adam)
             state.step += 1
-        if not bool(torch.isfinite(loss.detach())):
-            raise Diverged(f"the loss is {float(loss.detach())} at step {state.step}")
-        for name, weight in state.coder.named_parameters():
-            if not bool(torch.isfinite(weight).all()):
-                raise Diverged(f"{name} is not finite at step {state.step}")
+        refuse_broken({"model": state.coder}, loss.detach(), state.step)
         return state
 
     def _rate(self, progress: float) -> float:
@@ -179,25 +176,10 @@ class EncodingTrainer(Trainer):
         return self.objective.fitted(coder, state.data.box)
 
     def pack(self, state: State) -> Tree:
-        return {
-            "step": state.step,
-            "coder": copied(state.coder.state_dict()),
-            "adam": pack_optimiser(state.adam),
-            "batches": state.batches.position(),
-            "noise": state.noise.get_state(),
-            "global": global_state(),
-        }
+        return pack(state)
 
     def unpack(self, data: Data, tree: Tree) -> State:
-        noise = torch.Generator(device=data.device)
-        state = self.start(data, noise)
-        state.coder.load_state_dict(tree["coder"])
-        unpack_optimiser(state.adam, tree["adam"])
-        state.batches.seek(tree["batches"])
-        noise.set_state(tree["noise"])
-        set_global_state(tree["global"])
-        state.step = int(tree["step"])
-        return state
+        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
         coder = self._coder(data.device).eval()

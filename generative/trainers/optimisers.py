@@ -1,14 +1,10 @@
-"""What trainers share: optimiser steps, their state as a tree, samples in parts."""
+"""What trainers share: optimiser steps, samples in parts."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Tree
 from generative.protocols.base import Adam, Momentum, Optimiser
 
 
@@ -44,24 +40,6 @@ def _as_laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
     """
     same = gradient.stride() == weight.stride()
     return gradient if same else torch.empty_like(weight).copy_(gradient)
-
-
-def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of their own, so that going on with a state leaves its packed tree alone."""
-    return {name: tensor.detach().clone() for name, tensor in state.items()}
-
-
-def pack_optimiser(optimiser: torch.optim.Optimizer) -> Tree:
-    """The moments and step counts of each weight, in the order of the weights."""
-    state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
-    return [copied(state[index]) for index in sorted(state)]
-
-
-def unpack_optimiser(optimiser: torch.optim.Optimizer, packed: Sequence[Mapping[str, Any]]) -> None:
-    """Put back what `pack_optimiser` gave."""
-    fresh = optimiser.state_dict()
-    fresh["state"] = {index: copied(slot) for index, slot in enumerate(packed)}
-    optimiser.load_state_dict(fresh)
 
 
 def chunks_of(n: int, size: int) -> list[int]:

@@ -9,22 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.randomness import global_state, set_global_state
 from generative.contracts import Data, LabelledBatches, Loss, Trainer, Tree, TwoDomains
 from generative.protocols.translation import TranslationProtocol
 from generative.trainers.execution import PLAIN, Execution
-from generative.trainers.optimisers import (
-    copied,
-    descend,
-    optimiser,
-    pack_optimiser,
-    unpack_optimiser,
-)
+from generative.trainers.optimisers import descend, optimiser
+from generative.trainers.progress import Part, pack, refuse_broken, taken_up
 from generative.trainers.translating import (
     NetworkTranslator,
     critic_loss,
     generator_loss,
-    refuse_broken,
     restored,
     slow_down,
     two_domains,
@@ -42,6 +35,16 @@ class State:
     batches: LabelledBatches
     device: str
     step: int = 0
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_adam": self.generator_adam,
+            "critic_adam": self.critic_adam,
+            "batches": self.batches,
+        }
 
 
 @dataclass(frozen=True)
@@ -115,26 +118,10 @@ class PairedTrainer(Trainer):
         return NetworkTranslator({"forward": copy.deepcopy(state.generator)})
 
     def pack(self, state: State) -> Tree:
-        return {
-            "step": state.step,
-            "generator": copied(state.generator.state_dict()),
-            "critic": copied(state.critic.state_dict()),
-            "generator_adam": pack_optimiser(state.generator_adam),
-            "critic_adam": pack_optimiser(state.critic_adam),
-            "batches": state.batches.position(),
-            "global": global_state(),
-        }
+        return pack(state)
 
     def unpack(self, data: Data, tree: Tree) -> State:
-        state = self.start(data, torch.Generator(device=data.device))
-        state.generator.load_state_dict(tree["generator"])
-        state.critic.load_state_dict(tree["critic"])
-        unpack_optimiser(state.generator_adam, tree["generator_adam"])
-        unpack_optimiser(state.critic_adam, tree["critic_adam"])
-        state.batches.seek(tree["batches"])
-        set_global_state(tree["global"])
-        state.step = int(tree["step"])
-        return state
+        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> NetworkTranslator:
         return restored({"forward": self._players(two_domains(data))[0]}, tensors)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.randomness import forked
-from generative.contracts import Data, Direction, Diverged, Loss, Translator, TwoDomains
+from generative.contracts import Data, Direction, Loss, Translator, TwoDomains
 from generative.protocols.base import Adam
 from generative.protocols.translation import TranslationProtocol
 from generative.samplers import load_weights
@@ -93,13 +93,3 @@ def slow_down(
     for one, rate in zip(optimisers, rates, strict=True):
         for group in one.param_groups:
             group["lr"] = rate * left
-
-
-def refuse_broken(networks: Mapping[str, nn.Module], value: Tensor, step: int) -> None:
-    """Raise Diverged where the loss or a weight is not finite."""
-    if not bool(torch.isfinite(value)):
-        raise Diverged(f"the loss is {float(value)} at step {step}")
-    for role, network in networks.items():
-        for name, weight in network.named_parameters():
-            if not bool(torch.isfinite(weight).all()):
-                raise Diverged(f"{role} {name} is not finite at step {step}")

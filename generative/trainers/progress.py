@@ -1,0 +1,100 @@
+"""How far a training is: its parts by name, packed as a plain tree and taken up again from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from bench.randomness import global_state, set_global_state
+from generative.contracts import Diverged, Tree
+
+
+@runtime_checkable
+class Positioned(Protocol):
+    """Anything that knows where it stands."""
+
+    def position(self) -> Any: ...
+    def seek(self, position: Any) -> None: ...
+
+
+Part = nn.Module | torch.optim.Optimizer | torch.Generator | Positioned | None
+"""What moves in a training; None is a part that a protocol has not."""
+
+
+class Moving(Protocol):
+    """The state of a training: how many steps are done, and all that they change."""
+
+    step: int
+
+    @property
+    def parts(self) -> Mapping[str, Part]: ...
+
+
+M = TypeVar("M", bound=Moving)
+
+
+def pack(state: Moving) -> Tree:
+    """Everything that the next step rests on, the global random state too."""
+    parts = {name: _packed(part) for name, part in state.parts.items()}
+    return {"step": state.step, **parts, "global": global_state()}
+
+
+def taken_up(state: M, tree: Tree) -> M:
+    """A state that has just been started, brought to where `pack` described one."""
+    for name, part in state.parts.items():
+        _put_back(part, tree[name])
+    set_global_state(tree["global"])
+    state.step = int(tree["step"])
+    return state
+
+
+def refuse_broken(networks: Mapping[str, nn.Module], loss: Tensor, step: int) -> None:
+    """Raise Diverged where the loss or a weight is not finite."""
+    if not bool(torch.isfinite(loss)):
+        raise Diverged(f"the loss is {float(loss)} at step {step}")
+    for role, network in networks.items():
+        for name, weight in network.named_parameters():
+            if not bool(torch.isfinite(weight).all()):
+                raise Diverged(f"{role} {name} is not finite at step {step}")
+
+
+def _packed(part: Part) -> Tree:
+    match part:
+        case None:
+            return None
+        case nn.Module():
+            return _copied(part.state_dict())
+        case torch.optim.Optimizer():
+            slots: Mapping[int, Mapping[str, Any]] = part.state_dict()["state"]
+            return [_copied(slots[index]) for index in sorted(slots)]
+        case torch.Generator():
+            return part.get_state()
+    return part.position()
+
+
+def _put_back(part: Part, packed: Tree) -> None:
+    match part:
+        case None:
+            return
+        case nn.Module():
+            part.load_state_dict(packed)
+        case torch.optim.Optimizer():
+            _put_back_slots(part, packed)
+        case torch.Generator():
+            part.set_state(packed)
+        case _:
+            part.seek(packed)
+
+
+def _put_back_slots(optimiser: torch.optim.Optimizer, packed: Sequence[Mapping[str, Any]]) -> None:
+    fresh = optimiser.state_dict()
+    fresh["state"] = {index: _copied(slot) for index, slot in enumerate(packed)}
+    optimiser.load_state_dict(fresh)
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of their own, so that going on with a state leaves its packed tree alone."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
