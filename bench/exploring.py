@@ -110,7 +110,7 @@ def truncation_curve(
         rng = stream(cell.cell_id, cell.seed, "truncation", device=cell.device)
         with with_threads(), torch.no_grad():
             images = to_bytes(truncated(model, n, rng, bound))
-            for name, score, suffix in scores.of(images, model):
+            for name, score, suffix in scores.of(scores.look(images), model):
                 if name in SHOWN:
                     value, error, _ = score if isinstance(score, Score) else (score, None, n)
                     rows.append(

@@ -148,12 +148,15 @@ class ImageTask(SamplingTask):
         if wrong := outside(samples):
             return Measurement([], artifact_key=trained.key, invalid=wrong)
         images = to_bytes(samples)
+        looked = scores.look(images)
         found = [
-            *scores.of(images, trained.fitted),
+            *scores.of(looked, trained.fitted),
             *bounds(source, trained.fitted, cell, bench.device),
         ]
         final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in found]
-        arrays |= {"samples": _pictured(images, trained.fitted), **scores.counted(images)}
+        arrays["samples"] = _pictured(images, trained.fitted)
+        if looked.counts is not None:
+            arrays["digits"] = looked.counts.digits
         return Measurement([*curve, *final], "", trained.key, arrays)
 
 

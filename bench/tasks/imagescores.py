@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -21,7 +21,7 @@ from bench.tasks.features import OF_FEATURES, feature_scores
 from bench.tasks.scoring import scored_by, value_of
 from bench.tasks.training import Trained
 from generative import ConditionalSampler, Sampler
-from metrics import JUDGES, METRICS, Judge, Score, tally_stacks, truth_of
+from metrics import JUDGES, METRICS, Judge, Reading, Score, StackTally, tally_stacks, truth_of
 from metrics.classes import Asked
 from metrics.copying import cells_of, nearest
 from metrics.features import Features
@@ -71,6 +71,23 @@ def features_of(part: Extractor, images: Tensor, device: str) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class Looked:
+    """What was seen in n images: their features [n, d], and what the judge of such images reads in
+    them, where the scores rest on it.
+    """
+
+    features: np.ndarray
+    reading: Reading | None = None
+
+    @property
+    def counts(self) -> StackTally | None:
+        """How often each class is read, and what can't be."""
+        if self.reading is None:
+            return None
+        return tally_stacks(self.reading.labels[:, None], self.reading.passed[:, None], CLASSES)
+
+
+@dataclass(frozen=True, eq=False)
 class ImageScores:
     """The scores of one cell's samples: the images' name and side, the extractor's name, the seed
     of the source.
@@ -110,25 +127,32 @@ class ImageScores:
     def _features(self, images: Tensor) -> np.ndarray:
         return features_of(self._part, images, self.device)
 
-    def of(self, images: Tensor, fitted: Sampler) -> Iterator[Named]:
-        """Of the final samples, uint8 [n, c, h, w]."""
-        fake = self._features(images)
-        for name, score in feature_scores(self._real, fake):
-            yield name, score, self._suffix
-        yield from self._read(images, fitted)
-        yield from self._copied(fake)
+    def look(self, images: Tensor) -> Looked:
+        """At images uint8 [n, c, h, w], once for all scores of them."""
+        if self._judge is None:
+            return Looked(self._features(images))
+        size = JUDGES[self.extractor].facts.size
+        seen = self._part.resized(to_unit(images.to(self.device)), size)
+        reading = self._judge.read(seen)
+        return Looked(reading.features, reading)
 
-    def _read(self, images: Tensor, fitted: Sampler) -> Iterator[Named]:
+    def of(self, looked: Looked, fitted: Sampler) -> Iterator[Named]:
+        """Of the final samples."""
+        for name, score in feature_scores(self._real, looked.features):
+            yield name, score, self._suffix
+        yield from self._read(looked, fitted)
+        yield from self._copied(looked.features)
+
+    def _read(self, looked: Looked, fitted: Sampler) -> Iterator[Named]:
         """What the judge reads in them, where there is one."""
-        judge = self._judge
-        if judge is None:
+        judge, reading = self._judge, looked.reading
+        if judge is None or reading is None:
             return
-        reading = judge.read(self._as_judged(images))
-        counts = tally_stacks(reading.labels[:, None], reading.passed[:, None], CLASSES)
         for entry in scored_by(("classes",)):
-            yield entry.name, entry.part(truth_of(judge.card, 1), counts), self._suffix
+            yield entry.name, entry.part(truth_of(judge.card, 1), looked.counts), self._suffix
         if isinstance(fitted, ConditionalSampler):
-            told = Asked(np.arange(len(images)) % fitted.classes, reading.labels, reading.passed)
+            wanted = np.arange(len(reading.labels)) % fitted.classes
+            told = Asked(wanted, reading.labels, reading.passed)
             for entry in scored_by(("asked",)):
                 yield entry.name, entry.part(None, told), self._suffix
 
@@ -152,18 +176,6 @@ class ImageScores:
         for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
             fake = Features(self._features(torch.from_numpy(snapshot)))
             yield value_of(CURVE, METRICS[CURVE].part(real, fake), step, False, self._suffix)
-
-    def counted(self, images: Tensor) -> Mapping[str, np.ndarray]:
-        """How often the judge reads each class [1, classes + 1]; what it can't read last."""
-        if self._judge is None:
-            return {}
-        reading = self._judge.read(self._as_judged(images))
-        counts = tally_stacks(reading.labels[:, None], reading.passed[:, None], CLASSES)
-        return {"digits": counts.digits}
-
-    def _as_judged(self, images: Tensor) -> Tensor:
-        """In [0, 1], at the judge's size."""
-        return self._part.resized(to_unit(images), JUDGES[self.extractor].facts.size)
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,7 @@ Part = nn.Module | torch.optim.Optimizer | torch.Generator | Positioned | None
 """What moves in a training; None is a part that a protocol has not."""
 
 
+@runtime_checkable
 class Moving(Protocol):
     """The state of a training: how many steps are done, and all that they change."""
 
