@@ -52,13 +52,20 @@ def find_cell(
             f"{', '.join(str(known) for known in seeds)}"
         )
     found = [cell for cell in found if cell["seed"] == (seeds[0] if seed is None else seed)]
-    if len({cell["key"] for cell in found}) > 1:
-        blocks = ", ".join(dict.fromkeys(cell["block"] for cell in found))
+    candidates = [cell_of(manifest, cell) for cell in found]
+    if len({cell.key for cell in candidates}) > 1 and len(set(map(_trained, candidates))) > 1:
+        blocks = ", ".join(dict.fromkeys(cell.block for cell in candidates))
         raise UsageError(
             f"model '{model}' was trained with several settings, in the blocks {blocks}: say which "
             "by --block"
         )
-    return cell_of(manifest, found[0])
+    sampled = (cell for cell in candidates if isinstance(TASKS[cell.task].part, SamplingTask))
+    return next(sampled, candidates[0])
+
+
+def _trained(cell: Cell) -> tuple[str, str] | None:
+    """What a cell rests on: other tasks may look at the same trained model."""
+    return TASKS[cell.task].part.artifact(cell)
 
 
 def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -296,12 +296,25 @@ def curve_png(table: Any, model: str) -> bytes:
     wide = table.assign(metric=table["metric"].str.partition("@")[0])
     wide = wide.pivot(index="truncation", columns="metric", values="value").sort_index()
     axis.plot(wide["recall"], wide["precision"], marker="o", ms=3, lw=1.2, color="#c1272d")
-    for bound, row in wide.iterrows():
-        said = "none" if np.isinf(bound) else f"{bound:g}"
-        axis.annotate(said, (row["recall"], row["precision"]), fontsize=7, xytext=(4, 3),
-                      textcoords="offset points")  # fmt: skip
+    for place, said in said_once(zip(wide["recall"], wide["precision"], strict=True), wide.index):
+        axis.annotate(said, place, fontsize=7, xytext=(5, -8), textcoords="offset points")
     axis.set(xlabel="recall (diversity)", ylabel="precision (quality)")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axis.grid(alpha=0.3, lw=0.5)
     axis.set_title(f"{model}: codes within a bound", fontsize=9)
     return _png(figure)
+
+
+def said_once(
+    places: Iterable[tuple[float, float]], bounds: Iterable[float]
+) -> Iterator[tuple[tuple[float, float], str]]:
+    """A label for each place; places too near one another to label apart share the first's."""
+    labels: list[tuple[tuple[float, float], list[str]]] = []
+    for place, bound in zip(places, bounds, strict=True):
+        said = "none" if np.isinf(bound) else f"{bound:g}"
+        near = (names for other, names in labels if max(map(abs, np.subtract(place, other))) < 0.03)
+        if (names := next(near, None)) is not None:
+            names.append(said)
+        else:
+            labels.append((place, [said]))
+    return ((place, ", ".join(names)) for place, names in labels)

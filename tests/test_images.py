@@ -17,6 +17,7 @@ from bench.datasets import DATASETS
 from bench.errors import UsageError
 from bench.tasks.training import Order, train
 from generative import RECIPES, Training
+from results.pictures import said_once
 
 RUN = "runs/tiny/quick"
 SUITE = """
@@ -134,6 +135,27 @@ def test_codes_are_drawn_as_sheets(there, tmp_path, model, options, count):
         assert min(opened.size) > 30
     assert bench("sample", *where, *options, "-o", array) == 0
     assert np.load(array).shape == (count, 1, 8, 8)
+
+
+def test_blocks_of_one_trained_model_need_not_be_told_apart(there, tmp_path, capsys):
+    """Inpainting completes pictures by the model that is sampled from; another one is another."""
+    sheet = tmp_path / "x.png"
+    assert bench("sample", RUN, "--model", "vae-mean", "-o", sheet) == 0
+    text = SUITE.replace("steps = 12\nbatch", "steps = 13\nbatch")
+    (tmp_path / "other.toml").write_text(text)
+    assert text != SUITE
+    other = tmp_path / "other"
+    only = ("--only", "model=vae-mean")
+    assert bench("run", "--suite", tmp_path / "other.toml", *only, "--out", other) == 0
+    capsys.readouterr()
+    assert bench("sample", other, "--model", "vae-mean", "-o", sheet) == 2
+    assert "--block" in capsys.readouterr().err
+
+
+def test_labels_of_a_curve_share_a_place_where_points_do():
+    places = [(0.1, 0.2), (0.5, 0.5), (0.51, 0.52), (0.52, 0.5)]
+    said = list(said_once(places, [0.5, 1, 2, float("inf")]))
+    assert said == [((0.1, 0.2), "0.5"), ((0.5, 0.5), "1, 2, none")]
 
 
 def test_a_class_can_be_asked_for(there, capsys, tmp_path):
