@@ -1,15 +1,17 @@
 """Dense networks for images: those of the first paper, and the smallest pair that is taught."""
 
+from math import sqrt
+
 from generative.networks import Initialisation, Mlp
 from generative.protocols.base import PROTOCOLS, Adam, Momentum, Protocol
 
 PROTOCOLS.register(
     "goodfellow-2014",
     paper="arXiv:1406.2661",
-    summary="2 x 1200 ReLU against 2 x 240 maxout(5) with dropout, z uniform, SGD 0.1, batch 100",
+    summary="2 x 1200 ReLU against 2 x 240 maxout(5) with dropout, z uniform of unit variance, SGD 0.1, batch 100",
 )(
     Protocol(
-        generator=Mlp((1200, 1200)),
+        generator=Mlp((1200, 1200), input_scale=sqrt(3)),
         critic=Mlp((240, 240), maxout=5, dropout=(0.2, 0.5)),
         initialisation=Initialisation("uniform", 0.05),
         bare=Initialisation("uniform", 0.005),
