@@ -5,7 +5,9 @@ import shutil
 import pytest
 import torch
 
+from bench import trees
 from bench.datasets import DATASETS
+from bench.loaders.imagesets import images_named
 from bench.randomness import forked, stream
 from generative import RECIPES, Training
 from generative.trainers.execution import Execution, recorded
@@ -55,6 +57,26 @@ def test_channels_last_goes_the_same_way(model):
     """The rounding of a step is Adam's to enlarge, so that it is not the same bit for bit."""
     plain, other = trained(model), trained(model, channels_last=True)
     assert agreement(plain, other, untrained(model)) > 0.9
+
+
+@pytest.mark.parametrize("how", [{}, {"channels_last": True}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize("model", ["dcgan", "wgan-gp"])
+def test_a_resume_from_a_file_is_bit_identical(model, how):
+    """A file keeps no strides; two layers of convolutions, so that some are not contiguous."""
+    source = images_named("optdigits", 16).source(0)
+    training = Training("dcgan-32", batch=8, **how)
+
+    def finished(interrupted):
+        with forked(0):
+            trainer = RECIPES[model].part.trainer(training, source.shape)
+            state = trainer.advance(trainer.start(source, stream("resume")), 2)
+            if interrupted:
+                tree = trees.parse(trees.dump(trainer.pack(state)))
+                state = trainer.unpack(source, tree)
+            return trainer.finish(trainer.advance(state, 2)).tensors()
+
+    whole, resumed = finished(False), finished(True)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 @pytest.mark.slow

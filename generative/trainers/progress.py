@@ -94,6 +94,15 @@ def _put_back_slots(optimiser: torch.optim.Optimizer, packed: Sequence[Mapping[s
     fresh = optimiser.state_dict()
     fresh["state"] = {index: _copied(slot) for index, slot in enumerate(packed)}
     optimiser.load_state_dict(fresh)
+    for weight, slot in optimiser.state.items():
+        slot.update({name: _laid_out_as(weight, moment) for name, moment in slot.items()})
+
+
+def _laid_out_as(weight: Tensor, moment: Tensor) -> Tensor:
+    """With the weight's strides: a file does not keep them, and fused optimisers rest on them."""
+    if moment.shape != weight.shape or moment.stride() == weight.stride():
+        return moment
+    return torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
 
 
 def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
