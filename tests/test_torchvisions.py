@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torchvision.datasets
 from harness import bench
+from PIL import Image
 
 from bench.datasets import torchvisions
 from bench.errors import UsageError
 from bench.loaders.imagesets import images_named
+from bench.randomness import stream
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (30, 28, 28), dtype=np.uint8)
@@ -25,10 +27,8 @@ def data(tmp_path, monkeypatch):
     """An empty data folder."""
     monkeypatch.setenv("MINIMAX_DATA", str(tmp_path))
     torchvisions._looked_for.cache_clear()
-    torchvisions._split.cache_clear()
     yield tmp_path
     torchvisions._looked_for.cache_clear()
-    torchvisions._split.cache_clear()
 
 
 def idx(path, array):
@@ -51,6 +51,64 @@ def test_mnist_by_torchvision(data):
     small = images_named("torchvision:MNIST", 16)
     assert small.source(0).shape == (1, 16, 16)
     assert small.fingerprint != found.fingerprint
+
+
+def forged(data, folder, labels):
+    """Files in the form of MNIST's: 30 images with these labels, 10 of them to test."""
+    raw = data / folder / "raw"
+    raw.mkdir(parents=True)
+    for part, chosen in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
+        idx(raw / f"{part}-images-idx3-ubyte", IMAGES[chosen])
+        idx(raw / f"{part}-labels-idx1-ubyte", labels[chosen])
+
+
+def test_classes_are_those_of_the_labels(data):
+    """The oracle draws from all of them, and a conditional model is told as many."""
+    forged(data, "KMNIST", np.arange(30) % 15)
+    source = images_named("torchvision:KMNIST").source(0)
+    assert source.classes == 15
+    drawn = source.fresh(10, stream("x"))
+    assert {x.numpy().tobytes() for x in drawn} == {x.numpy().tobytes() for x in source.held_out}
+
+
+def test_a_resized_data_set_is_kept_once(data):
+    forged(data, "KMNIST", LABELS)
+    first, second = (images_named("torchvision:KMNIST", 16).split for _ in range(2))
+    assert first is second
+
+
+def test_images_of_several_sizes_need_one(data, monkeypatch):
+    class Several:
+        """Pictures of 20 x 30 and 30 x 20."""
+
+        def __init__(self, root, split, download):
+            self.sizes = [(20, 30), (30, 20)] * 6
+
+        def __iter__(self):
+            return (
+                (Image.new("RGB", size, (at, 0, 0)), at % 3) for at, size in enumerate(self.sizes)
+            )
+
+    monkeypatch.setattr(torchvision.datasets, "Food101", Several)
+    with pytest.raises(UsageError, match="several sizes: bring them to one with --set size=64"):
+        images_named("torchvision:Food101")
+    found = images_named("torchvision:Food101", 16)
+    assert found.source(0).shape == (3, 16, 16)
+    assert found.classes == 3
+
+
+@pytest.mark.parametrize("name", ["ImageFolder", "VisionDataset", "CelebA", "Omniglot"])
+def test_what_is_no_data_set_of_classified_images_is_refused_by_name(data, name):
+    with pytest.raises(UsageError, match="unknown data set of torchvision"):
+        images_named(f"torchvision:{name}")
+
+
+@pytest.mark.parametrize("name", torchvisions.KNOWN)
+def test_every_known_data_set_takes_what_it_is_asked(data, name):
+    """Absent ones say that they are absent, and not that an argument is unknown."""
+    missing = images_named(f"torchvision:{name}").missing
+    assert "--download fetches it" in missing
+    assert "argument" not in missing
 
 
 def test_cifar_from_its_files(data, monkeypatch):

@@ -102,6 +102,14 @@ def bicubic(images: np.ndarray, side: int) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(x).resize((side, side), way)) for x in images])
 
 
+def squared(picture: Image.Image, side: int) -> Image.Image:
+    """The middle square of a picture, at `side` pixels."""
+    short = min(picture.size)
+    left, top = (picture.width - short) // 2, (picture.height - short) // 2
+    square = picture.crop((left, top, left + short, top + short))
+    return square.resize((side, side), Image.Resampling.BICUBIC)
+
+
 @cache
 def _fingerprint(split: Split) -> str:
     digest = hashlib.sha256(b"labelled")
@@ -179,9 +187,14 @@ class LabelledSource(Source):
         return stream(*self._purpose, "batches", device=self.device)
 
     def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
-        kept = range(self.classes) if classes is None else classes
-        allowed = torch.isin(self.held_out_labels, torch.tensor(list(kept), device=self.device))
+        allowed = torch.ones_like(self.held_out_labels, dtype=torch.bool)
+        if classes is not None:
+            kept = torch.tensor(list(classes), dtype=torch.int64, device=self.device)
+            allowed = torch.isin(self.held_out_labels, kept)
         pool = allowed.nonzero()[:, 0]
+        if not len(pool):
+            asked = "" if classes is None else f" of the classes {list(classes)}"
+            raise UsageError(f"expected held-out images{asked}, and there are none")
         whole = [
             torch.randperm(len(pool), generator=rng, device=rng.device)
             for _ in range(-(-n // len(pool)))

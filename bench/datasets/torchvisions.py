@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.datasets.base import DATASETS
 from bench.datasets.digits import Split, data_folder
-from bench.datasets.labelled import Labelled
+from bench.datasets.labelled import Labelled, squared
 from bench.errors import UsageError, one_line, unknown
 
 PREFIX = "torchvision:"
@@ -20,17 +20,27 @@ _SOURCES = {
     "boots": "FashionMNIST",
     "cifar10": "CIFAR10",
 }
-_BY_SPLIT = ("SVHN", "STL10", "Flowers102", "Food101", "GTSRB", "RenderedSST2", "Country211")
+_BY_TRAIN = ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "QMNIST", "USPS")
+_BY_SPLIT = (
+    *("Country211", "DTD", "FGVCAircraft", "Flowers102", "Food101", "GTSRB", "PCAM"),
+    *("RenderedSST2", "STL10", "SVHN"),
+)
+KNOWN = (*_BY_TRAIN, *_BY_SPLIT)
+"""Those with one class an image, and a part to train on and one to test on."""
 
 
-def named(name: str) -> Labelled:
-    """`torchvision:NAME`. Raises UsageError for a name that torchvision does not have."""
-    import torchvision.datasets
-
+def named(name: str, side: int | None = None) -> Labelled:
+    """`torchvision:NAME`, brought to `side` pixels where a side is given: those of several sizes
+    need one. Raises UsageError for a name that is none of those that can be used.
+    """
     short = name.removeprefix(PREFIX)
-    if short not in torchvision.datasets.__all__:
-        raise unknown("data set of torchvision", short, torchvision.datasets.__all__)
-    return Labelled(name, partial(_split, short), absent=partial(_absent, short))
+    if short not in KNOWN:
+        raise unknown("data set of torchvision", short, KNOWN)
+    load, classes = partial(_split, short, side), 0
+    if not _absent(short):
+        split = load()
+        classes = 1 + int(max(split.labels.max(), split.held_labels.max()))
+    return Labelled(name, load, classes=classes, absent=partial(_absent, short))
 
 
 def source_of(name: str) -> str:
@@ -81,20 +91,26 @@ def _opened(name: str, train: bool, download: bool) -> Any:
         ) from error
 
 
+def _split(name: str, side: int | None = None) -> Split:
+    return _read(name, side, str(data_folder()))
+
+
 @cache
-def _split(name: str) -> Split:
-    found = [_arrays(_opened(name, train, download=False), name) for train in (True, False)]
+def _read(name: str, side: int | None, folder: str) -> Split:
+    found = [_arrays(_opened(name, train, download=False), name, side) for train in (True, False)]
     return Split(*found[0], *found[1])
 
 
-def _arrays(opened: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(opened: Any, name: str, side: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Its images, uint8 [n, h, w(, 3)], and labels."""
     images, labels = [], []
     for image, label in opened:
-        images.append(np.asarray(image))
+        images.append(np.asarray(image if side is None else squared(image, side)))
         labels.append(int(label))
     if len({image.shape for image in images}) != 1:
-        raise UsageError(f"{PREFIX}{name} has images of several sizes: it can't be used as it is")
+        raise UsageError(
+            f"{PREFIX}{name} has images of several sizes: bring them to one with --set size=64"
+        )
     return np.stack(images), np.array(labels, dtype=np.int64)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.datasets import DATASETS, torchvisions
 from bench.datasets.digits import SPLIT_SEED, Split
 from bench.datasets.images import to_bytes
-from bench.datasets.labelled import Labelled
+from bench.datasets.labelled import Labelled, squared
 from bench.errors import UsageError
 from bench.loaders.contracts import Unreadable, shown
 from bench.loaders.folders import Folder, open_folder
@@ -33,15 +33,13 @@ def images_named(name: str, side: int | None = None) -> Labelled:
     if name.startswith(FOLDER):
         return _folder(name, side)
     if name.startswith(torchvisions.PREFIX):
-        found = torchvisions.named(name)
-    else:
-        part = DATASETS[name].part
-        if not isinstance(part, Labelled):
-            raise UsageError(
-                f"dataset '{name}' has no images: expected one of {', '.join(_known())}, "
-                "torchvision:NAME or folder:PATH"
-            )
-        found = part
+        return torchvisions.named(name, side)
+    found = DATASETS[name].part
+    if not isinstance(found, Labelled):
+        raise UsageError(
+            f"dataset '{name}' has no images: expected one of {', '.join(_known())}, "
+            "torchvision:NAME or folder:PATH"
+        )
     return found if side is None else found.resized(side)
 
 
@@ -109,10 +107,7 @@ def _square(image: Tensor, side: int | None, colour: bool) -> np.ndarray:
         picture = picture.convert("RGB")
     if side is None:
         return np.asarray(picture)
-    short = min(picture.size)
-    left, top = (picture.width - short) // 2, (picture.height - short) // 2
-    square = picture.crop((left, top, left + short, top + short))
-    return np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
+    return np.asarray(squared(picture, side))
 
 
 def classes_of(files: Sequence[Path], folder: Path) -> np.ndarray:

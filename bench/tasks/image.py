@@ -28,7 +28,13 @@ from bench.tasks.generation import (
     order_of,
     resolve,
 )
-from bench.tasks.imagescores import TAKES, ImageScores, name_of, usual_extractor
+from bench.tasks.imagescores import (
+    TAKES,
+    ImageScores,
+    name_of,
+    refuse_colour,
+    usual_extractor,
+)
 from bench.tasks.latent import bounds
 from bench.tasks.scoring import checked, facts_of, value_of
 from bench.tasks.training import KIND, Order, Trained, sampler, train
@@ -58,10 +64,16 @@ def image_target(
     """
     data = images_named(name, chosen.size)
     part = extractor_named(usual_extractor(data, chosen.features))
+    shape = EXAMPLE
+    if not data.missing:
+        shape = data.source(0).shape
+        if not len(data.split.images):
+            raise UsageError(f"dataset '{name}' has no images to train on: all of it is held out")
+        refuse_colour(part, shape[0])
     seen = {"size": chosen.size, "features": chosen.features}
     named = {**{key: value for key, value in seen.items() if value}, **(own or {})}
     return Target(
-        shape=EXAMPLE if data.missing else data.source(0).shape,
+        shape=shape,
         fingerprint=data.fingerprint,
         defaults=defaults_of(data),
         modules=(__name__, type(part).__module__),
