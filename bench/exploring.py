@@ -45,8 +45,8 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Way:
-    """How a model is looked at; in one way at most. label: the class that is asked for. truncation:
-    the bounds, empty for none.
+    """How a model is looked at; in one way at most. label: the class that is asked for, in any way
+    but arithmetic. truncation: the bounds, empty for none.
     """
 
     label: int | None = None
@@ -61,7 +61,6 @@ class Way:
         chosen = [
             name
             for name, given in (
-                ("--class", self.label is not None),
                 ("--interpolate", self.interpolate),
                 ("--arithmetic", self.arithmetic is not None),
                 ("--codes", self.codes),
@@ -69,33 +68,40 @@ class Way:
             )
             if given
         ]
+        if self.label is not None and self.arithmetic is not None:
+            chosen.append("--class")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
-        return bool(chosen)
+        return bool(chosen) or self.label is not None
 
 
 def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.ndarray, int]:
     """Images uint8 [n, c, h, w], and how many make a row of the sheet, 0 for any number."""
     model, rng = _decoder(cell, store), stream(cell.cell_id, cell.seed, "codes", device=cell.device)
+    if way.label is not None:
+        _refuse_class(model, cell, way.label)
     with with_threads(), torch.no_grad():
-        if way.label is not None:
-            return _bytes(_of_class(model, cell, n, rng, way.label)), 0
         if way.interpolate:
             rows = max(1, n // COLUMNS)
-            return _bytes(interpolation(model, rng, rows, COLUMNS)), COLUMNS
+            return _bytes(interpolation(model, rng, rows, COLUMNS, way.label)), COLUMNS
         if way.arithmetic is not None:
             images, columns = arithmetic(model, _reader(cell), read_sum(way.arithmetic), rng)
             return _bytes(images), columns
         if way.codes:
-            images = plane(model, rng)
+            images = plane(model, rng, way.label)
             return _bytes(images), round(len(images) ** 0.5)
-        return _bytes(truncated(model, n, rng, way.truncation[0])), 0
+        if way.truncation:
+            return _bytes(truncated(model, n, rng, way.truncation[0], way.label)), 0
+        assert isinstance(model, ConditionalSampler)
+        labels = torch.full((n,), way.label or 0, device=rng.device)
+        return _bytes(model.sample(n, rng, labels)), 0
 
 
-def _of_class(model: Decoder, cell: Cell, n: int, rng: torch.Generator, label: int) -> Tensor:
+def _refuse_class(model: Decoder, cell: Cell, label: int) -> None:
     if not isinstance(model, ConditionalSampler):
         raise UsageError(f"--class: model '{cell.part('model')}' can't be asked for one: cgan can")
-    return model.sample(n, rng, torch.full((n,), label, device=rng.device))
+    if not 0 <= label < model.classes:
+        raise UsageError(f"label {label} is outside the classes: expected 0 to {model.classes - 1}")
 
 
 def truncation_curve(

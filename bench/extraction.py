@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from bench.errors import UsageError
 from bench.extractors import Extractor, Reader, Seen
-from bench.extractors.pixels import LARGEST, SIDE
+from bench.extractors.pixels import usual_size
 from bench.loaders.contracts import Images, Unreadable
 from bench.loaders.identity import image_id
 from bench.loaders.kept import Kept
@@ -86,14 +86,12 @@ def way_of(
     sizes = set().union(*(images.sizes for images in sets))
     if not sizes:
         raise UsageError(next(text for images in sets for text in images.broken))
-    wanted = extractor.size or (None if side is None else (side, side))
+    wanted = usual_size(extractor, sizes) if side is None else (side, side)
     if side is not None and extractor.size:
         raise UsageError(
             f"--size: features '{extractor.tag}' read {extractor.size[0]} x {extractor.size[1]} "
             "always: leave it out"
         )
-    if wanted is None and (len(sizes) > 1 or max(max(size) for size in sizes) > LARGEST):
-        wanted = (SIDE, SIDE)
     if colours:
         grey = colours == "grey"
     else:

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.errors import UsageError
-from generative import Decoder, Fitted
+from generative import ConditionalSampler, Decoder, Fitted
+from generative.contracts import Labels
 
 Codes = Float[Tensor, "n latent"]
 Read = Callable[[Tensor], np.ndarray]
@@ -30,6 +31,7 @@ PLANE = 20
 LEAST_BOUND = 0.02
 LEAST_SINE = 1e-3
 REDRAWS = 1_000
+CHUNK = 1_000
 
 
 def decoder_of(model: Fitted, name: str) -> Decoder:
@@ -50,15 +52,37 @@ def between(first: Codes, second: Codes, columns: int) -> Float[Tensor, "n colum
     angle = (one * other).sum(2, keepdim=True).clamp(-1, 1).acos()
     curved = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / angle.sin()
     length = (1 - share) * lengths[0] + share * lengths[1]
-    straight = (1 - share) * first[:, None] + share * second[:, None]
-    return torch.where(angle.sin() > LEAST_SINE, length * curved, straight)
+    return torch.where(angle.sin() > LEAST_SINE, length * curved, straight(first, second, columns))
 
 
-def interpolation(model: Decoder, rng: torch.Generator, rows: int, columns: int) -> Tensor:
-    """Images [rows * columns, c, h, w], each row on the way from one code to another."""
+def straight(first: Codes, second: Codes, columns: int) -> Float[Tensor, "n columns latent"]:
+    """The straight way from codes to others: codes of a uniform prior fill a cube."""
+    share = torch.linspace(0, 1, columns, device=first.device)[None, :, None]
+    return (1 - share) * first[:, None] + share * second[:, None]
+
+
+def decoded(model: Decoder, codes: Codes, labels: Labels | None) -> Tensor:
+    """Images of codes, of these classes where the model is told one."""
+    if labels is not None and isinstance(model, ConditionalSampler):
+        return model.decode(codes, labels)
+    return model.decode(codes)
+
+
+def interpolation(
+    model: Decoder, rng: torch.Generator, rows: int, columns: int, label: int | None = None
+) -> Tensor:
+    """Images [rows * columns, c, h, w], each row on the way from one code to another: along the
+    great circle, or straight where codes are uniform. A row of a model that is told the class is of
+    one class, each in turn where none is asked for.
+    """
     ends = model.codes(2 * rows, rng)
-    codes = between(ends[:rows], ends[rows:], columns)
-    return model.decode(codes.flatten(0, 1))
+    way = between if model.prior == "normal" else straight
+    labels = None
+    if isinstance(model, ConditionalSampler):
+        each = torch.arange(rows, device=ends.device) % model.classes
+        each = each if label is None else torch.full_like(each, label)
+        labels = each.repeat_interleave(columns)
+    return decoded(model, way(ends[:rows], ends[rows:], columns).flatten(0, 1), labels)
 
 
 @dataclass(frozen=True)
@@ -81,8 +105,14 @@ def arithmetic(model: Decoder, read: Read, asked: Sum, rng: torch.Generator) -> 
     """Images, and how many make a row: for each concept its three exemplars, their mean code's
     image and five more around that; at last the sum's, and eight around it.
 
-    Raises UsageError where the judge reads a concept in fewer than three of 2,000 samples.
+    Raises UsageError where the judge reads a concept in fewer than three of 2,000 samples, and for
+    a model that is told the class, whose codes hold none.
     """
+    if isinstance(model, ConditionalSampler):
+        raise UsageError(
+            "--arithmetic: this model is told the class, so that its codes hold none to add up: "
+            "expected one that is not, such as dcgan"
+        )
     codes = model.codes(CANDIDATES, rng)
     labels = read(model.decode(codes))
     rows, total = [], torch.zeros_like(codes[:1])
@@ -105,9 +135,10 @@ def _shaken(code: Codes, n: int, rng: torch.Generator) -> Codes:
     return code + SHAKEN * (2 * noise - 1)
 
 
-def plane(model: Decoder, rng: torch.Generator) -> Tensor:
-    """Images of a grid of codes in the plane, at the quantiles of N(0, 1) (Kingma & Welling 2014,
-    figure 4): [400, c, h, w]. Raises UsageError for codes of other than two dimensions.
+def plane(model: Decoder, rng: torch.Generator, label: int | None = None) -> Tensor:
+    """Images of a grid of codes in the plane, at the quantiles of their prior (Kingma & Welling
+    2014, figure 4): [400, c, h, w]; of class 0 where the model is told one and none is asked for.
+    Raises UsageError for codes of other than two dimensions.
     """
     latent = model.codes(1, rng).shape[1]
     if latent != 2:
@@ -115,9 +146,11 @@ def plane(model: Decoder, rng: torch.Generator) -> Tensor:
             f"--codes: expected a model with 2 dimensions of codes, this one has {latent}: train "
             "one with --set latent=2"
         )
-    ticks = quantiles((torch.arange(PLANE, device=rng.device) + 0.5) / PLANE)
+    shares = (torch.arange(PLANE, device=rng.device) + 0.5) / PLANE
+    ticks = quantiles(shares) if model.prior == "normal" else 2 * shares - 1
     down, across = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
-    return model.decode(torch.stack([across, down], -1).reshape(-1, 2))
+    codes = torch.stack([across, down], -1).reshape(-1, 2)
+    return decoded(model, codes, torch.full((len(codes),), label or 0, device=rng.device))
 
 
 def quantiles(shares: Tensor) -> Tensor:
@@ -125,9 +158,12 @@ def quantiles(shares: Tensor) -> Tensor:
     return sqrt(2) * torch.erfinv(2 * shares - 1)
 
 
-def truncated(model: Decoder, n: int, rng: torch.Generator, bound: float) -> Tensor:
+def truncated(
+    model: Decoder, n: int, rng: torch.Generator, bound: float, label: int | None = None
+) -> Tensor:
     """`n` samples of codes that stay within `bound`: each value beyond is drawn anew (the truncated
-    normal of Brock et al. 2019, section 3.1). Raises UsageError for a bound that nothing is within.
+    normal of Brock et al. 2019, section 3.1); of every class in turn where the model is told one
+    and none is asked for. Raises UsageError for a bound that nothing is within.
     """
     if not bound >= LEAST_BOUND:
         raise UsageError(f"--truncation: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
@@ -142,4 +178,8 @@ def truncated(model: Decoder, n: int, rng: torch.Generator, bound: float) -> Ten
             f"--truncation: this model's codes are hardly ever within {bound:g} of 0: expected a "
             "larger bound, or a model whose codes are drawn from N(0, I)"
         )
-    return torch.cat([model.decode(part) for part in codes.split(1_000)])
+    labels = torch.arange(n, device=codes.device)
+    if isinstance(model, ConditionalSampler):
+        labels = labels % model.classes if label is None else torch.full_like(labels, label)
+    parts = zip(codes.split(CHUNK), labels.split(CHUNK), strict=True)
+    return torch.cat([decoded(model, part, told) for part, told in parts])

@@ -201,7 +201,11 @@ class Sampler(Fitted):
 
 
 class Decoder(Sampler):
-    """A sampler whose samples are decoded codes."""
+    """A sampler whose samples are decoded codes. prior: of the codes, N(0, I) or uniform on
+    [-1, 1].
+    """
+
+    prior: Literal["normal", "uniform"] = "normal"
 
     @abstractmethod
     def codes(self, n: int, rng: torch.Generator) -> Codes:

@@ -24,6 +24,9 @@ Images = Float[Tensor, "n c h w"]
 OneOrAll = Float[Tensor, "#n c h w"]
 Known = Bool[Tensor, "h w"]
 
+CHUNK, STARTED = 64, 1_000
+"""Pictures that descend at once, and codes that are tried at once."""
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -73,9 +76,22 @@ def complete(
     """
     weight = weights(known, descent.window).to(images.device)
     seen = torch.where(known, images, torch.zeros_like(images))
-    z = _start(model, seen, weight, rng, descent.starts).requires_grad_()
+    codes = _start(model, seen, weight, rng, descent.starts)
+    parts = zip(codes.split(CHUNK), seen.split(CHUNK), strict=True)
+    drawn = model.decode(
+        torch.cat([_descended(model, z, part, weight, descent) for z, part in parts])
+    )
+    blended = poisson(images, drawn, known)
+    return Completed(blended, drawn, _contextual(drawn, seen, weight))
+
+
+def _descended(
+    model: Decoder, first: Tensor, seen: Images, weight: Tensor, descent: Descent
+) -> Tensor:
+    """The best code on the way from the first, for each picture."""
+    z = first.clone().requires_grad_()
     optimiser = torch.optim.Adam([z], lr=descent.rate)
-    best, kept = torch.full((len(images),), float("inf"), device=images.device), z.detach().clone()
+    best, kept = torch.full((len(seen),), float("inf"), device=seen.device), z.detach().clone()
     for _ in range(descent.steps):
         loss = _loss(model, z, seen, weight, descent.perceptual)
         better = loss.detach() < best
@@ -83,16 +99,14 @@ def complete(
         kept = torch.where(better[:, None], z.detach(), kept)
         (z.grad,) = torch.autograd.grad(loss.sum(), [z])
         optimiser.step()
-    drawn = model.decode(kept)
-    blended = poisson(images, drawn, known)
-    return Completed(blended, drawn, _contextual(drawn, seen, weight))
+    return kept
 
 
 def _start(
     model: Decoder, seen: Images, weight: Tensor, rng: torch.Generator, starts: int
 ) -> Tensor:
     codes = model.codes(max(1, starts), rng)
-    drawn = model.decode(codes)
+    drawn = torch.cat([model.decode(part) for part in codes.split(STARTED)])
     gaps = torch.stack([_contextual(drawn, picture[None], weight) for picture in seen])
     return codes[gaps.argmin(1)].clone()
 

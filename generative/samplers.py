@@ -27,6 +27,7 @@ class GeneratorSampler(Contested):
         self, generator: nn.Module, critic: nn.Module | None, protocol: Protocol, shape: tuple
     ) -> None:
         self._generator, self._protocol = generator.eval(), protocol
+        self.prior = protocol.prior
         self._critic = None if critic is None else critic.eval()
         self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
 
@@ -60,7 +61,7 @@ class ConditionalGeneratorSampler(ConditionalSampler, Contested):
         classes: int,
     ) -> None:
         self._generator, self._critic = generator.eval(), critic.eval()
-        self._protocol, self.classes = protocol, classes
+        self._protocol, self.prior, self.classes = protocol, protocol.prior, classes
         self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
 
     def sample(self, n: int, rng: torch.Generator, condition: Labels | None = None) -> Tensor:

@@ -15,8 +15,11 @@ from bench import api
 from bench.artifacts import ArtifactStore
 from bench.datasets import DATASETS
 from bench.errors import UsageError
+from bench.extractors import EXTRACTORS
+from bench.latentspace import arithmetic, interpolation, plane, read_sum, truncated
+from bench.tasks.imagescores import features_of
 from bench.tasks.training import Order, train
-from generative import RECIPES, Training
+from generative import RECIPES, ConditionalSampler, Training
 from results.pictures import said_once
 
 RUN = "runs/tiny/quick"
@@ -207,12 +210,73 @@ def test_weights_go_out_and_come_back(there, tmp_path, capsys):
         (("--truncation", "-1"), "expected bounds above 0"),
         (("--truncation", "x"), "expected bounds above 0"),
         (("--interpolate", "--codes"), "expected one of --interpolate, --codes"),
+        (("--arithmetic", "7-1", "--class", "3"), "expected one of --arithmetic, --class"),
     ],
 )
 def test_bad_ways_are_refused(there, tmp_path, capsys, options, message):
     where = (RUN, "--model", "vae-mean", "--block", "images")
     assert bench("sample", *where, *options, "-o", tmp_path / "x.png") == 2
     assert message in capsys.readouterr().err
+
+
+class Told(ConditionalSampler):
+    """Images that are the class they are told, and the first value of their code."""
+
+    classes, prior = 3, "normal"
+
+    def codes(self, n, rng):
+        return torch.randn(n, 2, generator=rng)
+
+    def decode(self, z, condition=None):
+        told = torch.arange(len(z)) % 3 if condition is None else condition
+        return torch.stack([told.float(), z[:, 0]], 1)[:, :, None, None]
+
+    def sample(self, n, rng, condition=None):
+        return self.decode(self.codes(n, rng), condition)
+
+    def tensors(self):
+        return {}
+
+
+def test_a_way_between_codes_is_of_one_class():
+    model, rng = Told(), torch.Generator().manual_seed(0)
+    told = interpolation(model, rng, 4, 8)[:, 0, 0, 0].reshape(4, 8)
+    assert torch.equal(told, torch.tensor([0.0, 1, 2, 0])[:, None].expand(4, 8))
+    assert (interpolation(model, rng, 2, 8, label=2)[:, 0] == 2).all()
+    assert (plane(model, rng)[:, 0] == 0).all()
+    assert (plane(model, rng, label=1)[:, 0] == 1).all()
+    many = truncated(model, 2_000, rng, 1.0)[:, 0, 0, 0]
+    assert torch.equal(many, torch.arange(2_000) % 3.0)
+    with pytest.raises(UsageError, match="is told the class"):
+        arithmetic(model, lambda images: np.zeros(len(images)), read_sum("1-0"), rng)
+
+
+def test_codes_of_a_uniform_prior_are_looked_at_in_their_cube():
+    """Great circles and normal quantiles are for normal codes."""
+    model, rng = Told(), torch.Generator().manual_seed(0)
+    model.prior = "uniform"
+    first = plane(model, rng)[:, 1].flatten()
+    assert float(first.max()) == pytest.approx(0.95)
+    assert float(first.min()) == pytest.approx(-0.95)
+    way = interpolation(model, rng, 1, 9)[:, 1].flatten()
+    torch.testing.assert_close(way.diff(), way.diff()[:1].expand(8))
+
+
+def test_weights_of_another_kind_are_refused(there, tmp_path, capsys):
+    where = (RUN, "--block", "images")
+    weights = tmp_path / "cgan.safetensors"
+    assert bench("sample", *where, "--model", "cgan", "-o", weights) == 0
+    wrong = ("--model", "pca-gaussian", "--weights", weights, "-o", tmp_path / "x.npy")
+    assert bench("sample", *where, *wrong) == 2
+    assert "are not those of a model 'pca-gaussian'" in capsys.readouterr().err
+
+
+def test_pixels_of_large_images_are_brought_to_32():
+    """As `bench score` does, so that one name is one quantity."""
+    images = torch.randint(0, 255, (3, 1, 80, 80), dtype=torch.uint8)
+    part = EXTRACTORS["pixels"].part
+    assert features_of(part, images, "cpu").shape == (3, 32 * 32)
+    assert features_of(part, images[:, :, :64, :64], "cpu").shape == (3, 64 * 64)
 
 
 def folder_of_images(path, n, size, colour=False):
@@ -239,6 +303,7 @@ def test_a_folder_of_images_is_a_data_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = api.run("own.toml")
     assert set(table[table.status == "skipped"].model) == {"cgan"}
+    assert set(table.status) == {"ok", "skipped"}
     assert "frechet@own_features:some" in set(table[table.model == "nsgan"].metric)
 
 
@@ -275,6 +340,21 @@ def test_bad_images_are_refused(tmp_path, monkeypatch, capsys, task, model, make
     error = capsys.readouterr().err
     assert message in error.replace("\n", " ")
     assert "Traceback" not in error
+
+
+def test_images_of_which_none_is_to_train_on_are_refused(tmp_path, capsys):
+    """Before anything is trained, as are grey features of images in colour."""
+    folder_of_images(tmp_path / "pictures", 20, 16, colour=True)
+    for dataset, settings, message in (
+        ("photos", "", "has no images to train on"),
+        (f"folder:{tmp_path}/pictures", 'features = "digits-cnn"', "are of grey images"),
+    ):
+        (tmp_path / "bad.toml").write_text(
+            f'name = "bad"\n[[block]]\nname = "b"\ntask = "image"\ngrid.dataset = ["{dataset}"]\n'
+            f'grid.model = ["dcgan"]\nsettings = {{ {settings} }}\n'
+        )
+        assert bench("run", "--suite", tmp_path / "bad.toml") == 2
+        assert message in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("model", ["cgan", "cgan-projection"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,6 +24,15 @@ class Pixels(Extractor):
 
     def load(self, loading: Loading) -> Reader:
         return _flat
+
+
+def usual_size(part: Extractor, sizes: Collection[tuple[int, int]]) -> tuple[int, int] | None:
+    """What images of these heights and widths are brought to where nothing else is asked for: the
+    extractor's size; where it has none, 32 x 32 if sizes differ or exceed 64; else None.
+    """
+    if part.size is not None:
+        return part.size
+    return (SIDE, SIDE) if len(sizes) > 1 or max(map(max, sizes)) > LARGEST else None
 
 
 def _flat(images: Tensor) -> Seen:

@@ -14,6 +14,7 @@ from bench.datasets.images import to_bytes, to_unit
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.errors import UsageError
 from bench.extractors import EXTRACTORS, Extractor, Loading
+from bench.extractors.pixels import usual_size
 from bench.extractors.users import extractor as extractor_named
 from bench.loaders.imagesets import images_named
 from bench.tasks.base import Value
@@ -60,14 +61,19 @@ def features_of(part: Extractor, images: Tensor, device: str) -> np.ndarray:
             seen = to_unit(chunk.to(device))
             if part.channels == 3 and seen.shape[1] == 1:
                 seen = seen.expand(-1, 3, -1, -1)
-            if part.channels == 1 and seen.shape[1] == 3:
-                raise UsageError(
-                    f"features '{part.tag}' are of grey images, and these are in colour: ask for "
-                    "others (--set features=lite0)"
-                )
-            seen = seen if part.size is None else part.resized(seen, part.size)
-            found.append(read(seen).features.cpu())
+            refuse_colour(part, seen.shape[1])
+            size = usual_size(part, [(seen.shape[2], seen.shape[3])])
+            found.append(read(seen if size is None else part.resized(seen, size)).features.cpu())
     return torch.cat(found).numpy()
+
+
+def refuse_colour(part: Extractor, channels: int) -> None:
+    """Raise UsageError for images in colour where an extractor reads grey ones."""
+    if part.channels == 1 and channels == 3:
+        raise UsageError(
+            f"features '{part.tag}' are of grey images, and these are in colour: ask for others "
+            "(--set features=lite0)"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,12 @@ def restored(order: Order, source: Source, store: ArtifactStore) -> Fitted:
         reason = artifact.facts["diverged"]
         raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
     trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
-    return trainer.restore(source, fitted)
+    try:
+        return trainer.restore(source, fitted)
+    except KeyError as error:
+        raise UsageError(
+            f"the weights are not those of a model '{order.recipe}': they lack {error}"
+        ) from error
 
 
 def sampler(order: Order, source: Source, store: ArtifactStore) -> Sampler:

@@ -98,6 +98,9 @@ class TranslationTask(SamplingTask):
             if recipe.facts.paired and not data.paired and name in DATASETS:
                 reason = f"model '{recipe.name}' needs pairs, and '{name}' has none"
                 return Resolved({}, {}, data.fingerprint, modules, skip=reason)
+            if recipe.facts.paired and asked.direction == "backward":
+                reason = f"model '{recipe.name}' translates forward alone"
+                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
             if recipe.facts.paired:
                 data.source(0).pairs()
             if recipe.facts.role == "ceiling" and not data.load().truth:
@@ -193,18 +196,22 @@ class TranslationTask(SamplingTask):
             stream(cell.cell_id, cell.seed, "noise", draw, device=bench.device)
             for draw in range(DRAWS)
         )
-        draws = [trained.fitted.translate(inputs, rng, direction) for rng in rngs]
-        if not all(bool(torch.isfinite(made).all()) for made in draws):
+        made = trained.fitted.translate(inputs, next(rngs), direction)
+        draws = np.empty((DRAWS, *made.shape), np.float32)
+        draws[0] = made.cpu().numpy()
+        for draw, rng in enumerate(rngs, start=1):
+            draws[draw] = trained.fitted.translate(inputs, rng, direction).cpu().numpy()
+        if not np.isfinite(draws).all():
             return Measurement([], "the final translations are not finite", trained.key, shown)
-        if wrong := outside(draws[0]):
+        if wrong := outside(made):
             return Measurement([], artifact_key=trained.key, invalid=wrong)
         found = [
-            *_featured(data, direction, source, draws[0], bench.device),
+            *_featured(data, direction, source, made, bench.device),
             *_compared(data, truth, draws),
-            *_segmented(data, direction, draws[0]),
+            *_segmented(data, direction, made),
         ]
         values = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in found]
-        shown["samples"] = to_bytes(draws[0][:PICTURED]).cpu().numpy()
+        shown["samples"] = to_bytes(made[:PICTURED]).cpu().numpy()
         return Measurement(values, "", trained.key, shown)
 
 
@@ -219,9 +226,8 @@ def _featured(
         yield name, score, f"@{part.tag}"
 
 
-def _compared(data: Pairs, truth: Tensor, draws: list[Tensor]) -> Iterator[Named]:
-    """With the true partners, where there are any."""
-    every = torch.stack(draws).cpu().numpy()
+def _compared(data: Pairs, truth: Tensor, every: np.ndarray) -> Iterator[Named]:
+    """With the true partners, where there are any. every: draws of each, [draws, n, c, h, w]."""
     fake = Translated(every[0], every)
     known = data.load().truth
     for entry in scored_by(("translated",)):

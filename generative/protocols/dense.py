@@ -8,7 +8,8 @@ from generative.protocols.base import PROTOCOLS, Adam, Momentum, Protocol
 PROTOCOLS.register(
     "goodfellow-2014",
     paper="arXiv:1406.2661",
-    summary="2 x 1200 ReLU against 2 x 240 maxout(5) with dropout, z uniform of unit variance, SGD 0.1, batch 100",
+    summary="2 x 1200 ReLU against 2 x 240 maxout(5) with dropout, z uniform of variance 1, "
+    "SGD 0.1, batch 100",
 )(
     Protocol(
         generator=Mlp((1200, 1200), input_scale=sqrt(3)),

@@ -18,9 +18,10 @@ NORMAL = Initialisation("normal", 0.02)
 class TranslationProtocol:
     """Everything about a translator's training but its objective.
 
-    decay: the share of the training, at its end, over which the rates fall to 0. buffer: how many
-    of the generator's earlier images its critic may see again (Shrivastava et al. 2017); 0 for
-    none. milliseconds: what one step took on one core of 2025; only a forecast.
+    span: the range of an image in the distances that the weights weigh, 2 as in the papers (from -1
+    to 1) or 1. decay: the share of the training, at its end, over which the rates fall to 0.
+    buffer: how many of the generator's earlier images its critic may see again (Shrivastava et al.
+    2017); 0 for none. milliseconds: what one step took on one core of 2025; only a forecast.
     """
 
     generator: ImageNetwork
@@ -31,6 +32,7 @@ class TranslationProtocol:
     l1_weight: float = 100.0
     cycle_weight: float = 10.0
     identity_weight: float = 5.0
+    span: float = 2.0
     decay: float = 0.0
     buffer: int = 0
     initialisation: Initialisation = NORMAL
@@ -98,7 +100,9 @@ TRANSLATION_PROTOCOLS.register(
         steps=3_000,
         decay=0.3,
         milliseconds=60.0,
-        deviations="width 24 for 64, patches of 16 for 70, batch 16 for 1, Adam 1e-3 for 2e-4",
+        span=1.0,
+        deviations="width 24 for 64, patches of 16 for 70, batch 16 for 1, Adam 1e-3 for 2e-4; "
+        "batch norm by running statistics; L1 of images in [0, 1], half of its weight in the paper",
     )
 )
 
@@ -113,11 +117,12 @@ TRANSLATION_PROTOCOLS.register(
         adam=Adam(5e-4, (0.5, 0.999)),
         batch=4,
         steps=3_000,
+        span=1.0,
         decay=0.5,
         buffer=50,
         milliseconds=110.0,
         deviations="width 16 for 64, 3 blocks for 9, one stride for two (with two, 8 x 8 are left "
         "of 32 x 32 and both generators collapse), patches of 16 for 70, batch 4 for 1, Adam 5e-4 "
-        "for 2e-4",
+        "for 2e-4; distances of images in [0, 1], half of their weights in the paper",
     )
 )

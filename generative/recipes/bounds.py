@@ -133,11 +133,15 @@ class MeanTrainer(FitTrainer):
 
     def fit(self, data: Data, seed: int) -> Mean:
         domains = two_domains(data)
-        forward, backward = (part.float().mean(0) / 255 for part in (domains.second, domains.first))
-        return Mean(forward, backward)
+        return Mean(_mean(domains.second), _mean(domains.first))
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Mean:
         return Mean(tensors["forward"], tensors["backward"])
+
+
+def _mean(images: Tensor) -> Tensor:
+    """Of bytes, in [0, 1]."""
+    return images.sum(0, dtype=torch.int64).double().div(255 * len(images)).float()
 
 
 RECIPES.register(

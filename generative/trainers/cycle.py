@@ -175,17 +175,17 @@ class CycleTrainer(Trainer):
         self, state: State, reals: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor]
     ) -> Tensor:
         """Both directions; critics keep their weights."""
-        total = torch.zeros((), device=fakes[0].device)
+        total, span = torch.zeros((), device=fakes[0].device), self.protocol.span
         for at in (FORWARD, BACKWARD):
             source, target, back = reals[at], reals[1 - at], state.generators[1 - at]
             if self.adversarial:
                 total = total + generator_loss(self.loss, state.critics[at](fakes[at]))
             if self.cycle_weight:
                 error = (back(fakes[at]).float() - source).abs().mean()
-                total = total + self.cycle_weight * error
+                total = total + self.cycle_weight * span * error
             if self.identity_weight and source.shape[1] == target.shape[1]:
                 error = (state.generators[at](target).float() - target).abs().mean()
-                total = total + self.identity_weight * error
+                total = total + self.identity_weight * span * error
         return total
 
     def finish(self, state: State) -> NetworkTranslator:

@@ -100,7 +100,7 @@ class PairedTrainer(Trainer):
         with self.execution.passes(state.device):
             fake = state.generator(x).float()
         judged = torch.zeros((), device=x.device)
-        total = self.l1_weight * (fake - y).abs().mean()
+        total = self.l1_weight * self.protocol.span * (fake - y).abs().mean()
         if self.loss is not None:
             judged = critic_loss(
                 self.loss, self._logits(state, x, y), self._logits(state, x, fake.detach())
