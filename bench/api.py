@@ -151,6 +151,8 @@ def list(kind: str) -> pd.DataFrame:
     more = ALSO[kind].entries() if kind in ALSO else []
     for entry in [*REGISTRIES[kind].entries(), *more]:
         facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
+        if text := getattr(entry.part, "deviations", ""):
+            facts["deviations"] = text
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
     return pd.DataFrame(rows + (foolbox_adapter.rows() if kind == "attacks" else []))
 

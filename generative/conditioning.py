@@ -30,8 +30,9 @@ class Conditioning(ABC):
 
 @dataclass(frozen=True)
 class Concatenation(Conditioning):
-    """The critic sees the label as one more channel for each class, 1 everywhere or 0 (Mirza &
-    Osindero 2014 in the form that later convolutional GANs gave it; theirs were dense).
+    """The critic sees the label as one more channel for each class, its largest value everywhere or
+    its smallest (Mirza & Osindero 2014 in the form that later convolutional GANs gave it; theirs
+    were dense).
     """
 
     def critic(self, network: Network, shape: Shape, classes: int) -> nn.Module:
@@ -43,8 +44,9 @@ class Concatenation(Conditioning):
 class Projection(Conditioning):
     """The critic's logit is psi(phi(x)) + <v_y, phi(x)>, with a vector v for each class (Miyato &
     Koyama 2018, equation 5). phi: `features` outputs of the protocol's encoder, then a leaky ReLU.
-    Deviations: the paper's phi is a sum over places and its generator has conditional batch norm;
-    here the generator's label joins the code.
+    Deviations: the paper's phi is a sum over places, its critic is spectrally normalised with a
+    hinge loss, and its generator has conditional batch norm; here the recipe says the loss, and the
+    generator's label joins the code.
     """
 
     features: int = 128

@@ -32,7 +32,8 @@ CHUNK, STARTED = 64, 1_000
 class Descent:
     """How z is found. perceptual: lambda. window: the side of the square over which hidden pixels
     count. starts: codes that are tried before the descent; each picture starts at the one that fits
-    it best. Deviation: the paper starts at one at random, and makes 1,500 steps.
+    it best. Deviations: the paper starts at one at random, and makes 1,500 steps; its contextual
+    loss is of images in [-1, 1], so that the same lambda weighs half as much there.
     """
 
     steps: int = 500
@@ -88,7 +89,9 @@ def complete(
 def _descended(
     model: Decoder, first: Tensor, seen: Images, weight: Tensor, descent: Descent
 ) -> Tensor:
-    """The best code on the way from the first, for each picture."""
+    """The best code on the way from the first, for each picture; uniform ones stay in their cube,
+    as in the paper.
+    """
     z = first.clone().requires_grad_()
     optimiser = torch.optim.Adam([z], lr=descent.rate)
     best, kept = torch.full((len(seen),), float("inf"), device=seen.device), z.detach().clone()
@@ -99,6 +102,8 @@ def _descended(
         kept = torch.where(better[:, None], z.detach(), kept)
         (z.grad,) = torch.autograd.grad(loss.sum(), [z])
         optimiser.step()
+        if model.prior == "uniform":
+            z.data.clamp_(-1, 1)
     return kept
 
 

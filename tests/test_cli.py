@@ -140,6 +140,11 @@ def test_lists_as_text_and_rows(capfd, kind):
     assert [row["name"] for row in rows] == api.list(kind)["name"].tolist()
 
 
+def test_protocols_say_where_they_differ_from_their_papers(capfd):
+    rows = {row["name"]: row for row in json.loads(out(capfd, "list", "protocols", "--json"))}
+    assert "width 24 for 64" in rows["small-pix2pix"]["deviations"]
+
+
 def test_every_part_that_is_listed_with_a_paper_can_be_cited(capfd):
     for kind in set(KINDS) - {"suites", "published"}:
         for row in json.loads(out(capfd, "list", kind, "--json")):

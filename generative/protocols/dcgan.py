@@ -21,7 +21,8 @@ PROTOCOLS.register(
         milliseconds=20_000.0,
         deviations="25,000 steps where the paper counts epochs of data sets that are larger; the "
         "projection's batch norm is by channel, the authors' code has it by value; biases at the "
-        "image, the critic's input and its head; no weight decay; "
+        "image, the critic's input and its head; batch norm's scales start at 1, in the authors' "
+        "code at N(1, 0.02); no weight decay; "
         "critic first, then generator on new noise",
     )
 )
