@@ -35,6 +35,7 @@ def test_the_values_do_not_depend_on_the_executor(tmp_path, monkeypatch, workers
     assert_same(*frames)
 
 
+@pytest.mark.slow
 def test_the_values_do_not_depend_on_the_cache(tmp_path):
     frames = [
         execute("smoke", grid=GANS, seeds=(0,), out=str(tmp_path / name)).table for name in "ab"
@@ -42,6 +43,7 @@ def test_the_values_do_not_depend_on_the_cache(tmp_path):
     assert_same(*frames)
 
 
+@pytest.mark.slow
 def test_the_values_of_a_cell_do_not_depend_on_the_cells_before_it(tmp_path, monkeypatch):
     frames = []
     for name, models in (("a", ["gmm", "gan"]), ("b", ["oracle", "gan", "rsgan", "gmm"])):

@@ -148,7 +148,7 @@ def test_blocks_of_one_trained_model_need_not_be_told_apart(there, tmp_path, cap
     (tmp_path / "other.toml").write_text(text)
     assert text != SUITE
     other = tmp_path / "other"
-    only = ("--only", "model=vae-mean")
+    only = ("--only", "model=vae-mean", "--executor", "inline")
     assert bench("run", "--suite", tmp_path / "other.toml", *only, "--out", other) == 0
     capsys.readouterr()
     assert bench("sample", other, "--model", "vae-mean", "-o", sheet) == 2
