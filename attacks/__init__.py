@@ -13,7 +13,7 @@ from attacks.contracts import (
     Model,
     Ray,
 )
-from bench.registry import import_all
+from bench.core.registry import import_all
 
 import_all(sys.modules[__name__])
 

@@ -10,7 +10,7 @@ import torch
 from attacks.contracts import ATTACKS, Box, FixedBudget, Images, Labels, Model, Seeds
 from attacks.diagnostics import DIAGNOSTICS, Scene, Tools
 from attacks.engine import frozen, logits_of
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, final
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 
 Images = Float[Tensor, "batch *image"]
 """A batch of images or points."""

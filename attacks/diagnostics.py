@@ -22,7 +22,7 @@ from attacks.gradients import ascent
 from attacks.norms import into_box
 from attacks.objectives import entropy
 from attacks.streams import signs
-from bench.registry import Registry
+from bench.core.registry import Registry
 
 CARLINI, CROCE = "arXiv:1902.06705", "arXiv:2003.01690"
 REPEATS = 5

@@ -42,9 +42,9 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.norms import NORMS, refuse
-from bench.errors import UsageError, one_line, unknown
-from bench.randomness import forked, stream_seed
-from bench.registry import Entry
+from bench.core.errors import UsageError, one_line, unknown
+from bench.core.randomness import forked, stream_seed
+from bench.core.registry import Entry
 
 PREFIX = "foolbox:"
 PAPER = "doi:10.21105/joss.02607"

@@ -15,7 +15,7 @@ from attacks.gradients import ascent
 from attacks.norms import refuse, size
 from attacks.objectives import Logits, entropy, lead
 from attacks.streams import integers
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 # Products of few rows add up in another order than those of many, and the last rows of an odd
 # number are computed in another way: in sixteens, a result does not depend on the batch mates left.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attacks.contracts import Box, Images, Norm, Radius
-from bench.errors import unknown
+from bench.core.errors import unknown
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 

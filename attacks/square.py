@@ -26,7 +26,7 @@ from attacks.contracts import (
 from attacks.norms import into_box, refuse, unit
 from attacks.objectives import lead
 from attacks.streams import integers, signs
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 SCHEDULE = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After which of 10,000 queries the share of pixels halves (the paper's section 3.2)."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench.errors import BenchError, PipeClosedError, one_line
+from bench.core.errors import BenchError, PipeClosedError, one_line
 
 VERBS = {
     "list": "What there is: suites, models, losses, metrics, datasets.",
@@ -44,7 +44,7 @@ class Verbs(click.Group):
         return importlib.import_module(f"bench.commands.{cmd_name}").command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        from bench.errors import nearest
+        from bench.core.errors import nearest
 
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             guess = nearest(args[0], VERBS)
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     shown = "--traceback" in given
     given = [argument for argument in given if argument != "--traceback"] or ["--help"]
     try:
-        from bench.usercode import refuse_shadows
+        from bench.core.usercode import refuse_shadows
 
         refuse_shadows()
         code = cli.main(given, prog_name="bench", standalone_mode=False)

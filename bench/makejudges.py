@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
 import metrics.judges
+from bench.core.errors import unknown
+from bench.core.randomness import forked, stream
 from bench.datasets import scenes
 from bench.datasets.digits import Split, digits8, fashion, mnist5k, stratified
-from bench.errors import unknown
-from bench.randomness import forked, stream
 from metrics.judges.network import CLASSES, JudgeNetwork
 from metrics.judges.segmenter import SEGMENTS, SegmenterNetwork
 

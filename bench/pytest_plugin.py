@@ -38,8 +38,8 @@ def bench_gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Compar
         on_inconclusive: str | None = None,
         **view: Any,
     ) -> Comparison:
-        from bench.comparing import comparison
-        from bench.errors import BenchError
+        from bench.core.errors import BenchError
+        from bench.gate.compare import comparison
 
         try:
             folder = str(run) if run is not None else _measured(suite, tmp_path_factory, view)
@@ -66,7 +66,7 @@ def _pairs(only: Any) -> list[tuple[str, str]]:
 
 def _measured(suite: str, folders: pytest.TempPathFactory, view: dict[str, Any]) -> str:
     """Run a suite in a folder of its own; trained models come from the cache where they are."""
-    from bench.api import execute
+    from bench.run.run import execute
 
     folder = str(folders.mktemp("bench") / "run")
     execute(suite, out=folder, **{"executor": "processes", **view})

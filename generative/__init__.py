@@ -1,6 +1,6 @@
 """Generative models: noise in, samples out. Importing this package registers every part."""
 
-from bench.registry import import_all
+from bench.core.registry import import_all
 from generative import constraints, losses, penalties, protocols, recipes
 from generative.contracts import (
     CONSTRAINTS,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 
 Logits = Float[Tensor, " batch"]
 """The critic's outputs for a batch."""

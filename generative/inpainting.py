@@ -17,7 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from generative.contracts import Contested, Decoder
 
 Images = Float[Tensor, "n c h w"]

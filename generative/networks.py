@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
 Shape = tuple[int, ...]

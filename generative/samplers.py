@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from generative.contracts import Codes, ConditionalSampler, Contested, Labels, Logits
 from generative.protocols.base import Protocol
 from generative.trainers.optimisers import chunks_of

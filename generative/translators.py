@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from generative.networks import Affine, Shape
 
 Norm = Literal["batch", "instance"]

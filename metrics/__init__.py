@@ -2,7 +2,7 @@
 
 import sys
 
-from bench.registry import import_all
+from bench.core.registry import import_all
 from metrics.contracts import METRICS, Metric, MetricFacts, Score
 from metrics.judges import JUDGES, Judge, Reading
 from metrics.readings import StackTally, StackTruth, tally_stacks, truth_of

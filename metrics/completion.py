@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 from metrics.shares import mean_score, share_error
 

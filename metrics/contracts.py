@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["deterministic", "paired", "seeded"]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy.stats import rankdata
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, OtherPerPoint, OtherPoints, PerPoint, Points, Score
 from metrics.features import Apply
 from metrics.neighbours import parts, squared_distances

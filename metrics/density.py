@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
-from bench.randomness import stream
+from bench.core.randomness import stream
 from metrics.contracts import METRICS, Density, PerPoint, Points, Score, SmoothableDensity
 
 NEIGHBOURS = 5

@@ -15,7 +15,7 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import OtherPerPoint, OtherPoints, PerPoint, Points, Score
 from metrics.features import Apply, Features, refuse_dims
 from metrics.neighbours import parts

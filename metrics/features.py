@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import Points
 from metrics.moments import Moments
 

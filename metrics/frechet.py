@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Float
 from scipy.linalg import LinAlgError, cholesky, eigh, get_lapack_funcs, solve_triangular
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, OtherPoints, PerPoint, Points, Score
 from metrics.features import NO_POINTS, Features, refuse_dims
 from metrics.moments import Moments, centre

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import rel_entr
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, PerPoint, Score
 
 SPLITS = 10

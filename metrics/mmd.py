@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, OtherPoints, Points, Score
 from metrics.discrepancy import MOST, discrepancy
 from metrics.features import Features

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import Points
 
 CHUNK = 8_192

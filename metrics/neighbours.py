@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import OtherPoints, PerPoint, Points
 from metrics.features import Apply, Features, refuse_dims
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincc, ndtr
 
-from bench.registry import NoFacts, Registry
+from bench.core.registry import NoFacts, Registry
 from metrics.contracts import Columns, PerPoint
 
 

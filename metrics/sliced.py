@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 
-from bench.randomness import stream
+from bench.core.randomness import stream
 from metrics.contracts import METRICS, OtherPerPoint, PerPoint, Score
 from metrics.features import Features, refuse_dims
 from metrics.mmd import LOW_DIMS

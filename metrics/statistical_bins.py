@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy.special import ndtri
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 from metrics.features import Features, refuse_dims
 

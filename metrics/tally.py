@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bench.randomness import stream
+from bench.core.randomness import stream
 from metrics.contracts import Modes, PerMode, Points
 from metrics.rules import RULES, Rule
 

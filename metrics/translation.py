@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 from metrics.shares import mean_score
 

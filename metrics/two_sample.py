@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 from metrics.features import Features, refuse_dims
 from metrics.shares import share_error

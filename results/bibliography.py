@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from bench.errors import unknown
+from bench.core.errors import unknown
 
 FILE = Path(__file__).parent / "published" / "references.bib"
 

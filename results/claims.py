@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import unknown
+from bench.core.errors import unknown
 from results.statistics import interval
 
 FOLDER = Path(__file__).parent / "published" / "claims"

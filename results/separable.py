@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from results.gate.ranks import WAYS, holm, smallest_p, tails
+from results.ranks import WAYS, holm, smallest_p, tails
 
 LEVEL = 0.05
 ROUNDING = 1e-9

@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from bench.errors import StoreError, UsageError, one_line
-from bench.files import write_atomically
+from bench.core.errors import StoreError, UsageError, one_line
+from bench.core.files import write_atomically
 from results.rows import COLUMNS, SCHEMA_VERSION, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")

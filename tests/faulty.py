@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.errors import UsageError, unknown
-from bench.suite import Cell
+from bench.core.errors import UsageError, unknown
+from bench.suites.cell import Cell
 from bench.tasks import Bench, Measurement, Resolved, Task, Value
 
 FOREVER = 3600.0

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bench import api
+from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.randomness import forked, stream
 from generative import RECIPES, Training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -9,7 +9,7 @@ from attacks.classifiers.contracts import (
     Ensemble,
     Ready,
 )
-from bench.registry import import_all
+from bench.core.registry import import_all
 
 import_all(sys.modules[__name__])
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 
 Shape = tuple[int, ...]
 

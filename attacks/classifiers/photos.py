@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.classifiers.contracts import CLASSIFIERS, Ready
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 MEAN, STD = 127 / 255, 128 / 255
 SHAPE, CLASSES = (3, 224, 224), 1000

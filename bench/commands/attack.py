@@ -87,7 +87,7 @@ def _status() -> Iterator[Callable[[str], None]]:
 
 
 def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:
-    from bench.errors import UsageError
+    from bench.core.errors import UsageError
 
     try:
         found = tuple(float(part) for part in text.split(",")) if text else ()

@@ -22,8 +22,8 @@ def command() -> None:
 @click.option("--all-metrics", is_flag=True, help="Keep every metric, not only those shown.")
 def set_(run: str, reason: str, out: str | None, probe: bool, all_metrics: bool) -> None:
     """Make a finished run the baseline. RUN: a folder, or a suite that was run here."""
-    from bench.baselining import set_baseline
-    from bench.comparing import run_folder
+    from bench.gate.baseline import set_baseline
+    from results.runs import run_folder
 
     def warn(text: str) -> None:
         click.echo(f"warning: {text}", err=True)
@@ -39,7 +39,7 @@ def set_(run: str, reason: str, out: str | None, probe: bool, all_metrics: bool)
 def show(name: str, as_json: bool) -> None:
     """What a baseline holds: where from, why, and each deciding series with its margin."""
     from bench.commands.output import print_layout, print_rows
-    from results.baselinefiles import about
+    from results.gate.baselines import about
     from results.gate.contents import contents, layout
 
     rows = contents(name)
@@ -60,7 +60,7 @@ def list_(as_json: bool) -> None:
     import pandas as pd
 
     from bench.commands.output import print_rows
-    from results.baselinefiles import about, names
+    from results.gate.baselines import about, names
 
     found = [about(name) for name in names()]
     if not found:

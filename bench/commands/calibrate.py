@@ -26,7 +26,7 @@ def command(
     """
     from bench.commands.output import print_layout, print_rows
     from bench.commands.score import progress
-    from bench.comparing import calibration
+    from bench.gate.compare import calibration
     from results.gate.calibration import as_rows, layout
 
     with progress("calibrate") as notify:

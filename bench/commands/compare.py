@@ -34,7 +34,7 @@ def command(base: str, new: str, as_json: bool, only: tuple[str, ...], **options
     comparable.
     """
     from bench.commands.options import split
-    from bench.comparing import comparison
+    from bench.gate.compare import comparison
 
     chosen = [split("--only", text) for text in only]
     found = comparison(base, new, only=chosen, **options)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench.errors import unknown
+from bench.core.errors import unknown
 
 KINDS = (
     "suites",
@@ -49,7 +49,7 @@ def command(kind: str, as_rows: bool) -> None:
 
 def _suites(as_rows: bool) -> None:
     """Without pandas and torch, for speed."""
-    from bench.tomlsuites import rows
+    from bench.suites.builtin import rows
 
     found = rows()
     if as_rows:

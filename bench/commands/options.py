@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 
 def split(option: str, text: str) -> tuple[str, str]:
@@ -33,7 +33,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 def view(options: dict[str, Any]) -> dict[str, Any]:
     """The options that choose cells, as arguments of the API."""
-    from bench.suite import parse_seeds
+    from bench.suites.grid import parse_seeds
 
     grid = [split("--grid", text) for text in options["grid"]]
     return {

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import PipeClosedError
+from bench.core.errors import PipeClosedError
 from results.tables import Layout, as_json
 
 PIPED_WIDTH = 190

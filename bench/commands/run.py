@@ -116,7 +116,7 @@ class _Progress:
         self._bar.stop()
 
     def watcher(self) -> Any:
-        from bench.api import Watcher
+        from bench.run.run import Watcher
 
         return Watcher(self._begin, self._step, self._warn)
 

@@ -56,6 +56,7 @@ def command(
     Without --model, images of a data set in the place of RUN: mnist5k, or mnist5k:train.
     """
     from bench import api
+    from bench.sample.sample import WEIGHTS
 
     bounds = _bounds(truncation)
     where = {"dataset": dataset, "block": block, "seed": seed}
@@ -76,7 +77,7 @@ def command(
         truncation=bounds[0] if bounds else None,
         weights=weights,
     )
-    if out.lower().endswith(api.WEIGHTS):
+    if out.lower().endswith(WEIGHTS):
         click.echo(f"the weights of {model}: {out}")
         return
     what = f"samples of {model}" if model else f"images of {run}"
@@ -94,7 +95,7 @@ def _curve(
 ) -> None:
     """Scores of several truncations: a table to stdout, the curve to a file."""
     from bench import api
-    from bench.errors import UsageError
+    from bench.core.errors import UsageError
 
     if others:
         raise UsageError("expected one of --interpolate, --arithmetic, --codes, --truncation")
@@ -107,7 +108,7 @@ def _curve(
 
 
 def _bounds(given: str | None) -> list[float]:
-    from bench.errors import UsageError
+    from bench.core.errors import UsageError
 
     try:
         bounds = [] if given is None else [float(part) for part in given.split(",")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from bench.scorecard import Scored
+    from bench.score.report import Scored
 
 FORMATS = ("table", "markdown", "csv", "json")
 

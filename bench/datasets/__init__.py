@@ -2,6 +2,7 @@
 
 import sys
 
+from bench.core.registry import import_all
 from bench.datasets.base import (
     DATASETS,
     Batches,
@@ -11,7 +12,6 @@ from bench.datasets.base import (
     LabelledBatches,
     Source,
 )
-from bench.registry import import_all
 
 import_all(sys.modules[__name__])
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UsageError
-from bench.files import cache_folder
+from bench.core.errors import UsageError
+from bench.core.files import cache_folder
 
 SPLIT_SEED = 0
 CLASSES = 10

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.core.errors import UsageError
 from bench.datasets.pairs import Domains, Pairs, register
-from bench.errors import UsageError
 
 SIDE = 64
 HELD_OUT = 8

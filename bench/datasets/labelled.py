@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -14,17 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.core.errors import UsageError
+from bench.core.randomness import stream
 from bench.datasets import digits
 from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Source
+from bench.datasets.batches import LabelledEpochs, ShuffledEpochs
 from bench.datasets.digits import Split
-from bench.datasets.images import to_unit
-from bench.datasets.points import LabelledEpochs, ShuffledEpochs
+from bench.datasets.photos import photos
+from bench.datasets.pixels import to_unit
 from bench.datasets.stacks import ESTIMATOR_VALUES, MNIST_LICENCE
-from bench.errors import UsageError
-from bench.randomness import stream
-
-PHOTO_SIZE = 224
-PHOTO_RESIZED = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,34 +201,6 @@ class LabelledSource(Source):
     @property
     def density(self) -> None:
         return None
-
-
-@cache
-def photos() -> Split:
-    """The 20 ImageNet photos that ship with foolbox, resized to 256 and cropped to 224; nothing
-    to train on. A file's name ends in its class of 1,000.
-    """
-    folder = _foolbox_data()
-    paths = sorted(folder.glob("imagenet_*.jpg")) if folder else []
-    if not paths:
-        raise UsageError("the photos come with foolbox, which is not here: pip install foolbox")
-    labels = np.array([int(path.stem.rsplit("_", 1)[1]) for path in paths], dtype=np.int64)
-    images = np.stack([_cropped(Image.open(path).convert("RGB")) for path in paths])
-    return Split(images[:0], labels[:0], images, labels)
-
-
-def _foolbox_data() -> Path | None:
-    spec = importlib.util.find_spec("foolbox")
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "data"
-
-
-def _cropped(photo: Image.Image) -> np.ndarray:
-    """The shorter side at 256 pixels (bicubic), then the middle 224 x 224."""
-    scale = PHOTO_RESIZED / min(photo.size)
-    size = (round(photo.width * scale), round(photo.height * scale))
-    left, top = ((side - PHOTO_SIZE) // 2 for side in size)
-    resized = photo.resize(size, Image.Resampling.BICUBIC)
-    return np.asarray(resized.crop((left, top, left + PHOTO_SIZE, top + PHOTO_SIZE)))
 
 
 OPTDIGITS_LICENCE = "Optical Recognition of Handwritten Digits, Alpaydin and Kaynak: CC BY 4.0"

@@ -10,16 +10,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from bench.core.errors import UsageError, unknown
+from bench.core.randomness import stream
 from bench.datasets.base import DATASETS, Batches, Dataset, Source
-from bench.datasets.points import FreshDraws, ShuffledEpochs
-from bench.errors import UsageError
-from bench.randomness import stream
+from bench.datasets.batches import FreshDraws, ShuffledEpochs
+from metrics import RULES
 
 ESTIMATOR_POINTS = 100_000
 ESTIMATOR_VALUES = 2**24
@@ -305,3 +307,32 @@ DATASETS.register(
         note="the published rule (10 sigma) gives real data a share of 0: rms is the headline",
     )
 )
+
+
+def from_table(table: dict[str, Any]) -> Mixture:
+    """A mixture from a suite's [[mixture]] table. Raises UsageError where it is none."""
+    if table["rule"] not in RULES:
+        raise unknown("rule", table["rule"], RULES, f"(mixture '{table['name']}')")
+    dim = len(table["centres"][0]) if table["centres"] else 0
+    covariances = [_covariance(value, dim) for value in table["covariances"]]
+    full = any(isinstance(value[0], list) for value in covariances if value)
+    return Mixture(
+        table["name"],
+        np.array(table["centres"], dtype=object),
+        np.array([_matrix(c) if full else c for c in covariances], dtype=object),
+        np.array(table["weights"] or [1.0] * len(table["centres"])),
+        rule=table["rule"],
+        training_points=table["training_points"] or None,
+    )
+
+
+def _covariance(value: Any, dim: int) -> list:
+    if isinstance(value, int | float):
+        return [float(value)] * dim
+    return [list(row) if isinstance(row, list | tuple) else row for row in value]
+
+
+def _matrix(value: list) -> list:
+    if value and isinstance(value[0], list):
+        return value
+    return np.diag(value).tolist()

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import UsageError
+from bench.core.randomness import stream
 from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Source
-from bench.datasets.images import to_unit
+from bench.datasets.batches import Epochs, ShuffledEpochs
 from bench.datasets.labelled import as_tensor
-from bench.datasets.points import Epochs, ShuffledEpochs
+from bench.datasets.pixels import to_unit
 from bench.datasets.stacks import ESTIMATOR_VALUES
-from bench.errors import UsageError
-from bench.randomness import stream
 
 
 @dataclass(frozen=True, eq=False)

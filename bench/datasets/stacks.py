@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.randomness import stream
 from bench.datasets import digits
 from bench.datasets.base import DATASETS, Batches, Dataset, Source
+from bench.datasets.batches import FreshDraws, ShuffledEpochs
 from bench.datasets.digits import CLASSES, Split
-from bench.datasets.points import FreshDraws, ShuffledEpochs
-from bench.randomness import stream
 
 ESTIMATOR_VALUES = 2**24
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.errors import UsageError, one_line, unknown
 from bench.datasets.base import DATASETS
 from bench.datasets.digits import Split, data_folder
 from bench.datasets.labelled import Labelled, squared
-from bench.errors import UsageError, one_line, unknown
 
 PREFIX = "torchvision:"
 _SOURCES = {

@@ -2,8 +2,8 @@
 
 import sys
 
+from bench.core.registry import import_all
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
-from bench.registry import import_all
 
 import_all(sys.modules[__name__])
 

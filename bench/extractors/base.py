@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.registry import NoFacts, Registry
+from bench.core.registry import NoFacts, Registry
 
 
 class Seen(NamedTuple):

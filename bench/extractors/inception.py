@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d
 
+from bench.core.errors import UsageError, one_line
+from bench.core.files import write_atomically
 from bench.datasets.digits import data_folder
-from bench.errors import UsageError, one_line
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
-from bench.files import write_atomically
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError, one_line
+from bench.core.errors import UsageError, one_line
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench.registry import discover, import_all
+from bench.core.registry import discover, import_all
 from bench.tasks.base import (
     TASKS,
     Bench,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.artifacts import ArtifactStore
-from bench.registry import NoFacts, Registry
-from bench.suite import Cell
+from bench.core.registry import NoFacts, Registry
+from bench.models.store import ArtifactStore
+from bench.suites.cell import Cell
 from generative import Fitted
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench.registry import NoFacts, Registry
+from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Network
 
 

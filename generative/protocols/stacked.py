@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from generative.networks import Affine, Initialisation, Network, Shape
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
 

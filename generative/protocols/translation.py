@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.registry import NoFacts, Registry
+from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Shape
 from generative.protocols.base import Adam
 from generative.translators import ImageNetwork, PatchGan, Resnet, Unet

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from generative.contracts import RECIPES, Completer, Data, Direction, Translator
 from generative.recipes.references import Fixed
 from generative.trainers.fit import FitTrainer

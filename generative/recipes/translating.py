@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.registry import Entry, NoFacts
+from bench.core.registry import Entry, NoFacts
 from generative.contracts import LOSSES, RECIPES, Recipe, Trainer, Training
 from generative.protocols.translation import TRANSLATION_PROTOCOLS, TranslationProtocol
 from generative.trainers.cycle import CycleTrainer

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.randomness import forked
+from bench.core.randomness import forked
 from generative.contracts import RECIPES, Data, Recipe, Sampler, Training
 from generative.protocols.base import PROTOCOLS, Protocol
 from generative.samplers import GeneratorSampler, load

@@ -8,7 +8,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from bench.randomness import stream
+from bench.core.randomness import stream
 from generative.contracts import (
     RECIPES,
     Autoencoder,

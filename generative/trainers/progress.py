@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from bench.randomness import global_state, set_global_state
+from bench.core.randomness import global_state, set_global_state
 from generative.contracts import Diverged, Tree
 
 

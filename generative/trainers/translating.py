@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError
-from bench.randomness import forked
+from bench.core.errors import UsageError
+from bench.core.randomness import forked
 from generative.contracts import Data, Direction, Loss, Translator, TwoDomains
 from generative.protocols.base import Adam
 from generative.protocols.translation import TranslationProtocol

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load
 from torch import Tensor
 
-from bench.errors import UsageError
-from bench.registry import Registry
+from bench.core.errors import UsageError
+from bench.core.registry import Registry
 from metrics.judges.network import FEATURES, JudgeNetwork
 
 CHUNK = 500

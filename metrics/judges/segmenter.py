@@ -15,7 +15,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 from metrics.judges.frozen import FOLDER, FrozenFile
 
 SEGMENTS = 11

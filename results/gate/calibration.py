@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from results.frames import column, pick, records
 from results.gate.judging import compare
 from results.gate.layouts import metric, shown, what
 from results.gate.levels import share_out
 from results.gate.policy import Policy
-from results.gate.ranks import shift, smallest_p, tails
 from results.gate.sides import LEFT, Side
 from results.gate.state import middle
+from results.ranks import shift, smallest_p, tails
 from results.rows import BAD
 from results.statistics import Interval, wilson
 from results.tables import Layout

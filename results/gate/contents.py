@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from results.baselinefiles import path_of
 from results.frames import column, pick, records
+from results.gate.baselines import path_of
 from results.gate.layouts import metric, shown, what
 from results.gate.sides import FACTS, from_table, read_table
 from results.tables import Layout

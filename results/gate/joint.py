@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from results.gate.ranks import CHUNK, ROUNDING, WAYS, relabelings, ways_for
+from results.ranks import CHUNK, ROUNDING, WAYS, relabelings, ways_for
 
 TINY = 1e-300
 FAR = 1e6

@@ -12,18 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from results.frames import column, pick, records
 from results.gate.coverage import Matched, match
 from results.gate.levels import share_out
 from results.gate.outcomes import Change
 from results.gate.paired import deterministic, paired, paired_rows, undetermined
 from results.gate.policy import Policy, unmatched
-from results.gate.ranks import WAYS, attainable_p
 from results.gate.seeded import Joint, joint_of, seeded_rows
 from results.gate.sides import AXES, LEFT, Side
 from results.gate.state import State, named
 from results.gate.verdicts import COLUMNS, EMPTY, SEVERITY, Comparison
+from results.ranks import WAYS, attainable_p
 
 UNCOMPARED = ("NEW", "IGNORED", "INCOMPARABLE", "FAILED")
 

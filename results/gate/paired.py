@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from results.gate.outcomes import Change, bits, change
-from results.gate.ranks import holm
 from results.gate.seeded import SAME, Tested, families
 from results.gate.state import State
 from results.gate.verdicts import Verdict
+from results.ranks import holm
 
 ROUNDING = 1e-9
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from bench.errors import UsageError, nearest, one_line
+from bench.core.errors import UsageError, nearest, one_line
 
 AXES = ("suite", "task", "dataset", "model", "source_model", "attack", "metric")
 FORBID = ConfigDict(extra="forbid", frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from results.gate.joint import joint_tails
-from results.gate.ranks import holm, shift, smallest_p, tails
 from results.gate.state import State
 from results.gate.verdicts import Verdict
+from results.ranks import holm, shift, smallest_p, tails
 
 POWER = 0.8
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bench.errors import UsageError, one_line, unknown
+from bench.core.errors import UsageError, one_line, unknown
 from results.frames import among, column, pick, plain_words, records
 from results.rows import SCHEMA_VERSION, STATUSES
 from results.store import frame

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import unknown
+from bench.core.errors import unknown
 
 FOLDER = Path(__file__).parent
 

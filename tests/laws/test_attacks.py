@@ -24,11 +24,11 @@ from attacks.gradients import ascent
 from attacks.norms import NORMS, into_box, project, size, spread, steepest, unit
 from attacks.objectives import entropy, lead, margin, towards
 from attacks.streams import FIRST, GAMMA, SECOND, _mix, bits, integers, normal, signs, uniform
-from bench.errors import UsageError
-from bench.randomness import forked, stream
-from bench.tasks.attack import attack_values
-from bench.tasks.attacking import Asked, Settings
-from bench.tasks.victims import Victim
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.models.classifiers import Victim
+from bench.tasks.robustness.attack import attack_values
+from bench.tasks.robustness.settings import Asked, Settings
 
 QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2}
 RADIUS = {"linf": 0.05, "l2": 0.4, "l1": 2.0, "l0": 5.0}

@@ -20,9 +20,9 @@ from attacks.fgsm import Fgsm
 from attacks.noise import SIGN
 from attacks.pgd import Pgd
 from attacks.square import Square
+from bench.core.errors import UsageError
+from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
-from bench.errors import UsageError
-from bench.randomness import forked
 
 IMAGES = 32
 RADII = (0.05, 0.15, 0.3)

@@ -13,15 +13,14 @@ import pytest
 import torch
 from scipy.stats import chi2, chi2_contingency
 
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.core.trees import load_tree, save_tree
 from bench.datasets import DATASETS, digits
+from bench.datasets.batches import FreshDraws, ShuffledEpochs
 from bench.datasets.labelled import Labelled
-from bench.datasets.mixtures import Mixture, grid, isotropic, ring
-from bench.datasets.points import FreshDraws, ShuffledEpochs
+from bench.datasets.mixtures import Mixture, from_table, grid, isotropic, ring
 from bench.datasets.stacks import Stack
-from bench.errors import UsageError
-from bench.randomness import forked, stream
-from bench.tasks.mixture import from_table
-from bench.trees import load_tree, save_tree
 
 LARGE = ("*@mnist", "*@fashion", "mnist", "fashion", "cifar10", "*@shoes", "*@boots", "emoji*")
 WITHOUT_TRAINING = ("photos",)

@@ -10,10 +10,10 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
+from bench.core.errors import UsageError
+from bench.core.randomness import stream
 from bench.datasets import DATASETS
 from bench.datasets.mixtures import Mixture
-from bench.errors import UsageError
-from bench.randomness import stream
 from metrics import METRICS, RULES, ModeTally, Score, StackTally, tally, tally_stacks, truth
 from metrics.readings import StackTruth
 

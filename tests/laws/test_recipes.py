@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.core.trees import load_tree, save_tree
 from bench.datasets import DATASETS, Dataset, stacks
 from bench.datasets.mixtures import Mixture
-from bench.errors import UsageError
-from bench.randomness import forked, stream
-from bench.trees import load_tree, save_tree
 from generative import (
     CONSTRAINTS,
     PENALTIES,
@@ -438,7 +438,7 @@ CHANGES = {
     "identity_weight": 3.0,
 }
 EXECUTION = {"channels_last": True, "precision": "bfloat16", "compiled": True}
-"""How a step is computed: tests/test_execution.py has these."""
+"""How a step is computed: tests/models/test_execution.py has these."""
 
 
 def test_the_changes_are_all_the_settings():

@@ -16,10 +16,10 @@ import pytest
 from attacks import ATTACKS, FixedBudget, MinimalNorm
 from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
 from attacks.diagnostics import DIAGNOSTICS
+from bench.core.errors import UsageError
+from bench.core.registry import Entry, Registry
 from bench.datasets import DATASETS, Dataset
-from bench.errors import UsageError
 from bench.extractors import EXTRACTORS, Extractor
-from bench.registry import Entry, Registry
 from bench.tasks import TASKS, Task
 from generative import (
     CONSTRAINTS,

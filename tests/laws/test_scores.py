@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from bench.errors import UsageError
-from bench.loaders.samples import row_ids
-from bench.scoring import Request, score
+from bench.core.errors import UsageError
+from bench.score.measure import Request, score
+from bench.score.samples import row_ids
 from metrics import METRICS, Score, neighbours
 from metrics.copying import Nearest, cells_of, nearest
 from metrics.features import Features

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss, softplus
 
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.core.trees import dump, load_tree, save_tree
 from bench.datasets import DATASETS
 from bench.datasets.digits import Split
 from bench.datasets.labelled import Labelled
 from bench.datasets.pairs import Domains, Pairs
-from bench.errors import UsageError
-from bench.randomness import forked, stream
-from bench.trees import dump, load_tree, save_tree
 from generative import RECIPES, TRANSLATION_PROTOCOLS, Diverged, Loss, Training, Translator
 from generative.trainers.cycle import Buffer, CycleTrainer
 from generative.trainers.paired import PairedTrainer

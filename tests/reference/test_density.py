@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from bench.core.randomness import stream
 from bench.datasets.mixtures import Mixture
-from bench.randomness import stream
 from generative.recipes.gaussians import GaussianMixtureSampler
 from metrics import METRICS
 

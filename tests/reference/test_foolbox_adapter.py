@@ -13,9 +13,9 @@ from attacks.fgsm import Fgsm
 from attacks.foolbox_adapter import SCALED_BY_BOX, _is, _kinds, _library, adapt, names
 from attacks.iterative import Steps, climb
 from attacks.norms import NORMS, size
+from bench.core.errors import UsageError
+from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
-from bench.errors import UsageError
-from bench.randomness import forked
 
 FOOLBOX = _library()
 VERSION = sys.modules["foolbox"].__version__

@@ -16,8 +16,8 @@ from results.gate.joint import joint_tails
 from results.gate.levels import share_out
 from results.gate.outcomes import bits, change
 from results.gate.policy import Policy
-from results.gate.ranks import holm, relabelings, shift, smallest_p, tails
 from results.gate.seeded import MOST_SEEDS, seeds_needed
+from results.ranks import holm, relabelings, shift, smallest_p, tails
 
 SIZES = [(3, 3), (2, 5), (4, 4), (5, 3), (5, 5), (6, 4)]
 ALPHA = 0.05

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.extractors import EXTRACTORS, Loading, inception
 
 SIZES = [(299, 299), (32, 32), (310, 200)]

@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from attacks import ATTACKS, MinimalNorm
 from attacks.lbfgs import APART, BRACKETS, Lbfgs
+from bench.core.errors import UsageError
+from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
-from bench.errors import UsageError
-from bench.randomness import forked
 
 DECAYS = (1e-5, 1e-5, 1e-6)
 UNITS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}

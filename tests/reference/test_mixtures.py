@@ -7,9 +7,9 @@ import pytest
 from scipy.special import erf
 from scipy.stats import chi2, multivariate_normal
 
+from bench.core.randomness import stream
 from bench.datasets import DATASETS
 from bench.datasets.mixtures import Mixture
-from bench.randomness import stream
 from metrics import RULES, tally, truth
 
 MILLION = 1_000_000

@@ -18,8 +18,8 @@ from attacks.foolbox_adapter import _library
 from attacks.gradients import misled
 from attacks.iterative import Steps, climb
 from attacks.objectives import entropy, margin
+from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
-from bench.randomness import forked
 
 IMAGES = 300
 RADII = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)

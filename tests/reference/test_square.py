@@ -8,8 +8,8 @@ from attacks.norms import size
 from attacks.objectives import lead
 from attacks.pgd import Pgd
 from attacks.square import Square, _bump, _peak, share
-from bench.errors import UsageError
-from bench.randomness import stream
+from bench.core.errors import UsageError
+from bench.core.randomness import stream
 
 NORMS = ("linf", "l2")
 RADIUS = {"linf": 0.1, "l2": 1.0}

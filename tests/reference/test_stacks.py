@@ -15,10 +15,10 @@ import torch
 from scipy.optimize import minimize
 from scipy.stats import poisson
 
+from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.datasets.images import to_bytes
-from bench.randomness import forked, stream
-from bench.tasks.stack import look
+from bench.datasets.pixels import to_bytes
+from bench.tasks.generation.stack import look
 from generative import RECIPES, Training
 from metrics import JUDGES, METRICS, StackTally, tally_stacks, truth_of
 from metrics.readings import StackTruth, leakage, unfold

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from metrics import METRICS, StackTally, tally_stacks
 from metrics.classes import Asked
 from metrics.completion import Completion

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import UsageError
-from bench.randomness import forked, stream
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
 from generative import PROTOCOLS, TRANSLATION_PROTOCOLS
 from generative.networks import Dcgan
 from generative.translators import Beside, Noise, PatchGan, Residual, Resnet, Unet

@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal, norm
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.randomness import forked, stream
 from generative import RECIPES, Autoencoder, LatentSampler, Training
 from generative.recipes.autoencoder import SquaredError
 from generative.recipes.vae import Elbo, divergence, log_gaussian

@@ -16,10 +16,10 @@ from attacks.fgsm import Fgsm
 from attacks.foolbox_adapter import _library
 from attacks.gradients import misled
 from attacks.pgd import Pgd
-from bench.artifacts import ArtifactStore
+from bench.core.randomness import forked
 from bench.datasets import DATASETS
-from bench.randomness import forked
-from bench.tasks.victims import Order, victim
+from bench.models.classifiers import Order, victim
+from bench.models.store import ArtifactStore
 
 IMAGES, ROUNDS = 500, 7
 RADII = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3)

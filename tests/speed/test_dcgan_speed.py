@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.loaders.imagesets import images_named
-from bench.randomness import forked, stream
+from bench.datasets.named import images_named
 from generative import PROTOCOLS, RECIPES, Training
 from generative.networks import Dcgan
 

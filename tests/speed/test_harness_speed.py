@@ -11,7 +11,7 @@ import pytest
 from harness import faulty_suite, table
 
 from bench import api
-from bench.api import Report, Watcher, execute
+from bench.run.run import Report, Watcher, execute
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
+from bench.core.randomness import stream
 from bench.datasets import DATASETS
-from bench.randomness import stream
 from metrics import ModeTally, tally
 
 GRID = DATASETS["grid25@pacgan"].part

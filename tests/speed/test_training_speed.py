@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from bench import api
+from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.randomness import forked, stream
 from generative import RECIPES, Training
 
 BATCH, LATENT, STEPS = 512, 256, 20

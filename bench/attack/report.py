@@ -1,0 +1,245 @@
+"""What `bench attack` found, as rows, tables and pictures."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from attacks import MinimalNorm
+from attacks.audit import Finding
+from attacks.diagnostics import DIAGNOSTICS
+from bench.attack.evaluate import Evaluation, Request
+from bench.tasks import TASKS
+from bench.tasks.robustness.settings import WITHIN
+from results.pictures.attack import Curve, Example, curves, triptychs
+from results.provenance import environment
+from results.statistics import wilson
+from results.store import frame
+from results.summary import summarise
+from results.tables import Layout, layouts, number
+
+SUITE = "attack"
+SHOWN = (
+    "clean_error",
+    "adversarial_error",
+    "attack_success",
+    WITHIN,
+    "robust_accuracy",
+    "confidence_on_errors",
+    "distance",
+)
+COSTS = ("attack_forwards", "attack_backwards")
+EXAMPLES = 4
+WEAKER = 0.05
+CURVES = (("robust_accuracy", "robust accuracy"), ("adversarial_error", "error"))
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """table: the rows, with the columns of every table of ours. evaluation: what they come from."""
+
+    table: pd.DataFrame
+    evaluation: Evaluation
+    request: Request
+    record: dict[str, Any]
+
+    def layouts(self) -> Iterator[Layout]:
+        """The curve or the search, then the audit."""
+        records = {self.record["key"]: self.record}
+        manifest = _manifest(self.record, self.evaluation)
+        yield from layouts(summarise(manifest, records), manifest)
+        if self.evaluation.findings:
+            yield audit_layout(self.evaluation.findings, self.weakness())
+        elif self.request.audits:
+            yield Layout("audit", [], [], [], [self._unaudited()])
+
+    def _unaudited(self) -> str:
+        if isinstance(self.evaluation.asked.attack, MinimalNorm):
+            return "no audit: a search for the smallest perturbation has no radius"
+        return "no audit: it needs a radius above 0, and images that the classifier gets right"
+
+    def weakness(self) -> str:
+        """What to say where the audit's white box misleads far more than the attack did."""
+        strong = next(f.value for f in self.evaluation.findings if f.name == "iterative_success")
+        radius = self.evaluation.asked.radii[-1]
+        own = next(
+            v.value
+            for v in self.evaluation.values
+            if v.metric == "attack_success" and v.epsilon == radius
+        )
+        if strong <= own + WEAKER:
+            return ""
+        return (
+            f"{self.request.attack} is weak: at {radius:.4g} it misleads {100 * own:.1f} % of the "
+            f"images that were right, the audit's white box {100 * strong:.1f} %: the robust "
+            "accuracy above is no lower bound"
+        )
+
+    def figure(self) -> bytes:
+        """A PNG of the first images that were right and are misled, each with its perturbation."""
+        made = self.evaluation
+        names = _class_names(made)
+        before, after = (_answers(logits) for logits in (made.before, made.after))
+        labels = made.pictures.labels.tolist()
+        chosen = _telling(before[0], after[0], labels)
+        examples = [
+            Example(
+                made.pictures.images[i].numpy(),
+                made.attacked[i].numpy(),
+                (names(before[0][i]), before[1][i]),
+                (names(after[0][i]), after[1][i]),
+                names(labels[i]),
+            )
+            for i in chosen
+        ]
+        asked = made.asked
+        radius = "" if isinstance(asked.attack, MinimalNorm) else f", radius {asked.radii[-1]:.4g}"
+        return triptychs(examples, f"{self.request.attack}, {asked.settings.norm}{radius}")
+
+    def curve(self) -> bytes:
+        """A PNG of robust accuracy and error over the radius."""
+        found = []
+        for metric, label in CURVES:
+            values = [v for v in self.evaluation.values if v.metric == metric]
+            at = [v for v in values if v.epsilon is not None]
+            bounds = [wilson(v.value, v.n or 1) for v in at]
+            low, high = ([getattr(b, side) for b in bounds] for side in ("low", "high"))
+            radii, shares = [v.epsilon for v in at], [v.value for v in at]
+            found.append(Curve(label, *(np.array(x, float) for x in (radii, shares, low, high))))
+        title = f"{self.request.classifier}, {self.request.attack}"
+        return curves(found, title, self.evaluation.asked.settings.norm)
+
+    def adversarials(self) -> bytes:
+        """An .npz file: attacked and clean images, labels, predictions, names."""
+        made, buffer = self.evaluation, io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            images=made.attacked.numpy(),
+            clean=made.pictures.images.numpy(),
+            labels=made.pictures.labels.numpy(),
+            predictions=made.after.argmax(1).numpy(),
+            clean_predictions=made.before.argmax(1).numpy(),
+            names=np.array(made.pictures.names),
+        )
+        return buffer.getvalue()
+
+
+def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
+    """The rows of an evaluation, and all it takes to print it."""
+    facts = environment()
+    identity = json.dumps([asdict(request), made.asked.relevant], sort_keys=True, default=str)
+    key = hashlib.sha256(identity.encode()).hexdigest()
+    now = datetime.datetime.now(datetime.UTC)
+    record = {
+        "suite": SUITE,
+        "tier": "",
+        "task": SUITE,
+        "cell_id": f"{SUITE}/{request.data}/{request.classifier}/{request.attack}",
+        "key": key,
+        "artifact_key": "",
+        "code": "",
+        "dataset": request.data,
+        "dataset_fingerprint": _fingerprint(made),
+        "model": request.classifier,
+        "source_model": "",
+        "attack": request.attack,
+        "settings": {**made.asked.relevant, "images": len(made.pictures.labels)},
+        "seed": request.seed,
+        "status": "ok",
+        "reason": "",
+        "seconds": round(seconds, 4),
+        "peak_rss_mb": 0.0,
+        "device": request.device,
+        "threads": request.threads_used,
+        "commit": facts["commit"],
+        "dirty": facts["dirty"],
+        "versions": facts["versions"],
+        "started_at": now.isoformat(timespec="milliseconds"),
+        "warnings": [],
+        "values": [asdict(value) for value in made.values],
+    }
+    return Attacked(frame([record]), made, request, record)
+
+
+def timed(request: Request, work: Any) -> Attacked:
+    """The report of `work()`, an evaluation of the request."""
+    started = time.perf_counter()
+    made = work()
+    return report(request, made, time.perf_counter() - started)
+
+
+def _fingerprint(made: Evaluation) -> str:
+    digest = hashlib.sha256(made.pictures.images.numpy().tobytes())
+    digest.update(made.pictures.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
+    """What tables need to know: a block of one cell."""
+    attack = TASKS["attack"].part
+    shown = [f"{name}@{made.asked.grid}" if name == WITHIN else name for name in SHOWN]
+    if isinstance(made.asked.attack, MinimalNorm):
+        shown = [name for name in shown if not name.startswith(WITHIN)] + ["distortion"]
+    cost = [*shown, *COSTS]
+    facts = {name: attack.metric_facts(name) for name in cost}
+    parts = {name: record[name] for name in ("dataset", "model", "attack")}
+    cell = {"parts": parts, "cell_id": record["cell_id"], "key": record["key"]}
+    cell |= {"settings": record["settings"], "seed": record["seed"]}
+    block = {"name": "attack", "task": "attack", "metrics": cost, "published": []}
+    return {"blocks": [block], "metrics": facts, "cells": [{**cell, "block": "attack"}]}
+
+
+def audit_layout(findings: Sequence[Finding], weakness: str = "") -> Layout:
+    """The audit, a row a diagnostic: its value, what it means, and whether it fires."""
+    rows = []
+    for finding in findings:
+        entry = DIAGNOSTICS[finding.name]
+        value = number(finding.value, {"percent": entry.facts.percent, "digits": 1})
+        verdict = "fires" if finding.fires else "" if entry.facts.above is None else "fine"
+        if finding.blamed:
+            verdict = (
+                f"explained by {', '.join(DIAGNOSTICS[b].facts.title for b in finding.blamed)}"
+            )
+        limit = "" if entry.facts.above is None else f"{100 * entry.facts.above:g}"
+        cells = (entry.facts.title, value, limit, verdict, entry.summary)
+        rows.append([(cell, "") for cell in cells])
+    count = sum(finding.fires for finding in findings)
+    said = "nothing speaks against these figures"
+    if count:
+        said = f"{count} of {len(findings)} diagnostics fire: don't believe these figures yet"
+    elif weakness:
+        said = weakness
+    heads = ["audit", "%", "above", "verdict", "what it measures"]
+    return Layout("audit", heads, rows, ["model"] * len(rows), [said], (0, 3, 4))
+
+
+def _answers(logits: torch.Tensor) -> tuple[list[int], list[float]]:
+    chances = logits.double().softmax(1)
+    return chances.argmax(1).tolist(), chances.amax(1).tolist()
+
+
+def _telling(before: Sequence[int], after: Sequence[int], labels: Sequence[int]) -> list[int]:
+    """The first images that were right and are misled; others where there are too few."""
+    misled = [i for i, y in enumerate(labels) if before[i] == y != after[i]]
+    rest: Iterable[int] = (i for i in range(len(labels)) if i not in set(misled))
+    return [*misled, *rest][:EXAMPLES]
+
+
+def _class_names(made: Evaluation) -> Any:
+    """A class's name: the data's own, ImageNet's for 1,000 classes, else its number."""
+    names = made.classes
+    if not names and made.before.shape[1] == 1000:
+        from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+        names = list(_IMAGENET_CATEGORIES)
+    return lambda label: names[label] if 0 <= label < len(names) else str(label)

@@ -1,0 +1,86 @@
+"""Files that are there whole or not at all. Standard library only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bench.core.errors import StoreError, UsageError, one_line
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write, flush to the disk, rename: a reader sees the old file, the new one, or none.
+
+    Raises StoreError where the file can't be written; what was there stays.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with _opened(partial) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        cause = "the disk is full" if error.errno in FULL else error.strerror or str(error)
+        raise StoreError(
+            f"can't write {path}: {cause}; what was finished is kept, "
+            "the same command goes on from there"
+        ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file; its folder is made where it is missing."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
+
+
+def cache_folder() -> Path:
+    """Where trained models are kept: $MINIMAX_CACHE, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("MINIMAX_CACHE")
+    return Path(chosen).expanduser() if chosen else user_cache_path("minimax-bench")
+
+
+def refuse_unwritable(option: str, path: str | None) -> None:
+    """Raise UsageError for a file that could not be written in the end."""
+    if path is None:
+        return
+    whole = Path(path).expanduser()
+    try:
+        folder = whole.resolve().parent
+        fine = folder.is_dir() and os.access(folder, os.W_OK) and not whole.is_dir()
+    except (OSError, ValueError) as error:
+        raise UsageError(one_line(f"{option}: can't write {path}: {error}")) from error
+    if not fine:
+        raise UsageError(f"{option}: can't write {path}: expected a file in a folder that is there")
+
+
+def refuse_files(files: Mapping[str, str | None]) -> None:
+    """Raise UsageError for a file that could not be written in the end."""
+    paths = [Path(path).expanduser().resolve() for path in files.values() if path is not None]
+    for name, path in files.items():
+        if path is None:
+            continue
+        option, suffix = name.replace("_", "-"), ".npz" if name.startswith("save_") else ".png"
+        whole = Path(path).expanduser().resolve()
+        if whole.suffix.lower() != suffix:
+            raise UsageError(f"--{option}: expected a name that ends in {suffix}, got '{path}'")
+        if not os.access(whole.parent, os.W_OK) or not whole.parent.is_dir() or whole.is_dir():
+            raise UsageError(
+                f"--{option}: can't write {path}: expected a file in a folder that is there"
+            )
+        if paths.count(whole) > 1:
+            raise UsageError(f"--{option}: {path} is named twice")

@@ -1,0 +1,68 @@
+"""Code of the user's own: `module:attribute`, found in folders that come last on the path.
+
+Our packages have common names (`metrics`, `results`, `attacks`), so the user's folder is
+appended, never put first, and a foreign package that shadows one of ours is refused by name.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.core.errors import UsageError, one_line
+
+OURS = ("attacks", "generative", "metrics", "results")
+
+
+def add_folder(folder: str | os.PathLike[str]) -> None:
+    """Append a folder to the import path, last, once."""
+    path = str(Path(folder).resolve())
+    if path not in sys.path:
+        sys.path.append(path)
+
+
+def load(name: str) -> Any:
+    """The object that `module:attribute` names.
+
+    Raises UsageError where the module can't be imported or lacks the attribute.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"expected module:attribute, got '{name}'")
+    part: Any = import_module(module_name)
+    for step in attribute.split("."):
+        try:
+            part = getattr(part, step)
+        except AttributeError as error:
+            raise UsageError(f"module '{module_name}' has no '{attribute}'") from error
+    return part
+
+
+def import_module(name: str) -> ModuleType:
+    """A module of the user's. Raises UsageError where it can't be imported, or exits."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"can't import '{name}': {one_line(f'{type(error).__name__}: {error}', 150)}; its "
+            "folder must be the present one, the suite file's, or on PYTHONPATH"
+        ) from error
+
+
+def refuse_shadows() -> None:
+    """Raise UsageError where a foreign package has the name of one of ours."""
+    home = Path(__file__).resolve().parents[2]
+    for name in OURS:
+        spec = importlib.util.find_spec(name)
+        origin = None if spec is None else spec.origin
+        if origin is None or Path(origin).resolve().parent.parent != home:
+            raise UsageError(
+                f"the package '{name}' of Minimax is shadowed by {origin or 'a folder'}: "
+                "rename that, run from another folder, or take it off PYTHONPATH"
+            )

@@ -1,0 +1,1 @@
+"""What `bench compare`, `baseline` and `calibrate` do, and the check that the gate can fall."""

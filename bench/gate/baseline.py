@@ -1,0 +1,98 @@
+"""Setting a baseline: a run becomes a committed table, with a reason."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.core import usercode
+from bench.core.errors import UsageError
+from bench.core.files import write_atomically
+from bench.gate.compare import run_side
+from results.frames import column, pick
+from results.gate import baselines as baselinefiles
+from results.ranks import smallest_p
+from results.store import RunDirectory, frame, is_key
+
+FEW = 0.01
+"""A smallest p-value above this leaves no room for several series."""
+
+
+def set_baseline(
+    run: Path,
+    reason: str,
+    out: str | None,
+    probe: bool,
+    every: bool,
+    warn: Callable[[str], None],
+) -> Path:
+    """Write the baseline of a run's folder; where it stands. probe: whether to measure again what
+    says it is deterministic. every: keep all metrics, not only those that the suite shows. Raises
+    UsageError for a run with gaps, a blank reason, or a name that is no .csv.
+    """
+    if not reason.strip():
+        raise UsageError("--reason: say why the baseline changes; it is kept in the file")
+    directory = RunDirectory(run)
+    manifest = directory.manifest()
+    target = Path(out).expanduser() if out else _usual(manifest)
+    if target.suffix != ".csv":
+        raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
+    side = run_side(run)
+    baselinefiles.refuse_unfinished(side)
+    records, _ = directory.read_cells(
+        cell["key"] for cell in manifest["cells"] if is_key(cell.get("key"))
+    )
+    if probe:
+        side.rows["probed"] = _probed(side.rows, manifest, records)
+    _warn(side.rows, manifest, warn)
+    table = frame(records.values())
+    if not every:
+        blocks = manifest["blocks"]
+        shown = {name for block in blocks for name in (*block["metrics"], *block["primary"])}
+        table = pick(table, [metric in {*shown, ""} for metric in column(table, "metric")])
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    table = baselinefiles.make(side, table, reason.strip(), date)
+    write_atomically(target, table.to_csv(index=False).encode())
+    return target
+
+
+def _usual(manifest: dict[str, Any]) -> Path:
+    return baselinefiles.HERE / f"{manifest['suite']}-{manifest['tier']}.csv"
+
+
+def _probed(
+    rows: pd.DataFrame, manifest: dict[str, Any], records: dict[str, dict[str, Any]]
+) -> np.ndarray:
+    """Which rows a same-seed probe found to be deterministic; only those that say so are asked."""
+    claimed = (column(rows, "kind") == "deterministic") & (column(rows, "direction") != "none")
+    metrics = set(column(pick(rows, claimed), "metric"))
+    if not metrics:
+        return np.zeros(len(rows), bool)
+    from bench.gate.probe import reproducible
+
+    usercode.add_folder(Path.cwd())
+    for module in manifest.get("imports", []):
+        usercode.import_module(module)
+    same = reproducible(manifest, records, metrics)
+    keys = zip(column(rows, "cell_id"), column(rows, "metric"), strict=True)
+    return np.array([key in same for key in keys]) & claimed
+
+
+def _warn(rows: pd.DataFrame, manifest: dict[str, Any], warn: Callable[[str], None]) -> None:
+    seeds = len(set(column(rows, "seed")))
+    deciding = len(set(column(pick(rows, column(rows, "primary").astype(bool)), "id")))
+    least = smallest_p(seeds, max(1, seeds // 2))
+    if not deciding:
+        warn("the suite names no primary metric: a policy must, or nothing decides")
+    elif least > FEW:
+        warn(
+            f"{seeds} seeds are few: against {max(1, seeds // 2)} new ones the smallest p is "
+            f"{least:.2g}; about twice as many as a run has are better"
+        )
+    if manifest["environment"]["dirty"]:
+        warn("the code had changes that are not committed: the commit on the rows is not all of it")

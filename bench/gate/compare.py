@@ -1,0 +1,145 @@
+"""Runs, tables and baselines as sides of a comparison, found by what a user types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.core.errors import UsageError, one_line, unknown
+from bench.core.files import refuse_unwritable, write_atomically
+from results.gate import calibration as calibrating
+from results.gate import judging
+from results.gate.baselines import FOLDERS, find, names
+from results.gate.calibration import SPLITS, Calibration, Notify, as_rows, policy_text
+from results.gate.junit import junit as junit_xml
+from results.gate.policy import read_policy
+from results.gate.sides import Side, from_run, narrowed, read_side
+from results.gate.summary import summary
+from results.gate.verdicts import Comparison
+from results.store import RunDirectory, is_key
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def comparison(
+    base: str,
+    new: str,
+    *,
+    policy: str | None = None,
+    on_inconclusive: str | None = None,
+    only: Iterable[tuple[str, str]] = (),
+    junit: str | None = None,
+    markdown: str | None = None,
+) -> Comparison:
+    """Hold a run against a baseline: verdicts and an exit code.
+
+    base, new: a run's folder, a .csv or .parquet table, or the name of a baseline. policy: a TOML
+    file. on_inconclusive: "fail" or "pass", before what the policy says. only: axes and patterns
+    that narrow both sides, for a run that was narrowed so. junit, markdown: files to
+    write. Raises UsageError for what can't be read or has nothing in common.
+    """
+    judged_by = read_policy(policy)
+    if on_inconclusive is not None:
+        judged_by = judged_by.with_inconclusive(on_inconclusive)
+    for option, path in (("--junit", junit), ("--markdown", markdown)):
+        refuse_unwritable(option, path)
+    chosen = list(only)
+    before, after = (narrowed(side_of(name), chosen) for name in (base, new))
+    found = judging.compare(before, after, judged_by)
+    if junit is not None:
+        write_atomically(Path(junit).expanduser(), junit_xml(found))
+    if markdown is not None:
+        write_atomically(Path(markdown).expanduser(), summary(found).encode())
+    return found
+
+
+def calibration(
+    run: str,
+    *,
+    policy: str | None = None,
+    new: int | None = None,
+    splits: int = SPLITS,
+    write_policy: str | None = None,
+    notify: Notify = lambda what, done, total: None,
+) -> list[Calibration]:
+    """What a gate on a run's own seeds would see, and how often it would err; one for each suite.
+
+    new: how many seeds are dealt to the new part; half of them unless told. write_policy: a TOML
+    file for the margins at which nothing but noise would pass. Raises UsageError for a run of fewer
+    than four seeds.
+    """
+    refuse_unwritable("--write-policy", write_policy)
+    found = calibrating.calibrate(side_of(run), read_policy(policy), new, splits, notify)
+    if write_policy is not None:
+        write_atomically(Path(write_policy).expanduser(), policy_text(found).encode())
+    return found
+
+
+def compare(base: str, new: str, **options: Any) -> pd.DataFrame:
+    """Hold a run against a baseline; a row for each suite, series and failed cell, the worst first.
+    The options are those of `comparison`.
+    """
+    return comparison(base, new, **options).rows
+
+
+def calibrate(run: str, **options: Any) -> pd.DataFrame:
+    """What a gate on a run's own seeds would see of each deciding series; a row for each. The
+    options are those of `calibration`.
+    """
+    return as_rows(calibration(run, **options))
+
+
+def side_of(name: str) -> Side:
+    """A run's folder, a .csv or .parquet table, or a baseline's name. Raises UsageError for what is
+    none of these, or damaged.
+    """
+    path = Path(name).expanduser()
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise UsageError(one_line(f"can't read {name}: {error}")) from error
+    if is_folder:
+        return run_side(path)
+    if path.suffix in SUFFIXES:
+        return read_side(path, registered_facts)
+    if is_file:
+        raise UsageError(f"{name} is no table: expected a .csv or .parquet file, or a run's folder")
+    kept = find(name)
+    if kept is not None:
+        return read_side(kept, registered_facts, name)
+    tiers = sorted(Path("runs", name).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    if tiers and "/" not in name:
+        return run_side(tiers[-1].parent)
+    if "/" in name or not names():
+        raise UsageError(
+            f"'{name}' is not there: expected a run's folder, a .csv or .parquet table, or a "
+            f"baseline in {' or '.join(str(folder) for folder in FOLDERS)}"
+        )
+    raise unknown("baseline", name, names(), "(or a run's folder, a .csv or .parquet table)")
+
+
+def run_side(path: Path) -> Side:
+    """A run's folder; a run that is still going has cells left."""
+    directory = RunDirectory(path)
+    manifest = directory.manifest()
+    keys = [cell["key"] for cell in manifest["cells"] if is_key(cell.get("key"))]
+    records, _ = directory.read_cells(keys)
+    try:
+        return from_run(str(path), manifest, records, registered_facts)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        text = f"manifest.json of {path} is damaged ({error!r}): run the suite with --fresh"
+        raise UsageError(one_line(text)) from error
+
+
+def registered_facts(task: str, metric: str) -> Mapping[str, Any]:
+    """What a task says of a metric by the name on its rows; nothing where it knows none."""
+    from bench.tasks import TASKS  # torch comes with it, and few tables need it
+
+    name, _, rest = metric.partition("@")
+    try:
+        return TASKS[task].part.metric_facts(f"{name}@{rest.partition(':')[0]}" if rest else name)
+    except UsageError:
+        return {}

@@ -1,0 +1,157 @@
+"""The classifiers that are attacked: trained once as an artifact, or ready as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attacks.classifiers import CLASSIFIERS, Classifier, ClassifierFacts, Ensemble, Ready
+from attacks.engine import independent, softmax
+from bench.core.digests import digest_of
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream_seed
+from bench.core.registry import Entry
+from bench.datasets import DATASETS
+from bench.datasets.labelled import Labelled, LabelledSource
+from bench.datasets.pixels import to_unit
+from bench.models.store import ArtifactStore, Checkpoint, artifact_key
+
+KIND = "classifier"
+CONFIDENCES = {"softmax": softmax, "exp": independent}
+
+
+@dataclass(frozen=True, eq=False)
+class Victim:
+    """A classifier that is ready to be attacked: images [n, c, h, w] in [0, 1] to logits."""
+
+    model: nn.Module
+    confidences: Callable[[Tensor], Tensor]
+    key: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that decides a trained classifier."""
+
+    name: str
+    dataset: str
+    seed: int
+
+    def key(self, device: str) -> str:
+        """The artifact's key; of an ensemble or a ready classifier, of what it is made of."""
+        return artifact_key(KIND, self._identity(device))
+
+    def _identity(self, device: str) -> dict[str, Any]:
+        entry, data = classifier_of(self.name), labelled(self.dataset)
+        facts = {"classifier": self.name, "code": digest_of((__name__, entry.origin))}
+        if isinstance(entry.part, Classifier):
+            facts |= {"settings": entry.part.settings(), "seed": self.seed, "device": device}
+            facts |= {"dataset": data.fingerprint}
+        if isinstance(entry.part, Ensemble):
+            facts |= {"members": [member.key(device) for member in self.members()]}
+        return facts
+
+    def members(self) -> list[Order]:
+        """What an ensemble is made of: members of one seed are shared with no other seed."""
+        part = classifier_of(self.name).part
+        if not isinstance(part, Ensemble):
+            return []
+        first = self.seed * part.count
+        return [Order(part.member, self.dataset, first + i) for i in range(part.count)]
+
+
+def labelled(name: str) -> Labelled:
+    """A registered data set of labelled images. Raises UsageError where it is none."""
+    part = DATASETS[name].part
+    if not isinstance(part, Labelled):
+        raise UsageError(f"dataset '{name}' has no labelled images; this task needs them")
+    return part
+
+
+def classifier_of(name: str) -> Entry[Classifier | Ensemble | Ready, ClassifierFacts]:
+    """A registered classifier or one of the user's. Raises UsageError where it is none."""
+    entry = CLASSIFIERS[name]
+    if not isinstance(entry.part, Classifier | Ensemble | Ready):
+        kind = type(entry.part).__name__
+        raise UsageError(
+            f"model '{name}' is a {kind}: expected an attacks.classifiers.Classifier, Ensemble or "
+            "Ready (`bench attack` takes a network as it stands)"
+        )
+    return entry
+
+
+def unfit(name: str, dataset: str) -> str:
+    """Why a classifier can't be attacked on a data set here, or empty."""
+    entry, data = classifier_of(name), labelled(dataset)
+    if data.missing:
+        return data.missing
+    if isinstance(entry.part, Ready) and entry.part.missing:
+        return entry.part.missing
+    shape, facts = data.source(0).shape, entry.facts
+    if facts.inputs and (shape != facts.inputs or data.classes != facts.classes):
+        return f"{name} reads images {facts.inputs} of {facts.classes} classes, not {dataset}"
+    if isinstance(entry.part, Classifier | Ensemble) and not len(data.split.images):
+        return f"{dataset} has no images to train {name} on"
+    return ""
+
+
+def victim(order: Order, store: ArtifactStore, device: str) -> Victim:
+    """The classifier of an order, from the store or trained now."""
+    entry = classifier_of(order.name)
+    model = _network(order, entry.part, store, device)
+    return Victim(model.eval(), CONFIDENCES[entry.facts.confidence], order.key(device))
+
+
+def _network(
+    order: Order, part: Classifier | Ensemble | Ready, store: ArtifactStore, device: str
+) -> nn.Module:
+    if isinstance(part, Ready):
+        return part.load().to(device)
+    if isinstance(part, Ensemble):
+        return part.combine([victim(member, store, device).model for member in order.members()])
+    return _trained(order, part, store, device)
+
+
+def _trained(order: Order, part: Classifier, store: ArtifactStore, device: str) -> nn.Module:
+    source = labelled(order.dataset).source(order.seed, device)
+    purpose = ("artifact", KIND, order.name, order.dataset, order.seed)
+
+    def build() -> nn.Module:
+        with forked(stream_seed(*purpose, "initialisation")):
+            return part.build(source.shape, source.classes).to(device)
+
+    def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
+        network = build()
+        with forked(stream_seed(*purpose, "training")):
+            part.train(network, to_unit(source.training_bytes), source.training_labels)
+        return dict(network.state_dict()), {"errors": _errors(network, source)}
+
+    network = build()
+    artifact = store.get_or_make(KIND, order.key(device), make)
+    network.load_state_dict(artifact.tree)
+    return network
+
+
+def _errors(network: nn.Module, source: LabelledSource) -> dict[str, float]:
+    """The shares that a trained network gets wrong."""
+    sides = {
+        "training": (to_unit(source.training_bytes), source.training_labels),
+        "held_out": (source.held_out, source.held_out_labels),
+    }
+    with torch.no_grad():
+        return {
+            name: float((network(images).argmax(1) != labels).double().mean())
+            for name, (images, labels) in sides.items()
+        }
+
+
+def training_seconds(name: str, dataset: str) -> float:
+    """A forecast of the training of a classifier on one core, an ensemble's members included."""
+    part, examples = classifier_of(name).part, len(labelled(dataset).split.images)
+    if isinstance(part, Ensemble):
+        return part.count * training_seconds(part.member, dataset)
+    return part.seconds(examples) if isinstance(part, Classifier) else 0.0

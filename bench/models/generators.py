@@ -1,0 +1,254 @@
+"""Training a generative model as an artifact: trained once, watched on the way, resumable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+
+from bench.core.digests import digest_of
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream, stream_seed
+from bench.datasets import Source
+from bench.datasets.pixels import to_bytes
+from bench.models.store import ArtifactStore, Checkpoint, artifact_key
+from generative import RECIPES, Diverged, Fitted, Sampler, Trainer, Training
+
+KIND = "generator"
+SNAPSHOT_SAMPLES = 2_000
+STRIDE, STRIDE_SECONDS = 250, 5.0
+SNAPSHOT_VALUES = 2**19
+
+
+F = TypeVar("F", bound=Fitted)
+
+Look = Callable[[Any, int], torch.Tensor]
+"""A model as trained so far, and the step, to what is kept of it on the way, [n, ...]."""
+
+
+@dataclass(frozen=True)
+class Trained(Generic[F]):
+    """A trained model and the samples it gave on the way.
+
+    fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`.
+    """
+
+    key: str
+    fitted: F | None
+    snapshots: np.ndarray
+    steps: list[int]
+    total_steps: int
+    diverged: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that decides what is trained. modules: whose source makes the data. fixed_noise:
+    samples on the way are drawn with the same noise every time, so that they can be watched.
+    """
+
+    recipe: str
+    training: Training
+    fingerprint: str
+    seed: int
+    evaluations: int
+    modules: tuple[str, ...] = ()
+    fixed_noise: bool = False
+
+    def identity(self, device: str) -> dict[str, Any]:
+        recipe = RECIPES[self.recipe]
+        return {
+            **({"fixed_noise": True} if self.fixed_noise else {}),
+            "recipe": self.recipe,
+            "settings": recipe.part.relevant(self.training),
+            "dataset": self.fingerprint,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "device": device,
+            "code": digest_of(
+                (__name__, recipe.origin, *recipe.part.modules(self.training), *self.modules)
+            ),
+        }
+
+    def key(self, device: str) -> str:
+        """The artifact's key."""
+        return artifact_key(KIND, self.identity(device))
+
+    def described(self, done: int, steps: int) -> dict[str, Any]:
+        """What a checkpoint says of itself."""
+        settings = RECIPES[self.recipe].part.relevant(self.training)
+        return {
+            "model": self.recipe,
+            "settings": settings,
+            "seed": self.seed,
+            "dataset": self.fingerprint,
+            "step": done,
+            "steps": steps,
+        }
+
+    def purpose(self) -> tuple[str | int, ...]:
+        """What its random streams derive from: the recipe, the protocol, the settings that differ
+        from it, the seed. A new setting with a default changes no stream.
+        """
+        recipe = RECIPES[self.recipe].part
+        usual = recipe.relevant(Training(self.training.protocol))
+        chosen = recipe.relevant(self.training)
+        differing = sorted((k, v) for k, v in chosen.items() if usual.get(k) != v)
+        protocol = self.training.protocol if chosen else ""
+        return ("artifact", self.recipe, protocol, str(differing), self.seed)
+
+
+def restored(order: Order, source: Source, store: ArtifactStore) -> Fitted:
+    """A model that was trained before. Raises UsageError where it wasn't."""
+    artifact = store.find(KIND, order.key(source.device))
+    if artifact is None:
+        raise UsageError(
+            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
+            "(any more, or by this code): `bench run` trains it again"
+        )
+    fitted = artifact.tree["fitted"]
+    if fitted is None:
+        reason = artifact.facts["diverged"]
+        raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
+    trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
+    try:
+        return trainer.restore(source, fitted)
+    except KeyError as error:
+        raise UsageError(
+            f"the weights are not those of a model '{order.recipe}': they lack {error}"
+        ) from error
+
+
+def sampler(order: Order, source: Source, store: ArtifactStore) -> Sampler:
+    """The same, where it draws samples."""
+    model = restored(order, source, store)
+    if not isinstance(model, Sampler):
+        raise UsageError(f"model '{order.recipe}' draws no samples: it translates images")
+    return model
+
+
+def train(order: Order, source: Source, store: ArtifactStore) -> Trained[Sampler]:
+    """The trained sampler of an order, from the store or trained now; it keeps samples."""
+    return trained_as(Sampler, order, source, store, partial(_snapshot, source, order))
+
+
+def trained_as(
+    kind: type[F], order: Order, source: Source, store: ArtifactStore, look: Look
+) -> Trained[F]:
+    """The trained model of an order, from the store or trained now."""
+    recipe = RECIPES[order.recipe].part
+    trainer = recipe.trainer(order.training, source.shape)
+    key = order.key(source.device)
+
+    def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
+        rng = stream(*order.purpose(), device=source.device)
+        with forked(stream_seed(*order.purpose(), "initialisation")):
+            return _run(trainer, order, source, rng, checkpoint, look)
+
+    artifact = store.get_or_make(KIND, key, make)
+    tree = artifact.tree
+    fitted = None if tree["fitted"] is None else trainer.restore(source, tree["fitted"])
+    if not isinstance(fitted, kind | None):
+        raise UsageError(
+            f"model '{order.recipe}' gives a {type(fitted).__name__}: this task needs a "
+            f"{kind.__name__}"
+        )
+    return Trained(
+        key,
+        fitted,
+        tree["snapshots"].cpu().numpy(),
+        list(tree["steps"]),
+        trainer.steps,
+        artifact.facts["diverged"],
+    )
+
+
+@dataclass
+class _Progress:
+    """A training on its way: the trainer's state, steps done, and what was seen so far."""
+
+    state: Any
+    done: int = 0
+    steps: list[int] = field(default_factory=list)
+    snapshots: list[torch.Tensor] = field(default_factory=list)
+
+    def pack(self, trainer: Trainer) -> dict[str, Any]:
+        seen = {"done": self.done, "steps": self.steps, "snapshots": self.snapshots}
+        return {"state": trainer.pack(self.state), **seen}
+
+
+def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkpoint) -> _Progress:
+    """Where a training was cut off, or its start."""
+    begun = saved.load()
+    if begun is not None:
+        try:
+            state = trainer.unpack(source, begun["state"])
+            seen = [snapshot.cpu() for snapshot in begun["snapshots"]]
+            return _Progress(state, begun["done"], list(begun["steps"]), seen)
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            saved.clear()
+    return _Progress(trainer.start(source, rng))
+
+
+def _run(
+    trainer: Trainer,
+    order: Order,
+    source: Source,
+    rng: torch.Generator,
+    saved: Checkpoint,
+    look: Look,
+) -> tuple[Any, dict[str, Any]]:
+    """Train, stopping at each evaluation to sample and to check; the state is saved on the way."""
+    at, diverged = _begin(trainer, source, rng, saved), ""
+    stride = _stride(order, trainer.steps)
+    try:
+        for stop in _stops(trainer.steps, order.evaluations)[len(at.steps) :]:
+            while at.done < stop:
+                steps = min(stop - at.done, stride)
+                at.state = trainer.advance(at.state, steps)
+                at.done += steps
+                if at.done < stop:
+                    saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
+            snapshot = look(trainer.finish(at.state), stop)
+            if not bool(torch.isfinite(snapshot).all()):
+                raise Diverged(f"samples are not finite at step {stop}")
+            at.steps.append(stop)
+            at.snapshots.append(snapshot)
+            saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
+    except Diverged as error:
+        diverged = str(error)
+    fitted = None if diverged else trainer.finish(at.state).tensors()
+    stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
+    facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
+    return {"fitted": fitted, "snapshots": stacked, "steps": at.steps}, facts
+
+
+def _stride(order: Order, steps: int) -> int:
+    """Steps between looks at the clock and at the weights: of a forecast of 5 seconds, 250 at most.
+    A forecast, so that a training that diverges is seen to at the same step every time.
+    """
+    expected = RECIPES[order.recipe].part.seconds(order.training) / steps
+    return max(1, min(STRIDE, int(STRIDE_SECONDS / max(expected, 1e-9))))
+
+
+def _stops(total: int, evaluations: int) -> list[int]:
+    """Where to look: `evaluations` equal parts, the end among them."""
+    count = min(total, max(evaluations, 1))
+    return sorted({math.ceil(total * (i + 1) / count) for i in range(count)})
+
+
+def _snapshot(source: Source, order: Order, fitted: Sampler, step: int) -> torch.Tensor:
+    """Samples on the way; images as bytes."""
+    size = max(1, math.prod(source.shape))
+    n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))
+    when = () if order.fixed_noise else (step,)
+    rng = stream(*order.purpose(), "snapshot", *when, device=source.device)
+    samples = fitted.sample(n, rng).cpu()
+    if source.box is None or not bool(torch.isfinite(samples).all()):
+        return samples
+    return to_bytes(samples)

@@ -1,0 +1,188 @@
+"""Trained models by content: trained once, kept under the key of all that made them.
+
+An artifact is `<kind>/<key>.safetensors` and `<key>.json`; the JSON is written last and holds
+the sha256 of the other, so that a half-written or damaged artifact counts as absent. While one
+is made its lock is held, and a second process that needs it waits. `<key>.partial.json` and the
+safetensors file that it names hold the state of a training that was cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.core.errors import StoreError
+from bench.core.files import write_atomically
+from bench.core.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
+
+CHECKPOINT_SECONDS = 15.0
+
+
+def artifact_key(kind: str, facts: dict[str, Any]) -> str:
+    """A sha256 over everything that decides what the artifact is."""
+    text = json.dumps({"kind": kind, **facts}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What was trained: a tree of tensors, and facts about the training."""
+
+    key: str
+    tree: Tree
+    facts: dict[str, Any]
+
+
+@dataclass
+class Checkpoint:
+    """The place of a training's state on disk; saves no oftener than every few seconds.
+
+    `<path>.json` says what it is of, and names the safetensors file beside it by its sha256: the
+    old one goes when the new one is named, so that a kill at any moment leaves one whole.
+    """
+
+    path: Path
+    device: str = "cpu"
+    every: float = CHECKPOINT_SECONDS
+    _last: float = field(default_factory=time.monotonic)
+
+    @property
+    def _described(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def _tensors(self, digest: str) -> Path:
+        return self.path.with_name(f"{self.path.name}-{digest[:8]}.safetensors")
+
+    def load(self) -> Tree | None:
+        """The state of a training that was cut off, or None; a damaged one counts as none."""
+        try:
+            digest = json.loads(self._described.read_bytes())["sha256"]
+            content = self._tensors(digest).read_bytes()
+            whole = hashlib.sha256(content).hexdigest() == digest
+            return parse(content, self.device) if whole else None
+        except (OSError, ValueError, KeyError, TypeError, BrokenTreeError):
+            return None
+
+    def offer(self, state: Callable[[], Tree], about: Mapping[str, Any] | None = None) -> None:
+        """Save the state if the last save was long enough ago, with what it is of as JSON. A full
+        disk is no error here.
+        """
+        if time.monotonic() - self._last < self.every:
+            return
+        try:
+            body = dump(state())
+            digest = hashlib.sha256(body).hexdigest()
+            described = {**(about or {}), "sha256": digest}
+            write_atomically(self._tensors(digest), body)
+            write_atomically(self._described, json.dumps(described, indent=1).encode())
+            self._forget(self._tensors(digest))
+        except StoreError:
+            self.clear()
+        self._last = time.monotonic()
+
+    def clear(self) -> None:
+        """Delete what there is."""
+        self._described.unlink(missing_ok=True)
+        self._forget(None)
+
+    def _forget(self, kept: Path | None) -> None:
+        """Delete tensors of this training, all but one file."""
+        for old in self.path.parent.glob(f"{self.path.name}-*.safetensors"):
+            if old != kept:
+                old.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """The artifacts under one folder. given: a tree that stands for every artifact, where a user
+    brings one.
+    """
+
+    root: Path
+    device: str = "cpu"
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    given: Tree | None = None
+
+    def get_or_make(
+        self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
+    ) -> Artifact:
+        """The artifact of a key, made by `make` where it is not there yet."""
+        found = self.find(kind, key)
+        if found is not None:
+            return found
+        tensors, described = self._paths(kind, key)
+        try:
+            tensors.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"can't make {tensors.parent}: {error.strerror}; set MINIMAX_CACHE to a folder "
+                "that can be written"
+            ) from error
+        with FileLock(f"{tensors}.lock"):
+            found = self.find(kind, key)
+            if found is not None:
+                return found
+            checkpoint = Checkpoint(
+                tensors.with_suffix(".partial"), self.device, self.checkpoint_seconds
+            )
+            tree, facts = make(checkpoint)
+            save_tree(tensors, tree)
+            facts = {**facts, "sha256": _sha256(tensors)}
+            write_atomically(described, json.dumps(facts, indent=1).encode())
+            checkpoint.clear()
+        return Artifact(key, load_tree(tensors, self.device), facts)
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether the artifact is there, without reading it."""
+        return all(path.exists() for path in self._paths(kind, key))
+
+    def _paths(self, kind: str, key: str) -> tuple[Path, Path]:
+        folder = self.root / "artifacts" / kind / key[:2]
+        return folder / f"{key}.safetensors", folder / f"{key}.json"
+
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The artifact of a key, if it is there and whole."""
+        if self.given is not None:
+            return Artifact(key, self.given, {"diverged": ""})
+        tensors, described = self._paths(kind, key)
+        try:
+            facts = json.loads(described.read_bytes())
+            if facts["sha256"] != _sha256(tensors):
+                return None
+            return Artifact(key, load_tree(tensors, self.device), facts)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def contents(self) -> list[dict[str, Any]]:
+        """Each kind of artifact with how many there are and how many bytes they take."""
+        rows = []
+        base = self.root / "artifacts"
+        for folder in sorted(base.iterdir()) if base.is_dir() else []:
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            unfinished = sum(path.name.endswith(".partial.json") for path in files)
+            rows.append(
+                {
+                    "kind": folder.name,
+                    "artifacts": sum(path.suffix == ".json" for path in files) - unfinished,
+                    "unfinished": unfinished,
+                    "bytes": sum(path.stat().st_size for path in files),
+                }
+            )
+        return rows
+
+    def empty(self) -> None:
+        """Delete every artifact."""
+        shutil.rmtree(self.root / "artifacts", ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""What `bench run` and `bench plan` do: a suite planned, resumed, driven, each cell guarded."""

@@ -1,0 +1,187 @@
+"""From a suite and a view of it to cells that are ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import comb
+from pathlib import Path
+from typing import Any
+
+from bench.core.digests import digest_of
+from bench.core.errors import UsageError, unknown
+from bench.suites.cell import Cell, cell_table
+from bench.suites.grid import Choice, View, choices
+from bench.suites.schema import Block, Suite
+from bench.tasks import TASKS, Resolved, Task
+from results import claims, published
+from results.provenance import environment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite, what is asked of it, and its cells in the order of the tables.
+
+    Two blocks may ask for the same cell: it stands in both and is measured once.
+    """
+
+    suite: Suite
+    view: View
+    cells: list[Cell]
+    device: str
+
+    def unique(self) -> dict[str, Cell]:
+        """Each measurement once, by key."""
+        return {cell.key: cell for cell in reversed(self.cells)}
+
+    def manifest(self) -> dict[str, Any]:
+        """All that tables, gates and a reader need to know before the first cell is done."""
+        blocks = [b for b in self.suite.block if any(c.block == b.name for c in self.cells)]
+        metrics, parts = {}, {}
+        for block in blocks:
+            task = _task(block.task)
+            for name in (*block.metrics, *block.primary):
+                facts = task.metric_facts(name)
+                metrics[facts.get("name", name)] = facts
+        described: set[tuple[str, ...]] = set()
+        for cell in self.cells:
+            point = (cell.task, *cell.parts.values())
+            if point not in described:
+                described.add(point)
+                for axis, facts in _task(cell.task).describe(cell).items():
+                    parts.setdefault(axis, {})[cell.part(axis)] = facts
+        return {
+            "suite": self.suite.name,
+            "title": self.suite.title,
+            "tier": self.view.tier,
+            "seeds": list(self.view.seeds),
+            "device": self.device,
+            "blocks": [_block_table(b) for b in blocks],
+            "metrics": metrics,
+            "parts": parts,
+            "imports": list(self.suite.imports),
+            "mixtures": {mixture.name: mixture.model_dump() for mixture in self.suite.mixture},
+            "cells": [cell_table(cell) for cell in self.cells],
+            "environment": environment(),
+        }
+
+
+def _block_table(block: Block) -> dict[str, Any]:
+    """What tables need of a block; its metrics by the names that the rows have."""
+    kept = {"name", "task", "published", "epsilons", "claims"}
+    task, table = _task(block.task), block.model_dump(include=kept)
+    for kind in ("metrics", "primary"):
+        names = getattr(block, kind)
+        table[kind] = [task.metric_facts(name).get("name", name) for name in names]
+    return table
+
+
+def view_of(
+    suite: Suite,
+    tier: str | None = None,
+    seeds: tuple[int, ...] | None = None,
+    only: Iterable[tuple[str, str]] = (),
+    grid: Iterable[tuple[str, tuple[str, ...]]] = (),
+    set: Iterable[tuple[str, Any]] = (),
+) -> View:
+    """A view with the tier's defaults filled in. Raises UsageError for an unknown tier."""
+    chosen = tier or suite.default_tier
+    if chosen not in suite.tiers:
+        raise unknown("tier", chosen, suite.tiers, f"(suite {suite.name})")
+    count = suite.tiers[chosen].seeds
+    numbers = seeds if seeds is not None else tuple(range(count))
+    return View(chosen, numbers, tuple(only), tuple(grid), tuple(set))
+
+
+def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
+    """Resolve every cell. Raises UsageError for a part, metric or setting that is not known."""
+    _check_names(suite)
+    definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
+    every = {block.task: _every(_task(block.task), definitions) for block in suite.block}
+    resolved: dict[tuple[str, ...], Resolved] = {}
+    cells = []
+    for choice in choices(suite, view, every):
+        definition = definitions.get(choice.parts.get("dataset", ""))
+        point = (choice.block.name, *choice.parts.values())
+        if point not in resolved:
+            task = _task(choice.block.task)
+            resolved[point] = task.resolve(choice.parts, choice.settings, definition)
+        cells.append(_cell(choice, resolved[point], definition, device))
+    if not cells:
+        raise UsageError(f"suite {suite.name} has no cells at tier {view.tier}: choose another")
+    return Plan(suite, view, cells, device)
+
+
+def _every(task: Task, definitions: Iterable[str]) -> dict[str, list[str]]:
+    """What `*` stands for on each axis of a task; the suite's own mixtures are data sets."""
+    every = {axis: task.every(axis) for axis in task.axes}
+    if task.takes_mixtures and "dataset" in every:
+        every["dataset"] = [*every["dataset"], *definitions]
+    return every
+
+
+def _task(name: str) -> Task:
+    return TASKS[name].part
+
+
+def _check_names(suite: Suite) -> None:
+    for block in suite.block:
+        task = _task(block.task)
+        if not isinstance(task, Task):
+            raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
+        for axis in block.grid:
+            if axis not in task.axes:
+                raise unknown("axis", axis, task.axes, f"(block {block.name})")
+        missing = [axis for axis in task.axes if not block.grid.get(axis)]
+        if missing:
+            raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
+        for metric in [*block.metrics, *block.primary]:
+            task.metric_facts(metric)
+        for table in block.published:
+            if table not in published.names():
+                raise unknown("published table", table, published.names(), f"(block {block.name})")
+        for name in block.claims:
+            if name not in claims.names():
+                raise unknown("claims", name, claims.names(), f"(block {block.name})")
+
+
+def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
+    parts = {axis: choice.parts[axis] for axis in _task(choice.block.task).axes}
+    named = ",".join(f"{key}={value}" for key, value in sorted(resolved.differing.items()))
+    cell_id = "/".join([choice.block.task, *parts.values()]) + (f"?{named}" if named else "")
+    identity = {
+        "task": choice.block.task,
+        "parts": parts,
+        "settings": resolved.settings,
+        "seed": choice.seed,
+        "dataset": resolved.fingerprint,
+        "device": device,
+        "dtype": "float32",
+    }
+    return Cell(
+        block=choice.block.name,
+        task=choice.block.task,
+        parts=parts,
+        settings=resolved.settings,
+        seed=choice.seed,
+        cell_id=cell_id,
+        key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        fingerprint=resolved.fingerprint,
+        code=digest_of(resolved.modules),
+        device=device,
+        definition=definition,
+        seconds=resolved.seconds,
+        skip=resolved.skip,
+    )
+
+
+def smallest_p(seeds: int) -> float:
+    """The smallest two-sided p-value a Mann-Whitney test of n against n seeds can give."""
+    return min(1.0, 2 / comb(2 * seeds, seeds))
+
+
+def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
+    """Where a run lives: `--out`, or runs/<suite>/<tier>."""
+    return Path(out).expanduser() if out else Path("runs") / suite.name / tier

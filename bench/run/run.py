@@ -1,0 +1,323 @@
+"""bench run and bench plan: a suite measured, and what measuring it would take."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from bench.core import usercode
+from bench.core.devices import device_named
+from bench.core.errors import UsageError, one_line
+from bench.core.files import cache_folder
+from bench.datasets import torchvisions
+from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
+from bench.run.executors import EXECUTORS, Executor
+from bench.run.plan import Plan, folder_of, make_plan, smallest_p, view_of
+from bench.run.runner import Context, Outcome
+from bench.suites import builtin as tomlsuites
+from bench.suites.cell import Cell
+from bench.suites.schema import load_suite
+from bench.tasks import TASKS
+from results.pictures.run import draw
+from results.provenance import environment
+from results.rows import BAD, FINAL, STATUSES
+from results.store import RunDirectory, frame
+
+T = TypeVar("T")
+Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
+
+
+@dataclass
+class Watcher:
+    """What a run tells whoever waits: each may be replaced by a function of one's own."""
+
+    begin: Callable[[Sequence[Cell], int], None] = lambda cells, done: None
+    step: Callable[[Cell, Outcome], None] = lambda cell, outcome: None
+    warn: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished or interrupted run. records: the finished cells by key. measured: how many
+    cells this call measured.
+    """
+
+    run: RunDirectory
+    table: pd.DataFrame
+    records: dict[str, dict[str, Any]]
+    statuses: dict[str, int]
+    measured: int
+    planned: int
+    interrupted: bool = False
+    pictures: Sequence[Path] = ()
+
+    @property
+    def bad(self) -> int:
+        """Cells that failed, timed out, crashed, ran out of memory or were invalid."""
+        return sum(self.statuses.get(status, 0) for status in BAD)
+
+
+def plan_of(
+    suite: str,
+    *,
+    tier: str | None = None,
+    only: Pairs[str] = (),
+    grid: Pairs[Sequence[str]] = (),
+    seeds: int | Sequence[int] | None = None,
+    set: Mapping[str, Any] | None = None,
+    device: str = "auto",
+) -> Plan:
+    """A suite resolved into cells. Raises UsageError for what is not known."""
+    for folder in _folders(suite):
+        usercode.add_folder(folder)
+    loaded = load_suite(suite)
+    for module in loaded.imports:
+        usercode.import_module(module)
+    view = view_of(
+        loaded,
+        tier,
+        _seeds(seeds),
+        _pairs(only),
+        [(axis, tuple(names)) for axis, names in _pairs(grid)],
+        (set or {}).items(),
+    )
+    return make_plan(loaded, view, device_named(device))
+
+
+def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    if seeds is None:
+        return None
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or min(chosen) < 0:
+        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds}")
+    return chosen
+
+
+def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
+    pairs: Any = given.items() if isinstance(given, Mapping) else given
+    return pairs
+
+
+def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
+    """Every cell with its resolved settings, whether it is measured or trained already, and
+    forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers: expected at least 1, got {workers}")
+    planned = plan_of(suite, **view)
+    run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
+    done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
+    store = ArtifactStore(cache_folder())
+    rows, counted = [], {key: cell.block for key, cell in planned.unique().items()}
+    for cell in planned.cells:
+        artifact = TASKS[cell.task].part.artifact(cell)
+        trained = artifact is not None and store.has(*artifact)
+        state = done[cell.key]["status"] if cell.key in done else "trained" if trained else "new"
+        todo = 0.0 if state in FINAL or counted[cell.key] != cell.block else cell.seconds
+        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo / 60 / workers})
+    table = pd.DataFrame(rows)
+    return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
+
+
+def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
+    return {
+        "suite": planned.suite.name,
+        "tier": planned.view.tier,
+        "block": cell.block,
+        "task": cell.task,
+        "dataset": cell.part("dataset"),
+        "model": cell.part("model"),
+        "settings": cell.settings,
+        "seed": cell.seed,
+        "cell_id": cell.cell_id,
+        "key": cell.key,
+        "device": cell.device,
+    }
+
+
+def run(suite: str, **options: Any) -> pd.DataFrame:
+    """Measure a suite and return its table; the options are those of `execute`."""
+    return execute(suite, **options).table
+
+
+def execute(
+    suite: str,
+    *,
+    out: str | None = None,
+    workers: int | None = None,
+    executor: str = "inline",
+    timeout: float | None = None,
+    download: bool = False,
+    fresh: bool = False,
+    keep_old: bool = False,
+    watcher: Watcher | None = None,
+    **view: Any,
+) -> Report:
+    """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
+    sets of torchvision's that are not here are fetched first.
+
+    Raises UsageError before anything is written where the request can't be carried out,
+    StoreError where results can't be kept. An interrupt ends the run early, with what was
+    finished in the report.
+    """
+    watch = watcher or Watcher()
+    driver = _executor(executor, workers, timeout)
+    planned = plan_of(suite, **view)
+    if download:
+        absent = {cell.part("dataset") for cell in planned.cells if cell.skip}
+        for name in sorted(filter(torchvisions.source_of, absent)):
+            torchvisions.fetch(name)
+        planned = plan_of(suite, **view)
+    directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
+    if fresh and directory.exists():
+        directory = RunDirectory(directory.path.resolve())
+        _set_aside(planned, directory, watch)
+    directory.claim(planned.suite.name, planned.view.tier)
+    with directory.lock():
+        return _drive(planned, directory, driver, keep_old, watch, _folders(suite))
+
+
+def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
+    if not directory.is_run():
+        raise UsageError(
+            f"{directory.path} holds a manifest.json that is no run's: choose another --out"
+        )
+    if directory.readable():
+        directory.claim(planned.suite.name, planned.view.tier)
+    with directory.lock():
+        watch.warn(f"the earlier run was moved to {directory.set_aside()}")
+
+
+def _drive(
+    planned: Plan,
+    directory: RunDirectory,
+    driver: Executor,
+    keep_old: bool,
+    watch: Watcher,
+    folders: tuple[str, ...],
+) -> Report:
+    records, damaged = directory.read_cells(cell.key for cell in planned.cells)
+    for message in damaged:
+        watch.warn(f"{message}; it is measured again")
+    standing = {key: record for key, record in records.items() if record["status"] in FINAL}
+    if not keep_old:
+        _refuse_other_code(planned, standing, directory)
+    directory.write_manifest(planned.manifest())
+    unique = planned.unique()
+    todo = [cell for key, cell in unique.items() if key not in standing]
+    watch.begin(todo, len(standing))
+    context = _context(planned, directory, folders)
+    measured, interrupted = [], False
+    by_key = {cell.key: cell for cell in todo}
+    try:
+        if todo:
+            longest_first = sorted(todo, key=lambda cell: -cell.seconds)
+            for outcome in driver.run(longest_first, context):
+                measured.append(outcome.key)
+                watch.step(by_key[outcome.key], outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    new, _ = directory.read_cells(cell.key for cell in todo)
+    return _finish(planned, directory, {**standing, **new}, len(measured), interrupted, watch)
+
+
+def _finish(
+    planned: Plan,
+    directory: RunDirectory,
+    records: dict[str, dict[str, Any]],
+    measured: int,
+    interrupted: bool,
+    watch: Watcher,
+) -> Report:
+    for message in _warnings(records.values()):
+        watch.warn(message)
+    keys = planned.unique()
+    table = frame(records[key] for key in keys if key in records)
+    directory.write_tables(table)
+    pictures: Sequence[Path] = ()
+    if measured or not (directory.path / "pictures").is_dir():
+        try:
+            pictures = draw(directory, directory.manifest(), records)
+        except Exception as error:
+            watch.warn(one_line(f"the pictures could not be drawn: {error!r}"))
+    counts = Counter(record["status"] for record in records.values())
+    return Report(
+        directory,
+        table,
+        records,
+        {s: counts[s] for s in STATUSES if counts[s]},
+        measured,
+        len(keys),
+        interrupted,
+        pictures,
+    )
+
+
+def _warnings(records: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """What libraries warned of, each text once, with the number of cells."""
+    counts = Counter(text for record in records for text in record["warnings"])
+    return (f"{text} ({count} cells)" for text, count in counts.items())
+
+
+def _refuse_other_code(
+    planned: Plan, standing: Mapping[str, dict[str, Any]], directory: RunDirectory
+) -> None:
+    code = {cell.key: cell.code for cell in planned.cells}
+    other = sum(record["code"] != code[key] for key, record in standing.items())
+    if other:
+        raise UsageError(
+            f"{other} of {len(standing)} finished cells in {directory.path} were measured by "
+            "other code: --fresh moves that run aside and measures all again, --keep-old keeps "
+            "its rows"
+        )
+
+
+def _context(planned: Plan, directory: RunDirectory, folders: tuple[str, ...]) -> Context:
+    facts = environment()
+    return Context(
+        run=directory.path.resolve(),
+        cache=cache_folder().resolve(),
+        suite=planned.suite.name,
+        tier=planned.view.tier,
+        device=planned.device,
+        versions=facts["versions"],
+        commit=facts["commit"],
+        dirty=facts["dirty"],
+        folders=folders,
+        imports=tuple(planned.suite.imports),
+        checkpoint_seconds=_checkpoint_seconds(),
+    )
+
+
+def _checkpoint_seconds() -> float:
+    text = os.environ.get("MINIMAX_CHECKPOINT_SECONDS", "")
+    try:
+        return float(text) if text else CHECKPOINT_SECONDS
+    except ValueError:
+        raise UsageError(
+            f"MINIMAX_CHECKPOINT_SECONDS: expected a number of seconds, got '{text}'"
+        ) from None
+
+
+def _folders(suite: str) -> tuple[str, ...]:
+    """Where the user's own code may be: beside the suite file, then here."""
+    here = str(Path.cwd())
+    if suite.endswith(".toml") and Path(suite).resolve().parent != tomlsuites.SUITES:
+        return tuple(dict.fromkeys((str(Path(suite).expanduser().resolve().parent), here)))
+    return (here,)
+
+
+def _executor(name: str, workers: int | None, timeout: float | None) -> Executor:
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers: expected at least 1, got {workers}")
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}")
+    if name == "inline" and timeout is not None:
+        raise UsageError("--timeout needs --executor processes: a cell can't be cut off inline")
+    return EXECUTORS[name].part(workers or os.cpu_count() or 1, timeout)

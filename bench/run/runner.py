@@ -1,0 +1,200 @@
+"""Running one cell: in one thread, with its own randomness, timed, guarded and stamped.
+
+A failure is a row with a status and a reason. Only a store that can't be written stops the run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import resource
+import time
+import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import numpy as np
+import torch
+
+from bench.core.errors import StoreError, one_line
+from bench.core.randomness import forked, stream_seed
+from bench.core.threads import THREADS, with_threads
+from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
+from bench.suites.cell import Cell
+from bench.tasks import TASKS, Bench, Measurement, Value
+from results.store import RunDirectory
+
+MAX_WARNINGS = 5
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all cells of a run share; it travels to the workers."""
+
+    run: Path
+    cache: Path
+    suite: str
+    tier: str
+    device: str
+    versions: dict[str, str]
+    commit: str
+    dirty: bool
+    folders: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the driver learns of a finished cell."""
+
+    key: str
+    status: str
+    reason: str
+    seconds: float
+
+
+def run_cell(cell: Cell, context: Context) -> Outcome:
+    """Measure a cell and keep its record. Raises StoreError where it can't be kept."""
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.perf_counter()
+    _reset_peak()
+    status, reason, caught, measured = _guarded(cell, context)
+    seconds = time.perf_counter() - clock
+    record = stamp(cell, context, status, reason, seconds, started)
+    record |= {
+        "peak_rss_mb": _peak_rss_mb(),
+        "warnings": caught,
+        "artifact_key": measured.artifact_key,
+        "values": [asdict(_plain(value)) for value in measured.values],
+    }
+    RunDirectory(context.run).write_cell(record, measured.arrays)
+    return Outcome(cell.key, status, reason, seconds)
+
+
+def stamp(
+    cell: Cell,
+    context: Context,
+    status: str,
+    reason: str,
+    seconds: float,
+    started: datetime.datetime,
+) -> dict[str, Any]:
+    """A record of a cell without values."""
+    return {
+        "suite": context.suite,
+        "tier": context.tier,
+        "task": cell.task,
+        "cell_id": cell.cell_id,
+        "key": cell.key,
+        "artifact_key": "",
+        "code": cell.code,
+        "dataset": cell.part("dataset"),
+        "dataset_fingerprint": cell.fingerprint,
+        "model": cell.part("model"),
+        "source_model": cell.part("source_model"),
+        "attack": cell.part("attack"),
+        "settings": cell.settings,
+        "seed": cell.seed,
+        "status": status,
+        "reason": reason,
+        "seconds": round(seconds, 4),
+        "peak_rss_mb": 0.0,
+        "device": cell.device,
+        "threads": THREADS,
+        "commit": context.commit,
+        "dirty": context.dirty,
+        "versions": context.versions,
+        "started_at": started.isoformat(timespec="milliseconds"),
+        "warnings": [],
+        "values": [],
+    }
+
+
+def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement]:
+    """Status, reason, warnings and what was measured; no exception but StoreError gets out."""
+    nothing = Measurement([])
+    if cell.skip:
+        return "skipped", cell.skip, [], nothing
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("default")
+        try:
+            measured = _measure(cell, context)
+            status, reason = _judge(measured)
+        except StoreError:
+            raise
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            status, reason, measured = "oom", one_line(f"out of memory: {error}"), nothing
+        except (Exception, SystemExit) as error:
+            status, reason = ("oom" if _is_oom(error) else "failed"), _reason(error)
+            measured = nothing
+    if status == "invalid":
+        measured = nothing
+    messages = dict.fromkeys(one_line(f"{w.category.__name__}: {w.message}") for w in raised)
+    return status, reason, list(messages)[:MAX_WARNINGS], measured
+
+
+def _measure(cell: Cell, context: Context) -> Measurement:
+    artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
+    if cell.device == "cuda":
+        torch.cuda.init()
+    with with_threads(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
+        return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
+
+
+def _judge(measured: Measurement) -> tuple[str, str]:
+    for value in measured.values:
+        if not _is_number(value.value):
+            return "invalid", one_line(f"{value.metric} is {value.value!r}: expected a number")
+        if value.std_error is not None and not _is_number(value.std_error):
+            text = f"the standard error of {value.metric} is {value.std_error!r}: expected a number"
+            return "invalid", one_line(text)
+    if measured.invalid:
+        return "invalid", one_line(measured.invalid)
+    return ("diverged", one_line(measured.diverged)) if measured.diverged else ("ok", "")
+
+
+def _is_number(value: object) -> bool:
+    """Whether something is a finite real number, of Python's or NumPy's."""
+    if not isinstance(value, SupportsFloat) or isinstance(value, bool | np.bool_):
+        return False
+    return math.isfinite(float(value))
+
+
+def _plain(value: Value) -> Value:
+    """A value in Python's own numbers."""
+    return replace(
+        value,
+        value=float(value.value),
+        std_error=None if value.std_error is None else float(value.std_error),
+        n=None if value.n is None else int(value.n),
+        step=None if value.step is None else int(value.step),
+    )
+
+
+def _is_oom(error: BaseException) -> bool:
+    """Whether PyTorch's allocator gave up: on the CPU it raises a plain RuntimeError."""
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _reason(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {one_line(error, 200)}{place}"
+
+
+def _reset_peak() -> None:
+    """Let the kernel count the peak memory from here, where it can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_rss_mb() -> float:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -1,0 +1,1 @@
+"""What `bench sample` does: a trained model of a run, looked at."""

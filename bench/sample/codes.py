@@ -1,0 +1,158 @@
+"""A run's trained model looked at through its codes: sheets of images, quality by truncation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from bench.core.errors import UsageError
+from bench.core.randomness import stream
+from bench.core.threads import with_threads
+from bench.datasets.pixels import to_bytes
+from bench.extractors import EXTRACTORS
+from bench.models.store import ArtifactStore
+from bench.suites.cell import Cell
+from bench.tasks import TASKS, Bench, SamplingTask
+from bench.tasks.generation.image import data_of, scores_of
+from generative import ConditionalSampler, Decoder
+from generative.latentspace import (
+    Read,
+    arithmetic,
+    decoder_of,
+    interpolation,
+    plane,
+    read_sum,
+    truncated,
+)
+from metrics import JUDGES, Score
+
+COLUMNS = 8
+SHOWN = (
+    "frechet",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_coverage",
+    "label_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model is looked at; in one way at most. label: the class that is asked for, in any way
+    but arithmetic. truncation: the bounds, empty for none.
+    """
+
+    label: int | None = None
+    interpolate: bool = False
+    arithmetic: str | None = None
+    codes: bool = False
+    truncation: tuple[float, ...] = ()
+
+    @property
+    def asked(self) -> bool:
+        """Whether any is. Raises UsageError where several are."""
+        chosen = [
+            name
+            for name, given in (
+                ("--interpolate", self.interpolate),
+                ("--arithmetic", self.arithmetic is not None),
+                ("--codes", self.codes),
+                ("--truncation", bool(self.truncation)),
+            )
+            if given
+        ]
+        if self.label is not None and self.arithmetic is not None:
+            chosen.append("--class")
+        if len(chosen) > 1:
+            raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
+        return bool(chosen) or self.label is not None
+
+
+def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.ndarray, int]:
+    """Images uint8 [n, c, h, w], and how many make a row of the sheet, 0 for any number."""
+    model, rng = _decoder(cell, store), stream(cell.cell_id, cell.seed, "codes", device=cell.device)
+    if way.label is not None:
+        _refuse_class(model, cell, way.label)
+    with with_threads(), torch.no_grad():
+        if way.interpolate:
+            rows = max(1, n // COLUMNS)
+            return _bytes(interpolation(model, rng, rows, COLUMNS, way.label)), COLUMNS
+        if way.arithmetic is not None:
+            images, columns = arithmetic(model, _reader(cell), read_sum(way.arithmetic), rng)
+            return _bytes(images), columns
+        if way.codes:
+            images = plane(model, rng, way.label)
+            return _bytes(images), round(len(images) ** 0.5)
+        if way.truncation:
+            return _bytes(truncated(model, n, rng, way.truncation[0], way.label)), 0
+        assert isinstance(model, ConditionalSampler)
+        labels = torch.full((n,), way.label or 0, device=rng.device)
+        return _bytes(model.sample(n, rng, labels)), 0
+
+
+def _refuse_class(model: Decoder, cell: Cell, label: int) -> None:
+    if not isinstance(model, ConditionalSampler):
+        raise UsageError(f"--class: model '{cell.part('model')}' can't be asked for one: cgan can")
+    if not 0 <= label < model.classes:
+        raise UsageError(f"label {label} is outside the classes: expected 0 to {model.classes - 1}")
+
+
+def truncation_curve(
+    cell: Cell, n: int, store: ArtifactStore, bounds: Sequence[float]
+) -> pd.DataFrame:
+    """Quality against diversity: a row for each bound and score, and for no bound (infinite)."""
+    if cell.task != "image":
+        raise UsageError("--truncation: a curve is drawn for models of task image alone")
+    model, rows = _decoder(cell, store), []
+    scores = scores_of(cell, cell.device)
+    for bound in (*bounds, float("inf")):
+        rng = stream(cell.cell_id, cell.seed, "truncation", device=cell.device)
+        with with_threads(), torch.no_grad():
+            images = to_bytes(truncated(model, n, rng, bound))
+            for name, score, suffix in scores.of(scores.look(images), model):
+                if name in SHOWN:
+                    value, error, _ = score if isinstance(score, Score) else (score, None, n)
+                    rows.append(
+                        {
+                            "truncation": bound,
+                            "metric": name + suffix,
+                            "value": value,
+                            "std_error": error,
+                            "n": n,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def _decoder(cell: Cell, store: ArtifactStore) -> Decoder:
+    task = TASKS[cell.task].part
+    if cell.skip:
+        raise UsageError(f"model '{cell.part('model')}' was skipped: {cell.skip}")
+    if not isinstance(task, SamplingTask) or cell.task != "image":
+        raise UsageError(f"codes are looked at for models of task image, this is task {cell.task}")
+    with with_threads():
+        return decoder_of(task.fitted(cell, Bench(store, cell.device)), cell.part("model"))
+
+
+def _reader(cell: Cell) -> Read:
+    name = data_of(cell).judge
+    if not name:
+        raise UsageError("--arithmetic: no judge reads such images, so that concepts have no names")
+    judge, part = JUDGES[name].part, EXTRACTORS[name].part
+
+    def read(images: Tensor) -> np.ndarray:
+        reading = judge.read(part.resized(images, JUDGES[name].facts.size))
+        return np.where(reading.passed, reading.labels, -1)
+
+    return read
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return to_bytes(images).cpu().numpy()

@@ -1,0 +1,165 @@
+"""bench sample: what a trained model of a run draws, written where it is wanted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.core import usercode
+from bench.core.errors import UsageError
+from bench.core.files import cache_folder, write_atomically
+from bench.core.limits import MAX_SAMPLES
+from bench.datasets import DATASETS
+from bench.datasets.named import registered
+from bench.models.store import ArtifactStore
+from bench.sample.codes import Way, explored, truncation_curve
+from bench.sample.trained import draw as draw_samples
+from bench.sample.trained import find_cell, weights_of, with_weights
+from bench.suites.cell import Cell
+from results.pictures.run import curve_png, scatter_png
+from results.pictures.sheets import grid_png, image_pngs
+from results.runs import records_of, refusing_damage
+
+WEIGHTS = ".safetensors"
+
+
+def sample(
+    run: str,
+    model: str | None = None,
+    *,
+    dataset: str | None = None,
+    block: str | None = None,
+    seed: int | None = None,
+    n: int = 64,
+    out: str | None = None,
+    label: int | None = None,
+    interpolate: bool = False,
+    arithmetic: str | None = None,
+    codes: bool = False,
+    truncation: float | None = None,
+    weights: str | None = None,
+) -> np.ndarray:
+    """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
+
+    They are the first that its scores were computed from. `run` may be a data set with images in
+    the place of a run and a model, such as mnist5k or mnist5k:train: the first `n` of its images.
+    `out`: where to write them: a .png, a grid of images, a stack's digits side by side; a .npy, the
+    array; or a folder that is not there yet, a PNG for each image; or a .safetensors, the model's
+    weights in the place of samples. `weights`: such a file, whose weights are taken.
+
+    In the place of plain samples of a model of images: `label`, samples of that class of a
+    conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
+    7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `truncation`, samples of
+    codes within that bound. Raises UsageError where the model was not trained, or its trained
+    weights have left the cache.
+    """
+    bounds = () if truncation is None else (truncation,)
+    way = Way(label, interpolate, arithmetic, codes, bounds)
+    if not 1 <= n <= MAX_SAMPLES:
+        raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
+    if out is not None:
+        _refuse_output(out)
+    columns, colour = 0, False
+    if model is None:
+        if way.asked:
+            raise UsageError("--model: which one? (a data set has no codes to look at)")
+        drawn = _real(run, n)
+        colour = drawn.shape[1] == 3
+    else:
+        cell, colour = _trained_cell(run, model, dataset, block, seed)
+        store = ArtifactStore(cache_folder(), cell.device)
+        if weights is not None:
+            store = with_weights(store, weights)
+        if out is not None and Path(out).suffix.lower() == WEIGHTS:
+            write_atomically(Path(out).expanduser(), weights_of(cell, store))
+            return np.empty(0)
+        if way.asked:
+            drawn, columns = explored(cell, n, store, way)
+        else:
+            drawn = draw_samples(cell, n, store)
+    if out is not None:
+        _write_samples(drawn, Path(out).expanduser(), colour, columns)
+    return drawn
+
+
+def truncations(
+    run: str,
+    model: str,
+    bounds: Sequence[float],
+    *,
+    dataset: str | None = None,
+    block: str | None = None,
+    seed: int | None = None,
+    n: int = 1_000,
+    out: str | None = None,
+) -> pd.DataFrame:
+    """Quality against diversity of a trained model of images as its codes keep to the middle: a
+    row for each bound and score, and for no bound. `out`: a .png of precision against recall.
+    """
+    if not 100 <= n <= MAX_SAMPLES:
+        raise UsageError(f"expected 100 to {MAX_SAMPLES:,} samples for scores, got {n}")
+    if out is not None and Path(out).suffix.lower() != ".png":
+        raise UsageError(f"expected a name that ends in .png for a curve, got '{out}'")
+    cell, _ = _trained_cell(run, model, dataset, block, seed)
+    table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
+    if out is not None:
+        write_atomically(Path(out).expanduser(), curve_png(table, model))
+    return table
+
+
+def _trained_cell(
+    run: str, model: str, dataset: str | None, block: str | None, seed: int | None
+) -> tuple[Cell, bool]:
+    """A cell of a run by the names on its table, and whether its images are in colour."""
+    usercode.add_folder(Path.cwd())
+    _, manifest, _ = records_of(run)
+    with refusing_damage(run):
+        for module in manifest.get("imports", []):
+            usercode.import_module(module)
+        cell = find_cell(manifest, model, seed, dataset, block)
+        facts = manifest["parts"].get("dataset", {}).get(cell.part("dataset"), {})
+    return cell, bool(facts.get("colour"))
+
+
+def _real(name: str, n: int) -> np.ndarray:
+    """The first images of a data set, uint8 [n, c, h, w]."""
+    if name.partition(":")[0] not in DATASETS:
+        raise UsageError(
+            f"--model: which one of {name}? (without it, expected a data set with images, such as "
+            "mnist5k)"
+        )
+    images = registered(name)
+    if n > len(images):
+        raise UsageError(f"{name} has {len(images):,} images, expected so many at most, got {n:,}")
+    return np.moveaxis(images.array[:n], -1, 1)
+
+
+def _refuse_output(out: str) -> None:
+    suffix = Path(out).suffix.lower()
+    if suffix not in ("", ".png", ".npy", WEIGHTS):
+        raise UsageError(
+            f"expected a name that ends in .png, .npy or {WEIGHTS}, or a folder's without an end, "
+            f"got '{out}'"
+        )
+    if not suffix and Path(out).expanduser().exists():
+        raise UsageError(f"{out} is there already: expected a folder to be made")
+
+
+def _write_samples(drawn: np.ndarray, path: Path, colour: bool, columns: int) -> None:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, drawn)
+        write_atomically(path, buffer.getvalue())
+    elif suffix == ".png":
+        grid = drawn.ndim == 4
+        write_atomically(path, grid_png(drawn, colour, columns) if grid else scatter_png(drawn))
+    elif drawn.ndim != 4:
+        raise UsageError(f"points are no images: expected a .png or .npy file, got '{path}'")
+    else:
+        for index, content in enumerate(image_pngs(drawn, colour)):
+            write_atomically(path / f"{index:05}.png", content)

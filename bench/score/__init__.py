@@ -1,0 +1,1 @@
+"""What `bench score` does: two sets of samples, held against each other."""

@@ -1,0 +1,93 @@
+"""bench score: samples held against a reference."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.core import usercode
+from bench.core.devices import device_named
+from bench.core.errors import UsageError
+from bench.core.files import refuse_files, write_atomically
+from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
+from bench.score.kept import packed
+from bench.score.measure import Notify, Request, guarded
+from bench.score.measure import score as measure
+from bench.score.report import Scored, scored
+from bench.score.samples import Given
+
+
+def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
+    """Score samples against a reference; its rows. The options are those of `measure_score`."""
+    return measure_score(real, fake, **options).table
+
+
+def measure_score(
+    real: Given,
+    fake: Given,
+    *,
+    metrics: str | Sequence[str] = (),
+    features: str | Callable[..., Any] = "",
+    train: Given | None = None,
+    save_stats: str | None = None,
+    skip_unreadable: bool = False,
+    size: int | None = None,
+    colours: str = "",
+    weights: str | None = None,
+    download: bool = False,
+    batch: int = 32,
+    workers: int | None = None,
+    device: str = "auto",
+    notify: Notify = lambda what, done, total: None,
+) -> Scored:
+    """Score samples against a reference: folders, files, arrays or tensors.
+
+    The names are those of `bench score`. An array [n, d] is features as it stands, [n, h, w(, c)]
+    or [n, c, h, w] images, uint8 or floats in [0, 1]. train: what the sampler was trained on, where
+    that is not the reference. save_stats: an .npz file for the reference's features and
+    statistics. notify: told what is being done, how much of it is done and of how much. Raises
+    UsageError for what can't be used.
+    """
+    if save_stats is not None:
+        refuse_files({"save_stats": save_stats})
+        given = [Path(x).expanduser() for x in (real, fake, train) if isinstance(x, str | Path)]
+        if Path(save_stats).expanduser().resolve() in [path.resolve() for path in given]:
+            raise UsageError(f"--save-stats: {save_stats} is what is to be scored: name another")
+    limits = (
+        ("--batch", batch, MAX_SAMPLES),
+        ("--size", size, MAX_SIDE),
+        ("--workers", workers, MAX_THREADS),
+    )
+    for option, number, most in limits:
+        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
+            raise UsageError(f"{option}: expected 1 to {most:,}, got {number!r}")
+    if colours not in ("", "grey", "rgb"):
+        raise UsageError(f"--colours: expected grey or rgb, got '{colours}'")
+    usercode.add_folder(Path.cwd())
+    request = Request(
+        real=real,
+        fake=fake,
+        train=train,
+        features=features,
+        metrics=tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
+        weights=weights,
+        download=download,
+        size=size,
+        colours=colours,
+        batch=batch,
+        workers=workers or os.cpu_count() or 1,
+        device=device_named(device),
+        skip_unreadable=skip_unreadable,
+    )
+    started = time.perf_counter()
+    with guarded():
+        found = measure(request, notify)
+    result = scored(request, found, time.perf_counter() - started)
+    if save_stats is not None:
+        write_atomically(Path(save_stats).expanduser(), packed(found.real))
+    return result

@@ -1,0 +1,55 @@
+"""A cell: one measurement, with everything that decides its number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KEPT = ("key", "cell_id", "block", "task", "parts", "settings", "seed", "fingerprint", "code")
+"""What a manifest says of a cell, and what says all of it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of work with all its names.
+
+    cell_id says what is measured, without suite and seed; random streams derive from it. key
+    identifies the measurement: same key, measured already. code is the digest of the source
+    that makes the number. definition: the table of a data set that the suite file defines.
+    skip: why it can't be measured here, or empty.
+    """
+
+    block: str
+    task: str
+    parts: dict[str, str]
+    settings: dict[str, Any]
+    seed: int
+    cell_id: str
+    key: str
+    fingerprint: str
+    code: str
+    device: str = "cpu"
+    definition: dict[str, Any] | None = None
+    seconds: float = 0.0
+    skip: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, axis: str) -> str:
+        """The name of a part, empty where the cell has no such axis."""
+        return self.parts.get(axis, "")
+
+
+def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
+    """A cell from its row in a manifest."""
+    return Cell(
+        **{name: row[name] for name in KEPT},
+        device=manifest["device"],
+        definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
+        skip=row["skip"],
+    )
+
+
+def cell_table(cell: Cell) -> dict[str, Any]:
+    """A cell's row in a manifest."""
+    return {**{name: getattr(cell, name) for name in KEPT}, "skip": cell.skip}

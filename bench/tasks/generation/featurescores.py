@@ -1,0 +1,38 @@
+"""Scores over features that a task has at hand: Frechet, precision, recall and their like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.core.errors import UsageError
+from bench.tasks.values import scored_by
+from metrics import Score
+from metrics.features import Features
+from metrics.neighbours import survey
+
+OF_FEATURES = ("features", "neighbours")
+SURVEYED = 5_000
+"""Samples of which neighbours are looked for, the first ones: the cost grows with their square."""
+
+
+def feature_scores(real: np.ndarray, fake: np.ndarray) -> Iterator[tuple[str, Score | float]]:
+    """Of features [n, d], every registered metric that is meant for so many dimensions and has
+    enough samples.
+    """
+    all_of = Features(real), Features(fake)
+    few = Features(real[:SURVEYED]), Features(fake[:SURVEYED])
+    surveyed = None
+    for entry in scored_by(OF_FEATURES):
+        facts = entry.facts
+        if facts.on_request or (facts.most_dims and facts.most_dims < fake.shape[1]):
+            continue
+        try:
+            if facts.takes == "features":
+                yield entry.name, entry.part(*all_of)
+            else:
+                surveyed = surveyed or survey(*few)
+                yield entry.name, entry.part(*surveyed)
+        except UsageError:
+            continue

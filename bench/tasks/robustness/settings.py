@@ -1,0 +1,253 @@
+"""What the tasks that attack a classifier share: settings, the attack of a cell, its values."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from attacks.classifiers import CLASSIFIERS, Classifier
+from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
+from bench.core.errors import UsageError, unknown
+from bench.core.randomness import stream_seed
+from bench.core.registry import Entry
+from bench.datasets import DATASETS
+from bench.datasets.labelled import Labelled
+from bench.models.classifiers import KIND, Order, classifier_of
+from bench.suites.cell import Cell
+from bench.tasks.base import Value
+from bench.tasks.values import checked, value_of
+from metrics import METRICS
+from metrics.robustness import Attacked, Clean, outcomes
+
+WITHIN = "attack_success_within"
+NORM = "linf"
+
+
+class Settings(BaseModel):
+    """norm: linf, or the first that the attack knows. radii: numbers with commas between; not for
+    attacks that look for the smallest perturbation. clip: whether pixels keep to [0, 1]. images:
+    how many held-out ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    norm: Literal["linf", "l2", "l1", "l0"] = NORM
+    radii: str = "0.05,0.1,0.15,0.2,0.25,0.3"
+    clip: bool = True
+    images: int = Field(default=1_000, ge=1, le=1_000_000)
+
+    @property
+    def box(self) -> tuple[float, float] | None:
+        return (0.0, 1.0) if self.clip else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A cell's settings, its attack with its own settings put in, and those of both that matter."""
+
+    settings: Settings
+    attack: Attack
+    relevant: dict[str, Any]
+
+    @property
+    def radii(self) -> list[float]:
+        return parse_radii(self.settings.radii)
+
+    @property
+    def grid(self) -> str:
+        """The radii as a metric's name tells them."""
+        return ",".join(f"{radius:g}" for radius in self.radii)
+
+
+def parse_radii(text: str) -> list[float]:
+    """Radii in rising order. Raises UsageError for what is none, negative, or out of order."""
+    try:
+        radii = [_number(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"radii: expected numbers such as 0,0.1,8/255, got '{text}'") from None
+    for index, radius in enumerate(radii):
+        if not np.isfinite(radius) or radius < 0:
+            raise UsageError(
+                f"radii: expected finite numbers of 0 or more, number {index} is {radius}"
+            )
+    if any(b <= a for a, b in pairwise(radii)):
+        raise UsageError(f"radii: expected each larger than the one before, got '{text}'")
+    return radii
+
+
+def _number(text: str) -> float:
+    """A number or a fraction such as 8/255. Raises ValueError where it is none."""
+    above, slash, below = text.partition("/")
+    if slash and float(below) == 0:
+        raise ValueError(text)
+    return float(above) / float(below) if slash else float(above)
+
+
+def attack_of(name: str) -> Entry[Attack, AttackFacts]:
+    """A registered attack, one of foolbox's, or one of the user's. Raises UsageError otherwise."""
+    if name.startswith(PREFIX):
+        return adapt(name)
+    entry = ATTACKS[name]
+    if not isinstance(entry.part, FixedBudget | MinimalNorm):
+        kind = type(entry.part).__name__
+        raise UsageError(
+            f"attack '{name}' is a {kind}: expected an attacks.FixedBudget or attacks.MinimalNorm"
+        )
+    return entry
+
+
+def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Settings) -> Asked:
+    """A cell's settings, checked; those of other attacks are left out, so that a grid shares its
+    settings. Raises UsageError for one that neither task nor attack knows.
+    """
+    entry = attack_of(attack)
+    known = settings_of(entry.part)
+    every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*known}
+    own = {name: value for name, value in settings.items() if name in every}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    norms = entry.part.norms
+    rest.setdefault("norm", NORM if NORM in norms else norms[0])
+    asked = checked(model, rest, every)
+    part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
+    if asked.norm not in part.norms:
+        raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
+    relevant = {**asked.model_dump(), **settings_of(part)}
+    if isinstance(part, FixedBudget):
+        parse_radii(asked.radii)
+    else:
+        del relevant["radii"]
+    return Asked(asked, part, relevant)
+
+
+def refuse_others(asked: Asked, settings: Iterable[str], attack: str) -> None:
+    """Raise UsageError for a setting that the attack has not, where no grid shares it."""
+    known = settings_of(asked.attack)
+    for name in settings:
+        if name in known or name in Settings.model_fields:
+            continue
+        if not known:
+            raise UsageError(f"attack {attack} has no settings of its own: leave '{name}' out")
+        raise unknown("setting", name, known, f"(attack {attack} has these)")
+
+
+def settings_of(attack: Attack) -> dict[str, Any]:
+    """What a suite may set of an attack: plain values."""
+    if isinstance(attack, FoolboxBudget | FoolboxMinimal):
+        found = dict(attack.settings)
+    else:
+        found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
+    return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
+
+
+def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
+    usual: dict[str, Any] = settings_of(attack)
+    hints = get_type_hints(type(attack))
+    for key, value in chosen.items():
+        kinds = (int, float) if isinstance(usual[key], float) else type(usual[key])
+        if usual[key] is not None and not isinstance(value, kinds):
+            kind = type(usual[key]).__name__
+            raise UsageError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
+        words = get_args(hints.get(key)) if get_origin(hints.get(key)) is Literal else ()
+        if words and value not in words:
+            raise unknown(f"{key} of {name}", str(value), words)
+        _refuse_number(f"setting '{key}' of {name}", value, usual[key])
+    if isinstance(attack, FoolboxBudget | FoolboxMinimal):
+        return adapt(name, **chosen).part
+    return replace(cast(Any, attack), **chosen)
+
+
+def _refuse_number(what: str, value: Any, usual: Any) -> None:
+    """Raise UsageError for a number that is not finite, or not above 0 where the usual one is, and
+    for a word where a number may stand.
+    """
+    if usual is None and isinstance(value, str):
+        raise UsageError(f"{what}: expected a number, got {value!r}")
+    if isinstance(value, str | bool) or value is None:
+        return
+    above = isinstance(usual, int | float) and usual > 0
+    if not np.isfinite(value) or value < 0 or (above and value == 0):
+        expected = "a number above 0" if above else "a number of 0 or more"
+        raise UsageError(f"{what}: expected {expected}, got {value!r}")
+
+
+def image_seeds(cell: Cell, n: int, device: str, made_on: str = "") -> Tensor:
+    """An int64 for each image; the first images have the same ones however many there are.
+
+    made_on: the classifier, where the cell shows the images to another: all such cells share them.
+    """
+    name = f"{cell.part('dataset')}/{made_on}/{cell.part('attack')}" if made_on else cell.cell_id
+    base = stream_seed(name, cell.seed, "attack")
+    return (torch.arange(n, dtype=torch.int64) + base).to(device)
+
+
+def values(
+    names: Iterable[str], real: Clean, fake: Attacked, asked: Asked, epsilon: float | None, ids: str
+) -> list[Value]:
+    """The values of some metrics of one radius."""
+    found = []
+    for name in names:
+        suffix = f"@{asked.grid}" if name == WITHIN else ""
+        value = value_of(name, METRICS[name].part(real, fake), suffix=suffix)
+        value = replace(value, epsilon=epsilon, norm=asked.settings.norm)
+        bits = outcomes(name, real, fake)
+        found.append(value if bits is None else with_bits(value, bits, ids))
+    return found
+
+
+def with_bits(value: Value, bits: np.ndarray, ids: str) -> Value:
+    """A share with its bits, base64 of bytes, the first highest, and what names its examples."""
+    packed = b64encode(np.packbits(bits).tobytes()).decode()
+    return replace(value, outcomes=packed, examples=ids)
+
+
+def example_hash(fingerprint: str, n: int) -> str:
+    """What names the first `n` held-out images of a data set, in their order."""
+    return hashlib.sha256(f"{fingerprint}|held-out|{n}".encode()).hexdigest()[:16]
+
+
+def describe_attack(name: str) -> dict[str, Any]:
+    """The role of an attack's row, and what to cite for it."""
+    entry = attack_of(name)
+    role = "floor" if entry.facts.noise else "model"
+    return {"role": role, "summary": entry.summary, "papers": [entry.paper]}
+
+
+def describe_victim(cell: Cell) -> dict[str, dict[str, Any]]:
+    """What tables and citations need of a cell's data and classifier."""
+    dataset, model = DATASETS[cell.part("dataset")], classifier_of(cell.part("model"))
+    return {
+        "dataset": {
+            "summary": dataset.summary,
+            "papers": [dataset.paper],
+            "licence": dataset.facts.licence,
+        },
+        "model": {"role": "model", "summary": model.summary, "papers": [model.paper]},
+    }
+
+
+def every_part(axis: str) -> list[str]:
+    """What `*` stands for on the axes that these tasks share."""
+    if axis == "model":
+        return list(CLASSIFIERS)
+    return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
+
+
+def order_of(cell: Cell, axis: str = "model") -> Order:
+    """The classifier that a cell names on an axis."""
+    return Order(cell.part(axis), cell.part("dataset"), cell.seed)
+
+
+def artifact_of(cell: Cell) -> tuple[str, str] | None:
+    """Kind and key of the classifier that a cell trains, if it trains one."""
+    trains = isinstance(classifier_of(cell.part("model")).part, Classifier)
+    return (KIND, order_of(cell).key(cell.device)) if trains and not cell.skip else None

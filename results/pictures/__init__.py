@@ -1,0 +1,1 @@
+"""Pictures of a run, of an attack, and sheets of samples."""

@@ -1,0 +1,320 @@
+"""Pictures of a run: sheets of samples, curves over the steps, and how often digits were drawn."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.core.files import write_atomically
+from results.pictures.sheets import beside, draw_digits, draw_sheet
+from results.store import RunDirectory
+from results.tables import number
+
+PANEL_INCHES = 2.3
+COLUMNS = 4
+POINTS = 2_000
+OVER_RADII = ("adversarial_error", "confidence_on_errors")
+
+
+def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -> list[Path]:
+    """Draw every picture of a run; the files that were written.
+
+    For each block and data set: curves over the steps and over radii where there are any; samples
+    where the true modes are known or examples are images; for those, the digits that were read, and
+    what the same noise or input gave in the course of the training, a row for each look; of
+    translations, input, output and truth side by side.
+    """
+    written = []
+    known = manifest.get("parts", {}).get("dataset", {})
+    for block in manifest["blocks"]:
+        for dataset, facts in known.items():
+            cells = [
+                cell
+                for cell in manifest["cells"]
+                if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
+            ]
+            if not cells:
+                continue
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
+            figures = {
+                "curves": _curves(manifest, dataset, cells, records),
+                "radii": _radii(manifest, dataset, cells, records),
+            }
+            if "centres" in facts:
+                figures["samples"] = _sheet(run, dataset, facts, cells, records)
+            elif facts.get("images"):
+                arrays = list(_arrays(run, cells, records))
+                figures |= _of_images(dataset, facts, arrays)
+            for kind, figure in figures.items():
+                if figure is not None:
+                    path = run.path / "pictures" / f"{name}-{kind}.png"
+                    write_atomically(path, _png(figure))
+                    written.append(path)
+    return written
+
+
+def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict[str, Any]:
+    """Samples of every model, what a judge reads in them, and how they came about."""
+    colour = bool(facts.get("colour"))
+    sheet = partial(draw_sheet, colour=colour)
+    if any("inputs" in kept for _, _, kept in arrays):
+        made = [
+            (cell, record, {**kept, "samples": beside(*_triple(kept))})
+            for cell, record, kept in arrays
+            if {"inputs", "samples"} <= kept.keys()
+        ]
+        triples = partial(draw_sheet, colour=True, columns=12)
+        found = {"samples": _panels(dataset, made, "samples", triples, 4.6, 1.9)}
+    else:
+        found = {
+            "samples": _panels(dataset, arrays, "samples", sheet, 4.6, 1.6),
+            "digits": _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7),
+        }
+
+    def grow(axis: Any, looks: np.ndarray) -> None:
+        draw_sheet(axis, looks.reshape(-1, *looks.shape[2:]), colour, columns=looks.shape[1])
+
+    return {**found, "training": _panels(dataset, arrays, "training", grow, 4.6, 1.6)}
+
+
+def _triple(kept: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    return kept["inputs"], kept["samples"], kept.get("truth")
+
+
+def _png(figure: Any) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _figure(
+    rows: int, columns: int, height: float = PANEL_INCHES, width: float = PANEL_INCHES
+) -> tuple[Any, list[Any]]:
+    """A figure of its own, outside pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def scatter_png(points: np.ndarray) -> bytes:
+    """Points [n, d] as a picture of their first two coordinates."""
+    figure, axes = _figure(1, 1, 4.0, 4.0)
+    columns = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
+    axes[0].scatter(*columns.T, s=3, c="#c1272d", alpha=0.5, linewidths=0)
+    axes[0].set(aspect="equal")
+    return _png(figure)
+
+
+Panel = tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]
+
+
+def _arrays(run: RunDirectory, cells: list[Any], records: Any) -> Iterator[Panel]:
+    """The first finished cell of each row with what it keeps for pictures."""
+    seen: set[str] = set()
+    for cell in cells:
+        record = records.get(cell["key"])
+        if record is not None and record["status"] == "ok" and cell["cell_id"] not in seen:
+            seen.add(cell["cell_id"])
+            yield cell, record, run.samples(cell["key"])
+
+
+def _panels(
+    dataset: str,
+    panels: list[Panel],
+    array: str,
+    paint: Callable[[Any, np.ndarray], None],
+    width: float,
+    height: float,
+) -> Any:
+    """A panel per model, two beside one another, of one of the arrays it keeps."""
+    panels = [panel for panel in panels if array in panel[2]]
+    if not panels:
+        return None
+    rows = -(-len(panels) // 2)
+    figure, axes = _figure(rows, 2, height, width)
+    for axis, (cell, _, kept) in zip(axes, panels, strict=False):
+        paint(axis, kept[array])
+        axis.set_title(f"{cell['parts'].get('model')}, seed {cell['seed']}", fontsize=8)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"{dataset}: {array}", fontsize=9)
+    return figure
+
+
+def _sheet(
+    run: RunDirectory, dataset: str, facts: dict[str, Any], cells: list[Any], records: Any
+) -> Any:
+    """A panel per model: samples of the first seed, with a circle of 3 sigma at each true mode."""
+    panels = {}
+    for cell in cells:
+        record = records.get(cell["key"])
+        if record is not None and cell["cell_id"] not in panels:
+            panels[cell["cell_id"]] = (cell, record)
+    if not panels:
+        return None
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = _figure(rows, columns)
+    centres, widths = np.array(facts["centres"]), np.array(facts["widths"])
+    reach = 1.25 * np.abs(centres).max() + 3 * widths.max()
+    for axis, (cell, record) in zip(axes, panels.values(), strict=False):
+        _rings(axis, centres, 3 * widths)
+        samples = run.samples(cell["key"]).get("samples", np.empty((0, 2)))[:POINTS]
+        if samples.ndim == 2 and samples.shape[1] == 2:
+            axis.scatter(*samples.T, s=1.2, c="#c1272d", alpha=0.45, linewidths=0, zorder=2)
+        else:
+            axis.text(0.5, 0.5, record["status"], transform=axis.transAxes, ha="center")
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
+        axis.set_title(_title(cell, record), fontsize=8)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"{dataset}: samples of seed {next(iter(panels.values()))[0]['seed']}, "
+                    "circles at 3 sigma of the true modes", fontsize=9)  # fmt: skip
+    return figure
+
+
+def _rings(axis: Any, centres: np.ndarray, radii: np.ndarray) -> None:
+    from matplotlib.patches import Circle
+
+    for centre, radius in zip(centres, radii, strict=True):
+        axis.add_patch(Circle(tuple(centre), radius, fill=False, ec="#1f4e79", lw=0.7, zorder=3))
+
+
+def _title(cell: dict[str, Any], record: dict[str, Any]) -> str:
+    values = {v["metric"]: v["value"] for v in record["values"] if v["final"]}
+    name = cell["parts"].get("model", cell["cell_id"])
+    if "modes_covered" not in values:
+        return name
+    return f"{name}: {values['modes_covered']:.0f} modes, {100 * values['high_quality']:.0f} % hq"
+
+
+def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+    """A panel per metric over the steps: the mean over seeds, and their range."""
+    found: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for cell in cells:
+        for value in records.get(cell["key"], {"values": []})["values"]:
+            if not value["final"] and value["step"] is not None:
+                steps = found.setdefault(value["metric"], {}).setdefault(
+                    cell["parts"].get("model", cell["cell_id"]), {}
+                )
+                steps.setdefault(value["step"], []).append(value["value"])
+    if not found:
+        return None
+    modes = manifest["parts"]["dataset"][dataset].get("modes")
+    figure, axes = _figure(1, len(found), height=PANEL_INCHES * 1.15)
+    for axis, (metric, models) in zip(axes, found.items(), strict=True):
+        facts = manifest["metrics"].get(metric, {})
+        for model, by_step in models.items():
+            steps = sorted(by_step)
+            rows = [by_step[step] for step in steps]
+            (line,) = axis.plot(steps, [np.mean(row) for row in rows], lw=1.2, label=model)
+            low, high = [min(row) for row in rows], [max(row) for row in rows]
+            axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), lw=0)
+        axis.set_title(facts.get("title") or metric.partition("@")[0], fontsize=8)
+        axis.tick_params(labelsize=6)
+        axis.set_xlabel("generator steps", fontsize=7)
+        axis.set_ylim(0, _top(facts, modes))
+        if facts.get("percent"):
+            axis.yaxis.set_major_formatter(lambda y, _, f=facts: number(y, {**f, "digits": 0}))
+    axes[0].legend(fontsize=6, frameon=False)
+    figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
+    return figure
+
+
+def _radii(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+    """A row per share, a column per attack: a line per model over the radius, mean and range."""
+    found: dict[str, dict[str, dict[str, dict[float, list[float]]]]] = {}
+    for cell in cells:
+        for value in records.get(cell["key"], {"values": []})["values"]:
+            if value["epsilon"] is not None and value["metric"] in OVER_RADII:
+                attacks = found.setdefault(value["metric"], {})
+                models = attacks.setdefault(cell["parts"].get("attack", ""), {})
+                radii = models.setdefault(cell["parts"].get("model", ""), {})
+                radii.setdefault(value["epsilon"], []).append(value["value"])
+    curves = {metric: found[metric] for metric in OVER_RADII if metric in found}
+    if not any(len(radii) > 1 for a in curves.values() for m in a.values() for radii in m.values()):
+        return None
+    columns = max(len(attacks) for attacks in curves.values())
+    figure, axes = _figure(len(curves), columns, height=2.4, width=3.2)
+    grid = np.array(axes, dtype=object).reshape(len(curves), columns)
+    colours: dict[str, Any] = {}
+    for row, (metric, attacks) in zip(grid, curves.items(), strict=True):
+        facts = manifest["metrics"].get(metric, {})
+        for axis, (attack, models) in zip(row, attacks.items(), strict=False):
+            for model, by_radius in models.items():
+                _line(axis, model, by_radius, colours)
+            axis.set_title(f"{attack}: {facts.get('title', metric)}", fontsize=8)
+            axis.set_ylim(-0.03, 1.03)
+            axis.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
+            axis.set_xlabel("radius", fontsize=7)
+            axis.tick_params(labelsize=6)
+            axis.grid(alpha=0.3, lw=0.5)
+    figure.legend(
+        colours.values(), colours.keys(), loc="outside lower center", ncols=6, fontsize=7,
+        frameon=False,
+    )  # fmt: skip
+    figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
+    return figure
+
+
+def _line(
+    axis: Any, model: str, by_radius: dict[float, list[float]], colours: dict[str, Any]
+) -> None:
+    """One model's mean over its seeds; the same colour in every panel."""
+    radii = sorted(by_radius)
+    rows = [by_radius[radius] for radius in radii]
+    place = list(colours).index(model) if model in colours else len(colours)
+    means, dashes = [np.mean(row) for row in rows], ("-", "--", ":")[place // 10 % 3]
+    (line,) = axis.plot(radii, means, color=f"C{place % 10}", ls=dashes, lw=1.2, marker="o", ms=2)
+    colours.setdefault(model, line)
+    low, high = [min(row) for row in rows], [max(row) for row in rows]
+    axis.fill_between(radii, low, high, alpha=0.15, color=line.get_color(), lw=0)
+
+
+def _top(facts: dict[str, Any], modes: int | None) -> float | None:
+    """Where an axis ends: at the top of the metric's range, if it has one."""
+    top = modes if facts.get("counts_modes") else facts.get("high")
+    return None if top is None else 1.03 * top
+
+
+def curve_png(table: Any, model: str) -> bytes:
+    """Precision against recall over bounds of truncation, from a table with a row for each."""
+    figure, axes = _figure(1, 1, 3.6, 4.4)
+    axis = axes[0]
+    wide = table.assign(metric=table["metric"].str.partition("@")[0])
+    wide = wide.pivot(index="truncation", columns="metric", values="value").sort_index()
+    axis.plot(wide["recall"], wide["precision"], marker="o", ms=3, lw=1.2, color="#c1272d")
+    for place, said in said_once(zip(wide["recall"], wide["precision"], strict=True), wide.index):
+        axis.annotate(said, place, fontsize=7, xytext=(5, -8), textcoords="offset points")
+    axis.set(xlabel="recall (diversity)", ylabel="precision (quality)")
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axis.grid(alpha=0.3, lw=0.5)
+    axis.set_title(f"{model}: codes within a bound", fontsize=9)
+    return _png(figure)
+
+
+def said_once(
+    places: Iterable[tuple[float, float]], bounds: Iterable[float]
+) -> Iterator[tuple[tuple[float, float], str]]:
+    """A label for each place; places too near one another to label apart share the first's."""
+    labels: list[tuple[tuple[float, float], list[str]]] = []
+    for place, bound in zip(places, bounds, strict=True):
+        said = "none" if np.isinf(bound) else f"{bound:g}"
+        near = (names for other, names in labels if max(map(abs, np.subtract(place, other))) < 0.03)
+        if (names := next(near, None)) is not None:
+            names.append(said)
+        else:
+            labels.append((place, [said]))
+    return ((place, ", ".join(names)) for place, names in labels)

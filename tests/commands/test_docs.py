@@ -1,0 +1,104 @@
+"""What the documents tell a user to type is right, and CONTRIBUTING's loss works as told."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import api
+from bench.cli import VERBS
+
+HOME = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*HOME.glob("*.md"), *HOME.glob("docs/**/*.md"), *HOME.glob("docs/ci/*.yml")])
+COMMAND = re.compile(r"(?:^[ \-]*|`|: )(?:\.venv/bin/)?\bbench ([a-z][^`\n]*)", re.MULTILINE)
+
+
+def _commands():
+    for path in DOCUMENTS:
+        for match in COMMAND.finditer(path.read_text(encoding="utf-8")):
+            yield pytest.param(match.group(1).strip(), id=f"{path.name}: {match.group(1)[:50]}")
+
+
+@pytest.mark.parametrize("line", [*_commands()])
+def test_every_command_in_the_documents_parses(line):
+    """Verb and options exist; suites and tiers are looked up, files and runs are not."""
+    verb, *arguments = shlex.split(line, comments=True)
+    assert verb in VERBS
+    command = importlib.import_module(f"bench.commands.{verb}").command
+    if verb in ("run", "plan") and arguments:
+        options = command.make_context(verb, arguments).params
+        if not options["suite"].endswith(".toml"):
+            from bench.suites.schema import load_suite
+
+            suite = load_suite(options["suite"])
+            assert options["tier"] is None or options["tier"] in suite.tiers
+
+
+def test_make_targets_in_the_documents_exist():
+    """`make demo` and its like are targets of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text(), re.MULTILINE))
+    for path in DOCUMENTS:
+        named = re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))
+        assert set(named) <= targets, path.name
+
+
+def _blocks():
+    text = (HOME / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_a_newcomers_part_is_one_file(tmp_path):
+    """CONTRIBUTING.md's loss, attack and metric, dropped into a copy: laws and rows at once."""
+    for name in ("bench", "attacks", "generative", "metrics", "results", "tests"):
+        shutil.copytree(HOME / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HOME / "pyproject.toml", tmp_path)
+    loss, _, attack, metric = _blocks()
+    assert len(loss.splitlines()) <= 30
+    (tmp_path / "generative" / "losses" / "squareplus.py").write_text(loss)
+    (tmp_path / "metrics" / "mode_share.py").write_text(metric)
+    (tmp_path / "attacks" / "fgsm_rs.py").write_text(attack)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    def here(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    names = "squareplus or mode_share or fgsm-rs"
+    laws = here("pytest", "-q", "-p", "no:randomly", "tests/laws", "-k", names)
+    assert laws.returncode == 0, laws.stdout[-2000:]
+    assert int(re.findall(r"(\d+) passed", laws.stdout)[0]) >= 30
+    only = ["--only", "model=oracle", "--only", "model=squareplus-gan", "--grid", "model=*"]
+    ran = here("bench", "run", "--suite", "smoke", *only, "--executor", "inline", "--seeds", "1")
+    assert ran.returncode == 0, ran.stderr
+    table = api.pd.read_csv(tmp_path / "runs" / "smoke" / "quick" / "table.csv")
+    assert set(table["model"]) == {"oracle", "squareplus-gan"}
+    assert "mode_share" in set(table["metric"])
+    assert "squareplus-gan" in ran.stdout
+
+
+def test_a_loss_may_live_in_the_users_folder(tmp_path, monkeypatch):
+    """`--grid model=my_loss:mine` finds a recipe beside the user."""
+    loss, addition, *_ = _blocks()
+    own = loss.replace('"squareplus"', '"squareplus-mine"').replace("squareplus-gan", "my-gan")
+    (tmp_path / "my_loss.py").write_text(own + addition.replace("squareplus", "squareplus-mine"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    grid = [("model", ["oracle", "my_loss:mine"])]
+    table = api.run("smoke", grid=grid, seeds=[0], set={"steps": 5})
+    assert set(table["model"]) == {"oracle", "my_loss:mine"}
+    assert set(table["status"]) == {"ok"}

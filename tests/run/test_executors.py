@@ -1,0 +1,221 @@
+"""The same numbers whatever runs the cells; a crash or a time-out costs one cell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import faulty
+import psutil
+import pytest
+from harness import TESTS, assert_same, bench, faulty_suite, marked, spawn, started, table, wait_for
+
+from bench.core.errors import BenchError, UsageError
+from bench.core.files import cache_folder
+from bench.run.executors.processes import _lost
+from bench.run.run import Watcher, execute, plan_of
+from bench.run.runner import Context
+
+GANS = [("model", ["gan", "oracle"])]
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_values_do_not_depend_on_the_executor(tmp_path, monkeypatch, workers):
+    frames = []
+    for executor in ("inline", "processes"):
+        monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / f"cache-{executor}"))
+        out = str(tmp_path / executor)
+        report = execute("smoke", grid=GANS, out=out, executor=executor, workers=workers)
+        assert report.statuses == {"ok": 8}
+        frames.append(report.table)
+    assert_same(*frames)
+
+
+@pytest.mark.slow
+def test_the_values_do_not_depend_on_the_cache(tmp_path):
+    frames = [
+        execute("smoke", grid=GANS, seeds=(0,), out=str(tmp_path / name)).table for name in "ab"
+    ]
+    assert_same(*frames)
+
+
+@pytest.mark.slow
+def test_the_values_of_a_cell_do_not_depend_on_the_cells_before_it(tmp_path, monkeypatch):
+    frames = []
+    for name, models in (("a", ["gmm", "gan"]), ("b", ["oracle", "gan", "rsgan", "gmm"])):
+        monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / f"cache-{name}"))
+        options = {"grid": [("model", models)], "seeds": (0,), "out": str(tmp_path / name)}
+        found = execute("smoke", **options).table
+        frames.append(found[found["model"].isin(["gmm", "gan"])])
+    assert_same(*frames)
+
+
+WRONG = {
+    "raises": ("failed", "ValueError: the sky fell down (faulty.py:"),
+    "nan": ("invalid", "score is nan"),
+    "memory": ("oom", "out of memory: no room"),
+    "killed": ("crashed", "the worker was killed by SIGKILL"),
+    "dies": ("crashed", "the worker exited with code 7"),
+    "exits": ("failed", "SystemExit: 0"),
+    "vanishes": ("crashed", "the worker exited"),
+    "sleeps": ("timeout", "took longer than 12 s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "wrong"),
+    [
+        (1, ["raises", "nan", "memory", "killed", "exits", "vanishes", "sleeps"]),
+        pytest.param(3, list(WRONG), marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.timeout(150)
+def test_cells_that_go_wrong_in_workers_cost_themselves_alone(tmp_path, seeds, wrong):
+    suite, seen = faulty_suite(tmp_path, "number", *wrong, "trivial", seeds=seeds), []
+    watcher = Watcher(step=lambda cell, outcome: seen.append((cell.key, outcome.key)))
+    options = {"executor": "processes", "workers": 2, "timeout": 12.0, "watcher": watcher}
+    report = execute(suite, out=str(tmp_path / "run"), **options)
+    expected = Counter({"ok": 2 * seeds})
+    expected.update(Counter(WRONG[model][0] for model in wrong for _ in range(seeds)))
+    assert report.statuses == expected
+    assert report.bad == seeds * len(wrong)
+    rows = report.table[report.table["status"] != "ok"]
+    assert rows.groupby("model")["seed"].count().to_dict() == dict.fromkeys(wrong, seeds)
+    for row in rows.itertuples():
+        status, reason = WRONG[row.model]
+        assert row.status == status
+        assert row.reason.startswith(reason)
+    assert sorted(key for key, _ in seen) == sorted(one.key for one in plan_of(suite).cells)
+    assert all(cell == outcome for cell, outcome in seen)
+
+
+@pytest.mark.slow
+def test_what_went_wrong_is_measured_again_and_what_stands_is_not(tmp_path):
+    once = ["raises_once", "killed_once", "sleeps_once", "memory_once"]
+    stand = ["number", "nan", "diverges", "skipped"]
+    suite = faulty_suite(tmp_path, *once, *stand)
+    arguments = ("run", "--suite", suite, "--out", str(tmp_path / "run"), "--timeout", "2")
+    assert bench(*arguments, "--workers", "2") == 4
+    first = dict(table(tmp_path / "run").groupby("model")["status"].last())
+    assert [first[name] for name in once] == ["failed", "crashed", "timeout", "oom"]
+    assert bench(*arguments, "--workers", "1") == 4
+    second = dict(table(tmp_path / "run").groupby("model")["status"].last())
+    assert {second[name] for name in once} == {"ok"}
+    assert [second[name] for name in stand] == ["ok", "invalid", "diverged", "skipped"]
+    counts = {name: faulty.marks_of(cache_folder(), name) for name in once + stand}
+    assert counts == {name: 2 if name in once else int(name != "skipped") for name in counts}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_worker_killed_from_outside_costs_at_most_its_cell(tmp_path):
+    suite = faulty_suite(tmp_path, "number", "naps", seeds=2)
+    marks = Path(os.environ["MINIMAX_CACHE"]) / "marks" / "naps-1"
+    arguments = ("run", "--suite", suite, "--workers", "1", "--set", "seconds=2.5")
+    with started(*arguments, cwd=tmp_path) as (driver, mark):
+        assert wait_for(marks.exists, 40)
+        (worker,) = workers(mark, driver.pid)
+        worker.kill()
+        assert driver.wait(60) == 4
+    rows = table(tmp_path / "runs/faulty/quick")
+    assert rows["status"].value_counts().to_dict() == {"ok": 3, "crashed": 1}
+    assert rows.loc[rows["status"] == "crashed", "reason"].tolist() == [WRONG["killed"][1]]
+
+
+def workers(mark: str, driver: int) -> list[psutil.Process]:
+    """The worker processes of a driver."""
+    return [
+        process
+        for process in marked(mark)
+        if process.pid != driver and any("spawn_main" in part for part in process.cmdline())
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_worker_killed_before_it_begins_costs_nothing(tmp_path):
+    suite = faulty_suite(tmp_path, "number", "trivial")
+    with started("run", "--suite", suite, "--workers", "1", cwd=tmp_path) as (driver, mark):
+        assert wait_for(lambda: workers(mark, driver.pid), 40)
+        workers(mark, driver.pid)[0].kill()
+        _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 0, err
+    assert set(table(tmp_path / "runs/faulty/quick")["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_an_interrupted_command_keeps_what_was_finished(tmp_path, number):
+    suite = faulty_suite(tmp_path, "number", "sleeps")
+    run = tmp_path / "runs/faulty/quick"
+    with started("run", "--suite", suite, "--workers", "2", cwd=tmp_path) as (driver, mark):
+        assert wait_for(lambda: any(run.glob("cells/*/*.json")), 60)
+        driver.send_signal(number)
+        _, err = driver.communicate(timeout=20)
+        assert wait_for(lambda: not marked(mark), 5)
+    assert driver.returncode == 130
+    assert "interrupted: what was finished is kept" in err
+    assert "Traceback" not in err
+    assert table(run)["status"].tolist() == ["ok"]
+
+
+def test_libraries_loaded_late_run_in_one_thread_too(tmp_path, monkeypatch):
+    """The limit holds for what a cell imports itself, in the first cell and in later ones."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "2")
+    suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
+    rows = execute(suite, out=str(tmp_path / "run"), executor="processes", workers=1).table
+    assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.slow
+def test_libraries_loaded_late_run_in_one_thread_inline_too(tmp_path):
+    many = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
+    done = spawn("run", "--suite", suite, "--executor", "inline", cwd=tmp_path, **many)
+    assert done.returncode == 0, done.stderr
+    rows = table(tmp_path / "runs/faulty/quick")
+    assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.slow
+def test_a_script_can_ask_for_processes(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from bench import api\n"
+        "if __name__ == '__main__':\n"
+        f"    suite = {faulty_suite(tmp_path, 'number')!r}\n"
+        "    table = api.run(suite, executor='processes', workers=1)\n"
+        "    assert table['status'].tolist() == ['ok'], table\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path[1:]])}
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("status", ["ok", "diverged", "skipped", "invalid"])
+def test_a_record_that_was_finished_before_the_worker_died_stands(tmp_path, status):
+    """A worker that is killed between its last write and its answer has lost nothing."""
+    report = execute(faulty_suite(tmp_path, "number"), out=str(tmp_path / "run"))
+    ((key, kept),) = report.records.items()
+    (cell,) = plan_of(faulty_suite(tmp_path, "number")).cells
+    report.run.write_cell({**kept, "status": status, "reason": "why"}, {})
+    context = Context(report.run.path, tmp_path, "s", "t", "cpu", {}, "", False)
+    outcome = _lost(cell, context, "crashed", "the worker was killed by SIGKILL")
+    assert report.run.read_cell(key)["status"] == outcome.status == status
+
+
+def test_an_executor_that_is_none_is_refused(tmp_path):
+    suite = faulty_suite(tmp_path, "number")
+    with pytest.raises(UsageError, match="did you mean 'processes'"):
+        execute(suite, executor="process", out=str(tmp_path / "run"))
+    with pytest.raises(BenchError, match="can't be cut off inline"):
+        execute(suite, executor="inline", timeout=3.0, out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
