@@ -26,3 +26,17 @@ def small_gaussian(seed=0, dims=(2, 3, 4), kept=5, residual=0.01, box=None):
     tensors = [torch.from_numpy(x).float() for x in (mean, factors, np.array(residual))]
     model = PcaGaussianSampler(*tensors, source)
     return model, mean, factors.T @ factors + residual * np.eye(d), factors
+
+
+def idx(path, array):
+    """An IDX file of bytes."""
+    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+    path.write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def mnist_files(folder, images, labels):
+    """Files in the form of MNIST's, the last ten to test."""
+    folder.mkdir(parents=True)
+    for part, chosen in (("train", slice(0, -10)), ("t10k", slice(-10, None))):
+        idx(folder / f"{part}-images-idx3-ubyte", images[chosen])
+        idx(folder / f"{part}-labels-idx1-ubyte", labels[chosen])

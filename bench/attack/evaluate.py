@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,12 +18,10 @@ from attacks import MinimalNorm
 from attacks.audit import Finding, audit, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, logits_of, softmax
-from bench.attack.pictures import Pictures, load_pictures
-from bench.core.errors import UsageError, one_line, unknown
+from bench.attack.pictures import Pictures, pictures_named
+from bench.core.errors import UsageError, one_line
 from bench.core.threads import THREADS, with_threads
 from bench.datasets import DATASETS
-from bench.datasets.digits import data_folder
-from bench.datasets.labelled import Labelled
 from bench.models.classifiers import CONFIDENCES, Order, Victim, unfit, victim
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, Prepared, is_users, load_model, prepare
@@ -93,7 +90,9 @@ def evaluate(
     refuse_others(asked, request.settings, request.attack)
     with redirect_stdout(sys.stderr):
         notify(f"reading {request.data}")
-        pictures = pictures or _pictures(request)
+        pictures = pictures or pictures_named(
+            request.data, request.size, request.images, request.seed, request.download
+        )
         notify(f"loading or training {request.classifier}")
         if network is None:
             against = _victim(request, cache)
@@ -142,47 +141,6 @@ def _tell(asked: Asked, notify: Callable[[str], None], done: int) -> None:
         notify("search")
     elif done < len(asked.radii):
         notify(f"radius {asked.radii[done]:.4g}, {done + 1} of {len(asked.radii)}")
-
-
-def _pictures(request: Request) -> Pictures:
-    """The images: a user's folder or file, or the held-out ones of a registered data set."""
-    if request.data in DATASETS:
-        part = DATASETS[request.data].part
-        if not isinstance(part, Labelled):
-            raise UsageError(f"dataset '{request.data}' has no labelled images")
-        if part.missing:
-            raise UsageError(part.missing)
-        source = part.source(request.seed)
-        images, labels = source.held_out[: request.images], source.held_out_labels[: request.images]
-        names = [f"{request.data}[{index}]" for index in range(len(images))]
-        return Pictures(images, labels, names, [])
-    kind, _, name = request.data.partition(":")
-    if kind == "torchvision" and name:
-        return _torchvision(name, request)
-    return load_pictures(request.data, request.size, request.images)
-
-
-def _torchvision(name: str, request: Request) -> Pictures:
-    """The test images of one of torchvision's data sets."""
-    import torchvision.datasets
-
-    kind: Any = getattr(torchvision.datasets, name, None)
-    if kind is None:
-        raise unknown("data set of torchvision", name, torchvision.datasets.__all__)
-    folder = data_folder()
-    try:
-        found = kind(folder, train=False, download=request.download)
-    except (RuntimeError, TypeError, OSError) as error:
-        raise UsageError(
-            f"torchvision:{name}: {one_line(error, 120)} (looked in {folder}, which MINIMAX_DATA "
-            "sets; --download fetches it)"
-        ) from error
-    some = [found[index] for index in range(min(len(found), request.images))]
-    images = np.stack([np.asarray(image) for image, _ in some])
-    grown = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    labels = torch.tensor([int(label) for _, label in some])
-    names = [f"{name}[{index}]" for index in range(len(some))]
-    return Pictures(torch.from_numpy(grown).float() / 255, labels, names, list(found.classes))
 
 
 def _victim(request: Request, cache: ArtifactStore) -> Victim:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,14 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.datasets.folders import SUFFIXES, eight_bits
+from bench.datasets import torchvisions
+from bench.datasets.arrays import as_images, read_archive
+from bench.datasets.folders import SUFFIXES, class_numbers, eight_bits
+from bench.datasets.labelled import as_tensor
+from bench.datasets.named import dataset_named, typed_place_of
+from bench.datasets.pixels import to_unit
 
 LARGEST = 4096
-IMAGES, LABELS = ("images", "x", "X", "data"), ("labels", "y", "Y", "targets")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,34 +34,49 @@ class Pictures:
     classes: list[str]
 
 
-def load_pictures(name: str, size: int | None, limit: int) -> Pictures:
-    """The first `limit` images of a folder or an .npz file, of a folder's classes in turn.
+def pictures_named(
+    name: str, size: int | None, limit: int, seed: int = 0, download: bool = False
+) -> Pictures:
+    """The first `limit` labelled images of a name: of a folder's classes in turn; of a data set
+    those that are held out, or those to train on where the name ends in `:train`.
 
     size: the side of the square that a folder's images are brought to (the shorter side resized,
     the middle cropped). Raises UsageError that names the file or the index at fault.
     """
-    path = Path(name).expanduser()
     if size is not None and not 1 <= size <= LARGEST:
         raise UsageError(f"--size: expected 1 to {LARGEST} pixels, got {size}")
-    if path.is_dir():
-        return _folder(path, size, limit)
-    if path.suffix == ".npz":
-        if size is not None:
-            raise UsageError("--size is for folders of images: arrays are taken as they stand")
-        return _arrays(path, limit)
-    raise UsageError(
-        f"can't find images in '{name}': expected a folder of class folders, an .npz file, "
-        "torchvision:NAME, or a registered data set (`bench list datasets`)"
-    )
+    place = typed_place_of(name)
+    if place.kind == "folder":
+        return _folder(Path(place.name), size, limit)
+    train = place.side == "train"
+    if place.kind == "torchvision":
+        images, labels, classes = torchvisions.some(place.name, limit, size, train, download)
+        shown = name.removeprefix(torchvisions.PREFIX)
+        return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), shown, classes)
+    if size is not None:
+        raise UsageError("--size is for folders of images: arrays are taken as they stand")
+    if place.kind == "file":
+        return pictures_of(*read_archive(Path(place.name)), name, limit)
+    part = dataset_named(place.name if place.side else name, ("images", "classes"), "an attack")
+    if part.missing:
+        raise UsageError(part.missing)
+    source = part.source(seed)
+    if train:
+        images, labels = to_unit(source.training_bytes[:limit]), source.training_labels[:limit]
+    else:
+        images, labels = source.held_out[:limit], source.held_out_labels[:limit]
+    return _of_tensor(images, labels, name, [])
+
+
+def _of_tensor(images: Tensor, labels: Tensor, origin: str, classes: list[str]) -> Pictures:
+    return Pictures(images, labels, [f"{origin}[{i}]" for i in range(len(images))], classes)
 
 
 def _folder(path: Path, size: int | None, limit: int) -> Pictures:
-    folders = sorted(child for child in path.iterdir() if child.is_dir() and not _is_junk(child))
-    if folders and all(child.name.isdecimal() for child in folders):
-        folders.sort(key=lambda child: int(child.name))
-        labels = {child: int(child.name) for child in folders}
-    else:
-        labels = {child: index for index, child in enumerate(folders)}
+    folders = [child for child in path.iterdir() if child.is_dir() and not _is_junk(child)]
+    numbers = class_numbers(child.name for child in folders)
+    folders.sort(key=lambda child: list(numbers).index(child.name))
+    labels = {child: numbers[child.name] for child in folders}
     files = {child: sorted(f for f in child.iterdir() if _is_image(f)) for child in folders}
     for child in folders:
         deeper = next((f for f in child.glob("*/**/*") if _is_image(f)), None)
@@ -134,63 +152,11 @@ def _square(photo: Image.Image, size: int) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def _arrays(path: Path, limit: int) -> Pictures:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            images, labels = _named(path, file, IMAGES), _named(path, file, LABELS)
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"can't read {path}: expected an .npz file of arrays ({error})") from error
-    return pictures_of(images, labels, str(path), limit)
-
-
-def _named(path: Path, file: np.lib.npyio.NpzFile, names: tuple[str, ...]) -> np.ndarray:
-    found = next((name for name in names if name in file.files), None)
-    if found is None:
-        raise UsageError(
-            f"{path} has no '{names[0]}': expected one of {', '.join(names)}, it has "
-            f"{', '.join(file.files) or 'nothing'}"
-        )
-    return file[found]
-
-
 def pictures_of(images: np.ndarray, labels: np.ndarray, origin: str, limit: int) -> Pictures:
     """Arrays as images: [n, h, w], [n, h, w, 1 or 3], or channels first; floats in [0, 1].
 
     Raises UsageError that names the index at fault.
     """
-    if not np.issubdtype(images.dtype, np.floating):
-        raise UsageError(
-            f"{origin}: expected images as floats in [0, 1], got {images.dtype}: divide by 255"
-        )
-    if images.ndim not in (3, 4) or not len(images):
-        raise UsageError(f"{origin}: expected images [n, h, w(, c)], got {images.shape}")
-    if labels.shape != (len(images),):
-        raise UsageError(
-            f"{origin}: expected a label for each of {len(images)} images, got {labels.shape}"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(f"{origin}: expected labels as integers, got {labels.dtype}")
-    grown = images[:, None] if images.ndim == 3 else images
-    if grown.shape[1] not in (1, 3) and grown.shape[-1] in (1, 3):
-        grown = np.moveaxis(grown, -1, 1)
-    first = torch.from_numpy(np.ascontiguousarray(grown[:limit], dtype=np.float32))
-    _refuse_values(first, origin)
+    first, known = as_images(images, labels, origin, limit)
     named = [f"{origin}[{index}]" for index in range(len(first))]
-    return Pictures(first, torch.from_numpy(labels[:limit].astype(np.int64)), named, [])
-
-
-def _refuse_values(images: Tensor, origin: str) -> None:
-    flat = images.flatten(1)
-    broken = ~flat.isfinite().all(1)
-    if bool(broken.any()):
-        index = int(broken.nonzero()[0, 0])
-        raise UsageError(f"{origin}: image {index} is not finite: expected numbers in [0, 1]")
-    outside = ((flat < 0) | (flat > 1)).any(1)
-    if bool(outside.any()):
-        index = int(outside.nonzero()[0, 0])
-        low, high = float(flat[index].min()), float(flat[index].max())
-        advice = "divide by 255" if high > 2 else "bring them to [0, 1] and declare --range"
-        raise UsageError(
-            f"{origin}: image {index} has values from {low:.3g} to {high:.3g}: expected [0, 1]; "
-            f"{advice}"
-        )
+    return Pictures(torch.from_numpy(first), torch.from_numpy(known), named, [])

@@ -93,8 +93,26 @@ class Source(ABC):
         """The true density, where it is known."""
 
 
+OFFERED = {
+    "points": "points",
+    "images": "images",
+    "modes": "modes that are known",
+    "classes": "classes",
+    "stacks": "stacks of digits",
+    "domains": "two domains of images",
+}
+"""What a data set may offer and a task may need, in words."""
+
+
 class Dataset(ABC):
     """A named target: where its data come from and what is known about it."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def offers(self) -> frozenset[str]:
+        """What it has, of OFFERED: what a task needs must be among it."""
 
     @property
     @abstractmethod

@@ -6,6 +6,7 @@ import os
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -182,3 +183,13 @@ def _below(path: Path) -> tuple[list[Path], dict[str, int]]:
 def eight_bits(deep: np.ndarray) -> np.ndarray:
     """16 bits a pixel as 8."""
     return (deep.astype(np.uint32).clip(0, 65535) / 257).round().astype(np.uint8)
+
+
+def class_numbers(folders: Iterable[str]) -> dict[str, int]:
+    """The label of each class folder: its own number where all names are numbers, else its place
+    among the sorted names.
+    """
+    names = sorted(folders)
+    if all(name.isdecimal() for name in names):
+        return {name: int(name) for name in sorted(names, key=int)}
+    return {name: index for index, name in enumerate(names)}

@@ -52,6 +52,10 @@ class Labelled(Dataset):
         return replace(self, load=load, only=())
 
     @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({"images", "classes"} if self.classes else {"images"})
+
+    @property
     def modes(self) -> int:
         return self.classes
 

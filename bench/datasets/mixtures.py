@@ -86,6 +86,10 @@ class Mixture(Dataset):
             ) from None
 
     @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({"points", "modes"})
+
+    @property
     def modes(self) -> int:
         return len(self.centres)
 

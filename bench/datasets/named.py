@@ -1,137 +1,199 @@
-"""Images to train on, by name: a registered data set, torchvision's, or a folder of the user's."""
+"""The one door for data: what a name stands for, whichever verb or suite it is given to.
+
+A registered name; `folder:PATH`, or a folder as it stands; an .npz file of images and labels;
+`torchvision:NAME`; `module:attribute`, a Dataset of the user's own. `NAME:train` is what a data set
+with a part to train on keeps there, where a verb takes images as they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
-from torch import Tensor
-
-from bench.core.errors import UsageError
-from bench.datasets import DATASETS, torchvisions
-from bench.datasets.digits import SPLIT_SEED, Split
-from bench.datasets.folders import Folder, open_folder
-from bench.datasets.images import ImageArray, Unreadable, shown
-from bench.datasets.labelled import Labelled, squared
-from bench.datasets.pixels import to_bytes
+from bench.core.errors import UsageError, nearest
+from bench.core.registry import Entry
+from bench.datasets import torchvisions
+from bench.datasets.arrays import as_images, read_archive
+from bench.datasets.base import DATASETS, OFFERED, Dataset, DatasetFacts
+from bench.datasets.folders import open_folder
+from bench.datasets.images import ImageArray, Images, shown
+from bench.datasets.labelled import Labelled
+from bench.datasets.namedpairs import folder_pairs, resized
+from bench.datasets.own import read_file, read_folder
+from bench.datasets.pairs import Pairs
 
 FOLDER = "folder:"
-HELD_OUT = 6
-"""One image in so many is held out."""
-LEAST = 12
+FILES = (".npz",)
+SIDES = ("train", "held-out")
+FORMS = (
+    "expected a registered data set (`bench list datasets`), a folder of images or folder:PATH, an "
+    ".npz file of images and labels, torchvision:NAME, or module:attribute"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a name stands for. kind: registered, folder, file, torchvision or users. name: as the
+    kind knows it. side: "train" or "held-out" where the name ends so.
+    """
+
+    kind: str
+    name: str
+    side: str = ""
+
+
+def place_of(name: str) -> Place:
+    """Where the data of a name are. Raises UsageError for a name that stands for nothing."""
+    if name in DATASETS:
+        return Place("registered", name)
+    head, _, last = name.rpartition(":")
+    if last in SIDES and (head in DATASETS or head.startswith(torchvisions.PREFIX)):
+        return Place(place_of(head).kind, head, last)
+    if name.startswith(FOLDER):
+        path = Path(name.removeprefix(FOLDER)).expanduser()
+        if not path.is_dir():
+            raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with images in it")
+        return Place("folder", str(path))
+    if name.startswith(torchvisions.PREFIX):
+        return Place("torchvision", name)
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return Place("folder", str(path))
+    if path.suffix.lower() in FILES and path.is_file():
+        return Place("file", str(path))
+    if ":" in name and "/" not in name:
+        return Place("users", name)
+    guess = nearest(name, DATASETS)
+    hint = f"did you mean '{guess}'? " if guess else ""
+    raise UsageError(f"dataset '{shown(name)}' is not there: {hint}{FORMS}")
+
+
+def typed_place_of(name: str) -> Place:
+    """The same for a name that a person types beside file names. Raises UsageError for a registered
+    one that a file or folder here has, too: which is meant decides every number.
+    """
+    place = place_of(name)
+    if name in DATASETS and Path(name).exists():
+        raise UsageError(
+            f"'{name}' is a registered data set, and a folder here: ./{name} is the folder, "
+            f"{name}:held-out the data set"
+        )
+    return place
+
+
+def entry_named(
+    name: str, needs: Iterable[str], user: str, side: int | None = None
+) -> Entry[Any, DatasetFacts]:
+    """The data set of a name, with what is known about it.
+
+    needs: what it must offer, of OFFERED. user: who needs it, for the message. side: the pixels
+    that images are brought to; None for as they come. Raises UsageError for what can't be had, or
+    lacks what is needed.
+    """
+    place = place_of(name)
+    if place.side:
+        raise UsageError(
+            f"dataset '{name}': {user} divides a data set itself: expected '{place.name}'"
+        )
+    entry = _entry(name, place, frozenset(needs), side)
+    lacking = [OFFERED[need] for need in OFFERED if need in needs and need not in entry.part.offers]
+    if lacking:
+        raise UsageError(
+            f"dataset '{name}' offers {_told(entry.part.offers)}, and {user} needs "
+            f"{_told(frozenset(needs))}: expected {_examples(frozenset(needs))}"
+        )
+    return entry
+
+
+def dataset_named(name: str, needs: Iterable[str], user: str, side: int | None = None) -> Any:
+    """The data set of `entry_named` alone."""
+    return entry_named(name, needs, user, side).part
+
+
+def _entry(
+    name: str, place: Place, needs: frozenset[str], side: int | None
+) -> Entry[Any, DatasetFacts]:
+    if place.kind in ("registered", "users"):
+        found = DATASETS[name]
+        if not isinstance(found.part, Dataset):
+            kind = type(found.part).__name__
+            raise UsageError(f"dataset '{name}' is a {kind}: expected a bench.datasets.Dataset")
+        return found if side is None else _brought(found, side)
+    if place.kind == "torchvision":
+        part = torchvisions.named(name, side)
+    elif place.kind == "file":
+        if side is not None:
+            raise UsageError("--size is for folders of images: arrays are taken as they stand")
+        part = _labelled(name, partial(read_file, str(Path(place.name).resolve())))
+    elif "domains" in needs:
+        part = folder_pairs(name, Path(place.name), side)
+    else:
+        part = _labelled(name, partial(read_folder, str(Path(place.name).resolve()), side))
+    facts = DatasetFacts(modes=part.modes, licence=part.licence)
+    return Entry(name, part, "", name, __name__, facts)
+
+
+def _brought(entry: Entry[Any, DatasetFacts], side: int) -> Entry[Any, DatasetFacts]:
+    """A data set whose images have `side` pixels; what has no images to bring is left alone."""
+    part = entry.part
+    if isinstance(part, Labelled):
+        part = part.resized(side)
+    elif isinstance(part, Pairs):
+        part = resized(part, side)
+    return Entry(entry.name, part, entry.paper, entry.summary, entry.origin, entry.facts)
+
+
+def _labelled(name: str, load: Any) -> Labelled:
+    found = load()
+    most = int(max(found.labels.max(), found.held_labels.max()))
+    return Labelled(name, load, classes=most + 1 if most else 0)
+
+
+def _told(offers: frozenset[str]) -> str:
+    known = [OFFERED[offer] for offer in OFFERED if offer in offers]
+    return " with ".join(known) or "nothing"
+
+
+def _examples(needs: frozenset[str]) -> str:
+    """What has it: registered names, and the forms that can."""
+    known = names_with(needs)[:4]
+    if "domains" in needs:
+        known.append("a folder with two folders of images")
+    elif needs <= {"images", "classes"}:
+        known += ["torchvision:NAME", "folder:PATH"]
+    return ", ".join(known) or "module:attribute with one of your own"
+
+
+def names_with(needs: Iterable[str]) -> list[str]:
+    """Every registered data set that offers what is needed."""
+    return [entry.name for entry in DATASETS.entries() if entry.part.offers.issuperset(needs)]
+
+
+def image_set(name: str) -> Images:
+    """The images of a name as they are: the held-out ones of a data set, or those to train on where
+    it ends in `:train`; all images of a folder or file. Raises UsageError for data without images.
+    """
+    place = typed_place_of(name)
+    if place.kind == "folder":
+        return open_folder(Path(place.name))
+    if place.kind == "file":
+        images, _ = as_images(*read_archive(Path(place.name)), shown(name))
+        return ImageArray(shown(name), images, False)
+    part = dataset_named(place.name if place.side else name, ("images",), "this")
+    if part.missing:
+        raise UsageError(part.missing)
+    images = part.split.images if place.side == "train" else part.split.held_images
+    return ImageArray(name, images[..., None] if images.ndim == 3 else images, True)
 
 
 def images_named(name: str, side: int | None = None) -> Labelled:
-    """The images of a name, brought to `side` pixels where a side is given.
-
-    `folder:PATH` is every image below a folder; its folders are the classes where all images lie in
-    some. Raises UsageError for what can't be had, saying what can.
-    """
-    if name.startswith(FOLDER):
-        return _folder(name, side)
-    if name.startswith(torchvisions.PREFIX):
-        return torchvisions.named(name, side)
-    found = DATASETS[name].part
-    if not isinstance(found, Labelled):
-        raise UsageError(
-            f"dataset '{name}' has no images: expected one of {', '.join(_known())}, "
-            "torchvision:NAME or folder:PATH"
-        )
-    return found if side is None else found.resized(side)
+    """The images of a name, to train on."""
+    return dataset_named(name, ("images",), "task image", side)
 
 
-def _known() -> list[str]:
-    return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
-
-
-def _folder(name: str, side: int | None) -> Labelled:
-    path = Path(name.removeprefix(FOLDER)).expanduser()
-    if not path.is_dir():
-        raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with images below it")
-    split = partial(read_folder, str(path), side)
-    found = split()
-    most = int(max(found.labels.max(), found.held_labels.max()))
-    return Labelled(name, split, classes=most + 1 if most else 0)
-
-
-@cache
-def read_folder(path: str, side: int | None) -> Split:
-    """The images below a folder, a sixth of them held out, chosen by a fixed seed: in colour where
-    any is, cropped to their middle square and brought to `side` pixels where a side is given.
-    """
-    found = open_folder(Path(path))
-    refuse_broken(found)
-    if len(found) < LEAST:
-        raise UsageError(
-            f"{shown(path)} holds {len(found)} images: expected {LEAST} at least, and thousands"
-        )
-    images = np.stack(alike(found, side))
-    labels, n = classes_of(found.files, Path(path)), len(found)
-    order = np.random.default_rng(SPLIT_SEED).permutation(n)
-    held, train = order[: n // HELD_OUT], order[n // HELD_OUT :]
-    return Split(images[train], labels[train], images[held], labels[held])
-
-
-def alike(found: Folder, side: int | None) -> list[np.ndarray]:
-    """All of one shape, uint8 [h, w] or [h, w, 3]."""
-    if side is None and len(found.sizes) > 1:
-        small, large = min(found.sizes), max(found.sizes)
-        raise UsageError(
-            f"{found.origin} has images of several sizes, {small[1]} x {small[0]} to {large[1]} x "
-            f"{large[0]} pixels: bring them to one with --set size=64"
-        )
-    try:
-        return [_square(found.read(index), side, not found.grey) for index in range(len(found))]
-    except Unreadable as error:
-        raise UsageError(without_option(str(error))) from error
-
-
-def refuse_broken(found: Folder) -> None:
-    """Raise UsageError where a file of a folder is known to be no image."""
-    if found.broken:
-        raise UsageError(without_option(found.broken[0]))
-
-
-def without_option(text: str) -> str:
-    """What is wrong with a file, without the option of `bench score` that leaves it out."""
-    return text.partition("; --skip-unreadable")[0] + ": take it out of the folder"
-
-
-def _square(image: Tensor, side: int | None, colour: bool) -> np.ndarray:
-    pixels = to_bytes(image).permute(1, 2, 0).numpy()
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if colour and picture.mode != "RGB":
-        picture = picture.convert("RGB")
-    if side is None:
-        return np.asarray(picture)
-    return np.asarray(squared(picture, side))
-
-
-def classes_of(files: Sequence[Path], folder: Path) -> np.ndarray:
-    """The number of each file's folder among those directly below; 0 for all where a file lies
-    beside the folders.
-    """
-    tops = [file.relative_to(folder).parts for file in files]
-    if any(len(parts) == 1 for parts in tops):
-        return np.zeros(len(files), dtype=np.int64)
-    names = sorted({parts[0] for parts in tops})
-    return np.array([names.index(parts[0]) for parts in tops], dtype=np.int64)
-
-
-def registered(name: str) -> ImageArray:
-    """The held-out images of a registered data set; `NAME:train` its training images. Raises
-    UsageError for a data set without images of its own.
-    """
-    part = DATASETS[name.partition(":")[0]].part
-    side = name.partition(":")[2] or "held-out"
-    if not isinstance(part, Labelled):
-        raise UsageError(f"dataset '{name}' has no images of its own: expected one such as mnist5k")
-    if side not in ("held-out", "train"):
-        raise UsageError(f"dataset '{name}': expected NAME, its held-out images, or NAME:train")
-    if part.missing:
-        raise UsageError(part.missing)
-    images = part.split.images if side == "train" else part.split.held_images
-    return ImageArray(name, images[..., None] if images.ndim == 3 else images, True)
+def pairs_named(name: str, side: int | None = None) -> Pairs:
+    """The domains of a name, to train on."""
+    return dataset_named(name, ("domains",), "task translation", side)

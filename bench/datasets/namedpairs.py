@@ -1,4 +1,4 @@
-"""Two domains of images by name: a registered pair, or a folder of the user's with two in it."""
+"""Two domains of images: at another size, or in a folder of the user's with two in it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UsageError
-from bench.datasets import DATASETS
 from bench.datasets.digits import SPLIT_SEED
 from bench.datasets.folders import Folder, open_folder
 from bench.datasets.images import shown
 from bench.datasets.labelled import bicubic
-from bench.datasets.named import FOLDER, HELD_OUT, LEAST, alike, refuse_broken
+from bench.datasets.own import HELD_OUT, LEAST, alike, refuse_broken
 from bench.datasets.pairs import Domains, Pairs
-
-
-def pairs_named(name: str, side: int | None = None) -> Pairs:
-    """The domains of a name, brought to `side` pixels where a side is given.
-
-    `folder:PATH` is a folder with two folders of images in it, the first by name to be translated
-    into the second: pairs where both hold the same file names, else unpaired. Raises UsageError for
-    what can't be had, saying what can.
-    """
-    if name.startswith(FOLDER):
-        return _folder(name, side)
-    part = DATASETS[name].part
-    if not isinstance(part, Pairs):
-        known = [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Pairs)]
-        raise UsageError(
-            f"dataset '{name}' is no pair of domains: expected one of {', '.join(known)}, or "
-            "folder:PATH with two folders of images"
-        )
-    return part if side is None else resized(part, side)
 
 
 def resized(data: Pairs, side: int) -> Pairs:
@@ -56,10 +36,10 @@ def _brought(data: Pairs, side: int) -> Domains:
     return Domains(first, second, held_first, held_second, found.truth, None, found.names)
 
 
-def _folder(name: str, side: int | None) -> Pairs:
-    path = Path(name.removeprefix(FOLDER)).expanduser()
-    if not path.is_dir():
-        raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with two in it")
+def folder_pairs(name: str, path: Path, side: int | None) -> Pairs:
+    """A folder with two folders of images in it, the first by name to be translated into the
+    second: pairs where both hold the same file names, else unpaired.
+    """
     inside = sorted(c for c in path.iterdir() if c.is_dir() and not c.name.startswith((".", "__")))
     if len(inside) != 2:
         got = ", ".join(child.name for child in inside) or "none"

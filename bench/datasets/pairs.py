@@ -63,6 +63,10 @@ class Pairs(Dataset):
         return self.absent()
 
     @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({"domains"})
+
+    @property
     def modes(self) -> int:
         """None are known."""
         return 0

@@ -14,8 +14,8 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Images as uint8 in [0, 1], float32."""
-    return images.float() / 255
+    """Images in [0, 1], float32: uint8 divided by 255, floats as they are."""
+    return images.float() if images.is_floating_point() else images.float() / 255
 
 
 def outside(images: Tensor) -> str:

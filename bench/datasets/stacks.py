@@ -43,6 +43,10 @@ class Stack(Dataset):
         return self.absent()
 
     @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({"stacks", "modes"})
+
+    @property
     def modes(self) -> int:
         return CLASSES**self.depth
 

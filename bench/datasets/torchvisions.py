@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,19 @@ def named(name: str, side: int | None = None) -> Labelled:
     """`torchvision:NAME`, brought to `side` pixels where a side is given: those of several sizes
     need one. Raises UsageError for a name that is none of those that can be used.
     """
-    short = name.removeprefix(PREFIX)
-    if short not in KNOWN:
-        raise unknown("data set of torchvision", short, KNOWN)
+    short = _known(name)
     load, classes = partial(_split, short, side), 0
     if not _absent(short):
         split = load()
         classes = 1 + int(max(split.labels.max(), split.held_labels.max()))
     return Labelled(name, load, classes=classes, absent=partial(_absent, short))
+
+
+def _known(name: str) -> str:
+    short = name.removeprefix(PREFIX)
+    if short not in KNOWN:
+        raise unknown("data set of torchvision", short, KNOWN)
+    return short
 
 
 def source_of(name: str) -> str:
@@ -101,10 +107,24 @@ def _read(name: str, side: int | None, folder: str) -> Split:
     return Split(*found[0], *found[1])
 
 
-def _arrays(opened: Any, name: str, side: int | None) -> tuple[np.ndarray, np.ndarray]:
+def some(
+    name: str, limit: int, side: int | None, train: bool, download: bool
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The first `limit` images of one part of a data set, uint8 [n, h, w(, 3)], their labels, and
+    the names of its classes, where it has any. Raises UsageError where it is not here.
+    """
+    short = _known(name)
+    opened = _opened(short, train, download)
+    images, labels = _arrays(opened, short, side, limit)
+    return images, labels, [str(kind) for kind in getattr(opened, "classes", [])]
+
+
+def _arrays(
+    opened: Any, name: str, side: int | None, limit: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Its images, uint8 [n, h, w(, 3)], and labels."""
     images, labels = [], []
-    for image, label in opened:
+    for image, label in islice(opened, limit):
         images.append(np.asarray(image if side is None else squared(image, side)))
         labels.append(int(label))
     if len({image.shape for image in images}) != 1:

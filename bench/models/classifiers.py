@@ -15,8 +15,8 @@ from bench.core.digests import digest_of
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream_seed
 from bench.core.registry import Entry
-from bench.datasets import DATASETS
 from bench.datasets.labelled import Labelled, LabelledSource
+from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_unit
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 
@@ -66,10 +66,7 @@ class Order:
 
 def labelled(name: str) -> Labelled:
     """A registered data set of labelled images. Raises UsageError where it is none."""
-    part = DATASETS[name].part
-    if not isinstance(part, Labelled):
-        raise UsageError(f"dataset '{name}' has no labelled images; this task needs them")
-    return part
+    return dataset_named(name, ("images", "classes"), "an attack")
 
 
 def classifier_of(name: str) -> Entry[Classifier | Ensemble | Ready, ClassifierFacts]:

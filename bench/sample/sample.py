@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from bench.core import usercode
 from bench.core.errors import UsageError
 from bench.core.files import cache_folder, write_atomically
 from bench.core.limits import MAX_SAMPLES
-from bench.datasets import DATASETS
-from bench.datasets.named import registered
+from bench.datasets.named import image_set
+from bench.datasets.pixels import to_bytes
 from bench.models.store import ArtifactStore
 from bench.sample.codes import Way, explored, truncation_curve
 from bench.sample.trained import draw as draw_samples
 from bench.sample.trained import find_cell, weights_of, with_weights
+from bench.suites import builtin
 from bench.suites.cell import Cell
 from results.pictures.run import curve_png, scatter_png
 from results.pictures.sheets import grid_png, image_pngs
@@ -127,15 +129,19 @@ def _trained_cell(
 
 def _real(name: str, n: int) -> np.ndarray:
     """The first images of a data set, uint8 [n, c, h, w]."""
-    if name.partition(":")[0] not in DATASETS:
+    if (Path(name) / "manifest.json").exists() or name in builtin.names():
         raise UsageError(
-            f"--model: which one of {name}? (without it, expected a data set with images, such as "
+            f"--model: which one of {name}? (without it, expected data with images, such as "
             "mnist5k)"
         )
-    images = registered(name)
+    usercode.add_folder(Path.cwd())
+    images = image_set(name)
     if n > len(images):
         raise UsageError(f"{name} has {len(images):,} images, expected so many at most, got {n:,}")
-    return np.moveaxis(images.array[:n], -1, 1)
+    first = [images.read(index) for index in range(n)]
+    if len({image.shape for image in first}) > 1:
+        raise UsageError(f"{name} has images of several sizes: expected all of one")
+    return to_bytes(torch.stack(first)).numpy()
 
 
 def _refuse_output(out: str) -> None:

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError, one_line
-from bench.datasets import DATASETS
-from bench.datasets.folders import open_folder
 from bench.datasets.images import ImageArray, Images, shown
-from bench.datasets.named import registered
+from bench.datasets.named import image_set
 from bench.score.identity import row_ids
 from bench.score.kept import Kept, statistics, usable
 from metrics.features import Features
@@ -49,12 +47,13 @@ def open_samples(given: Given | None, role: str) -> Samples:
     if not str(given):
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
     path = Path(given).expanduser()
-    if path.is_dir():
-        return open_folder(path)
-    if str(given).partition(":")[0] in DATASETS and not path.exists():
-        return registered(str(given))
     suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz", ".pt", ".pth") or not path.is_file():
+    if suffix not in (".npy", ".npz", ".pt", ".pth"):
+        try:
+            return image_set(str(given))
+        except UsageError as error:
+            raise UsageError(f"{role}: {error}") from error
+    if not path.is_file():
         there = "is not there" if not path.exists() else "is none of these"
         raise UsageError(f"{role}: {shown(path)} {there}: expected {FORMS}")
     if suffix == ".npz":

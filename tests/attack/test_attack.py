@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bench import api
-from bench.attack.pictures import load_pictures, pictures_of
+from bench.attack.pictures import pictures_named, pictures_of
 from bench.core.errors import UsageError
 from bench.datasets.digits import digits8
 from bench.models.users import Preparation, load_model
@@ -131,7 +131,7 @@ def test_every_form_of_a_classifier(home):
 
 def test_a_folder_of_class_folders(home):
     """Folders named by numbers are labels; each image knows its file."""
-    found = load_pictures("pictures", None, 12)
+    found = pictures_named("pictures", None, 12)
     assert found.images.shape == (12, 1, 8, 8)
     split = digits8()
     for name, label, image in zip(found.names, found.labels, found.images, strict=True):
@@ -145,7 +145,7 @@ def test_names_of_folders_are_classes(tmp_path):
     for label in ("dog", "cat"):
         (tmp_path / label).mkdir()
         Image.new("RGB", (12, 10), "red").save(tmp_path / label / "one.jpg")
-    found = load_pictures(str(tmp_path), 8, 10)
+    found = pictures_named(str(tmp_path), 8, 10)
     assert found.classes == ["cat", "dog"]
     assert found.labels.tolist() == [0, 1]
     assert found.images.shape == (2, 3, 8, 8)
@@ -405,10 +405,10 @@ def test_pictures_of_sixteen_bits_and_of_two_kinds(tmp_path):
     deep = (np.arange(64, dtype=np.uint16).reshape(8, 8) * 1028).clip(0, 65535).astype(np.uint16)
     (tmp_path / "cat").mkdir()
     Image.fromarray(deep).save(tmp_path / "cat" / "deep.png")
-    found = load_pictures(str(tmp_path), None, 10).images
+    found = pictures_named(str(tmp_path), None, 10).images
     assert np.allclose(found[0, 0].numpy(), deep / 65535, atol=0.003)
     Image.new("RGB", (8, 8), "red").save(tmp_path / "cat" / "red.png")
-    assert load_pictures(str(tmp_path), None, 10).images.shape == (2, 3, 8, 8)
+    assert pictures_named(str(tmp_path), None, 10).images.shape == (2, 3, 8, 8)
 
 
 def test_folders_that_are_no_class(tmp_path):
@@ -416,11 +416,11 @@ def test_folders_that_are_no_class(tmp_path):
     for label in ("ant", "bee", ".ipynb_checkpoints", "__MACOSX"):
         (tmp_path / label).mkdir()
         Image.new("L", (8, 8)).save(tmp_path / label / "one.png")
-    assert load_pictures(str(tmp_path), None, 10).classes == ["ant", "bee"]
+    assert pictures_named(str(tmp_path), None, 10).classes == ["ant", "bee"]
     (tmp_path / "bee" / "more").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "bee" / "more" / "two.png")
     with pytest.raises(UsageError, match=r"two.png lies too deep: expected images directly"):
-        load_pictures(str(tmp_path), None, 10)
+        pictures_named(str(tmp_path), None, 10)
 
 
 @pytest.mark.parametrize("kind", ["truncated", "npy"])
@@ -434,7 +434,7 @@ def test_damaged_arrays(tmp_path, kind):
         with open(path, "wb") as file:
             np.save(file, np.zeros(3))
     with pytest.raises(UsageError, match=r"can't read .*a.npz: expected an .npz file of arrays"):
-        load_pictures(str(path), None, 10)
+        pictures_named(str(path), None, 10)
 
 
 def test_weights_of_a_parallel_training(home):

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from bench.core.errors import UsageError
-from bench.datasets.named import images_named
-from bench.datasets.namedpairs import pairs_named
+from bench.datasets.named import images_named, pairs_named
 
 
 def _written(folder, names, size=(8, 8), colour=True, seed=0):

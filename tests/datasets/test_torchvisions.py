@@ -11,6 +11,7 @@ import pytest
 import torchvision.datasets
 from harness import bench
 from PIL import Image
+from small import mnist_files
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
@@ -31,18 +32,8 @@ def data(tmp_path, monkeypatch):
     torchvisions._looked_for.cache_clear()
 
 
-def idx(path, array):
-    """An IDX file of bytes."""
-    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-    path.write_bytes(head + array.astype(np.uint8).tobytes())
-
-
 def test_mnist_by_torchvision(data):
-    raw = data / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for part, chosen in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
-        idx(raw / f"{part}-images-idx3-ubyte", IMAGES[chosen])
-        idx(raw / f"{part}-labels-idx1-ubyte", LABELS[chosen])
+    mnist_files(data / "MNIST" / "raw", IMAGES, LABELS)
     found = images_named("torchvision:MNIST")
     assert not found.missing
     np.testing.assert_array_equal(found.split.images, IMAGES[:20])
@@ -55,11 +46,7 @@ def test_mnist_by_torchvision(data):
 
 def forged(data, folder, labels):
     """Files in the form of MNIST's: 30 images with these labels, 10 of them to test."""
-    raw = data / folder / "raw"
-    raw.mkdir(parents=True)
-    for part, chosen in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
-        idx(raw / f"{part}-images-idx3-ubyte", IMAGES[chosen])
-        idx(raw / f"{part}-labels-idx1-ubyte", labels[chosen])
+    mnist_files(data / folder / "raw", IMAGES, labels)
 
 
 def test_classes_are_those_of_the_labels(data):

@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets import DATASETS
-from bench.datasets.namedpairs import pairs_named
+from bench.datasets.named import pairs_named
 from bench.datasets.pairs import Pairs, PairSource
 from bench.datasets.pixels import outside, to_bytes
 from bench.extractors.users import extractor as extractor_named
