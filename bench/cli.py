@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         code = _fail(one_line(error.format_message()), error.exit_code, error, shown)
     except BenchError as error:
-        code = _fail(one_line(error), error.exit_code, error, shown)
+        code = _fail(_typed(one_line(error), given), error.exit_code, error, shown)
     except (click.Abort, KeyboardInterrupt) as error:
         code = _fail("interrupted", INTERRUPTED, error, shown)
     except (PipeClosedError, BrokenPipeError):
@@ -113,6 +113,21 @@ def main(arguments: list[str] | None = None) -> None:
         text = f"internal error: {type(error).__name__}: {error}; {advice}"
         code = _fail(one_line(text), 1, error, shown)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _typed(message: str, given: list[str]) -> str:
+    """A message with options for parameters."""
+    from bench.commands.options import as_typed
+
+    command: click.Command = cli
+    for name in given:
+        if not isinstance(command, click.Group) or name not in command.list_commands(_NO_CONTEXT):
+            break
+        command = command.get_command(_NO_CONTEXT, name) or command
+    return as_typed(message, command)
+
+
+_NO_CONTEXT = click.Context(click.Command("bench"))
 
 
 def _ready_streams() -> None:

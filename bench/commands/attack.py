@@ -15,32 +15,57 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("classifier")
 @click.argument("data")
-@click.option("--attack", default="fgsm", show_default=True, metavar="NAME", help="An attack.")
-@click.option("--epsilons", metavar="0,1/255", help="Radii; [default: 0,1/255,2/255,4/255,8/255]")
-@click.option("--norm", metavar="linf|l2|l1", help="Of them; linf if the attack knows it.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the attack.")
+@click.option(
+    "--attack", default="fgsm", show_default=True, metavar="NAME", help="Of `bench list attacks`."
+)
+@click.option(
+    "--epsilons",
+    metavar="0,1/255",
+    help="Radii for images in [0, 1]; [default: 0,1/255,2/255,4/255,8/255]",
+)
+@click.option(
+    "--norm", metavar="linf|l2|l1", help="Radii are of this norm; linf if the attack has it."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the attack, such as steps=100.",
+)
 @click.option("--no-clip", is_flag=True, help="Let pixels leave [0, 1], as some papers do.")
-@click.option("--range", "span", default="0,1", metavar="LOW,HIGH", help="That the model expects.")
-@click.option("--mean", default="", metavar="M,M,M", help="Subtracted from each channel, then ...")
-@click.option("--std", default="", metavar="S,S,S", help="... divided by.")
-@click.option("--weights", metavar="FILE", help="Of a model that has none: .pth or .safetensors.")
+@click.option(
+    "--range", "span", default="0,1", metavar="LOW,HIGH", help="Range that the model expects."
+)
+@click.option(
+    "--mean", default="", metavar="M,M,M", help="Means that the model subtracts from channels."
+)
+@click.option("--std", default="", metavar="S,S,S", help="What it divides channels by after that.")
+@click.option(
+    "--weights", metavar="FILE", help="Weights of a model that has none: .pth, .safetensors."
+)
 @click.option("--size", type=int, metavar="PIXELS", help="Resize and crop a folder's images.")
-@click.option("-n", "count", type=int, default=1000, show_default=True, help="Images at most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of training and attack.")
+@click.option(
+    "-n", "count", type=int, default=1000, show_default=True, help="How many images at most."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of training and attack.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-@click.option("--threads", type=int, default=0, help="Of the CPU; all, 1 for a registered name.")
+@click.option(
+    "--threads", type=int, default=0, help="CPU threads; 0: all, one for a registered name."
+)
 @click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
 @click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
 @click.option("--curve", metavar="FILE.png", help="Robust accuracy and error over the radius.")
-@click.option("--save-adversarials", metavar="FILE.npz", help="Of the largest radius.")
+@click.option("--save-adversarials", metavar="FILE.npz", help="Attacked images, largest radius.")
 @click.option("--json", "as_rows", is_flag=True, help="Rows as JSON.")
 def command(**options: Any) -> None:
     """Attack CLASSIFIER on DATA; what is left of its accuracy, and whether to believe it.
 
     CLASSIFIER: module:callable, an exported program (.pt2), a TorchScript file (.pt),
-    torchvision:NAME or timm:NAME with --weights, or a registered name. DATA: a folder with a folder
-    for each class, an .npz file (images, labels), torchvision:NAME, or a registered data set.
+    torchvision:NAME or timm:NAME with --weights, or a registered name. DATA: a registered data set
+    (its held-out images; NAME:train for the others), a folder with a folder for each class, an .npz
+    file (images, labels), torchvision:NAME, or module:attribute.
     """
     from bench import api
     from bench.commands.options import setting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,27 @@ def setting(text: str) -> tuple[str, Any]:
     return key, read["value"]
 
 
+TYPED = {"images": "count", "n": "count", "range": "span", "clip": "no_clip"}
+"""What a verb's option is called where its parameter in Python has another name."""
+
+
+def as_typed(text: str, command: click.Command | None) -> str:
+    """A message with the options of a verb for the parameters that it names: `out` is --out, and
+    `executor=inline` --executor inline.
+    """
+    options = {} if command is None else {p.name: p.opts for p in command.params}
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        spellings = options.get(name) or options.get(TYPED.get(name, ""))
+        if not spellings:
+            return found.group()
+        option = max(spellings, key=len)
+        return f"{option} {value}" if value and value != "True" else option
+
+    return re.sub(r"`([a-z_]+)(?:=([^`]+))?`", typed, text)
+
+
 def view(options: dict[str, Any]) -> dict[str, Any]:
     """The options that choose cells, as arguments of the API."""
     from bench.suites.grid import parse_seeds
@@ -52,8 +74,15 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose cells."""
     for option in reversed(
         [
-            click.option("--suite", required=True, metavar="S|FILE.toml", help="A suite."),
-            click.option("--tier", metavar="T", help="quick, standard or paper."),
+            click.option(
+                "--suite",
+                required=True,
+                metavar="S|FILE.toml",
+                help="Of `bench list suites`, or a file.",
+            ),
+            click.option(
+                "--tier", metavar="T", help="How much of the suite: quick, standard or paper."
+            ),
             click.option(
                 "--only", multiple=True, metavar="AXIS=GLOB", help="Narrow an axis of the grid."
             ),
@@ -67,8 +96,10 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--set", multiple=True, metavar="KEY=VALUE", help="Change a setting of all cells."
             ),
-            click.option("--out", metavar="DIR", help="Where the run lives; runs/<suite>/<tier>."),
-            click.option("--workers", type=int, metavar="N", help="Cells at once; all cores."),
+            click.option("--out", metavar="DIR", help="Folder of the run; runs/<suite>/<tier>."),
+            click.option(
+                "--workers", type=int, metavar="N", help="How many cells at once; all cores."
+            ),
             click.option(
                 "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to train."
             ),

@@ -11,11 +11,11 @@ from click.core import ParameterSource
 @click.command()
 @click.argument("run")
 @click.option("--model", metavar="M", help="A model of the run.")
-@click.option("--dataset", metavar="D", help="Where the run trained it on several.")
-@click.option("--block", metavar="B", help="Where the run trained it with several settings.")
-@click.option("--seed", type=int, metavar="S", help="Of the training; the run's first.")
+@click.option("--dataset", metavar="D", help="Which data set, where the run trained it on several.")
+@click.option("--block", metavar="B", help="Which block, where it has several settings.")
+@click.option("--seed", type=int, metavar="S", help="Seed of the training; the run's first.")
 @click.option("-n", "count", type=int, default=64, show_default=True, help="How many samples.")
-@click.option("--class", "label", type=int, metavar="C", help="Of that class alone (cgan).")
+@click.option("--class", "label", type=int, metavar="C", help="Samples of this class alone (cgan).")
 @click.option("--interpolate", is_flag=True, help="Ways from one code to another, 8 images each.")
 @click.option(
     "--arithmetic", metavar="7-1+4", help="A sum of classes, each the mean of three codes."
@@ -53,7 +53,8 @@ def command(
 ) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
 
-    Without --model, images of a data set in the place of RUN: mnist5k, or mnist5k:train.
+    Without --model, images of data in the place of RUN: mnist5k (held out), mnist5k:train, a
+    folder, an .npz file, torchvision:NAME.
     """
     from bench import api
     from bench.sample.sample import WEIGHTS

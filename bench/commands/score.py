@@ -17,18 +17,31 @@ FORMATS = ("table", "markdown", "csv", "json")
 @click.command()
 @click.argument("real")
 @click.argument("fake")
-@click.option("--metrics", default="", metavar="a,b", help="Of `bench list metrics`; the usual.")
-@click.option("--features", default="", metavar="NAME", help="Of `bench list features`.")
+@click.option(
+    "--metrics",
+    default="",
+    metavar="a,b",
+    help="Which of `bench list metrics`; unless told, the usual.",
+)
+@click.option("--features", default="", metavar="NAME", help="Which of `bench list features`.")
 @click.option("--train", metavar="DATA", help="What the sampler was trained on, to find copies.")
 @click.option("--save-stats", metavar="FILE.npz", help="Keep REAL's features and statistics.")
 @click.option("--skip-unreadable", is_flag=True, help="Leave damaged images out, and count them.")
-@click.option("--size", type=int, metavar="PIXELS", help="A square, for pixels and your features.")
-@click.option("--colours", default="", metavar="grey|rgb", help="Bring all images to one of them.")
-@click.option("--weights", metavar="FILE", help="Of the 2015 Inception network.")
-@click.option("--download", is_flag=True, help="Let those weights be fetched.")
-@click.option("--batch", type=int, default=32, show_default=True, help="Images at once.")
-@click.option("--workers", type=int, metavar="N", help="Threads; all cores.")
-@click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="For the features.")
+@click.option(
+    "--size", type=int, metavar="PIXELS", help="Side of images for pixels and features of yours."
+)
+@click.option(
+    "--colours", default="", metavar="grey|rgb", help="Bring all images to grey or to colour."
+)
+@click.option("--weights", metavar="FILE", help="Weights of the 2015 Inception network.")
+@click.option("--download", is_flag=True, help="Fetch the weights of the Inception network.")
+@click.option(
+    "--batch", type=int, default=32, show_default=True, help="How many images are read at once."
+)
+@click.option("--workers", type=int, metavar="N", help="How many threads; unless told, all cores.")
+@click.option(
+    "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute features."
+)
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="How to print it."
 )
@@ -37,8 +50,8 @@ def command(**options: Any) -> None:
 
     Each is a folder of images, an .npy, .npz or .pt file ([n, d] are features, [n, h, w(, c)]
     images), statistics that --save-stats or other tools kept, or a data set: mnist5k is its
-    held-out images, mnist5k:train the others. Features of images: lite0 where it is installed, else
-    pixels; only `inception` gives FID.
+    held-out images, mnist5k:train the others, torchvision:NAME and module:attribute likewise.
+    Features of images: lite0 where it is installed, else pixels; only `inception` gives FID.
     """
     from bench import api
 
