@@ -92,36 +92,28 @@ def way_of(
             f"--size: features '{extractor.tag}' read {extractor.size[0]} x {extractor.size[1]} "
             "always: leave it out"
         )
-    if colours:
-        grey = colours == "grey"
-    else:
-        kinds = [images.grey for images in sets]
-        if len(set(kinds)) > 1:
-            told = ", ".join(f"{s.origin} {'grey' if s.grey else 'in colour'}" for s in sets)
-            raise UsageError(
-                f"expected both grey or both in colour, got {told}: --colours grey or --colours "
-                "rgb brings both to one"
-            )
-        grey = kinds[0]
-    if extractor.channels == 1 and not grey:
+    channels = 1 if _grey(extractor, sets, colours) else extractor.channels or 3
+    height, width = wanted or next(iter(sizes))
+    scale = min(1.0, THUMBNAIL / max(height, width))
+    thumbnail = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return Way(extractor, wanted, channels, thumbnail, batch, device, skip, frozenset(sizes))
+
+
+def _grey(extractor: Extractor, sets: list[Images], colours: str) -> bool:
+    """Whether all are read as grey. Raises UsageError where they differ, or must be and are not."""
+    kinds = [colours == "grey"] if colours else [images.grey for images in sets]
+    if len(set(kinds)) > 1:
+        told = ", ".join(f"{s.origin} {'grey' if s.grey else 'in colour'}" for s in sets)
+        raise UsageError(
+            f"expected both grey or both in colour, got {told}: --colours grey or --colours "
+            "rgb brings both to one"
+        )
+    if extractor.channels == 1 and not kinds[0]:
         raise UsageError(
             f"features '{extractor.tag}' read grey images, and these are in colour: --colours grey "
             "makes them so"
         )
-    height, width = wanted or next(iter(sizes))
-    scale = min(1.0, THUMBNAIL / max(height, width))
-    thumbnail = (max(1, round(height * scale)), max(1, round(width * scale)))
-    channels = extractor.channels or (1 if grey else 3)
-    return Way(
-        extractor,
-        wanted,
-        1 if grey else channels,
-        thumbnail,
-        batch,
-        device,
-        skip,
-        frozenset(sizes),
-    )
+    return kinds[0]
 
 
 def extract(

@@ -46,7 +46,7 @@ Notify = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class ScoreRequest:
     """Two sets, and how to look at them: as `bench score` has them. features, metrics: empty for
     the usual ones. train: what the sampler was trained on, where that is not the reference.
     """
@@ -95,7 +95,7 @@ def guarded() -> Iterator[None]:
         yield
 
 
-def score(request: Request, notify: Notify = lambda what, done, total: None) -> Scores:
+def score(request: ScoreRequest, notify: Notify = lambda what, done, total: None) -> Scores:
     """Measure, inside `guarded`. Raises UsageError for what can't be used."""
     asked = asked_metrics(request.metrics)
     opened = [
@@ -112,7 +112,7 @@ def score(request: Request, notify: Notify = lambda what, done, total: None) -> 
 
 
 def _scored(
-    request: Request,
+    request: ScoreRequest,
     asked: list[tuple[str, str]],
     opened: list[Samples],
     pool: ThreadPoolExecutor,
@@ -132,7 +132,7 @@ def _scored(
 
 
 def _features(
-    request: Request,
+    request: ScoreRequest,
     asked: Sequence[tuple[str, str]],
     opened: Sequence[Samples],
     pool: ThreadPoolExecutor,
@@ -182,7 +182,7 @@ def _extractor_of(tags: set[str]) -> Extractor | None:
     return next((part for part in parts if part.tag in tags), None)
 
 
-def chosen(request: Request, opened: Sequence[Samples]) -> Extractor:
+def chosen(request: ScoreRequest, opened: Sequence[Samples]) -> Extractor:
     """The extractor that was asked for, the one of kept statistics, or the best there is."""
     tags = {samples.tag for samples in opened if isinstance(samples, Kept) and samples.tag}
     asked = {name.partition("@")[0].lower() for name in request.metrics}
@@ -201,7 +201,7 @@ def chosen(request: Request, opened: Sequence[Samples]) -> Extractor:
 
 
 def _read(
-    request: Request,
+    request: ScoreRequest,
     extractor: Extractor,
     opened: Sequence[Samples],
     pool: ThreadPoolExecutor,
@@ -222,13 +222,7 @@ def _read(
         request.skip_unreadable,
     )
     settings = _settings(way)
-    for samples in ready:
-        if isinstance(samples, Kept):
-            _refuse_other(samples, extractor)
-            _refuse_way(samples, settings)
-    for samples in images:
-        if len(samples) + len(samples.broken) < 2:
-            raise UsageError(f"{samples.origin} holds one image: expected two at least, and many")
+    _refuse_sets(ready, extractor, settings)
     notify(f"loading {extractor.tag}", 0, 0)
     read = extractor.load(Loading(request.device, request.weights, request.download))
     kept, unreadable = [], {}
@@ -244,8 +238,20 @@ def _read(
     return extractor, kept, unreadable, settings
 
 
+def _refuse_sets(
+    ready: Sequence[Samples], extractor: Extractor, settings: Mapping[str, str | int]
+) -> None:
+    """Raise UsageError for statistics of other features, and for one image alone."""
+    for samples in ready:
+        if isinstance(samples, Kept):
+            _refuse_other(samples, extractor)
+            _refuse_way(samples, settings)
+        elif len(samples) + len(samples.broken) < 2:
+            raise UsageError(f"{samples.origin} holds one image: expected two at least, and many")
+
+
 def _checked(
-    samples: Samples, request: Request, pool: ThreadPoolExecutor, notify: Notify
+    samples: Samples, request: ScoreRequest, pool: ThreadPoolExecutor, notify: Notify
 ) -> Samples:
     """Without what can't be decoded, where that is to be skipped: it decides nothing then."""
     if not request.skip_unreadable or not isinstance(samples, Folder):

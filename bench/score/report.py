@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.score.measure import Request, Scores
+from bench.score.measure import ScoreRequest, Scores
 from bench.tasks.base import Value
 from metrics import METRICS
 from metrics.contracts import MetricFacts
@@ -104,7 +104,7 @@ def _basis(name: str, features: str) -> str:
     return suffix or ("bytes" if features else "features")
 
 
-def scored(request: Request, found: Scores, seconds: float) -> Scored:
+def scored(request: ScoreRequest, found: Scores, seconds: float) -> Scored:
     """The rows of a score, and all it takes to print it."""
     facts = environment()
     real, fake = found.real, found.fake

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bench.core.errors import UsageError
 from bench.core.files import refuse_files, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.score.kept import packed
-from bench.score.measure import Notify, Request, guarded
+from bench.score.measure import Notify, ScoreRequest, guarded
 from bench.score.measure import score as measure
 from bench.score.report import Scored, scored
 from bench.score.samples import Given
@@ -53,37 +54,7 @@ def measure_score(
     statistics. notify: told what is being done, how much of it is done and of how much. Raises
     UsageError for what can't be used.
     """
-    if save_stats is not None:
-        refuse_files({"save_stats": save_stats})
-        given = [Path(x).expanduser() for x in (real, fake, train) if isinstance(x, str | Path)]
-        if Path(save_stats).expanduser().resolve() in [path.resolve() for path in given]:
-            raise UsageError(f"--save-stats: {save_stats} is what is to be scored: name another")
-    limits = (
-        ("--batch", batch, MAX_SAMPLES),
-        ("--size", size, MAX_SIDE),
-        ("--workers", workers, MAX_THREADS),
-    )
-    for option, number, most in limits:
-        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
-            raise UsageError(f"{option}: expected 1 to {most:,}, got {number!r}")
-    if colours not in ("", "grey", "rgb"):
-        raise UsageError(f"--colours: expected grey or rgb, got '{colours}'")
-    usercode.add_folder(Path.cwd())
-    request = Request(
-        real=real,
-        fake=fake,
-        train=train,
-        features=features,
-        metrics=tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
-        weights=weights,
-        download=download,
-        size=size,
-        colours=colours,
-        batch=batch,
-        workers=workers or os.cpu_count() or 1,
-        device=device_named(device),
-        skip_unreadable=skip_unreadable,
-    )
+    request = _request(locals())
     started = time.perf_counter()
     with guarded():
         found = measure(request, notify)
@@ -91,3 +62,35 @@ def measure_score(
     if save_stats is not None:
         write_atomically(Path(save_stats).expanduser(), packed(found.real))
     return result
+
+
+def _request(given: Mapping[str, Any]) -> ScoreRequest:
+    """The arguments of `measure_score`, checked. Raises UsageError for what can't be used."""
+    _refuse_overwriting(given["save_stats"], [given[name] for name in ("real", "fake", "train")])
+    for name, most in (("batch", MAX_SAMPLES), ("size", MAX_SIDE), ("workers", MAX_THREADS)):
+        number = given[name]
+        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
+            raise UsageError(f"--{name}: expected 1 to {most:,}, got {number!r}")
+    if given["colours"] not in ("", "grey", "rgb"):
+        raise UsageError(f"--colours: expected grey or rgb, got '{given['colours']}'")
+    usercode.add_folder(Path.cwd())
+    metrics = given["metrics"]
+    same = {field.name: given[field.name] for field in fields(ScoreRequest)}
+    return ScoreRequest(
+        **same
+        | {
+            "metrics": tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
+            "workers": given["workers"] or os.cpu_count() or 1,
+            "device": device_named(given["device"]),
+        }
+    )
+
+
+def _refuse_overwriting(save_stats: str | None, sets: Iterable[Given | None]) -> None:
+    """Raise UsageError for a file of statistics that can't be written, or is one of the sets."""
+    if save_stats is None:
+        return
+    refuse_files({"save_stats": save_stats})
+    named = [Path(one).expanduser() for one in sets if isinstance(one, str | Path)]
+    if Path(save_stats).expanduser().resolve() in [path.resolve() for path in named]:
+        raise UsageError(f"--save-stats: {save_stats} is what is to be scored: name another")

@@ -20,7 +20,7 @@ from scipy.stats import t
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
 from bench.datasets.digits import CLASSES, mnist5k
-from bench.score.measure import Request, guarded, score
+from bench.score.measure import ScoreRequest, guarded, score
 from metrics import METRICS
 from metrics.contracts import MetricFacts
 
@@ -161,7 +161,7 @@ def check_metrics(
 def _values(fault: str, seed: int, features: str) -> dict[str, float]:
     """Every usual score of one planted fault."""
     real, fake = FAULTS[fault][1](deal(seed))
-    found = score(Request(real, fake, features=features, colours="grey"))
+    found = score(ScoreRequest(real, fake, features=features, colours="grey"))
     return {value.metric: value.value for value in found.values}
 
 

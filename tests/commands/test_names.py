@@ -97,7 +97,17 @@ VERBS = {
     "run images": lambda here, name: run(here, IMAGE_SUITE, name),
     "run attack": lambda here, name: run(here, ATTACK_SUITE, name),
     "score": lambda here, name: bench(
-        *("score", name, name, "--features", "pixels", "--metrics", "energy_distance", "--workers", "1")
+        *(
+            "score",
+            name,
+            name,
+            "--features",
+            "pixels",
+            "--metrics",
+            "energy_distance",
+            "--workers",
+            "1",
+        )
     ),
     "attack": lambda here, name: bench("attack", "own:net", name, "-n", "4", "--no-audit"),
     "sample": lambda here, name: bench("sample", name, "-n", "4", "-o", "grid.png"),
