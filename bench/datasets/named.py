@@ -50,7 +50,11 @@ def place_of(name: str) -> Place:
     if name in DATASETS:
         return Place("registered", name)
     head, _, last = name.rpartition(":")
-    if last in SIDES and (head in DATASETS or head.startswith(torchvisions.PREFIX)):
+    if head in DATASETS or head.startswith(torchvisions.PREFIX):
+        if last not in SIDES:
+            raise UsageError(
+                f"dataset '{name}': expected {head}, its held-out images, or {head}:train"
+            )
         return Place(place_of(head).kind, head, last)
     if name.startswith(FOLDER):
         path = Path(name.removeprefix(FOLDER)).expanduser()
@@ -172,7 +176,7 @@ def names_with(needs: Iterable[str]) -> list[str]:
     return [entry.name for entry in DATASETS.entries() if entry.part.offers.issuperset(needs)]
 
 
-def image_set(name: str) -> Images:
+def image_set(name: str, user: str) -> Images:
     """The images of a name as they are: the held-out ones of a data set, or those to train on where
     it ends in `:train`; all images of a folder or file. Raises UsageError for data without images.
     """
@@ -182,7 +186,7 @@ def image_set(name: str) -> Images:
     if place.kind == "file":
         images, _ = as_images(*read_archive(Path(place.name)), shown(name))
         return ImageArray(shown(name), images, False)
-    part = dataset_named(place.name if place.side else name, ("images",), "this")
+    part = dataset_named(place.name if place.side else name, ("images",), user)
     if part.missing:
         raise UsageError(part.missing)
     images = part.split.images if place.side == "train" else part.split.held_images

@@ -135,7 +135,7 @@ def _real(name: str, n: int) -> np.ndarray:
             "mnist5k)"
         )
     usercode.add_folder(Path.cwd())
-    images = image_set(name)
+    images = image_set(name, "a sheet")
     if n > len(images):
         raise UsageError(f"{name} has {len(images):,} images, expected so many at most, got {n:,}")
     first = [images.read(index) for index in range(n)]

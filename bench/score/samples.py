@@ -50,7 +50,7 @@ def open_samples(given: Given | None, role: str) -> Samples:
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".pt", ".pth"):
         try:
-            return image_set(str(given))
+            return image_set(str(given), "a score")
         except UsageError as error:
             raise UsageError(f"{role}: {error}") from error
     if not path.is_file():

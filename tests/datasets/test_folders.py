@@ -153,7 +153,7 @@ def test_folders_that_are_none(tmp_path):
 
 def test_names_that_hold_no_images():
     """Points have none; a name that nothing answers to gets the nearest."""
-    with pytest.raises(UsageError, match=r"'ring8@pacgan' has no images: expected one of mnist5k"):
+    with pytest.raises(UsageError, match=r"'ring8@pacgan' offers points .*expected mnist5k"):
         images_named("ring8@pacgan")
     with pytest.raises(UsageError, match="did you mean 'optdigits'"):
         images_named("optdigit")
@@ -234,7 +234,7 @@ def test_pairs_that_can_not_be_had(tmp_path):
         pairs_named(f"folder:{tmp_path / 'few'}").load()
     with pytest.raises(UsageError, match="is no folder"):
         pairs_named(f"folder:{tmp_path / 'nowhere'}")
-    with pytest.raises(UsageError, match=r"'ring8@pacgan' is no pair of domains: .*scenes@digits"):
+    with pytest.raises(UsageError, match=r"'ring8@pacgan' offers points .* domains .*scenes@digits"):
         pairs_named("ring8@pacgan")
     with pytest.raises(UsageError, match="did you mean 'scenes@digits'"):
         pairs_named("scenes@digit")

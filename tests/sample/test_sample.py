@@ -285,8 +285,8 @@ def test_a_data_set_stands_for_a_run(tmp_path, monkeypatch, capfd):
     assert np.array_equal(api.sample("mnist5k:train", n=7)[:, 0], split.images[:7])
     capfd.readouterr()
     assert "has 1,000 images" in refused(capfd, "mnist5k", "-n", "1001", "-o", "many")
-    assert "has no images of its own" in refused(capfd, "ring8@pacgan", "-o", "many")
-    assert "expected NAME, its held-out images, or NAME:train" in (
+    assert "and a sheet needs images" in refused(capfd, "ring8@pacgan", "-o", "many")
+    assert "expected mnist5k, its held-out images, or mnist5k:train" in (
         refused(capfd, "mnist5k:test", "-o", "many")
     )
 
