@@ -28,7 +28,7 @@ from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
 from results import bibliography, published
 from results.provenance import environment
-from results.runs import records_of, refusing_damage
+from results.runs import find_run, refusing_damage
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -78,7 +78,7 @@ def cite(what: str) -> str:
         if what in registry:
             entry = registry[what]
             return bibliography.cite([entry.paper, *papers_of(getattr(entry.facts, "parts", ()))])
-    _, manifest, _ = records_of(what)
+    manifest = find_run(what).manifest()
     with refusing_damage(what):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
         papers = [paper for facts in parts for paper in facts.get("papers", [])]

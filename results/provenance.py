@@ -50,12 +50,16 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def source() -> dict[str, Any]:
+    """The software, under the names of a record."""
+    revision, dirty = commit()
+    return {"versions": versions(), "commit": revision, "dirty": dirty}
+
+
 def environment() -> dict[str, Any]:
     """The machine and the software, for a manifest."""
     return {
-        "versions": versions(),
-        "commit": commit()[0],
-        "dirty": commit()[1],
+        **source(),
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(),

@@ -12,7 +12,6 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
 
 WAYS = 10_000
 LEAST_WAYS, WORK = 1_000, 4_000_000
@@ -71,6 +70,8 @@ def tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[np.ndarr
     The statistic is the rank sum of the new seeds (Mann and Whitney 1947), halves of
     whole numbers, which single precision adds without rounding.
     """
+    from scipy.stats import rankdata  # slow to import, and a run of one seed needs none
+
     ranks = rankdata(np.concatenate([old, new]), axis=0).astype(np.float32)
     some = ways_for(ranks.shape[1], limit)
     ways = relabelings(len(old), len(new), some).new.astype(np.float32)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, get_origin, get_type_hints
 
 SCHEMA_VERSION = 1
 
@@ -68,33 +70,53 @@ COLUMNS = (
 VARYING = ("seconds", "peak_rss_mb", "commit", "dirty", "started_at")
 """Columns that two runs of the same code and seed need not share."""
 
-CELL_FIELDS: dict[str, type | tuple[type, ...]] = {
-    "suite": str,
-    "tier": str,
-    "task": str,
-    "cell_id": str,
-    "key": str,
-    "artifact_key": str,
-    "code": str,
-    "dataset": str,
-    "dataset_fingerprint": str,
-    "model": str,
-    "source_model": str,
-    "attack": str,
-    "settings": dict,
-    "seed": int,
-    "status": str,
-    "reason": str,
-    "seconds": (int, float),
-    "peak_rss_mb": (int, float),
-    "device": str,
-    "threads": int,
-    "commit": str,
-    "dirty": bool,
-    "versions": dict,
-    "started_at": str,
-    "warnings": list,
-    "values": list,
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished cell, as all that measure one make it: each names what it has. values: records of
+    `VALUE_FIELDS`, or dataclasses that have them.
+    """
+
+    suite: str
+    tier: str = ""
+    task: str
+    cell_id: str
+    key: str
+    artifact_key: str = ""
+    code: str = ""
+    dataset: str = ""
+    dataset_fingerprint: str = ""
+    model: str = ""
+    source_model: str = ""
+    attack: str = ""
+    settings: dict[str, Any]
+    seed: int = 0
+    status: str = "ok"
+    reason: str = ""
+    seconds: float = 0.0
+    peak_rss_mb: float = 0.0
+    device: str
+    threads: int
+    commit: str
+    dirty: bool
+    versions: dict[str, str]
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    warnings: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Under `CELL_FIELDS`, as a file keeps it."""
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 4),
+            "started_at": self.started_at.isoformat(timespec="milliseconds"),
+        }
+
+
+KEPT_AS: dict[Any, type | tuple[type, ...]] = {float: (int, float), datetime: str}
+CELL_FIELDS = {
+    name: KEPT_AS.get(kind) or get_origin(kind) or kind
+    for name, kind in get_type_hints(Record).items()
 }
 
 VALUE_FIELDS: dict[str, type | tuple[type, ...]] = {

@@ -1,9 +1,10 @@
-"""Runs that were made: found by what a user types, read once."""
+"""Runs that were made: found by what a user types, each file read once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +14,72 @@ from bench.core.errors import UsageError, one_line
 from results.claims import judge
 from results.store import RunDirectory, is_key
 from results.summary import summarise
+from results.tables import Layout, every_layout
 
 
-def run_folder(run: str) -> Path:
-    """A run's folder, or that of the last tier of a suite that was run here."""
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run, be it still going. records: its finished cells, by key."""
+
+    directory: RunDirectory
+    manifest: dict[str, Any]
+    records: dict[str, dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return str(self.directory.path)
+
+    def summary(self) -> pd.DataFrame:
+        """Means, intervals, counts, published rows."""
+        with refusing_damage(self.name):
+            return summarise(self.manifest, self.records)
+
+    def claims(self) -> pd.DataFrame:
+        """What papers say of its numbers, held against them."""
+        with refusing_damage(self.name):
+            return judge(self.manifest, self.records)
+
+    def layouts(self) -> list[Layout]:
+        """Its tables, then the claims of papers about them."""
+        summary, judged = self.summary(), self.claims()
+        with refusing_damage(self.name):
+            return list(every_layout(summary, self.manifest, judged))
+
+
+def find_run(run: str) -> RunDirectory:
+    """A run's folder, or that of the last tier of a suite that was run here; nothing of it is read.
+
+    Raises UsageError where there is none.
+    """
     path = Path(run).expanduser()
     try:
         if path.exists() or "/" in run:
-            return path
+            return RunDirectory(path)
     except OSError as error:
         raise UsageError(one_line(f"can't read {run}: {error.strerror}")) from error
-    tiers = sorted(Path("runs", run).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
-    if not tiers:
+    found = last_tier(run)
+    if found is None:
         raise UsageError(
             f"no run '{run}': expected a run's folder, such as runs/mode-collapse/quick, or the "
             "name of a suite that was run here"
         )
-    return tiers[-1].parent
+    return found
 
 
-def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[str, Any]]]:
-    """A run's directory, manifest and finished cells; a run that is still going, too.
+def last_tier(suite: str) -> RunDirectory | None:
+    """The folder of the tier of a suite that was last run here."""
+    manifests = Path("runs", suite).glob("*/manifest.json")
+    last = max(manifests, key=lambda path: path.stat().st_mtime, default=None)
+    return None if last is None else RunDirectory(last.parent)
 
-    `run` is a folder, or a suite's name for the last tier of it that was run here.
-    """
-    directory = RunDirectory(run_folder(run))
+
+def read_run(directory: RunDirectory) -> Run:
+    """A run as it stands. Raises UsageError where there is none, or a damaged one."""
     manifest = directory.manifest()
-    records, _ = directory.read_cells(
-        cell["key"]
-        for cell in manifest["cells"]
-        if isinstance(cell, dict) and is_key(cell.get("key"))
-    )
-    return directory, manifest, records
-
-
-def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The summary of a run and its manifest. Raises UsageError for a damaged one."""
-    _, manifest, records = records_of(run)
-    with refusing_damage(run):
-        return summarise(manifest, records), manifest
+    planned = (cell.get("key") for cell in manifest["cells"])
+    records, _ = directory.read_cells(filter(is_key, planned))
+    return Run(directory, manifest, records)
 
 
 @contextmanager
@@ -64,9 +92,24 @@ def refusing_damage(run: str) -> Iterator[None]:
         raise UsageError(one_line(text)) from error
 
 
+def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[str, Any]]]:
+    """A run's directory, manifest and finished cells; a run that is still going, too.
+
+    `run` is a folder, or a suite's name for the last tier of it that was run here.
+    """
+    found = read_run(find_run(run))
+    return found.directory, found.manifest, found.records
+
+
+def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The summary of a run and its manifest. Raises UsageError for a damaged one."""
+    found = read_run(find_run(run))
+    return found.summary(), found.manifest
+
+
 def show(run: str) -> pd.DataFrame:
     """The summary of a run: means, intervals, counts, published rows."""
-    return summary_of(run)[0]
+    return read_run(find_run(run)).summary()
 
 
 def claims(run: str) -> pd.DataFrame:
@@ -75,6 +118,4 @@ def claims(run: str) -> pd.DataFrame:
     A row a claim: both numbers (means over seeds), the 95 % interval of their difference, the
     published numbers, and the verdict: ok, contradicted, not resolvable or not measured.
     """
-    _, manifest, records = records_of(run)
-    with refusing_damage(run):
-        return judge(manifest, records)
+    return read_run(find_run(run)).claims()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import io
 import json
@@ -22,7 +21,8 @@ from bench.attack.evaluate import Evaluation, Request
 from bench.tasks import TASKS
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Curve, Example, curves, triptychs
-from results.provenance import environment
+from results.provenance import source
+from results.rows import Record
 from results.statistics import wilson
 from results.store import frame
 from results.summary import summarise
@@ -136,38 +136,24 @@ class Attacked:
 
 def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
     """The rows of an evaluation, and all it takes to print it."""
-    facts = environment()
     identity = json.dumps([asdict(request), made.asked.relevant], sort_keys=True, default=str)
-    key = hashlib.sha256(identity.encode()).hexdigest()
-    now = datetime.datetime.now(datetime.UTC)
-    record = {
-        "suite": SUITE,
-        "tier": "",
-        "task": SUITE,
-        "cell_id": f"{SUITE}/{request.data}/{request.classifier}/{request.attack}",
-        "key": key,
-        "artifact_key": "",
-        "code": "",
-        "dataset": request.data,
-        "dataset_fingerprint": _fingerprint(made),
-        "model": request.classifier,
-        "source_model": "",
-        "attack": request.attack,
-        "settings": {**made.asked.relevant, "images": len(made.pictures.labels)},
-        "seed": request.seed,
-        "status": "ok",
-        "reason": "",
-        "seconds": round(seconds, 4),
-        "peak_rss_mb": 0.0,
-        "device": request.device,
-        "threads": request.threads_used,
-        "commit": facts["commit"],
-        "dirty": facts["dirty"],
-        "versions": facts["versions"],
-        "started_at": now.isoformat(timespec="milliseconds"),
-        "warnings": [],
-        "values": [asdict(value) for value in made.values],
-    }
+    record = Record(
+        suite=SUITE,
+        task=SUITE,
+        cell_id=f"{SUITE}/{request.data}/{request.classifier}/{request.attack}",
+        key=hashlib.sha256(identity.encode()).hexdigest(),
+        dataset=request.data,
+        dataset_fingerprint=_fingerprint(made),
+        model=request.classifier,
+        attack=request.attack,
+        settings={**made.asked.relevant, "images": len(made.pictures.labels)},
+        seed=request.seed,
+        seconds=seconds,
+        device=request.device,
+        threads=request.threads_used,
+        values=made.values,
+        **source(),
+    ).as_dict()
     return Attacked(frame([record]), made, request, record)
 
 

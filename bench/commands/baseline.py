@@ -23,12 +23,11 @@ def command() -> None:
 def set_(run: str, reason: str, out: str | None, probe: bool, all_metrics: bool) -> None:
     """Make a finished run the baseline. RUN: a folder, or a suite that was run here."""
     from bench.gate.baseline import set_baseline
-    from results.runs import run_folder
 
     def warn(text: str) -> None:
         click.echo(f"warning: {text}", err=True)
 
-    path = set_baseline(run_folder(run), reason, out, probe, all_metrics, warn)
+    path = set_baseline(run, reason, out, probe, all_metrics, warn)
     click.echo(f"baseline: {path}")
     click.echo(f"compare: bench compare {path} RUN")
 

@@ -55,13 +55,8 @@ def command(**options: Any) -> None:
 
 def _print(report: Any) -> None:
     from bench.commands.output import print_layout
-    from results.claims import judge
-    from results.summary import summarise
-    from results.tables import every_layout
 
-    manifest = report.run.manifest()
-    summary, judged = summarise(manifest, report.records), judge(manifest, report.records)
-    for layout in every_layout(summary, manifest, judged):
+    for layout in report.made.layouts():
         print_layout(layout)
         click.echo()
     for reason in _reasons(report.table):
@@ -79,8 +74,9 @@ def _print(report: Any) -> None:
 
 
 def _reasons(table: Any) -> list[str]:
-    bad = table[table["status"].isin(["failed", "timeout", "crashed", "oom", "invalid"])]
-    cells = bad.drop_duplicates("key")
+    from results.rows import BAD
+
+    cells = table[table["status"].isin(BAD)].drop_duplicates("key")
     return [
         f"{row.status}: {row.cell_id} seed {row.seed}: {row.reason}" for row in cells.itertuples()
     ]

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,14 @@ def add_folder(folder: str | os.PathLike[str]) -> None:
     path = str(Path(folder).resolve())
     if path not in sys.path:
         sys.path.append(path)
+
+
+def add(folders: Iterable[str | os.PathLike[str]], modules: Iterable[str]) -> None:
+    """Append folders to the import path, and import what is registered by modules in them."""
+    for folder in folders:
+        add_folder(folder)
+    for module in modules:
+        import_module(module)
 
 
 def load(name: str) -> Any:

@@ -13,46 +13,44 @@ import pandas as pd
 from bench.core import usercode
 from bench.core.errors import UsageError
 from bench.core.files import write_atomically
-from bench.gate.compare import run_side
+from bench.gate.compare import side_of_run
 from results.frames import column, pick
 from results.gate import baselines as baselinefiles
 from results.ranks import smallest_p
-from results.store import RunDirectory, frame, is_key
+from results.runs import Run, find_run, read_run
+from results.store import frame
 
 FEW = 0.01
 """A smallest p-value above this leaves no room for several series."""
 
 
 def set_baseline(
-    run: Path,
+    run: str,
     reason: str,
     out: str | None,
     probe: bool,
     every: bool,
     warn: Callable[[str], None],
 ) -> Path:
-    """Write the baseline of a run's folder; where it stands. probe: whether to measure again what
-    says it is deterministic. every: keep all metrics, not only those that the suite shows. Raises
-    UsageError for a run with gaps, a blank reason, or a name that is no .csv.
+    """Write the baseline of a run, which is a folder or a suite's name; where it stands. probe:
+    whether to measure again what says it is deterministic. every: keep all metrics, not only those
+    that the suite shows. Raises UsageError for a run with gaps, a blank reason, or a name that is
+    no .csv.
     """
     if not reason.strip():
         raise UsageError("--reason: say why the baseline changes; it is kept in the file")
-    directory = RunDirectory(run)
-    manifest = directory.manifest()
-    target = Path(out).expanduser() if out else _usual(manifest)
+    found = read_run(find_run(run))
+    target = Path(out).expanduser() if out else _usual(found.manifest)
     if target.suffix != ".csv":
         raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
-    side = run_side(run)
+    side = side_of_run(found)
     baselinefiles.refuse_unfinished(side)
-    records, _ = directory.read_cells(
-        cell["key"] for cell in manifest["cells"] if is_key(cell.get("key"))
-    )
     if probe:
-        side.rows["probed"] = _probed(side.rows, manifest, records)
-    _warn(side.rows, manifest, warn)
-    table = frame(records.values())
+        side.rows["probed"] = _probed(side.rows, found)
+    _warn(side.rows, found.manifest, warn)
+    table = frame(found.records.values())
     if not every:
-        blocks = manifest["blocks"]
+        blocks = found.manifest["blocks"]
         shown = {name for block in blocks for name in (*block["metrics"], *block["primary"])}
         table = pick(table, [metric in {*shown, ""} for metric in column(table, "metric")])
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
@@ -65,9 +63,7 @@ def _usual(manifest: dict[str, Any]) -> Path:
     return baselinefiles.HERE / f"{manifest['suite']}-{manifest['tier']}.csv"
 
 
-def _probed(
-    rows: pd.DataFrame, manifest: dict[str, Any], records: dict[str, dict[str, Any]]
-) -> np.ndarray:
+def _probed(rows: pd.DataFrame, run: Run) -> np.ndarray:
     """Which rows a same-seed probe found to be deterministic; only those that say so are asked."""
     claimed = (column(rows, "kind") == "deterministic") & (column(rows, "direction") != "none")
     metrics = set(column(pick(rows, claimed), "metric"))
@@ -75,10 +71,8 @@ def _probed(
         return np.zeros(len(rows), bool)
     from bench.gate.probe import reproducible
 
-    usercode.add_folder(Path.cwd())
-    for module in manifest.get("imports", []):
-        usercode.import_module(module)
-    same = reproducible(manifest, records, metrics)
+    usercode.add([Path.cwd()], run.manifest.get("imports", []))
+    same = reproducible(run, metrics)
     keys = zip(column(rows, "cell_id"), column(rows, "metric"), strict=True)
     return np.array([key in same for key in keys]) & claimed
 

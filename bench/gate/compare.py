@@ -19,7 +19,8 @@ from results.gate.policy import read_policy
 from results.gate.sides import Side, from_run, narrowed, read_side
 from results.gate.summary import summary
 from results.gate.verdicts import Comparison
-from results.store import RunDirectory, is_key
+from results.runs import Run, last_tier, read_run, refusing_damage
+from results.store import RunDirectory
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -102,7 +103,7 @@ def side_of(name: str) -> Side:
     except (OSError, ValueError) as error:
         raise UsageError(one_line(f"can't read {name}: {error}")) from error
     if is_folder:
-        return run_side(path)
+        return side_of_run(read_run(RunDirectory(path)))
     if path.suffix in SUFFIXES:
         return read_side(path, registered_facts)
     if is_file:
@@ -110,9 +111,9 @@ def side_of(name: str) -> Side:
     kept = find(name)
     if kept is not None:
         return read_side(kept, registered_facts, name)
-    tiers = sorted(Path("runs", name).glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
-    if tiers and "/" not in name:
-        return run_side(tiers[-1].parent)
+    last = None if "/" in name else last_tier(name)
+    if last is not None:
+        return side_of_run(read_run(last))
     if "/" in name or not names():
         raise UsageError(
             f"'{name}' is not there: expected a run's folder, a .csv or .parquet table, or a "
@@ -121,17 +122,10 @@ def side_of(name: str) -> Side:
     raise unknown("baseline", name, names(), "(or a run's folder, a .csv or .parquet table)")
 
 
-def run_side(path: Path) -> Side:
-    """A run's folder; a run that is still going has cells left."""
-    directory = RunDirectory(path)
-    manifest = directory.manifest()
-    keys = [cell["key"] for cell in manifest["cells"] if is_key(cell.get("key"))]
-    records, _ = directory.read_cells(keys)
-    try:
-        return from_run(str(path), manifest, records, registered_facts)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        text = f"manifest.json of {path} is damaged ({error!r}): run the suite with --fresh"
-        raise UsageError(one_line(text)) from error
+def side_of_run(run: Run) -> Side:
+    """A run; one that is still going has cells left."""
+    with refusing_damage(run.name):
+        return from_run(run.name, run.manifest, run.records, registered_facts)
 
 
 def registered_facts(task: str, metric: str) -> Mapping[str, Any]:

@@ -8,28 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import cache_folder
-from bench.models.store import CHECKPOINT_SECONDS
 from bench.run.runner import Context, run_cell
 from bench.suites.cell import cell_of
-from results.provenance import environment
+from results.provenance import source
+from results.runs import Run
 from results.store import RunDirectory
 
 
-def reproducible(
-    manifest: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], metrics: set[str]
-) -> set[tuple[str, str]]:
+def reproducible(run: Run, metrics: set[str]) -> set[tuple[str, str]]:
     """Cell and metric, of those asked, whose value came out the same to the last bit when the
     first seed was measured again.
     """
     seen: set[str] = set()
     same: set[tuple[str, str]] = set()
     with tempfile.TemporaryDirectory() as folder:
-        for row in manifest["cells"]:
-            known = records.get(row["key"])
+        for row in run.manifest["cells"]:
+            known = run.records.get(row["key"])
             if row["cell_id"] in seen or known is None or not metrics & _measured(known):
                 continue
             seen.add(row["cell_id"])
-            again = _measure(manifest, row, Path(folder))
+            again = _measure(run.manifest, row, Path(folder))
             values = {_place(value): value["value"] for value in again["values"]}
             for metric in metrics & _measured(known):
                 pairs = [
@@ -51,17 +49,13 @@ def _place(value: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _measure(manifest: Mapping[str, Any], row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    facts = environment()
     context = Context(
         run=folder,
         cache=cache_folder().resolve(),
         suite=manifest["suite"],
         tier=manifest["tier"],
         device=manifest["device"],
-        versions=facts["versions"],
-        commit=facts["commit"],
-        dirty=facts["dirty"],
-        checkpoint_seconds=CHECKPOINT_SECONDS,
+        **source(),
     )
     cell = cell_of(manifest, row)
     run_cell(cell, context)

@@ -23,7 +23,7 @@ from attacks.contracts import UNIT, Box, Images, Labels, Model, Radius, Ray, See
 from attacks.fgsm import Fgsm
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
-from bench.gate.compare import run_side
+from bench.gate.compare import side_of_run
 from bench.run.run import execute
 from results.frames import column, pick
 from results.gate.calibration import SPLITS, parts
@@ -31,6 +31,7 @@ from results.gate.judging import compare
 from results.gate.policy import Policy
 from results.gate.sides import Side
 from results.gate.verdicts import FAILURE, REGRESSION, UNSETTLED
+from results.runs import find_run, read_run
 from results.statistics import wilson
 
 MODELS = ("oracle", "gmm", "nsgan", "pca-gaussian", "one-mode", "softmax")
@@ -262,7 +263,7 @@ def measured(seeds: int, workers: int) -> Iterator[Measured]:
             grid=[("attack", [FLIPPED_NAME])],
             **shared,
         )
-        yield Measured(run_side(Path(whole)), run_side(Path(flipped)))
+        yield Measured(*(side_of_run(read_run(find_run(run))) for run in (whole, flipped)))
 
 
 def check_gate(

@@ -27,6 +27,7 @@ from bench.tasks import TASKS
 from results.pictures.run import draw
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
+from results.runs import Run
 from results.store import RunDirectory, frame
 
 T = TypeVar("T")
@@ -44,18 +45,24 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Report:
-    """A finished or interrupted run. records: the finished cells by key. measured: how many
-    cells this call measured.
-    """
+    """A finished or interrupted run. measured: how many cells this call measured."""
 
-    run: RunDirectory
+    made: Run
     table: pd.DataFrame
-    records: dict[str, dict[str, Any]]
     statuses: dict[str, int]
     measured: int
     planned: int
     interrupted: bool = False
     pictures: Sequence[Path] = ()
+
+    @property
+    def run(self) -> RunDirectory:
+        return self.made.directory
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The finished cells by key."""
+        return self.made.records
 
     @property
     def bad(self) -> int:
@@ -240,17 +247,17 @@ def _finish(
     keys = planned.unique()
     table = frame(records[key] for key in keys if key in records)
     directory.write_tables(table)
+    made = Run(directory, directory.manifest(), records)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
         try:
-            pictures = draw(directory, directory.manifest(), records)
+            pictures = draw(made)
         except Exception as error:
             watch.warn(one_line(f"the pictures could not be drawn: {error!r}"))
     counts = Counter(record["status"] for record in records.values())
     return Report(
-        directory,
+        made,
         table,
-        records,
         {s: counts[s] for s in STATUSES if counts[s]},
         measured,
         len(keys),

@@ -12,9 +12,9 @@ import time
 import traceback
 import warnings
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from bench.core.threads import THREADS, with_threads
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, Measurement, Value
+from results.rows import Record
 from results.store import RunDirectory
 
 MAX_WARNINGS = 5
@@ -64,54 +65,43 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
     _reset_peak()
     status, reason, caught, measured = _guarded(cell, context)
     seconds = time.perf_counter() - clock
-    record = stamp(cell, context, status, reason, seconds, started)
-    record |= {
-        "peak_rss_mb": _peak_rss_mb(),
-        "warnings": caught,
-        "artifact_key": measured.artifact_key,
-        "values": [asdict(_plain(value)) for value in measured.values],
-    }
-    RunDirectory(context.run).write_cell(record, measured.arrays)
+    record = replace(
+        stamp(cell, context, status, reason),
+        seconds=seconds,
+        started_at=started,
+        peak_rss_mb=_peak_rss_mb(),
+        warnings=caught,
+        artifact_key=measured.artifact_key,
+        values=[_plain(value) for value in measured.values],
+    )
+    RunDirectory(context.run).write_cell(record.as_dict(), measured.arrays)
     return Outcome(cell.key, status, reason, seconds)
 
 
-def stamp(
-    cell: Cell,
-    context: Context,
-    status: str,
-    reason: str,
-    seconds: float,
-    started: datetime.datetime,
-) -> dict[str, Any]:
-    """A record of a cell without values."""
-    return {
-        "suite": context.suite,
-        "tier": context.tier,
-        "task": cell.task,
-        "cell_id": cell.cell_id,
-        "key": cell.key,
-        "artifact_key": "",
-        "code": cell.code,
-        "dataset": cell.part("dataset"),
-        "dataset_fingerprint": cell.fingerprint,
-        "model": cell.part("model"),
-        "source_model": cell.part("source_model"),
-        "attack": cell.part("attack"),
-        "settings": cell.settings,
-        "seed": cell.seed,
-        "status": status,
-        "reason": reason,
-        "seconds": round(seconds, 4),
-        "peak_rss_mb": 0.0,
-        "device": cell.device,
-        "threads": THREADS,
-        "commit": context.commit,
-        "dirty": context.dirty,
-        "versions": context.versions,
-        "started_at": started.isoformat(timespec="milliseconds"),
-        "warnings": [],
-        "values": [],
-    }
+def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
+    """What is known of a cell without measuring it."""
+    return Record(
+        suite=context.suite,
+        tier=context.tier,
+        task=cell.task,
+        cell_id=cell.cell_id,
+        key=cell.key,
+        code=cell.code,
+        dataset=cell.part("dataset"),
+        dataset_fingerprint=cell.fingerprint,
+        model=cell.part("model"),
+        source_model=cell.part("source_model"),
+        attack=cell.part("attack"),
+        settings=cell.settings,
+        seed=cell.seed,
+        status=status,
+        reason=reason,
+        device=cell.device,
+        threads=THREADS,
+        commit=context.commit,
+        dirty=context.dirty,
+        versions=context.versions,
+    )
 
 
 def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement]:

@@ -24,10 +24,7 @@ def begin(folders: Sequence[str], imports: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os._exit = partial(_leave, os._exit)  # type: ignore[assignment]
-    for folder in folders:
-        usercode.add_folder(folder)
-    for module in imports:
-        usercode.import_module(module)
+    usercode.add(folders, imports)
 
 
 def _leave(leave: Callable[[int], NoReturn], status: int) -> NoReturn:

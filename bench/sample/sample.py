@@ -24,7 +24,7 @@ from bench.suites import builtin
 from bench.suites.cell import Cell
 from results.pictures.run import curve_png, scatter_png
 from results.pictures.sheets import grid_png, image_pngs
-from results.runs import records_of, refusing_damage
+from results.runs import find_run, refusing_damage
 
 WEIGHTS = ".safetensors"
 
@@ -117,11 +117,9 @@ def _trained_cell(
     run: str, model: str, dataset: str | None, block: str | None, seed: int | None
 ) -> tuple[Cell, bool]:
     """A cell of a run by the names on its table, and whether its images are in colour."""
-    usercode.add_folder(Path.cwd())
-    _, manifest, _ = records_of(run)
+    manifest = find_run(run).manifest()
     with refusing_damage(run):
-        for module in manifest.get("imports", []):
-            usercode.import_module(module)
+        usercode.add([Path.cwd()], manifest.get("imports", []))
         cell = find_cell(manifest, model, seed, dataset, block)
         facts = manifest["parts"].get("dataset", {}).get(cell.part("dataset"), {})
     return cell, bool(facts.get("colour"))

@@ -30,21 +30,7 @@ def find_cell(
 
     Raises UsageError where there is none, or where several data sets or blocks have it.
     """
-    cells = [cell for cell in manifest["cells"] if block in (None, cell["block"])]
-    if not cells:
-        raise unknown("block", str(block), {cell["block"] for cell in manifest["cells"]})
-    names = {cell["parts"].get("model", "") for cell in cells} - {""}
-    if model not in names:
-        raise unknown("model", model, names, "(in this run)")
-    found = [cell for cell in cells if cell["parts"].get("model") == model]
-    datasets = list(dict.fromkeys(cell["parts"].get("dataset", "") for cell in found))
-    if dataset is None and len(datasets) > 1:
-        raise UsageError(
-            f"model '{model}' was trained on {', '.join(datasets)}: say which by --dataset"
-        )
-    if dataset is not None and dataset not in datasets:
-        raise unknown("dataset", dataset, datasets, f"(model '{model}' of this run)")
-    found = [cell for cell in found if dataset in (None, cell["parts"].get("dataset"))]
+    found = _rows_of(manifest, model, dataset, block)
     seeds = list(dict.fromkeys(cell["seed"] for cell in found))
     if seed is not None and seed not in seeds:
         raise UsageError(
@@ -61,6 +47,27 @@ def find_cell(
         )
     sampled = (cell for cell in candidates if isinstance(TASKS[cell.task].part, SamplingTask))
     return next(sampled, candidates[0])
+
+
+def _rows_of(
+    manifest: Mapping[str, Any], model: str, dataset: str | None, block: str | None
+) -> list[dict[str, Any]]:
+    """The cells of one model on one data set, with every seed."""
+    cells = [cell for cell in manifest["cells"] if block in (None, cell["block"])]
+    if not cells:
+        raise unknown("block", str(block), {cell["block"] for cell in manifest["cells"]})
+    names = {cell["parts"].get("model", "") for cell in cells} - {""}
+    if model not in names:
+        raise unknown("model", model, names, "(in this run)")
+    found = [cell for cell in cells if cell["parts"].get("model") == model]
+    datasets = list(dict.fromkeys(cell["parts"].get("dataset", "") for cell in found))
+    if dataset is None and len(datasets) > 1:
+        raise UsageError(
+            f"model '{model}' was trained on {', '.join(datasets)}: say which by --dataset"
+        )
+    if dataset is not None and dataset not in datasets:
+        raise unknown("dataset", dataset, datasets, f"(model '{model}' of this run)")
+    return [cell for cell in found if dataset in (None, cell["parts"].get("dataset"))]
 
 
 def _trained(cell: Cell) -> tuple[str, str] | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from bench.score.measure import ScoreRequest, Scores
 from bench.tasks.base import Value
 from metrics import METRICS
 from metrics.contracts import MetricFacts
-from results.provenance import environment
+from results.provenance import source
+from results.rows import Record
 from results.store import frame
 from results.tables import Layout, number
 
@@ -106,7 +106,6 @@ def _basis(name: str, features: str) -> str:
 
 def scored(request: ScoreRequest, found: Scores, seconds: float) -> Scored:
     """The rows of a score, and all it takes to print it."""
-    facts = environment()
     real, fake = found.real, found.fake
     settings: dict[str, Any] = {
         **found.settings,
@@ -117,34 +116,22 @@ def scored(request: ScoreRequest, found: Scores, seconds: float) -> Scored:
     }
     fingerprints = [_fingerprint(kept) for kept in (real, fake)]
     identity = json.dumps([fingerprints, settings, found.features], sort_keys=True)
-    record: dict[str, Any] = {
-        "suite": SUITE,
-        "tier": "",
-        "task": SUITE,
-        "cell_id": f"{SUITE}/{real.origin}/{fake.origin}",
-        "key": hashlib.sha256(identity.encode()).hexdigest(),
-        "artifact_key": "",
-        "code": "",
-        "dataset": real.origin,
-        "dataset_fingerprint": fingerprints[0],
-        "model": fake.origin,
-        "source_model": "",
-        "attack": "",
-        "settings": settings,
-        "seed": 0,
-        "status": "ok",
-        "reason": "",
-        "seconds": round(seconds, 4),
-        "peak_rss_mb": 0.0,
-        "device": request.device,
-        "threads": request.workers,
-        "commit": facts["commit"],
-        "dirty": facts["dirty"],
-        "versions": facts["versions"],
-        "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "warnings": found.warnings,
-        "values": [asdict(value) for value in found.values],
-    }
+    record = Record(
+        suite=SUITE,
+        task=SUITE,
+        cell_id=f"{SUITE}/{real.origin}/{fake.origin}",
+        key=hashlib.sha256(identity.encode()).hexdigest(),
+        dataset=real.origin,
+        dataset_fingerprint=fingerprints[0],
+        model=fake.origin,
+        settings=settings,
+        seconds=seconds,
+        device=request.device,
+        threads=request.workers,
+        warnings=found.warnings,
+        values=found.values,
+        **source(),
+    ).as_dict()
     left_out = [_skipped(record, name, reason) for name, reason in found.left_out.items()]
     table = pd.concat([frame([record]), *left_out], ignore_index=True)
     table.attrs["warnings"] = found.warnings

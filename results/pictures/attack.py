@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from results.pictures.figures import as_png, new_figure
+
 PANEL_INCHES = 2.2
+DPI = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def triptychs(examples: Sequence[Example], title: str) -> bytes:
         _show(row[1], 0.5 + change * factor, f"perturbation, shown × {factor:.3g}")
         _show(row[2], example.attacked, _said(example.after))
         row[0].set_ylabel(example.name[:24], fontsize=8)
-    return _png(figure)
+    return as_png(figure, DPI)
 
 
 def _said(answer: tuple[str, float]) -> str:
@@ -76,10 +77,7 @@ class Curve:
 
 def curves(found: Sequence[Curve], title: str, norm: str) -> bytes:
     """A PNG of shares over the radius, in percent, with 95 % bands."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((6, 3.6), layout="constrained")
-    panel: Any = figure.subplots()
+    figure, (panel,) = new_figure(1, 1, 3.6, 6)
     for curve in found:
         (line,) = panel.plot(curve.radii, 100 * curve.shares, marker="o", ms=3, label=curve.label)
         colour = line.get_color()
@@ -92,12 +90,4 @@ def curves(found: Sequence[Curve], title: str, norm: str) -> bytes:
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
     panel.set_title(title, fontsize=10)
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+    return as_png(figure, DPI)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from bench.core.files import write_atomically
+from results.pictures.figures import as_png, draw_range, new_figure
 from results.pictures.sheets import beside, draw_digits, draw_sheet
-from results.store import RunDirectory
+from results.runs import Run
 from results.tables import number
 
 PANEL_INCHES = 2.3
 COLUMNS = 4
 POINTS = 2_000
+DPI = 110
 OVER_RADII = ("adversarial_error", "confidence_on_errors")
 
 
-def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -> list[Path]:
+def draw(run: Run) -> list[Path]:
     """Draw every picture of a run; the files that were written.
 
     For each block and data set: curves over the steps and over radii where there are any; samples
@@ -31,30 +32,30 @@ def draw(run: RunDirectory, manifest: dict[str, Any], records: dict[str, Any]) -
     translations, input, output and truth side by side.
     """
     written = []
-    known = manifest.get("parts", {}).get("dataset", {})
-    for block in manifest["blocks"]:
+    known = run.manifest.get("parts", {}).get("dataset", {})
+    for block in run.manifest["blocks"]:
         for dataset, facts in known.items():
             cells = [
                 cell
-                for cell in manifest["cells"]
+                for cell in run.manifest["cells"]
                 if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
             ]
             if not cells:
                 continue
             name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
             figures = {
-                "curves": _curves(manifest, dataset, cells, records),
-                "radii": _radii(manifest, dataset, cells, records),
+                "curves": _curves(run, dataset, cells),
+                "radii": _radii(run, dataset, cells),
             }
             if "centres" in facts:
-                figures["samples"] = _sheet(run, dataset, facts, cells, records)
+                figures["samples"] = _sheet(run, dataset, facts, cells)
             elif facts.get("images"):
-                arrays = list(_arrays(run, cells, records))
+                arrays = list(_arrays(run, cells))
                 figures |= _of_images(dataset, facts, arrays)
             for kind, figure in figures.items():
                 if figure is not None:
-                    path = run.path / "pictures" / f"{name}-{kind}.png"
-                    write_atomically(path, _png(figure))
+                    path = run.directory.path / "pictures" / f"{name}-{kind}.png"
+                    write_atomically(path, as_png(figure, DPI))
                     written.append(path)
     return written
 
@@ -87,47 +88,26 @@ def _triple(kept: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.nda
     return kept["inputs"], kept["samples"], kept.get("truth")
 
 
-def _png(figure: Any) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def _figure(
-    rows: int, columns: int, height: float = PANEL_INCHES, width: float = PANEL_INCHES
-) -> tuple[Any, list[Any]]:
-    """A figure of its own, outside pyplot's global state."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
-
-
 def scatter_png(points: np.ndarray) -> bytes:
     """Points [n, d] as a picture of their first two coordinates."""
-    figure, axes = _figure(1, 1, 4.0, 4.0)
+    figure, axes = new_figure(1, 1, 4.0, 4.0)
     columns = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
     axes[0].scatter(*columns.T, s=3, c="#c1272d", alpha=0.5, linewidths=0)
     axes[0].set(aspect="equal")
-    return _png(figure)
+    return as_png(figure, DPI)
 
 
 Panel = tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]
 
 
-def _arrays(run: RunDirectory, cells: list[Any], records: Any) -> Iterator[Panel]:
+def _arrays(run: Run, cells: list[Any]) -> Iterator[Panel]:
     """The first finished cell of each row with what it keeps for pictures."""
     seen: set[str] = set()
     for cell in cells:
-        record = records.get(cell["key"])
+        record = run.records.get(cell["key"])
         if record is not None and record["status"] == "ok" and cell["cell_id"] not in seen:
             seen.add(cell["cell_id"])
-            yield cell, record, run.samples(cell["key"])
+            yield cell, record, run.directory.samples(cell["key"])
 
 
 def _panels(
@@ -143,7 +123,7 @@ def _panels(
     if not panels:
         return None
     rows = -(-len(panels) // 2)
-    figure, axes = _figure(rows, 2, height, width)
+    figure, axes = new_figure(rows, 2, height, width)
     for axis, (cell, _, kept) in zip(axes, panels, strict=False):
         paint(axis, kept[array])
         axis.set_title(f"{cell['parts'].get('model')}, seed {cell['seed']}", fontsize=8)
@@ -153,25 +133,23 @@ def _panels(
     return figure
 
 
-def _sheet(
-    run: RunDirectory, dataset: str, facts: dict[str, Any], cells: list[Any], records: Any
-) -> Any:
+def _sheet(run: Run, dataset: str, facts: dict[str, Any], cells: list[Any]) -> Any:
     """A panel per model: samples of the first seed, with a circle of 3 sigma at each true mode."""
     panels = {}
     for cell in cells:
-        record = records.get(cell["key"])
+        record = run.records.get(cell["key"])
         if record is not None and cell["cell_id"] not in panels:
             panels[cell["cell_id"]] = (cell, record)
     if not panels:
         return None
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = _figure(rows, columns)
+    figure, axes = new_figure(rows, columns, PANEL_INCHES, PANEL_INCHES)
     centres, widths = np.array(facts["centres"]), np.array(facts["widths"])
     reach = 1.25 * np.abs(centres).max() + 3 * widths.max()
     for axis, (cell, record) in zip(axes, panels.values(), strict=False):
         _rings(axis, centres, 3 * widths)
-        samples = run.samples(cell["key"]).get("samples", np.empty((0, 2)))[:POINTS]
+        samples = run.directory.samples(cell["key"]).get("samples", np.empty((0, 2)))[:POINTS]
         if samples.ndim == 2 and samples.shape[1] == 2:
             axis.scatter(*samples.T, s=1.2, c="#c1272d", alpha=0.45, linewidths=0, zorder=2)
         else:
@@ -200,11 +178,11 @@ def _title(cell: dict[str, Any], record: dict[str, Any]) -> str:
     return f"{name}: {values['modes_covered']:.0f} modes, {100 * values['high_quality']:.0f} % hq"
 
 
-def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
     """A panel per metric over the steps: the mean over seeds, and their range."""
     found: dict[str, dict[str, dict[int, list[float]]]] = {}
     for cell in cells:
-        for value in records.get(cell["key"], {"values": []})["values"]:
+        for value in run.records.get(cell["key"], {"values": []})["values"]:
             if not value["final"] and value["step"] is not None:
                 steps = found.setdefault(value["metric"], {}).setdefault(
                     cell["parts"].get("model", cell["cell_id"]), {}
@@ -212,16 +190,13 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
                 steps.setdefault(value["step"], []).append(value["value"])
     if not found:
         return None
-    modes = manifest["parts"]["dataset"][dataset].get("modes")
-    figure, axes = _figure(1, len(found), height=PANEL_INCHES * 1.15)
+    modes = run.manifest["parts"]["dataset"][dataset].get("modes")
+    figure, axes = new_figure(1, len(found), PANEL_INCHES * 1.15, PANEL_INCHES)
     for axis, (metric, models) in zip(axes, found.items(), strict=True):
-        facts = manifest["metrics"].get(metric, {})
+        facts = run.manifest["metrics"].get(metric, {})
         for model, by_step in models.items():
             steps = sorted(by_step)
-            rows = [by_step[step] for step in steps]
-            (line,) = axis.plot(steps, [np.mean(row) for row in rows], lw=1.2, label=model)
-            low, high = [min(row) for row in rows], [max(row) for row in rows]
-            axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), lw=0)
+            draw_range(axis, steps, [by_step[step] for step in steps], label=model)
         axis.set_title(facts.get("title") or metric.partition("@")[0], fontsize=8)
         axis.tick_params(labelsize=6)
         axis.set_xlabel("generator steps", fontsize=7)
@@ -233,11 +208,11 @@ def _curves(manifest: dict[str, Any], dataset: str, cells: list[Any], records: A
     return figure
 
 
-def _radii(manifest: dict[str, Any], dataset: str, cells: list[Any], records: Any) -> Any:
+def _radii(run: Run, dataset: str, cells: list[Any]) -> Any:
     """A row per share, a column per attack: a line per model over the radius, mean and range."""
     found: dict[str, dict[str, dict[str, dict[float, list[float]]]]] = {}
     for cell in cells:
-        for value in records.get(cell["key"], {"values": []})["values"]:
+        for value in run.records.get(cell["key"], {"values": []})["values"]:
             if value["epsilon"] is not None and value["metric"] in OVER_RADII:
                 attacks = found.setdefault(value["metric"], {})
                 models = attacks.setdefault(cell["parts"].get("attack", ""), {})
@@ -247,11 +222,11 @@ def _radii(manifest: dict[str, Any], dataset: str, cells: list[Any], records: An
     if not any(len(radii) > 1 for a in curves.values() for m in a.values() for radii in m.values()):
         return None
     columns = max(len(attacks) for attacks in curves.values())
-    figure, axes = _figure(len(curves), columns, height=2.4, width=3.2)
+    figure, axes = new_figure(len(curves), columns, 2.4, 3.2)
     grid = np.array(axes, dtype=object).reshape(len(curves), columns)
     colours: dict[str, Any] = {}
     for row, (metric, attacks) in zip(grid, curves.items(), strict=True):
-        facts = manifest["metrics"].get(metric, {})
+        facts = run.manifest["metrics"].get(metric, {})
         for axis, (attack, models) in zip(row, attacks.items(), strict=False):
             for model, by_radius in models.items():
                 _line(axis, model, by_radius, colours)
@@ -276,11 +251,8 @@ def _line(
     radii = sorted(by_radius)
     rows = [by_radius[radius] for radius in radii]
     place = list(colours).index(model) if model in colours else len(colours)
-    means, dashes = [np.mean(row) for row in rows], ("-", "--", ":")[place // 10 % 3]
-    (line,) = axis.plot(radii, means, color=f"C{place % 10}", ls=dashes, lw=1.2, marker="o", ms=2)
-    colours.setdefault(model, line)
-    low, high = [min(row) for row in rows], [max(row) for row in rows]
-    axis.fill_between(radii, low, high, alpha=0.15, color=line.get_color(), lw=0)
+    style = {"color": f"C{place % 10}", "ls": ("-", "--", ":")[place // 10 % 3]}
+    colours.setdefault(model, draw_range(axis, radii, rows, **style, marker="o", ms=2))
 
 
 def _top(facts: dict[str, Any], modes: int | None) -> float | None:
@@ -291,8 +263,7 @@ def _top(facts: dict[str, Any], modes: int | None) -> float | None:
 
 def curve_png(table: Any, model: str) -> bytes:
     """Precision against recall over bounds of truncation, from a table with a row for each."""
-    figure, axes = _figure(1, 1, 3.6, 4.4)
-    axis = axes[0]
+    figure, (axis,) = new_figure(1, 1, 3.6, 4.4)
     wide = table.assign(metric=table["metric"].str.partition("@")[0])
     wide = wide.pivot(index="truncation", columns="metric", values="value").sort_index()
     axis.plot(wide["recall"], wide["precision"], marker="o", ms=3, lw=1.2, color="#c1272d")
@@ -302,7 +273,7 @@ def curve_png(table: Any, model: str) -> bytes:
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axis.grid(alpha=0.3, lw=0.5)
     axis.set_title(f"{model}: codes within a bound", fontsize=9)
-    return _png(figure)
+    return as_png(figure, DPI)
 
 
 def said_once(

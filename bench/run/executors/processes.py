@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import multiprocessing
 import queue
 import signal
@@ -115,8 +114,7 @@ def _lost(cell: Cell, context: Context, status: str, reason: str) -> Outcome:
         finished = None
     if finished is not None and finished["status"] in FINAL:
         return Outcome(cell.key, finished["status"], finished["reason"], finished["seconds"])
-    now = datetime.datetime.now(datetime.UTC)
-    run.write_cell(stamp(cell, context, status, reason, 0.0, now), {})
+    run.write_cell(stamp(cell, context, status, reason).as_dict(), {})
     return Outcome(cell.key, status, reason, 0.0)
 
 

@@ -1,0 +1,34 @@
+"""Figures of their own, outside pyplot's global state."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+
+
+def new_figure(rows: int, columns: int, height: float, width: float) -> tuple[Any, list[Any]]:
+    """A figure of panels, each so many inches, row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def as_png(figure: Any, dpi: int) -> bytes:
+    """A figure as a PNG; what its fonts lack is no reason to warn."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def draw_range(axis: Any, at: list[Any], rows: list[list[float]], **style: Any) -> Any:
+    """The mean of each row as a line, from the least to the largest as a band; the line."""
+    (line,) = axis.plot(at, [np.mean(row) for row in rows], lw=1.2, **style)
+    low, high = [min(row) for row in rows], [max(row) for row in rows]
+    axis.fill_between(at, low, high, alpha=0.15, color=line.get_color(), lw=0)
+    return line
