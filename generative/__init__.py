@@ -28,11 +28,11 @@ from generative.contracts import (
     RecipeFacts,
     Sampler,
     Trainer,
-    Training,
     Translator,
 )
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.protocols.translation import TRANSLATION_PROTOCOLS
+from generative.training import Training
 
 import_all(protocols)
 import_all(recipes)

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bench.core.registry import Registry
+from generative.training import Training
 
 Logits = Float[Tensor, " batch"]
 """The critic's outputs for a batch."""
@@ -341,29 +342,6 @@ class Trainer(ABC):
     @abstractmethod
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
         """The fitted model that `Fitted.tensors` described."""
-
-
-Precision = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class Training:
-    """The settings a training can take; None means what the protocol says."""
-
-    protocol: str
-    steps: int | None = None
-    batch: int | None = None
-    critic_steps: int | None = None
-    generator_lr: float | None = None
-    critic_lr: float | None = None
-    penalty_weight: float | None = None
-    latent: int | None = None
-    channels_last: bool | None = None
-    precision: Precision | None = None
-    compiled: bool | None = None
-    l1_weight: float | None = None
-    cycle_weight: float | None = None
-    identity_weight: float | None = None
 
 
 class Recipe(ABC):

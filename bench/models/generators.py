@@ -47,7 +47,7 @@ class Trained(Generic[F]):
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """Everything that decides what is trained. modules: whose source makes the data. fixed_noise:
     samples on the way are drawn with the same noise every time, so that they can be watched.
     """
@@ -103,7 +103,7 @@ class Order:
         return ("artifact", self.recipe, protocol, str(differing), self.seed)
 
 
-def restored(order: Order, source: Source, store: ArtifactStore) -> Fitted:
+def restored(order: TrainingOrder, source: Source, store: ArtifactStore) -> Fitted:
     """A model that was trained before. Raises UsageError where it wasn't."""
     artifact = store.find(KIND, order.key(source.device))
     if artifact is None:
@@ -124,7 +124,7 @@ def restored(order: Order, source: Source, store: ArtifactStore) -> Fitted:
         ) from error
 
 
-def sampler(order: Order, source: Source, store: ArtifactStore) -> Sampler:
+def sampler(order: TrainingOrder, source: Source, store: ArtifactStore) -> Sampler:
     """The same, where it draws samples."""
     model = restored(order, source, store)
     if not isinstance(model, Sampler):
@@ -132,13 +132,13 @@ def sampler(order: Order, source: Source, store: ArtifactStore) -> Sampler:
     return model
 
 
-def train(order: Order, source: Source, store: ArtifactStore) -> Trained[Sampler]:
+def train(order: TrainingOrder, source: Source, store: ArtifactStore) -> Trained[Sampler]:
     """The trained sampler of an order, from the store or trained now; it keeps samples."""
     return trained_as(Sampler, order, source, store, partial(_snapshot, source, order))
 
 
 def trained_as(
-    kind: type[F], order: Order, source: Source, store: ArtifactStore, look: Look
+    kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore, look: Look
 ) -> Trained[F]:
     """The trained model of an order, from the store or trained now."""
     recipe = RECIPES[order.recipe].part
@@ -197,7 +197,7 @@ def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkp
 
 def _run(
     trainer: Trainer,
-    order: Order,
+    order: TrainingOrder,
     source: Source,
     rng: torch.Generator,
     saved: Checkpoint,
@@ -228,7 +228,7 @@ def _run(
     return {"fitted": fitted, "snapshots": stacked, "steps": at.steps}, facts
 
 
-def _stride(order: Order, steps: int) -> int:
+def _stride(order: TrainingOrder, steps: int) -> int:
     """Steps between looks at the clock and at the weights: of a forecast of 5 seconds, 250 at most.
     A forecast, so that a training that diverges is seen to at the same step every time.
     """
@@ -242,7 +242,7 @@ def _stops(total: int, evaluations: int) -> list[int]:
     return sorted({math.ceil(total * (i + 1) / count) for i in range(count)})
 
 
-def _snapshot(source: Source, order: Order, fitted: Sampler, step: int) -> torch.Tensor:
+def _snapshot(source: Source, order: TrainingOrder, fitted: Sampler, step: int) -> torch.Tensor:
     """Samples on the way; images as bytes."""
     size = max(1, math.prod(source.shape))
     n = min(SNAPSHOT_SAMPLES, max(64, SNAPSHOT_VALUES // size))

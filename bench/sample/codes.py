@@ -14,11 +14,11 @@ from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.core.threads import with_threads
 from bench.datasets.pixels import to_bytes
-from bench.extractors import EXTRACTORS
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, SamplingTask
 from bench.tasks.generation.image import data_of, scores_of
+from bench.tasks.generation.imagescores import reading_of
 from generative import ConditionalSampler, Decoder
 from generative.latentspace import (
     Read,
@@ -29,7 +29,7 @@ from generative.latentspace import (
     read_sum,
     truncated,
 )
-from metrics import JUDGES, Score
+from metrics import Score
 
 COLUMNS = 8
 SHOWN = (
@@ -44,7 +44,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class Way:
+class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
     but arithmetic. truncation: the bounds, empty for none.
     """
@@ -75,25 +75,27 @@ class Way:
         return bool(chosen) or self.label is not None
 
 
-def explored(cell: Cell, n: int, store: ArtifactStore, way: Way) -> tuple[np.ndarray, int]:
+def explored(
+    cell: Cell, n: int, store: ArtifactStore, chosen: Exploration
+) -> tuple[np.ndarray, int]:
     """Images uint8 [n, c, h, w], and how many make a row of the sheet, 0 for any number."""
     model, rng = _decoder(cell, store), stream(cell.cell_id, cell.seed, "codes", device=cell.device)
-    if way.label is not None:
-        _refuse_class(model, cell, way.label)
+    if chosen.label is not None:
+        _refuse_class(model, cell, chosen.label)
     with with_threads(), torch.no_grad():
-        if way.interpolate:
+        if chosen.interpolate:
             rows = max(1, n // COLUMNS)
-            return _bytes(interpolation(model, rng, rows, COLUMNS, way.label)), COLUMNS
-        if way.arithmetic is not None:
-            images, columns = arithmetic(model, _reader(cell), read_sum(way.arithmetic), rng)
+            return _bytes(interpolation(model, rng, rows, COLUMNS, chosen.label)), COLUMNS
+        if chosen.arithmetic is not None:
+            images, columns = arithmetic(model, _reader(cell), read_sum(chosen.arithmetic), rng)
             return _bytes(images), columns
-        if way.codes:
-            images = plane(model, rng, way.label)
+        if chosen.codes:
+            images = plane(model, rng, chosen.label)
             return _bytes(images), round(len(images) ** 0.5)
-        if way.truncation:
-            return _bytes(truncated(model, n, rng, way.truncation[0], way.label)), 0
+        if chosen.truncation:
+            return _bytes(truncated(model, n, rng, chosen.truncation[0], chosen.label)), 0
         assert isinstance(model, ConditionalSampler)
-        labels = torch.full((n,), way.label or 0, device=rng.device)
+        labels = torch.full((n,), chosen.label or 0, device=rng.device)
         return _bytes(model.sample(n, rng, labels)), 0
 
 
@@ -145,10 +147,9 @@ def _reader(cell: Cell) -> Read:
     name = data_of(cell).judge
     if not name:
         raise UsageError("--arithmetic: no judge reads such images, so that concepts have no names")
-    judge, part = JUDGES[name].part, EXTRACTORS[name].part
 
     def read(images: Tensor) -> np.ndarray:
-        reading = judge.read(part.resized(images, JUDGES[name].facts.size))
+        reading = reading_of(name, images)
         return np.where(reading.passed, reading.labels, -1)
 
     return read

@@ -17,7 +17,7 @@ from bench.core.limits import MAX_SAMPLES
 from bench.datasets.named import image_set
 from bench.datasets.pixels import to_bytes
 from bench.models.store import ArtifactStore
-from bench.sample.codes import Way, explored, truncation_curve
+from bench.sample.codes import Exploration, explored, truncation_curve
 from bench.sample.trained import draw as draw_samples
 from bench.sample.trained import find_cell, weights_of, with_weights
 from bench.suites import builtin
@@ -60,14 +60,14 @@ def sample(
     weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    way = Way(label, interpolate, arithmetic, codes, bounds)
+    chosen = Exploration(label, interpolate, arithmetic, codes, bounds)
     if not 1 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is not None:
         _refuse_output(out)
     columns, colour = 0, False
     if model is None:
-        if way.asked:
+        if chosen.asked:
             raise UsageError("--model: which one? (a data set has no codes to look at)")
         drawn = _real(run, n)
         colour = drawn.shape[1] == 3
@@ -79,8 +79,8 @@ def sample(
         if out is not None and Path(out).suffix.lower() == WEIGHTS:
             write_atomically(Path(out).expanduser(), weights_of(cell, store))
             return np.empty(0)
-        if way.asked:
-            drawn, columns = explored(cell, n, store, way)
+        if chosen.asked:
+            drawn, columns = explored(cell, n, store, chosen)
         else:
             drawn = draw_samples(cell, n, store)
     if out is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Network
+from generative.training import Training, told
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,26 @@ class Protocol:
     prior: Prior = "normal"
     bare: Initialisation | None = None
     shared: bool = False
+
+    @property
+    def generator_lr(self) -> float:
+        """The generator's rate."""
+        return self.generator_adam.lr
+
+    @property
+    def critic_lr(self) -> float:
+        """The critic's rate."""
+        return self.critic_adam.lr
+
+    def told(self, training: Training) -> Protocol:
+        """With what a training says in the place of what it says itself."""
+        rates = {"generator_adam": training.generator_lr, "critic_adam": training.critic_lr}
+        changed = {
+            name: replace(getattr(self, name), lr=rate)
+            for name, rate in rates.items()
+            if rate is not None
+        }
+        return replace(told(self, training), **changed)
 
     def codes(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` draws of z, [n, latent], on the generator's device."""

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from generative.conditioning import Conditioning
-from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe, Training
+from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe
 from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
 from generative.trainers.adversarial import AdversarialTrainer
 from generative.trainers.execution import execution_of, recorded
+from generative.training import Training
 
+READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
+"""What it reads of the protocol that a training may say otherwise."""
 PENALTY_COST = 2.2
 """A critic step with a gradient penalty over one without, about."""
 
@@ -34,25 +37,19 @@ class Adversarial(Recipe):
 
     def _resolved(self, training: Training) -> Protocol:
         protocol = PROTOCOLS[training.protocol].part
-        changes: dict[str, Any] = {}
-        for player in ("generator", "critic"):
-            adam, rate = getattr(protocol, f"{player}_adam"), getattr(training, f"{player}_lr")
-            changes[f"{player}_adam"] = self._adam(adam, rate)
-        if self.critic_steps is not None:
-            changes["critic_steps"] = self.critic_steps
-        for name in ("steps", "batch", "critic_steps", "latent"):
-            if getattr(training, name) is not None:
-                changes[name] = getattr(training, name)
-        if self._unmixed():
-            changes["critic"] = protocol.critic.unmixed()
-        return replace(protocol, **changes)
+        own = replace(
+            protocol,
+            critic=protocol.critic.unmixed() if self._unmixed() else protocol.critic,
+            generator_adam=self._adam(protocol.generator_adam),
+            critic_adam=self._adam(protocol.critic_adam),
+            critic_steps=self.critic_steps or protocol.critic_steps,
+        )
+        return own.told(training)
 
-    def _adam(self, adam: Optimiser, rate: float | None) -> Optimiser:
-        if not isinstance(adam, Adam):
-            return adam if rate is None else replace(adam, lr=rate)
-        first, second = adam.betas
-        momentum = first if self.momentum is None else self.momentum
-        return replace(adam, lr=adam.lr if rate is None else rate, betas=(momentum, second))
+    def _adam(self, adam: Optimiser) -> Optimiser:
+        if self.momentum is None or not isinstance(adam, Adam):
+            return adam
+        return replace(adam, betas=(self.momentum, adam.betas[1]))
 
     def _unmixed(self) -> bool:
         """Whether the critic may not have batch norm."""
@@ -68,16 +65,8 @@ class Adversarial(Recipe):
 
     def relevant(self, training: Training) -> dict[str, Any]:
         protocol = self._resolved(training)
-        settings = {
-            "protocol": training.protocol,
-            "steps": protocol.steps,
-            "batch": protocol.batch,
-            "critic_steps": protocol.critic_steps,
-            "generator_lr": protocol.generator_adam.lr,
-            "critic_lr": protocol.critic_adam.lr,
-            "latent": protocol.latent,
-            **recorded(training),
-        }
+        read = {name: getattr(protocol, name) for name in READ}
+        settings = {"protocol": training.protocol, **read, **recorded(training)}
         if self.penalty is not None:
             settings["penalty_weight"] = self._weight(training)
         return settings

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from generative.contracts import Recipe, Training
+from generative.contracts import Recipe
 from generative.networks import Initialisation
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.trainers.encoding import EncodingTrainer, Objective
 from generative.trainers.execution import execution_of, recorded
+from generative.training import Training
 
 ADAM_RATE = 1e-3
 """Where the protocol trains its players without Adam."""
+READ = ("steps", "batch", "generator_lr", "latent")
+"""What it reads of the protocol that a training may say otherwise."""
 COST = 0.45
 """A step over one of the protocol's GANs, about."""
 
@@ -30,30 +33,19 @@ class Encoding(Recipe):
     def _resolved(self, training: Training) -> Protocol:
         protocol = PROTOCOLS[training.protocol].part
         adam = protocol.generator_adam
-        adam = adam if isinstance(adam, Adam) else Adam(ADAM_RATE)
-        changes: dict[str, Any] = {
-            "generator": protocol.generator.unmixed(),
-            "critic": protocol.critic.unmixed(),
-            "initialisation": Initialisation(),
-            "generator_adam": adam,
-        }
-        if training.generator_lr is not None:
-            changes["generator_adam"] = replace(adam, lr=training.generator_lr)
-        for name in ("steps", "batch", "latent"):
-            if getattr(training, name) is not None:
-                changes[name] = getattr(training, name)
-        return replace(protocol, **changes)
+        unmixed = replace(
+            protocol,
+            generator=protocol.generator.unmixed(),
+            critic=protocol.critic.unmixed(),
+            initialisation=Initialisation(),
+            generator_adam=adam if isinstance(adam, Adam) else Adam(ADAM_RATE),
+        )
+        return unmixed.told(training)
 
     def relevant(self, training: Training) -> dict[str, Any]:
         protocol = self._resolved(training)
-        return {
-            "protocol": training.protocol,
-            "steps": protocol.steps,
-            "batch": protocol.batch,
-            "generator_lr": protocol.generator_adam.lr,
-            "latent": protocol.latent,
-            **recorded(training),
-        }
+        read = {name: getattr(protocol, name) for name in READ}
+        return {"protocol": training.protocol, **read, **recorded(training)}
 
     def modules(self, training: Training) -> tuple[str, ...]:
         return (type(self.objective).__module__, PROTOCOLS[training.protocol].origin)

@@ -19,9 +19,9 @@ from generative.contracts import (
     Recipe,
     Sampler,
     Trainer,
-    Training,
 )
 from generative.trainers.fit import FitTrainer
+from generative.training import Training
 
 
 class Reals(Sampler):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.core.registry import Entry, NoFacts
-from generative.contracts import LOSSES, RECIPES, Recipe, Trainer, Training
+from generative.contracts import LOSSES, RECIPES, Recipe, Trainer
 from generative.protocols.translation import TRANSLATION_PROTOCOLS, TranslationProtocol
 from generative.trainers.cycle import CycleTrainer
 from generative.trainers.execution import execution_of, recorded
 from generative.trainers.paired import PairedTrainer
+from generative.training import Training, told
 
 ALONE = 0.55
 """The cost of a step without its adversary over one with it, about."""
@@ -27,13 +28,7 @@ class Translating(Recipe):
         return TRANSLATION_PROTOCOLS[training.protocol or self.usual]
 
     def _resolved(self, training: Training) -> TranslationProtocol:
-        protocol = self._entry(training).part
-        changes = {
-            name: getattr(training, name)
-            for name in ("steps", "batch", "l1_weight", "cycle_weight", "identity_weight")
-            if getattr(training, name) is not None
-        }
-        return replace(protocol, **changes)
+        return told(self._entry(training).part, training)
 
     def _rates(self, training: Training) -> tuple[float, float]:
         """Of the generators and of the critics."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from bench.core.randomness import forked
-from generative.contracts import RECIPES, Data, Recipe, Sampler, Training
+from generative.contracts import RECIPES, Data, Recipe, Sampler
 from generative.protocols.base import PROTOCOLS, Protocol
 from generative.samplers import GeneratorSampler, load
 from generative.trainers.fit import FitTrainer
+from generative.training import Training
 
 
 @dataclass(frozen=True)

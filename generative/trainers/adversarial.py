@@ -36,7 +36,7 @@ Seen = tuple[Tensor, Tensor, Condition]
 
 
 @dataclass
-class State:
+class AdversarialState:
     """Everything that moves during training. average: the moving average of the generator, or
     None where the protocol has none.
     """
@@ -102,7 +102,7 @@ class AdversarialTrainer(Trainer):
             )
         return players[0].to(data.device), players[1].to(data.device)
 
-    def start(self, data: Data, rng: torch.Generator) -> State:
+    def start(self, data: Data, rng: torch.Generator) -> AdversarialState:
         protocol = self.protocol
         generator, critic = self._players(data)
         protocol.initialisation.apply(generator, rng)
@@ -112,7 +112,7 @@ class AdversarialTrainer(Trainer):
             self.constraint.prepare(critic)
         average = copy.deepcopy(generator) if protocol.average else None
         generator, critic = (self.execution.prepared(player) for player in (generator, critic))
-        return State(
+        return AdversarialState(
             generator,
             critic,
             average,
@@ -123,7 +123,7 @@ class AdversarialTrainer(Trainer):
             data.classes,
         )
 
-    def advance(self, state: State, steps: int) -> State:
+    def advance(self, state: AdversarialState, steps: int) -> AdversarialState:
         value = torch.zeros(())
         for _ in range(steps):
             schedule(state.generator_adam, self.protocol.generator_adam, state.step)
@@ -138,7 +138,7 @@ class AdversarialTrainer(Trainer):
         refuse_broken({"generator": state.generator, "critic": state.critic}, value, state.step)
         return state
 
-    def _critic_step(self, state: State) -> tuple[Tensor, Seen]:
+    def _critic_step(self, state: AdversarialState) -> tuple[Tensor, Seen]:
         real, told = self._real(state)
         shared = self.protocol.shared
         with torch.set_grad_enabled(shared), self.execution.passes(state.noise.device.type):
@@ -152,13 +152,13 @@ class AdversarialTrainer(Trainer):
             self.constraint.project(state.critic)
         return loss.detach(), (real, made, told)
 
-    def _real(self, state: State) -> tuple[Tensor, Condition]:
+    def _real(self, state: AdversarialState) -> tuple[Tensor, Condition]:
         """The next batch of reals, and its labels where the critic is told them."""
         drawn = state.batches.next(self.protocol.batch)
         return (drawn, ()) if isinstance(drawn, Tensor) else (drawn[0], (drawn[1],))
 
     def _logits(
-        self, state: State, real: Tensor, fake: Tensor, told: Condition
+        self, state: AdversarialState, real: Tensor, fake: Tensor, told: Condition
     ) -> tuple[Tensor, Tensor]:
         with self.execution.passes(state.noise.device.type):
             if self.protocol.critic.mixes:
@@ -167,11 +167,13 @@ class AdversarialTrainer(Trainer):
             logits = state.critic(torch.cat([real, fake]), *both).float()
             return logits[: len(real)], logits[len(real) :]
 
-    def _penalty(self, state: State, real: Tensor, fake: Tensor, told: Condition) -> Tensor:
+    def _penalty(
+        self, state: AdversarialState, real: Tensor, fake: Tensor, told: Condition
+    ) -> Tensor:
         assert self.penalty is not None
         return self.penalty(lambda x: state.critic(x, *told), real, fake, state.noise)
 
-    def _generator_step(self, state: State, seen: Seen | None) -> Tensor:
+    def _generator_step(self, state: AdversarialState, seen: Seen | None) -> Tensor:
         real, made, told = seen or (None, *self._fakes(state))
         device = state.noise.device.type
         with self.execution.passes(device):
@@ -185,7 +187,7 @@ class AdversarialTrainer(Trainer):
         descend(loss, state.generator, state.generator_adam)
         return loss.detach()
 
-    def _fakes(self, state: State) -> tuple[Tensor, Condition]:
+    def _fakes(self, state: AdversarialState) -> tuple[Tensor, Condition]:
         """New ones, of classes drawn evenly."""
         noise, rng = self._noise(state), state.noise
         told: Condition = ()
@@ -196,7 +198,7 @@ class AdversarialTrainer(Trainer):
             return state.generator(noise, *told), told
 
     @torch.no_grad()
-    def _follow(self, average: nn.Module, state: State) -> None:
+    def _follow(self, average: nn.Module, state: AdversarialState) -> None:
         """Move the average towards the generator; a young average follows faster."""
         pace = max(1 - self.protocol.average, 1 / state.step)
         kept, new = average.state_dict(), state.generator.state_dict()
@@ -204,10 +206,10 @@ class AdversarialTrainer(Trainer):
             if value.is_floating_point():
                 value.lerp_(new[name], pace)
 
-    def _noise(self, state: State) -> Tensor:
+    def _noise(self, state: AdversarialState) -> Tensor:
         return self.protocol.codes(self.protocol.batch, state.noise)
 
-    def finish(self, state: State) -> Decoder:
+    def finish(self, state: AdversarialState) -> Decoder:
         model = state.generator if state.average is None else state.average
         return self._fitted(copy.deepcopy(model), copy.deepcopy(state.critic), state.classes)
 
@@ -216,10 +218,10 @@ class AdversarialTrainer(Trainer):
             return GeneratorSampler(generator, critic, self.protocol, self.shape)
         return ConditionalGeneratorSampler(generator, critic, self.protocol, self.shape, classes)
 
-    def pack(self, state: State) -> Tree:
+    def pack(self, state: AdversarialState) -> Tree:
         return pack(state)
 
-    def unpack(self, data: Data, tree: Tree) -> State:
+    def unpack(self, data: Data, tree: Tree) -> AdversarialState:
         return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:

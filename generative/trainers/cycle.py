@@ -63,7 +63,7 @@ class Buffer:
 
 
 @dataclass
-class State:
+class CycleState:
     """Everything that moves during training; generators and critics by direction."""
 
     generators: nn.ModuleList
@@ -116,7 +116,7 @@ class CycleTrainer(Trainer):
         first, second, build = data.first_shape, self.shape, self.protocol.generator.build
         return [build(first, second).to(data.device), build(second, first).to(data.device)]
 
-    def start(self, data: Data, rng: torch.Generator) -> State:
+    def start(self, data: Data, rng: torch.Generator) -> CycleState:
         domains, protocol = two_domains(data), self.protocol
         generators = self._generators(domains)
         critics = [
@@ -126,7 +126,7 @@ class CycleTrainer(Trainer):
         for player in (*generators, *critics):
             protocol.initialisation.apply(player, rng)
             self.execution.prepared(player)
-        return State(
+        return CycleState(
             nn.ModuleList(generators),
             nn.ModuleList(critics),
             adam_of(generators, protocol.adam),
@@ -137,7 +137,7 @@ class CycleTrainer(Trainer):
             data.device,
         )
 
-    def advance(self, state: State, steps: int) -> State:
+    def advance(self, state: CycleState, steps: int) -> CycleState:
         value = torch.zeros(())
         for _ in range(steps):
             both = (state.generator_adam, state.critic_adam)
@@ -148,7 +148,7 @@ class CycleTrainer(Trainer):
         refuse_broken(networks, value, state.step)
         return state
 
-    def _step(self, state: State) -> Tensor:
+    def _step(self, state: CycleState) -> Tensor:
         reals = state.batches.next(self.protocol.batch)
         with self.execution.passes(state.device):
             fakes = self._made(state, reals)
@@ -167,12 +167,12 @@ class CycleTrainer(Trainer):
         descend(judged, state.critics, state.critic_adam)
         return total.detach() + judged.detach()
 
-    def _made(self, state: State, reals: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _made(self, state: CycleState, reals: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         forward, backward = state.generators
         return forward(reals[0]), backward(reals[1])
 
     def _generator_loss(
-        self, state: State, reals: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor]
+        self, state: CycleState, reals: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor]
     ) -> Tensor:
         """Both directions; critics keep their weights."""
         total, span = torch.zeros((), device=fakes[0].device), self.protocol.span
@@ -188,14 +188,14 @@ class CycleTrainer(Trainer):
                 total = total + self.identity_weight * span * error
         return total
 
-    def finish(self, state: State) -> NetworkTranslator:
+    def finish(self, state: CycleState) -> NetworkTranslator:
         forward, backward = copy.deepcopy(state.generators)
         return NetworkTranslator({"forward": forward, "backward": backward})
 
-    def pack(self, state: State) -> Tree:
+    def pack(self, state: CycleState) -> Tree:
         return pack(state)
 
-    def unpack(self, data: Data, tree: Tree) -> State:
+    def unpack(self, data: Data, tree: Tree) -> CycleState:
         return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> NetworkTranslator:

@@ -103,7 +103,7 @@ class CodedSampler(Autoencoder):
 
 
 @dataclass
-class State:
+class EncodingState:
     """Everything that moves during training, and the data."""
 
     coder: Coder
@@ -145,15 +145,15 @@ class EncodingTrainer(Trainer):
         decoder = self.protocol.generator.generator(latent, self.shape)
         return Coder(encoder, decoder, latent).to(device)
 
-    def start(self, data: Data, rng: torch.Generator) -> State:
+    def start(self, data: Data, rng: torch.Generator) -> EncodingState:
         coder = self._coder(data.device)
         self.protocol.initialisation.apply(coder, rng)
         for part in (coder.encoder, coder.decoder):
             self.execution.prepared(part)
         adam = optimiser(coder, self.protocol.generator_adam)
-        return State(coder, adam, data, data.batches(), rng)
+        return EncodingState(coder, adam, data, data.batches(), rng)
 
-    def advance(self, state: State, steps: int) -> State:
+    def advance(self, state: EncodingState, steps: int) -> EncodingState:
         loss = torch.zeros(())
         for _ in range(steps):
             x = state.batches.next(self.protocol.batch)
@@ -169,16 +169,16 @@ class EncodingTrainer(Trainer):
     def _rate(self, progress: float) -> float:
         return self.protocol.generator_adam.lr * min(1.0, max(0.0, 2 * (1 - progress)))
 
-    def finish(self, state: State) -> Sampler:
+    def finish(self, state: EncodingState) -> Sampler:
         coder = copy.deepcopy(state.coder).eval()
         with torch.inference_mode():
             self.objective.settle(coder, state.data)
         return self.objective.fitted(coder, state.data.box)
 
-    def pack(self, state: State) -> Tree:
+    def pack(self, state: EncodingState) -> Tree:
         return pack(state)
 
-    def unpack(self, data: Data, tree: Tree) -> State:
+    def unpack(self, data: Data, tree: Tree) -> EncodingState:
         return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:

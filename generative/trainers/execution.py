@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from generative.contracts import Precision, Training
+from generative.training import Precision, Training
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from generative.trainers.translating import (
 
 
 @dataclass
-class State:
+class PairedState:
     """Everything that moves during training. Without an adversary the critic stands still."""
 
     generator: nn.Module
@@ -74,7 +74,7 @@ class PairedTrainer(Trainer):
         critic = self.protocol.critic.build(channels, self.shape)
         return generator.to(data.device), critic.to(data.device)
 
-    def start(self, data: Data, rng: torch.Generator) -> State:
+    def start(self, data: Data, rng: torch.Generator) -> PairedState:
         domains = two_domains(data)
         batches = domains.pairs()
         generator, critic = self._players(domains)
@@ -83,9 +83,9 @@ class PairedTrainer(Trainer):
             self.execution.prepared(player)
         adam = self.protocol.adam
         optimisers = optimiser(generator, adam), optimiser(critic, adam)
-        return State(generator, critic, *optimisers, batches, data.device)
+        return PairedState(generator, critic, *optimisers, batches, data.device)
 
-    def advance(self, state: State, steps: int) -> State:
+    def advance(self, state: PairedState, steps: int) -> PairedState:
         value = torch.zeros(())
         for _ in range(steps):
             both = (state.generator_adam, state.critic_adam)
@@ -95,7 +95,7 @@ class PairedTrainer(Trainer):
         refuse_broken({"generator": state.generator, "critic": state.critic}, value, state.step)
         return state
 
-    def _step(self, state: State) -> Tensor:
+    def _step(self, state: PairedState) -> Tensor:
         x, y = state.batches.next(self.protocol.batch)
         with self.execution.passes(state.device):
             fake = state.generator(x).float()
@@ -110,17 +110,17 @@ class PairedTrainer(Trainer):
         descend(total, state.generator, state.generator_adam)
         return judged.detach() + total.detach()
 
-    def _logits(self, state: State, x: Tensor, y: Tensor) -> Tensor:
+    def _logits(self, state: PairedState, x: Tensor, y: Tensor) -> Tensor:
         with self.execution.passes(state.device):
             return state.critic(torch.cat([x, y], 1) if self.conditional else y)
 
-    def finish(self, state: State) -> NetworkTranslator:
+    def finish(self, state: PairedState) -> NetworkTranslator:
         return NetworkTranslator({"forward": copy.deepcopy(state.generator)})
 
-    def pack(self, state: State) -> Tree:
+    def pack(self, state: PairedState) -> Tree:
         return pack(state)
 
-    def unpack(self, data: Data, tree: Tree) -> State:
+    def unpack(self, data: Data, tree: Tree) -> PairedState:
         return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> NetworkTranslator:

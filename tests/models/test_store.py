@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from bench.core.errors import StoreError
 from bench.core.trees import BrokenTreeError, load_tree, save_tree
 from bench.datasets import DATASETS
-from bench.models.generators import KIND, Order, train
+from bench.models.generators import KIND, TrainingOrder, train
 from bench.models.store import Artifact, ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Training
 
@@ -245,9 +245,11 @@ def test_a_checkpoint_is_safetensors_with_a_description(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def order(recipe: str = "gan", dataset: str = "ring8@pacgan", protocol: str = "plane") -> Order:
+def order(
+    recipe: str = "gan", dataset: str = "ring8@pacgan", protocol: str = "plane"
+) -> TrainingOrder:
     training = Training(protocol, steps=12, batch=8)
-    return Order(recipe, training, DATASETS[dataset].part.fingerprint, 3, 4)
+    return TrainingOrder(recipe, training, DATASETS[dataset].part.fingerprint, 3, 4)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bench import api
 from bench.core.errors import UsageError
 from bench.datasets import DATASETS
 from bench.extractors import EXTRACTORS
-from bench.models.generators import Order, train
+from bench.models.generators import TrainingOrder, train
 from bench.models.store import ArtifactStore
 from bench.tasks.generation.imagescores import features_of
 from generative import RECIPES, ConditionalSampler, Training
@@ -362,7 +362,7 @@ def test_a_conditional_training_goes_on_bit_for_bit(tmp_path, monkeypatch, model
     """Cut off inside its steps, it ends with the same weights."""
     source = DATASETS["optdigits"].part.source(0)
     training = Training("small-dcgan", steps=12, batch=8)
-    order = Order(model, training, DATASETS["optdigits"].part.fingerprint, 0, 2)
+    order = TrainingOrder(model, training, DATASETS["optdigits"].part.fingerprint, 0, 2)
     whole = train(order, source, ArtifactStore(tmp_path / "whole"))
     monkeypatch.setattr("bench.models.generators.STRIDE", 2)
     store, calls = ArtifactStore(tmp_path / "cut", checkpoint_seconds=0.0), []

@@ -11,25 +11,27 @@ import torch
 from bench.core.randomness import stream
 from bench.datasets import Source
 from bench.suites.cell import Cell
+from bench.tasks.generation.featurescores import Named
 from bench.tasks.values import scored_by
 from generative import Fitted, LatentSampler
-from metrics import Score
 
 CHUNK = 500
 EXAMPLES = 1_000
 
 
-def bounds(
-    source: Source, fitted: Fitted, cell: Cell, device: str
-) -> Iterator[tuple[str, Score | float, str]]:
-    """What a model with a bound says of held-out examples; nothing of others."""
+def bounds(held_out: np.ndarray, fitted: Fitted, cell: Cell, device: str) -> Iterator[Named]:
+    """What a model with a bound says of the first held-out examples; nothing of others."""
     if not isinstance(fitted, LatentSampler):
         return
-    rng = stream("data", cell.fingerprint, cell.seed, "held-out", device=device)
-    held_out = source.fresh(EXAMPLES, rng).cpu().numpy()
     bound = Bound(fitted, device, (cell.cell_id, cell.seed))
     for entry in scored_by(("latent",)):
-        yield entry.name, entry.part(held_out, bound), ""
+        yield entry.name, entry.part(held_out[:EXAMPLES], bound), ""
+
+
+def held_out_of(source: Source, cell: Cell, device: str, n: int = EXAMPLES) -> np.ndarray:
+    """Examples that no model of a cell's seed trained on; device: that they are drawn on."""
+    rng = stream("data", cell.fingerprint, cell.seed, "held-out", device=device)
+    return source.fresh(n, rng).cpu().numpy()
 
 
 @dataclass(frozen=True)

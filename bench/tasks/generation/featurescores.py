@@ -17,9 +17,13 @@ SURVEYED = 5_000
 """Samples of which neighbours are looked for, the first ones: the cost grows with their square."""
 
 
-def feature_scores(real: np.ndarray, fake: np.ndarray) -> Iterator[tuple[str, Score | float]]:
-    """Of features [n, d], every registered metric that is meant for so many dimensions and has
-    enough samples.
+Named = tuple[str, Score | float, str]
+"""A metric's name, its score, and what stands behind the name: @ and what it rests on."""
+
+
+def feature_scores(real: np.ndarray, fake: np.ndarray, tag: str) -> Iterator[Named]:
+    """Of features [n, d] of an extractor with a tag, every registered metric that is meant for so
+    many dimensions and has enough samples.
     """
     all_of = Features(real), Features(fake)
     few = Features(real[:SURVEYED]), Features(fake[:SURVEYED])
@@ -30,9 +34,9 @@ def feature_scores(real: np.ndarray, fake: np.ndarray) -> Iterator[tuple[str, Sc
             continue
         try:
             if facts.takes == "features":
-                yield entry.name, entry.part(*all_of)
+                yield entry.name, entry.part(*all_of), f"@{tag}"
             else:
                 surveyed = surveyed or survey(*few)
-                yield entry.name, entry.part(*surveyed)
+                yield entry.name, entry.part(*surveyed), f"@{tag}"
         except UsageError:
             continue

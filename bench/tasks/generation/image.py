@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,24 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.core.randomness import stream
 from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
+from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import images_named
-from bench.datasets.pixels import outside, to_bytes
+from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import KIND, Order, Trained, sampler, train
+from bench.models.generators import Trained, TrainingOrder
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask
-from bench.tasks.generation.bounds import bounds
+from bench.tasks.base import TASKS, Resolved
+from bench.tasks.generation.bounds import bounds, held_out_of
+from bench.tasks.generation.experiment import (
+    Arrays,
+    DrawingExperiment,
+    DrawingTask,
+    Made,
+    watched,
+)
+from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.imagescores import (
     TAKES,
     ImageScores,
@@ -29,39 +38,45 @@ from bench.tasks.generation.imagescores import (
     usual_extractor,
 )
 from bench.tasks.generation.settings import (
-    Settings,
+    DrawingSettings,
     Target,
     asked_of,
-    describe_model,
     models_for,
     order_of,
-    resolve,
+    read_settings,
+    resolve_drawing,
 )
-from bench.tasks.values import checked, facts_of, value_of
+from bench.tasks.values import checked
 from generative import ConditionalSampler, Sampler
 
-PICTURED, WATCHED = 64, 16
+PICTURED = 64
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
-PROTOCOL = "dcgan-32"
 EXAMPLE = (1, 28, 28)
 """The shape that images which are not here are taken to have."""
 
 
-class ImageSettings(Settings):
+class ImageSettings(DrawingSettings):
     """size: the side that images are brought to, None for as they come. features: the extractor
     whose features the scores rest on, empty for the data's judge, lite0 or pixels.
     """
 
+    protocol: str = "dcgan-32"
     size: int | None = Field(default=None, ge=4, le=4096)
     features: str = ""
 
 
-def image_target(
-    name: str, chosen: ImageSettings, takes: tuple[str, ...], own: Mapping[str, Any] | None = None
-) -> Target:
-    """What a cell about images is about. own: settings that are a task's own. Raises UsageError for
-    images that can't be had.
+def resolve_images(
+    parts: Mapping[str, str],
+    settings: Mapping[str, Any],
+    kind: type[ImageSettings],
+    own: tuple[str, ...],
+    takes: tuple[str, ...],
+    modules: tuple[str, ...],
+) -> Resolved:
+    """A point of a grid of models of images. own: the settings of a kind that are a task's own.
+    Raises UsageError for images that can't be had.
     """
+    name, chosen = parts["dataset"], checked(kind, settings)
     data = images_named(name, chosen.size)
     part = extractor_named(usual_extractor(data, chosen.features))
     shape = EXAMPLE
@@ -70,32 +85,77 @@ def image_target(
         if not len(data.split.images):
             raise UsageError(f"dataset '{name}' has no images to train on: all of it is held out")
         refuse_colour(part, shape[0])
-    seen = {"size": chosen.size, "features": chosen.features}
-    named = {**{key: value for key, value in seen.items() if value}, **(own or {})}
-    return Target(
+    held = 0 if data.missing else len(data.split.held_images)
+    usual = {"samples": max(LEAST_SAMPLES, min(MOST_SAMPLES, held))}
+    asked = read_settings(kind, settings, usual)
+    seen = {name: getattr(asked, name) for name in ("size", "features")}
+    target = Target(
         shape=shape,
         fingerprint=data.fingerprint,
-        defaults=defaults_of(data),
-        modules=(__name__, type(part).__module__),
-        data_modules=dataset_modules(name),
+        modules=(*modules, __name__, type(part).__module__),
+        data_modules=modules_of(name),
         takes=takes,
-        extra={**named, "features": part.tag},
-        named=named,
-        seconds=1e-3,
+        own={key: value for key, value in seen.items() if value}
+        | {name: getattr(asked, name) for name in own},
+        rests={"features": part.tag},
+        seconds=1e-3 * asked.samples,
         skip=data.missing or part.missing,
         labelled=data.classes > 0,
-        kind=type(chosen),
     )
+    return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 
 
-class ImageTask(SamplingTask):
-    """Axes: dataset (images: registered, torchvision:NAME or folder:PATH) and model (a recipe).
+class ImageExperiment(DrawingExperiment[LabelledSource]):
+    """A model of images."""
+
+    def open_source(self) -> LabelledSource:
+        return data_of(self.cell).source(self.cell.seed, self.device)
+
+    @property
+    def order(self) -> TrainingOrder:
+        """Other tasks on the same model share what is trained."""
+        modules = modules_of(self.cell.part("dataset"))
+        return order_of(self.cell, ImageSettings, modules, fixed_noise=True)
+
+    @property
+    def samples(self) -> int:
+        return asked_of(self.cell, ImageSettings).samples
+
+    @cached_property
+    def scores(self) -> ImageScores:
+        """What looks at its samples."""
+        return scores_of(self.cell, self.device)
+
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        return self.scores.glance(torch.from_numpy(snapshot))
+
+    def shown(self, trained: Trained[Sampler]) -> Arrays:
+        return watched(trained)
+
+    def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
+        images = to_bytes(made.values)
+        looked = self.scores.look(images)
+        held_out = held_out_of(self.source, self.cell, self.device)
+        scores = [
+            *self.scores.of(looked, fitted),
+            *bounds(held_out, fitted, self.cell, self.device),
+        ]
+        digits = {} if looked.counts is None else {"digits": looked.counts.digits}
+        return scores, {"samples": _pictured(images, fitted), **digits}
+
+
+def _pictured(images: Tensor, fitted: Sampler) -> np.ndarray:
+    """The first samples; where they are of every class in turn, ten of each."""
+    classes = fitted.classes if isinstance(fitted, ConditionalSampler) else 0
+    return images[: 10 * classes or PICTURED].cpu().numpy()
+
+
+class ImageTask(DrawingTask):
+    """The dataset is of images: registered, torchvision:NAME or folder:PATH.
 
     Scored by default: as many samples as there are held-out images, 10,000 at most, so that every
     row, the oracle's too, has as many distinct ones.
     """
-
-    axes = ("dataset", "model")
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -105,83 +165,20 @@ class ImageTask(SamplingTask):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        chosen = checked(ImageSettings, {"protocol": PROTOCOL, **settings})
-        return resolve(image_target(parts["dataset"], chosen, TAKES), parts["model"], settings)
+        return resolve_images(parts, settings, ImageSettings, (), TAKES, ())
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
-        known, _, given = name.partition("@")
-        facts = facts_of(known, TAKES)
-        if facts["takes"] == "latent":
-            return {**facts, "name": name}
-        if not given:
-            raise UsageError(
-                f"metric '{known}' needs the features that it rests on, such as {known}@digits-cnn"
-            )
-        return {**facts, "name": f"{known}@{extractor_named(given.partition(':')[0]).tag}"}
+        needs = "the features that it rests on@digits-cnn"
+        return facts_by_what(name, TAKES, ("latent",), needs, lambda e: extractor_named(e).tag)
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        name, data = cell.part("dataset"), data_of(cell)
-        registered = name in DATASETS
-        facts = {
-            "summary": DATASETS[name].summary if registered else name,
-            "papers": [DATASETS[name].paper] if registered else [],
-            "modes": data.classes,
-            "licence": data.licence,
-            "images": True,
-            "colour": not data.missing and data.source(0).shape[0] == 3,
-        }
-        return {"dataset": facts, "model": describe_model(cell)}
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        data = data_of(cell)
+        colour = not data.missing and data.source(0).shape[0] == 3
+        return describe_images(cell.part("dataset"), data, colour)
 
-    def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        return None if cell.skip else (KIND, order_of_images(cell).key(cell.device))
-
-    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        drawn = self.fitted(cell, bench).sample(max(n, _asked_of(cell).samples), rng)[:n]
-        return to_bytes(drawn).cpu().numpy()
-
-    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
-        source = data_of(cell).source(cell.seed, bench.device)
-        return sampler(order_of_images(cell), source, bench.artifacts)
-
-    def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        data, asked = data_of(cell), _asked_of(cell)
-        source = data.source(cell.seed, bench.device)
-        trained = train(order_of_images(cell), source, bench.artifacts)
-        scores = scores_of(cell, bench.device)
-        curve, arrays = list(scores.curve(trained)), _watched(trained)
-        if trained.fitted is None:
-            return Measurement(curve, trained.diverged, trained.key, arrays)
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        samples = trained.fitted.sample(asked.samples, rng)
-        if not bool(torch.isfinite(samples).all()):
-            return Measurement(curve, "the final samples are not finite", trained.key, arrays)
-        if wrong := outside(samples):
-            return Measurement([], artifact_key=trained.key, invalid=wrong)
-        images = to_bytes(samples)
-        looked = scores.look(images)
-        found = [
-            *scores.of(looked, trained.fitted),
-            *bounds(source, trained.fitted, cell, bench.device),
-        ]
-        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in found]
-        arrays["samples"] = _pictured(images, trained.fitted)
-        if looked.counts is not None:
-            arrays["digits"] = looked.counts.digits
-        return Measurement([*curve, *final], "", trained.key, arrays)
-
-
-def _pictured(images: Tensor, fitted: Sampler) -> np.ndarray:
-    """The first samples; where they are of every class in turn, ten of each."""
-    classes = fitted.classes if isinstance(fitted, ConditionalSampler) else 0
-    return images[: 10 * classes or PICTURED].cpu().numpy()
-
-
-def _watched(trained: Trained) -> dict[str, np.ndarray]:
-    """The first samples at each look on the way, of the same noise: uint8 [times, n, c, h, w]."""
-    several = trained.total_steps > 1 and len(trained.steps) > 0
-    return {"training": trained.snapshots[:, :WATCHED]} if several else {}
+    def experiment(self, cell: Cell, device: str) -> ImageExperiment:
+        return ImageExperiment(cell, device)
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:
@@ -196,30 +193,9 @@ def data_of(cell: Cell) -> Labelled:
     return images_named(cell.part("dataset"), cell.settings.get("size"))
 
 
-def _asked_of(cell: Cell) -> ImageSettings:
-    return asked_of(cell, defaults_of(data_of(cell)), ImageSettings)
-
-
-def defaults_of(data: Labelled) -> dict[str, Any]:
-    """Settings where the suite says nothing."""
-    held = 0 if data.missing else len(data.split.held_images)
-    samples = max(LEAST_SAMPLES, min(MOST_SAMPLES, held))
-    return {"protocol": PROTOCOL, "samples": samples, "evaluations": 5}
-
-
-def order_of_images(cell: Cell) -> Order:
-    """What a cell about images needs trained; other tasks on the same model share it."""
-    name = cell.part("dataset")
-    defaults = defaults_of(data_of(cell))
-    return order_of(cell, defaults, dataset_modules(name), fixed_noise=True)
-
-
-def dataset_modules(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the data."""
-    if name not in DATASETS:
-        return ("bench.datasets.named",)
-    entry = DATASETS[name]
-    return (entry.origin, type(entry.part).__module__)
+def modules_of(name: str) -> tuple[str, ...]:
+    """The modules whose source makes the images of a name."""
+    return dataset_modules(name, elsewhere="bench.datasets.named")
 
 
 TASKS.register("image")(ImageTask())

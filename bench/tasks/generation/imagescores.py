@@ -11,18 +11,16 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.datasets.labelled import Labelled, LabelledSource
+from bench.datasets.labelled import Labelled
 from bench.datasets.named import images_named
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.pixels import usual_size
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import Trained
-from bench.tasks.base import Value
-from bench.tasks.generation.featurescores import OF_FEATURES, feature_scores
-from bench.tasks.values import scored_by, value_of
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.values import scored_by
 from generative import ConditionalSampler, Sampler
-from metrics import JUDGES, METRICS, Judge, Reading, Score, StackTally, tally_stacks, truth_of
+from metrics import JUDGES, METRICS, Reading, StackTally, tally_stacks, truth_of
 from metrics.classes import Asked
 from metrics.copying import cells_of, nearest
 from metrics.features import Features
@@ -33,9 +31,6 @@ CURVE = "frechet"
 READ = 500
 COMPARED = 10_000
 """The most training images that samples are compared with."""
-
-Named = tuple[str, Score | float, str]
-"""A metric's name, its score, and what stands behind the @."""
 
 
 def usual_extractor(data: Labelled, asked: str) -> str:
@@ -76,6 +71,12 @@ def refuse_colour(part: Extractor, channels: int) -> None:
         )
 
 
+def reading_of(judge: str, images: Tensor) -> Reading:
+    """What a judge by name reads in images [n, 1, h, w] in [0, 1], brought to its size."""
+    size = JUDGES[judge].facts.size
+    return JUDGES[judge].part.read(EXTRACTORS[judge].part.resized(images, size))
+
+
 @dataclass(frozen=True, eq=False)
 class Looked:
     """What was seen in n images: their features [n, d], and what the judge of such images reads in
@@ -110,78 +111,62 @@ class ImageScores:
         return images_named(self.name, self.size)
 
     @cached_property
-    def _source(self) -> LabelledSource:
-        return self._data.source(self.seed, self.device)
-
-    @cached_property
     def _part(self) -> Extractor:
         return extractor_named(self.extractor)
 
-    @property
-    def _suffix(self) -> str:
-        return f"@{self._part.tag}"
-
-    @property
-    def _judge(self) -> Judge | None:
-        """The judge of such images, where the scores rest on it."""
-        return JUDGES[self.extractor].part if self.extractor == self._data.judge else None
-
     @cached_property
     def _real(self) -> np.ndarray:
-        return _training_features(self.name, self.size, self.extractor, self.seed, self.device)
+        where = (self.name, self.size, self.extractor, self.seed, self.device)
+        return _training_features(*where)
 
-    def _features(self, images: Tensor) -> np.ndarray:
-        return features_of(self._part, images, self.device)
+    @cached_property
+    def _trained_on(self) -> Features:
+        return Features(self._real)
 
     def look(self, images: Tensor) -> Looked:
         """At images uint8 [n, c, h, w], once for all scores of them."""
-        if self._judge is None:
-            return Looked(self._features(images))
-        size = JUDGES[self.extractor].facts.size
-        seen = self._part.resized(to_unit(images.to(self.device)), size)
-        reading = self._judge.read(seen)
+        if self.extractor != self._data.judge:
+            return Looked(features_of(self._part, images, self.device))
+        reading = reading_of(self.extractor, to_unit(images.to(self.device)))
         return Looked(reading.features, reading)
+
+    def glance(self, images: Tensor) -> Iterator[Named]:
+        """One score of images on the way, uint8 [n, c, h, w]."""
+        fake = Features(features_of(self._part, images, self.device))
+        yield CURVE, METRICS[CURVE].part(self._trained_on, fake), f"@{self._part.tag}"
 
     def of(self, looked: Looked, fitted: Sampler) -> Iterator[Named]:
         """Of the final samples."""
-        for name, score in feature_scores(self._real, looked.features):
-            yield name, score, self._suffix
+        yield from feature_scores(self._real, looked.features, self._part.tag)
         yield from self._read(looked, fitted)
         yield from self._copied(looked.features)
 
     def _read(self, looked: Looked, fitted: Sampler) -> Iterator[Named]:
         """What the judge reads in them, where there is one."""
-        judge, reading = self._judge, looked.reading
-        if judge is None or reading is None:
+        reading, suffix = looked.reading, f"@{self._part.tag}"
+        if reading is None:
             return
+        truth = truth_of(JUDGES[self.extractor].part.card, 1)
         for entry in scored_by(("classes",)):
-            yield entry.name, entry.part(truth_of(judge.card, 1), looked.counts), self._suffix
+            yield entry.name, entry.part(truth, looked.counts), suffix
         if isinstance(fitted, ConditionalSampler):
             wanted = np.arange(len(reading.labels)) % fitted.classes
             told = Asked(wanted, reading.labels, reading.passed)
             for entry in scored_by(("asked",)):
-                yield entry.name, entry.part(None, told), self._suffix
+                yield entry.name, entry.part(None, told), suffix
 
     def _copied(self, fake: np.ndarray) -> Iterator[Named]:
         """Against the training images, with the held-out ones as new reals."""
-        held = self._features(to_bytes(self._source.held_out[:COMPARED]))
+        held_out = self._data.source(self.seed, self.device).held_out[:COMPARED]
+        held = features_of(self._part, to_bytes(held_out), self.device)
         seen = np.unique(self._real, axis=0).astype(np.float64)
         cells = cells_of(seen)
         both = [nearest([part.astype(np.float64)], seen, cells) for part in (held, fake)]
         for entry in scored_by(("nearest",)):
             try:
-                yield entry.name, entry.part(*both), self._suffix
+                yield entry.name, entry.part(*both), f"@{self._part.tag}"
             except UsageError:
                 continue
-
-    def curve(self, trained: Trained) -> Iterator[Value]:
-        """The Frechet distance on the way; none for a model trained in one step."""
-        if trained.total_steps == 1:
-            return
-        real = Features(self._real)
-        for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
-            fake = Features(self._features(torch.from_numpy(snapshot)))
-            yield value_of(CURVE, METRICS[CURVE].part(real, fake), step, False, self._suffix)
 
 
 @lru_cache(maxsize=4)

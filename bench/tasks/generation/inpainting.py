@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -14,25 +15,23 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
-from bench.datasets.pixels import outside, to_bytes
-from bench.extractors import EXTRACTORS
-from bench.models.generators import train
+from bench.datasets.labelled import LabelledSource
+from bench.datasets.pixels import to_bytes
+from bench.models.generators import Trained, TrainingOrder, train
+from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task
-from bench.tasks.generation.image import (
-    PROTOCOL,
-    ImageSettings,
-    data_of,
-    defaults_of,
-    image_target,
-    order_of_images,
-)
-from bench.tasks.generation.settings import asked_of, resolve
-from bench.tasks.values import checked, facts_of, scored_by, value_of
-from generative import RECIPES, Completer, Decoder, Sampler
+from bench.tasks.base import TASKS, Resolved
+from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made
+from bench.tasks.generation.facts import facts_by_what
+from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.image import ImageExperiment, ImageSettings, data_of, resolve_images
+from bench.tasks.generation.imagescores import reading_of
+from bench.tasks.generation.settings import asked_of, recipe_of
+from bench.tasks.values import scored_by
+from generative import Completer, Decoder, Sampler
 from generative.inpainting import Descent, complete
 from generative.recipes.references import Reals
-from metrics import JUDGES, Judge
+from metrics import JUDGES
 from metrics.completion import Completion
 
 READING = "same_reading"
@@ -40,7 +39,6 @@ PICTURED, GREY = 24, 0.5
 TAKES = ("completed",)
 RANDOM = 0.8
 """The share of pixels that the random mask hides, as the paper does."""
-OWN = ("mask", "pictures", "descent_steps", "descent_rate", "perceptual", "starts")
 
 
 class InpaintingSettings(ImageSettings):
@@ -57,6 +55,11 @@ class InpaintingSettings(ImageSettings):
     starts: int = Field(default=1_000, ge=1, le=100_000)
 
 
+OWN = tuple(
+    name for name in InpaintingSettings.model_fields if name not in ImageSettings.model_fields
+)
+
+
 def known_pixels(mask: str, height: int, width: int) -> Tensor:
     """Which pixels are not hidden, bool [h, w]."""
     known = torch.ones(height, width, dtype=torch.bool)
@@ -69,75 +72,62 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     return known
 
 
-class InpaintingTask(Task):
-    """Axes: dataset (images) and model. One that decodes codes is searched for the best; one that
-    completes in closed form does; the oracle knows the truth; of any other the sample is taken
-    that fits best.
-    """
+class InpaintingExperiment(Experiment[Sampler, LabelledSource]):
+    """A model of images, and held-out pictures to complete."""
 
-    axes = ("dataset", "model")
+    outcome = "completed pictures"
 
-    def every(self, axis: str) -> list[str]:
-        return TASKS["image"].part.every(axis)
+    @cached_property
+    def asked(self) -> InpaintingSettings:
+        """What it was told."""
+        return asked_of(self.cell, InpaintingSettings)
 
-    def resolve(
-        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
-    ) -> Resolved:
-        chosen = checked(InpaintingSettings, {"protocol": PROTOCOL, **settings})
-        own = {name: getattr(chosen, name) for name in OWN}
-        target = image_target(parts["dataset"], chosen, TAKES, own)
-        target = replace(target, modules=(__name__, *target.modules, complete.__module__))
-        found = resolve(target, parts["model"], settings)
-        if RECIPES[parts["model"]].facts.labelled and not found.skip:
-            reason = f"model '{parts['model']}' would have to be told the class of each picture"
-            return replace(found, skip=reason)
-        return found
+    def open_source(self) -> LabelledSource:
+        return data_of(self.cell).source(self.cell.seed, self.device)
 
-    def metric_facts(self, name: str) -> dict[str, Any]:
-        """Those of a registered metric; of one that a judge gives, under its name and hash."""
-        known, _, judge = name.partition("@")
-        facts = facts_of(known, TAKES)
-        if judge:
-            return {**facts, "name": f"{known}@{JUDGES[judge.partition(':')[0]].part.tag}"}
-        if known == READING:
-            raise UsageError(f"metric '{known}' needs its judge, such as {known}@digits-cnn")
-        return {**facts, "name": known}
+    @property
+    def order(self) -> TrainingOrder:
+        return ImageExperiment(self.cell, self.device).order
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        return TASKS["image"].part.describe(cell)
+    @property
+    def pictures(self) -> Tensor:
+        """As they are, [n, c, h, w]."""
+        return self.source.held_out[: self.asked.pictures]
 
-    def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        return TASKS["image"].part.artifact(cell)
+    @cached_property
+    def known(self) -> Tensor:
+        """Which pixels are not hidden."""
+        return known_pixels(self.asked.mask, *self.source.shape[1:]).to(self.device)
 
-    def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        data = data_of(cell)
-        asked = asked_of(cell, defaults_of(data), InpaintingSettings)
-        source = data.source(cell.seed, bench.device)
-        trained = train(order_of_images(cell), source, bench.artifacts)
-        if trained.fitted is None:
-            return Measurement([], trained.diverged, trained.key)
-        pictures = source.held_out[: asked.pictures]
-        known = known_pixels(asked.mask, *pictures.shape[2:]).to(bench.device)
-        rng = stream(cell.cell_id, cell.seed, "inpainting", device=bench.device)
-        images, drawn = filled(trained.fitted, pictures, known, rng, asked)
-        if not bool(torch.isfinite(images).all()):
-            return Measurement([], "the completed pictures are not finite", trained.key)
-        if wrong := outside(images):
-            return Measurement([], artifact_key=trained.key, invalid=wrong)
-        judge = JUDGES[data.judge].part if data.judge else None
-        both = [None, None] if judge is None else [_read(judge, x) for x in (pictures, images)]
-        own = None if drawn is None else drawn.cpu().numpy()
-        made = Completion(images.cpu().numpy(), own, known.cpu().numpy(), both[0], both[1])
-        values = []
-        for entry in scored_by(TAKES):
-            suffix = f"@{judge.tag}" if entry.name == READING and judge else ""
-            with suppress(UsageError):
-                score = entry.part(pictures.cpu().numpy(), made)
-                values.append(value_of(entry.name, score, trained.total_steps, True, suffix))
-        hidden = torch.where(known, pictures, torch.full_like(pictures, GREY))
-        shown = {"inputs": hidden, "samples": images, "truth": pictures}
+    def train(self, store: ArtifactStore) -> Trained[Sampler]:
+        return train(self.order, self.source, store)
+
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        return ()
+
+    def shown(self, trained: Trained[Sampler]) -> Arrays:
+        return {}
+
+    def make(self, fitted: Sampler) -> Made:
+        rng = self.stream("inpainting")
+        return Made(*filled(fitted, self.pictures, self.known, rng, self.asked))
+
+    def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
+        hidden = torch.where(self.known, self.pictures, torch.full_like(self.pictures, GREY))
+        shown = {"inputs": hidden, "samples": made.values, "truth": self.pictures}
         kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in shown.items()}
-        return Measurement(values, "", trained.key, kept)
+        return self._scores(made), kept
+
+    def _scores(self, made: Made) -> Iterator[Named]:
+        """Against the true pictures, and by what the judge of such images reads in both."""
+        judge, both = data_of(self.cell).judge, (self.pictures, made.values)
+        read = [reading_of(judge, images).labels if judge else None for images in both]
+        own = None if made.drawn is None else made.drawn.cpu().numpy()
+        found = Completion(made.values.cpu().numpy(), own, self.known.cpu().numpy(), *read)
+        for entry in scored_by(TAKES):
+            suffix = f"@{JUDGES[judge].part.tag}" if entry.name == READING and judge else ""
+            with suppress(UsageError):
+                yield entry.name, entry.part(self.pictures.cpu().numpy(), found), suffix
 
 
 def filled(
@@ -163,10 +153,36 @@ def filled(
     return torch.where(known, pictures, nearest), nearest
 
 
-def _read(judge: Judge, images: Tensor) -> np.ndarray:
-    """The likeliest class of each."""
-    part = EXTRACTORS[judge.name].part
-    return judge.read(part.resized(images, JUDGES[judge.name].facts.size)).labels
+class InpaintingTask(GenerationTask):
+    """The dataset is of images. A model that decodes codes is searched for the best; one that
+    completes in closed form does; the oracle knows the truth; of any other the sample is taken
+    that fits best.
+    """
+
+    def every(self, axis: str) -> list[str]:
+        return TASKS["image"].part.every(axis)
+
+    def resolve(
+        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
+    ) -> Resolved:
+        modules = (__name__, complete.__module__)
+        found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules)
+        if recipe_of(parts["model"]).facts.labelled and not found.skip:
+            reason = f"model '{parts['model']}' would have to be told the class of each picture"
+            return replace(found, skip=reason)
+        return found
+
+    def metric_facts(self, name: str) -> dict[str, Any]:
+        """Those of a registered metric; of one that a judge gives, under its name and hash."""
+        alone = [entry.name for entry in scored_by(TAKES) if entry.name != READING]
+        needs = "its judge@digits-cnn"
+        return facts_by_what(name, TAKES, alone, needs, lambda judge: JUDGES[judge].part.tag)
+
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        return TASKS["image"].part.describe(cell)["dataset"]
+
+    def experiment(self, cell: Cell, device: str) -> InpaintingExperiment:
+        return InpaintingExperiment(cell, device)
 
 
 TASKS.register("inpainting")(InpaintingTask())

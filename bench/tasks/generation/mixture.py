@@ -3,42 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UsageError
-from bench.core.randomness import stream
-from bench.datasets import DATASETS
+from bench.datasets import DATASETS, Source
 from bench.datasets.mixtures import Mixture, from_table
-from bench.models.generators import KIND, Order, Trained, sampler, train
+from bench.models.generators import Trained, TrainingOrder
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask, Value
-from bench.tasks.generation.bounds import Bound
+from bench.tasks.base import TASKS, Resolved
+from bench.tasks.generation.bounds import bounds, held_out_of
+from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
+from bench.tasks.generation.facts import dataset_modules
+from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.settings import (
+    DrawingSettings,
+    Evaluations,
     Target,
     asked_of,
-    describe_model,
     models_for,
     order_of,
-    resolve,
+    read_settings,
+    resolve_drawing,
 )
-from bench.tasks.values import facts_of, scored_by, value_of
-from generative import DensitySampler, LatentSampler, Sampler
-from metrics import METRICS, Score, tally, truth
+from bench.tasks.values import facts_of, scored_by
+from generative import DensitySampler, Sampler
+from metrics import METRICS, ModeTally, tally, truth
 
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
-DEFAULTS = {"protocol": "plane", "samples": 10_000, "evaluations": 20}
-BOUNDED_EXAMPLES = 1_000
 TAKES = ("modes", "density", "likelihood", "latent")
 
 
-class MixtureTask(SamplingTask):
-    """Axes: dataset (a Gaussian mixture) and model (a recipe)."""
+class MixtureSettings(DrawingSettings):
+    """Of a model of points."""
 
-    axes = ("dataset", "model")
+    protocol: str = "plane"
+    evaluations: Evaluations = 20
+
+
+class MixtureExperiment(DrawingExperiment[Source]):
+    """A model of a mixture's points."""
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """What the points are drawn from."""
+        return _mixture(self.cell.part("dataset"), _freeze(self.cell.definition))
+
+    def open_source(self) -> Source:
+        return self.mixture.source(self.cell.seed, self.device)
+
+    @property
+    def order(self) -> TrainingOrder:
+        modules = _modules(self.cell.part("dataset"), self.cell.definition)
+        return order_of(self.cell, MixtureSettings, modules)
+
+    @property
+    def samples(self) -> int:
+        return asked_of(self.cell, MixtureSettings).samples
+
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        counts = tally(self.mixture, snapshot, self.mixture.rule)
+        for name in CURVES:
+            yield name, METRICS[name].part(truth(self.mixture, self.mixture.rule), counts), ""
+
+    def shown(self, trained: Trained[Sampler]) -> Arrays:
+        return {}
+
+    def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
+        samples = made.values.cpu().numpy()
+        pictured = _flat(samples[:PICTURED_SAMPLES]).astype(np.float32)
+        return self._scores(fitted, samples), {"samples": pictured}
+
+    def _scores(self, fitted: Sampler, samples: np.ndarray) -> Iterable[Named]:
+        """Every registered metric that fits what is at hand."""
+        held_out = held_out_of(self.source, self.cell, "cpu", len(samples))
+        yield from self._counted(samples)
+        yield from bounds(held_out, fitted, self.cell, self.device)
+        if self.mixture.degenerate:
+            return
+        for entry in scored_by(("density",)):
+            yield entry.name, entry.part(self.mixture, samples), ""
+        if isinstance(fitted, DensitySampler):
+            for entry in scored_by(("likelihood",)):
+                yield entry.name, entry.part(held_out, fitted), ""
+
+    def _counted(self, samples: np.ndarray) -> Iterable[Named]:
+        """By each rule and number of samples that a metric is fixed to."""
+        counted: dict[tuple[str, int], ModeTally] = {}
+        for entry in scored_by(("modes",)):
+            rule = entry.facts.rule or self.mixture.rule
+            n = entry.facts.samples or len(samples)
+            if (rule, n) not in counted:
+                counted[rule, n] = tally(self.mixture, samples[:n], rule)
+            yield entry.name, entry.part(truth(self.mixture, rule), counted[rule, n]), ""
+
+
+class MixtureTask(DrawingTask):
+    """The dataset is a Gaussian mixture."""
+
     takes_mixtures = True
 
     def every(self, axis: str) -> list[str]:
@@ -50,118 +115,44 @@ class MixtureTask(SamplingTask):
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
         mixture = _mixture(parts["dataset"], _freeze(definition))
+        asked = read_settings(MixtureSettings, settings)
         target = Target(
             shape=(mixture.dim,),
             fingerprint=mixture.fingerprint,
-            defaults=DEFAULTS,
             modules=(__name__,),
-            data_modules=_dataset_modules(parts["dataset"], definition),
+            data_modules=_modules(parts["dataset"], definition),
             takes=TAKES,
-            extra={},
-            seconds=2e-5,
+            seconds=2e-5 * asked.samples,
         )
-        return resolve(target, parts["model"], settings)
+        return resolve_drawing(target, parts["model"], asked, MixtureSettings())
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, TAKES), "name": name}
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
         name = cell.part("dataset")
         mixture = _mixture(name, _freeze(cell.definition))
         return {
-            "dataset": {
-                "summary": mixture.note,
-                "papers": [] if cell.definition else [DATASETS[name].paper],
-                "modes": mixture.modes,
-                "rule": mixture.rule,
-                "centres": _flat(mixture.centres).tolist(),
-                "widths": mixture.widest.tolist(),
-            },
-            "model": describe_model(cell),
+            "summary": mixture.note,
+            "papers": [] if cell.definition else [DATASETS[name].paper],
+            "modes": mixture.modes,
+            "rule": mixture.rule,
+            "centres": _flat(mixture.centres).tolist(),
+            "widths": mixture.widest.tolist(),
         }
 
-    def artifact(self, cell: Cell) -> tuple[str, str]:
-        return KIND, _order(cell).key(cell.device)
-
-    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        drawn = self.fitted(cell, bench).sample(max(n, asked_of(cell, DEFAULTS).samples), rng)
-        return drawn[:n].cpu().numpy()
-
-    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
-        mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
-        return sampler(_order(cell), mixture.source(cell.seed, bench.device), bench.artifacts)
-
-    def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        mixture = _mixture(cell.part("dataset"), _freeze(cell.definition))
-        source = mixture.source(cell.seed, bench.device)
-        trained = train(_order(cell), source, bench.artifacts)
-        curve = list(_curve(mixture, trained))
-        if trained.fitted is None:
-            return Measurement(curve, trained.diverged, trained.key)
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        asked = asked_of(cell, DEFAULTS)
-        samples = trained.fitted.sample(asked.samples, rng).cpu().numpy()
-        if not np.isfinite(samples).all():
-            return Measurement(curve, "the final samples are not finite", trained.key)
-        scores = _scores(mixture, trained, samples, cell, bench)
-        final = [value_of(name, score, trained.total_steps, True) for name, score in scores]
-        arrays = {"samples": _flat(samples[:PICTURED_SAMPLES]).astype(np.float32)}
-        return Measurement([*curve, *final], "", trained.key, arrays)
+    def experiment(self, cell: Cell, device: str) -> MixtureExperiment:
+        return MixtureExperiment(cell, device)
 
 
-def _order(cell: Cell) -> Order:
-    return order_of(cell, DEFAULTS, _dataset_modules(cell.part("dataset"), cell.definition))
-
-
-def _dataset_modules(name: str, definition: dict | None) -> tuple[str, ...]:
+def _modules(name: str, definition: dict | None) -> tuple[str, ...]:
     """The modules whose source makes the data."""
-    if definition is not None:
-        return (Mixture.__module__,)
-    entry = DATASETS[name]
-    return (entry.origin, type(entry.part).__module__)
+    return dataset_modules(name) if definition is None else (Mixture.__module__,)
 
 
 def _flat(points: np.ndarray) -> np.ndarray:
     """The first two coordinates, for pictures; 0 for the second where there is none."""
     return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
-
-
-def _scores(
-    mixture: Mixture, trained: Trained, samples: np.ndarray, cell: Cell, bench: Bench
-) -> Iterable[tuple[str, Score | float]]:
-    """Every registered metric that fits what is at hand."""
-    counted: dict[tuple[str, int], Any] = {}
-    held_out = mixture.sample(
-        len(samples), stream("data", mixture.fingerprint, cell.seed, "held-out")
-    )
-    for entry in scored_by(TAKES):
-        facts, fitted = entry.facts, trained.fitted
-        if facts.takes == "modes":
-            rule, n = facts.rule or mixture.rule, facts.samples or len(samples)
-            if (rule, n) not in counted:
-                counted[rule, n] = tally(mixture, samples[:n], rule)
-            yield entry.name, entry.part(truth(mixture, rule), counted[rule, n])
-        elif facts.takes == "latent" and isinstance(fitted, LatentSampler):
-            bound = Bound(fitted, bench.device, (cell.cell_id, cell.seed))
-            yield entry.name, entry.part(held_out[:BOUNDED_EXAMPLES].numpy(), bound)
-        elif mixture.degenerate:
-            continue
-        elif facts.takes == "density":
-            yield entry.name, entry.part(mixture, samples)
-        elif facts.takes == "likelihood" and isinstance(fitted, DensitySampler):
-            yield entry.name, entry.part(held_out.numpy(), fitted)
-
-
-def _curve(mixture: Mixture, trained: Trained) -> Iterable[Value]:
-    """The scores of the snapshots on the way; none for a model trained in one step."""
-    if trained.total_steps == 1:
-        return
-    real = truth(mixture, mixture.rule)
-    for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
-        counts = tally(mixture, snapshot, mixture.rule)
-        for name in CURVES:
-            yield value_of(name, METRICS[name].part(real, counts), step, False)
 
 
 @lru_cache(maxsize=256)

@@ -1,16 +1,16 @@
-"""What the tasks that train a generative model share: settings, a cell's resolution, its order."""
+"""What a cell whose task trains a generative model is told, and a point of a grid resolved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from bench.core.errors import UsageError, one_line
 from bench.core.registry import Entry
-from bench.models.generators import Order
+from bench.models.generators import TrainingOrder
 from bench.suites.cell import Cell
 from bench.tasks.base import Resolved
 from bench.tasks.values import checked, scored_by
@@ -20,93 +20,72 @@ from generative import (
     PENALTIES,
     PROTOCOLS,
     RECIPES,
-    TRANSLATION_PROTOCOLS,
     Protocol,
     Recipe,
     RecipeFacts,
     Training,
 )
+from generative.training import settings_of
+
+Evaluations = Annotated[int, Field(ge=1, le=1_000)]
+Samples = Annotated[int, Field(ge=100, le=10_000_000)]
 
 
-class Settings(BaseModel):
-    """The settings of a cell; None means what the protocol, the recipe or the data say.
-
-    protocol: networks and optimisers. samples: how many are scored. evaluations: how many times
-    a training is looked at on the way. channels_last, precision, compiled: how a step is computed.
+class TrainedSettings(BaseModel):
+    """The settings of a cell: its training's, and those that its task adds. evaluations: how many
+    times a training is looked at on the way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    protocol: str
-    steps: int | None = Field(default=None, ge=1, le=10_000_000)
-    batch: int | None = Field(default=None, ge=2, le=1_000_000)
-    critic_steps: int | None = Field(default=None, ge=1, le=1_000)
-    generator_lr: float | None = Field(default=None, gt=0, le=1e6)
-    critic_lr: float | None = Field(default=None, gt=0, le=1e6)
-    penalty_weight: float | None = Field(default=None, ge=0, le=1e6)
-    latent: int | None = Field(default=None, ge=1, le=10_000)
-    channels_last: bool | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
-    compiled: bool | None = None
-    samples: int = Field(default=10_000, ge=100, le=10_000_000)
-    evaluations: int = Field(default=20, ge=1, le=1_000)
+    evaluations: Evaluations = 5
 
     def training(self) -> Training:
-        return Training(
-            self.protocol,
-            self.steps,
-            self.batch,
-            self.critic_steps,
-            self.generator_lr,
-            self.critic_lr,
-            self.penalty_weight,
-            self.latent,
-            self.channels_last,
-            self.precision,
-            self.compiled,
-        )
+        known = Training.__dataclass_fields__
+        return Training(**{name: value for name, value in self if name in known})
 
 
-S = TypeVar("S", bound=Settings)
+def trained(family: Literal["drawing", "translating"]) -> type[TrainedSettings]:
+    """With every setting that the trainings of a family know."""
+    known: Any = {
+        name: (setting.kind, Field(default=setting.default, **setting.bounds._asdict()))
+        for name, setting in settings_of(family).items()
+    }
+    return create_model("TrainedSettings", __base__=TrainedSettings, **known)
+
+
+class DrawingSettings(trained("drawing")):
+    """Of a model that draws samples. samples: how many are scored."""
+
+    protocol: str
+    samples: Samples = 10_000
+
+
+S = TypeVar("S", bound=TrainedSettings)
+D = TypeVar("D", bound=DrawingSettings)
 
 
 @dataclass(frozen=True)
 class Target:
     """What a cell is about, as its task knows it.
 
-    defaults: settings where the suite says nothing. modules: whose source makes the data and the
-    scores. takes: which metrics score it. extra: settings that are the task's own, part of what
-    identifies the measurement. seconds: what scoring takes for each sample. labelled: whether the
-    classes of the training examples are known. named: those of `extra` that name a cell where they
-    differ from the defaults. kind: the settings it has.
+    shape: of an example, None where the data are missing and it can't be told. modules: whose
+    source makes the scores; data_modules: the data. takes: which metrics score it. own: the task's
+    settings, which name a cell where they are not the usual ones. rests: what the scores rest on,
+    part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
+    measured here, or empty. labelled: whether the classes of the training examples are known.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
     fingerprint: str
-    defaults: Mapping[str, Any]
     modules: tuple[str, ...]
     data_modules: tuple[str, ...]
     takes: tuple[str, ...]
-    extra: Mapping[str, Any]
     seconds: float
+    own: Mapping[str, Any] = field(default_factory=dict)
+    rests: Mapping[str, str] = field(default_factory=dict)
     skip: str = ""
-    named: Mapping[str, Any] = field(default_factory=dict)
     labelled: bool = False
-    kind: type[Settings] = Settings
-
-
-def unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
-    """Why a model can't be trained on such data, or empty."""
-    facts, name = recipe.facts, recipe.name
-    if facts.translates:
-        return f"model '{name}' translates images of one domain to another's: task translation"
-    if len(target.shape) > 1 and facts.points_only:
-        return f"model '{name}' is for points: {facts.points_only}"
-    if len(target.shape) == 1 and facts.images_only:
-        return f"model '{name}' is for images: {facts.images_only}"
-    if facts.labelled and not target.labelled:
-        return f"model '{name}' needs the classes of its training examples, and these have none"
-    return ""
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -119,31 +98,65 @@ def models_for(examples: Literal["points", "images"]) -> list[str]:
     ]
 
 
-def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved:
-    """A point of a grid. Raises UsageError for settings or parts that are not known."""
-    asked = read_settings(settings, target.defaults, target.kind)
-    recipe, training = recipe_of(model), asked.training()
-    if reason := unfit(target, recipe):
-        return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
-    try:
-        relevant = recipe.part.relevant(training)
-        several_steps = recipe.part.trainer(training, target.shape).steps > 1
-    except UsageError:
-        raise
-    except Exception as error:
-        text = one_line(repr(error), 150)
-        raise UsageError(f"model '{model}' can't be set up: {text}") from error
-    resolved = {**relevant, "samples": asked.samples}
-    if several_steps:
-        resolved["evaluations"] = asked.evaluations
+def read_settings(
+    kind: type[D], settings: Mapping[str, Any], usual: Mapping[str, Any] | None = None
+) -> D:
+    """Settings over those that are usual for the data. Raises UsageError for an unknown one or a
+    wrong value.
+    """
+    asked = checked(kind, {**(usual or {}), **settings})
+    if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
+        raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
+    return asked
+
+
+def resolve_drawing(target: Target, model: str, asked: D, usual: D) -> Resolved:
+    """A point of a grid of models that draw samples; the settings that name a cell are those that
+    its protocol has not.
+    """
+    recipe = recipe_of(model)
+    if reason := _unfit(target, recipe):
+        return unmeasured(target, reason)
+    usually = {**recipe.part.relevant(Training(asked.protocol)), "protocol": usual.protocol}
+    own = {"samples": asked.samples, **target.own}
+    return resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
+
+
+def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
+    """Why a model can't be trained on such data, or empty."""
+    facts, name, points = recipe.facts, recipe.name, len(target.shape or ()) == 1
+    if facts.translates:
+        return f"model '{name}' translates images of one domain to another's: task translation"
+    if not points and facts.points_only:
+        return f"model '{name}' is for points: {facts.points_only}"
+    if points and facts.images_only:
+        return f"model '{name}' is for images: {facts.images_only}"
+    if facts.labelled and not target.labelled:
+        return f"model '{name}' needs the classes of its training examples, and these have none"
+    return ""
+
+
+def unmeasured(target: Target, reason: str) -> Resolved:
+    """A point of a grid that makes no sense."""
+    return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
+
+
+def resolve(
+    target: Target,
+    recipe: Entry[Recipe, RecipeFacts],
+    asked: TrainedSettings,
+    usual: Mapping[str, Any],
+) -> Resolved:
+    """A point of a grid. usual: values that don't name a cell. Raises UsageError for a model that
+    can't be set up so.
+    """
+    training = asked.training()
+    relevant, several_steps = _set_up(recipe, training, target.shape)
+    evaluations = {"evaluations": asked.evaluations} if several_steps else {}
+    chosen = {**relevant, **target.own, **evaluations}
     return Resolved(
-        settings={**resolved, **target.extra},
-        differing=_differing(
-            read_settings({}, target.defaults, target.kind),
-            asked,
-            {**resolved, **target.named},
-            recipe.part,
-        ),
+        settings={**chosen, **target.rests},
+        differing={name: value for name, value in chosen.items() if usual.get(name) != value},
         fingerprint=target.fingerprint,
         modules=(
             *target.modules,
@@ -152,57 +165,41 @@ def resolve(target: Target, model: str, settings: Mapping[str, Any]) -> Resolved
             *target.data_modules,
             *(entry.origin for entry in scored_by(target.takes)),
         ),
-        seconds=recipe.part.seconds(training) + asked.samples * target.seconds,
+        seconds=recipe.part.seconds(training) + target.seconds,
         skip=target.skip,
     )
 
 
-def read_settings(
-    settings: Mapping[str, Any], defaults: Mapping[str, Any], kind: type[S] = Settings
-) -> S:
-    """Settings with a task's defaults. Raises UsageError for an unknown one or a wrong value."""
-    asked = checked(kind, {**defaults, **settings})
-    if not isinstance(PROTOCOLS[asked.protocol].part, Protocol):
-        raise UsageError(f"protocol '{asked.protocol}' is none: expected a generative.Protocol")
-    return asked
+def _set_up(
+    recipe: Entry[Recipe, RecipeFacts], training: Training, shape: tuple[int, ...] | None
+) -> tuple[dict[str, Any], bool]:
+    """The settings that a model reads, and whether it is trained in several steps."""
+    try:
+        relevant = recipe.part.relevant(training)
+        return relevant, shape is not None and recipe.part.trainer(training, shape).steps > 1
+    except UsageError:
+        raise
+    except Exception as error:
+        text = one_line(repr(error), 150)
+        raise UsageError(f"model '{recipe.name}' can't be set up: {text}") from error
 
 
-def _differing(
-    usual: Settings, asked: Settings, resolved: dict[str, Any], recipe: Recipe
-) -> dict[str, Any]:
-    """The settings that name a cell: those that matter and are not the default's."""
-    defaults = {
-        **usual.model_dump(),
-        **recipe.relevant(Training(asked.protocol)),
-        "protocol": usual.protocol,
-    }
-    return {key: value for key, value in resolved.items() if defaults.get(key) != value}
-
-
-def asked_of(cell: Cell, defaults: Mapping[str, Any], kind: type[S] = Settings) -> S:
-    """The settings of a cell that are the task's; a recipe may have resolved others of its own."""
+def asked_of(cell: Cell, kind: type[S]) -> S:
+    """The settings of a cell that are its task's; a recipe may have resolved others of its own."""
     known = kind.model_fields
-    chosen = {name: value for name, value in cell.settings.items() if name in known}
-    return kind(**{**defaults, **chosen})
+    return kind(**{name: value for name, value in cell.settings.items() if name in known})
 
 
 def order_of(
     cell: Cell,
-    defaults: Mapping[str, Any],
+    kind: type[TrainedSettings],
     data_modules: tuple[str, ...],
     fixed_noise: bool = False,
-) -> Order:
+) -> TrainingOrder:
     """What a cell needs trained."""
-    asked = asked_of(cell, defaults)
-    return Order(
-        cell.part("model"),
-        asked.training(),
-        cell.fingerprint,
-        cell.seed,
-        asked.evaluations,
-        data_modules,
-        fixed_noise,
-    )
+    asked, model = asked_of(cell, kind), cell.part("model")
+    told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
+    return TrainingOrder(model, *told, data_modules, fixed_noise)
 
 
 def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:
@@ -218,13 +215,3 @@ def papers_of(parts: Iterable[str]) -> list[str]:
     """What to cite for a recipe's losses, penalties and constraints."""
     registries = (LOSSES, PENALTIES, CONSTRAINTS)
     return [kind[part].paper for part in parts for kind in registries if part in kind]
-
-
-def describe_model(cell: Cell) -> dict[str, Any]:
-    """The role of a model's row, and what to cite for it."""
-    recipe = recipe_of(cell.part("model"))
-    papers = [recipe.paper, *papers_of(recipe.facts.parts)]
-    for protocols in (PROTOCOLS, TRANSLATION_PROTOCOLS):
-        if (name := cell.settings.get("protocol", "")) in protocols:
-            papers.append(protocols[name].paper)
-    return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}

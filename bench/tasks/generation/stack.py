@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from bench.core.errors import UsageError
-from bench.core.randomness import stream
-from bench.datasets import DATASETS
-from bench.datasets.pixels import outside, to_bytes, to_unit
+from bench.datasets import DATASETS, Source
+from bench.datasets.pixels import to_bytes, to_unit
 from bench.datasets.stacks import Stack
-from bench.models.generators import KIND, Order, Trained, sampler, train
+from bench.models.generators import Trained, TrainingOrder
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask, Value
-from bench.tasks.generation.bounds import bounds
-from bench.tasks.generation.featurescores import OF_FEATURES, feature_scores
+from bench.tasks.base import TASKS, Resolved
+from bench.tasks.generation.bounds import bounds, held_out_of
+from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
+from bench.tasks.generation.facts import dataset_modules, facts_by_what
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.settings import (
+    DrawingSettings,
+    Evaluations,
     Target,
     asked_of,
-    describe_model,
     models_for,
     order_of,
-    resolve,
+    read_settings,
+    resolve_drawing,
 )
-from bench.tasks.values import facts_of, scored_by, value_of
+from bench.tasks.values import scored_by
 from generative import Sampler
-from metrics import JUDGES, METRICS, Judge, Score, StackTally, tally_stacks, truth_of
+from metrics import JUDGES, METRICS, Judge, StackTally, StackTruth, tally_stacks, truth_of
 from metrics.judges.network import CLASSES
 
 CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
@@ -39,104 +42,65 @@ TAKES = ("stack", "latent", *OF_FEATURES)
 SAMPLES_PER_MODE = 26
 
 
-class StackTask(SamplingTask):
-    """Axes: dataset (a stack of digits) and model (a recipe). Scored by default: 10,000 samples,
-    or 26 for each mode, as many as VEEGAN's protocol has.
-    """
+class StackSettings(DrawingSettings):
+    """Of a model of stacks."""
 
-    axes = ("dataset", "model")
+    protocol: str = "small-dcgan"
+    evaluations: Evaluations = 4
 
-    def every(self, axis: str) -> list[str]:
-        if axis == "model":
-            return models_for("images")
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Stack)]
 
-    def resolve(
-        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
-    ) -> Resolved:
-        stack = _stack(parts["dataset"])
-        judge = JUDGES[stack.judge].part
-        judge.verify()
-        missing = stack.missing
-        target = Target(
-            shape=(stack.depth, *JUDGES[stack.judge].facts.size),
-            fingerprint="" if missing else stack.fingerprint,
-            defaults=_defaults(stack),
-            modules=(__name__, type(judge).__module__),
-            data_modules=_dataset_modules(parts["dataset"]),
-            takes=TAKES,
-            extra={"judge": judge.tag},
-            seconds=2e-4 * stack.depth,
-            skip=missing,
-        )
-        if not missing:
-            _refuse_size(parts["dataset"], stack, target.shape)
-        return resolve(target, parts["model"], settings)
+class StackExperiment(DrawingExperiment[Source]):
+    """A model of stacks of digits, and the judge that reads them."""
 
-    def metric_facts(self, name: str) -> dict[str, Any]:
-        """Those of a registered metric; of one that a judge gives, under its name and hash."""
-        known, _, judge = name.partition("@")
-        facts = facts_of(known, TAKES)
-        if facts["takes"] == "latent":
-            return {**facts_of(name, ("latent",)), "name": name}
-        if not judge:
-            example = f"{known}@{next(iter(JUDGES))}"
-            raise UsageError(f"metric '{known}' needs the judge that gives it, such as {example}")
-        return {**facts, "name": f"{known}@{JUDGES[judge.partition(':')[0]].part.tag}"}
+    @cached_property
+    def stack(self) -> Stack:
+        """What it is trained on."""
+        return _stack(self.cell.part("dataset"))
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        name = cell.part("dataset")
-        entry, stack = DATASETS[name], _stack(name)
-        return {
-            "dataset": {
-                "summary": entry.summary,
-                "papers": [entry.paper],
-                "modes": stack.modes,
-                "licence": entry.facts.licence,
-                "judge": JUDGES[stack.judge].part.tag,
-                "images": True,
-            },
-            "model": describe_model(cell),
-        }
+    def open_source(self) -> Source:
+        return self.stack.source(self.cell.seed, self.device)
 
-    def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        return None if cell.skip else (KIND, _order(cell).key(cell.device))
+    @property
+    def order(self) -> TrainingOrder:
+        return order_of(self.cell, StackSettings, dataset_modules(self.cell.part("dataset")))
 
-    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        stack = _stack(cell.part("dataset"))
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        scored = max(n, asked_of(cell, _defaults(stack)).samples)
-        drawn = self.fitted(cell, bench).sample(scored, rng)[:n]
-        return to_bytes(drawn).cpu().numpy()
+    @property
+    def samples(self) -> int:
+        return asked_of(self.cell, StackSettings).samples
 
-    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
-        source = _stack(cell.part("dataset")).source(cell.seed, bench.device)
-        return sampler(_order(cell), source, bench.artifacts)
+    @property
+    def judge(self) -> Judge:
+        """The frozen classifier of its digits."""
+        return JUDGES[self.stack.judge].part
 
-    def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        stack = _stack(cell.part("dataset"))
-        judge, source = JUDGES[stack.judge].part, stack.source(cell.seed, bench.device)
-        trained = train(_order(cell), source, bench.artifacts)
-        curve = list(_curve(judge, stack, trained))
-        if trained.fitted is None:
-            return Measurement(curve, trained.diverged, trained.key)
-        rng = stream(cell.cell_id, cell.seed, "samples", device=bench.device)
-        samples = trained.fitted.sample(asked_of(cell, _defaults(stack)).samples, rng)
-        if not bool(torch.isfinite(samples).all()):
-            return Measurement(curve, "the final samples are not finite", trained.key)
-        if wrong := outside(samples):
-            return Measurement([], artifact_key=trained.key, invalid=wrong)
-        images = to_bytes(samples)
-        counts, features = look(judge, images)
-        real = _reference(judge, cell.part("dataset"), cell.seed, len(images), bench.device)
-        scores = [
-            *_judged(judge, stack, counts),
-            *((name, score, f"@{judge.tag}") for name, score in feature_scores(real, features)),
-            *bounds(source, trained.fitted, cell, bench.device),
-        ]
-        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
-        arrays = {"samples": images[:PICTURED_SAMPLES].cpu().numpy(), "digits": counts.digits}
-        return Measurement([*curve, *final], "", trained.key, arrays)
+    @cached_property
+    def truth(self) -> StackTruth:
+        """What the judge makes of real stacks."""
+        return truth_of(self.judge.card, self.stack.depth)
+
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        counts, _ = look(self.judge, torch.from_numpy(snapshot))
+        for name in CURVES:
+            yield name, METRICS[name].part(self.truth, counts), f"@{self.judge.tag}"
+
+    def shown(self, trained: Trained[Sampler]) -> Arrays:
+        return {}
+
+    def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
+        images = to_bytes(made.values)
+        counts, features = look(self.judge, images)
+        pictured = images[:PICTURED_SAMPLES].cpu().numpy()
+        scores = self._scores(fitted, counts, features)
+        return scores, {"samples": pictured, "digits": counts.digits}
+
+    def _scores(self, fitted: Sampler, counts: StackTally, features: np.ndarray) -> Iterable[Named]:
+        tag, where = self.judge.tag, (self.cell, self.device)
+        for entry in scored_by(("stack",)):
+            yield entry.name, entry.part(self.truth, counts), f"@{tag}"
+        name, seed = self.cell.part("dataset"), self.cell.seed
+        real = _reference(self.judge, name, seed, len(features), self.device)
+        yield from feature_scores(real, features, tag)
+        yield from bounds(held_out_of(self.source, *where), fitted, *where)
 
 
 def look(judge: Judge, images: torch.Tensor) -> tuple[StackTally, np.ndarray]:
@@ -160,28 +124,67 @@ def _reference(judge: Judge, name: str, seed: int, n: int, device: str) -> np.nd
     return look(judge, to_bytes(images))[1]
 
 
-def _defaults(stack: Stack) -> dict[str, Any]:
-    samples = max(SAMPLES, SAMPLES_PER_MODE * stack.modes)
-    return {"protocol": "small-dcgan", "samples": samples, "evaluations": 4}
+class StackTask(DrawingTask):
+    """The dataset is a stack of digits. Scored by default: 10,000 samples, or 26 for each mode, as
+    many as VEEGAN's protocol has.
+    """
+
+    def every(self, axis: str) -> list[str]:
+        if axis == "model":
+            return models_for("images")
+        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Stack)]
+
+    def resolve(
+        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
+    ) -> Resolved:
+        stack = _stack(parts["dataset"])
+        judge = JUDGES[stack.judge].part
+        judge.verify()
+        usual = {"samples": max(SAMPLES, SAMPLES_PER_MODE * stack.modes)}
+        asked = read_settings(StackSettings, settings, usual)
+        target = Target(
+            shape=(stack.depth, *JUDGES[stack.judge].facts.size),
+            fingerprint="" if stack.missing else stack.fingerprint,
+            modules=(__name__, type(judge).__module__),
+            data_modules=dataset_modules(parts["dataset"]),
+            takes=TAKES,
+            rests={"judge": judge.tag},
+            seconds=2e-4 * stack.depth * asked.samples,
+            skip=stack.missing,
+        )
+        if not stack.missing:
+            _refuse_size(parts["dataset"], stack, JUDGES[stack.judge].facts.size)
+        return resolve_drawing(
+            target, parts["model"], asked, StackSettings(samples=usual["samples"])
+        )
+
+    def metric_facts(self, name: str) -> dict[str, Any]:
+        """Those of a registered metric; of one that a judge gives, under its name and hash."""
+        needs = f"the judge that gives it@{next(iter(JUDGES))}"
+        return facts_by_what(name, TAKES, ("latent",), needs, lambda judge: JUDGES[judge].part.tag)
+
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        name = cell.part("dataset")
+        entry, stack = DATASETS[name], _stack(name)
+        return {
+            "summary": entry.summary,
+            "papers": [entry.paper],
+            "modes": stack.modes,
+            "licence": entry.facts.licence,
+            "judge": JUDGES[stack.judge].part.tag,
+            "images": True,
+        }
+
+    def experiment(self, cell: Cell, device: str) -> StackExperiment:
+        return StackExperiment(cell, device)
 
 
-def _order(cell: Cell) -> Order:
-    name = cell.part("dataset")
-    return order_of(cell, _defaults(_stack(name)), _dataset_modules(name))
-
-
-def _dataset_modules(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the data."""
-    entry = DATASETS[name]
-    return (entry.origin, type(entry.part).__module__)
-
-
-def _refuse_size(name: str, stack: Stack, wanted: tuple[int, ...]) -> None:
-    found = (stack.depth, *stack.load().images.shape[1:])
+def _refuse_size(name: str, stack: Stack, wanted: tuple[int, int]) -> None:
+    found = stack.load().images.shape[1:]
     if found != wanted:
         raise UsageError(
-            f"dataset '{name}' has images of {found[1]} x {found[2]} pixels, but judge "
-            f"'{stack.judge}' reads {wanted[1]} x {wanted[2]}: name another judge"
+            f"dataset '{name}' has images of {found[0]} x {found[1]} pixels, but judge "
+            f"'{stack.judge}' reads {wanted[0]} x {wanted[1]}: name another judge"
         )
 
 
@@ -190,26 +193,6 @@ def _stack(name: str) -> Stack:
     if not isinstance(part, Stack):
         raise UsageError(f"dataset '{name}' is no stack of digits; this task needs one")
     return part
-
-
-def _judged(
-    judge: Judge, stack: Stack, counts: StackTally
-) -> Iterable[tuple[str, Score | float, str]]:
-    real = truth_of(judge.card, stack.depth)
-    for entry in scored_by(("stack",)):
-        yield entry.name, entry.part(real, counts), f"@{judge.tag}"
-
-
-def _curve(judge: Judge, stack: Stack, trained: Trained) -> Iterable[Value]:
-    """The scores of the snapshots on the way; none for a model trained in one step."""
-    if trained.total_steps == 1:
-        return
-    real = truth_of(judge.card, stack.depth)
-    for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
-        counts, _ = look(judge, torch.from_numpy(snapshot))
-        for name in CURVES:
-            score = METRICS[name].part(real, counts)
-            yield value_of(name, score, step, False, f"@{judge.tag}")
 
 
 TASKS.register("stack")(StackTask())

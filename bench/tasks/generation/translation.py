@@ -4,30 +4,42 @@ held-out images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
+from bench.core.registry import Entry
 from bench.datasets import DATASETS
 from bench.datasets.named import pairs_named
 from bench.datasets.pairs import Pairs, PairSource
-from bench.datasets.pixels import outside, to_bytes
+from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import KIND, Order, Trained, restored, trained_as
+from bench.models.generators import Trained, TrainingOrder, restored, trained_as
+from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, SamplingTask
-from bench.tasks.generation.featurescores import OF_FEATURES, feature_scores
-from bench.tasks.generation.imagescores import Named, features_of
-from bench.tasks.generation.settings import describe_model, recipe_of
-from bench.tasks.values import checked, facts_of, scored_by, value_of
-from generative import RECIPES, TRANSLATION_PROTOCOLS, Training, Translator
-from generative.contracts import Direction
+from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
+from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made, watched
+from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.imagescores import features_of
+from bench.tasks.generation.settings import (
+    Target,
+    asked_of,
+    order_of,
+    recipe_of,
+    resolve,
+    trained,
+    unmeasured,
+)
+from bench.tasks.values import checked, scored_by
+from generative import RECIPES, TRANSLATION_PROTOCOLS, Recipe, RecipeFacts, Training, Translator
 from metrics.judges.segmenter import SEGMENTERS
 from metrics.translation import Translated
 
@@ -38,40 +50,119 @@ PALETTE = "palette"
 """What reads label maps: the class of the nearest colour."""
 
 
-class Settings(BaseModel):
-    """The settings of a cell; None means what the protocol says, an empty protocol what is usual
-    for the model. size: the side that images are brought to. direction: what is scored.
+class TranslationSettings(trained("translating")):
+    """Of a translator; an empty protocol is what is usual for the model. size: the side that images
+    are brought to. direction: what is scored.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
     protocol: str = ""
-    steps: int | None = Field(default=None, ge=1, le=10_000_000)
-    batch: int | None = Field(default=None, ge=1, le=100_000)
-    generator_lr: float | None = Field(default=None, gt=0, le=1e6)
-    critic_lr: float | None = Field(default=None, gt=0, le=1e6)
-    l1_weight: float | None = Field(default=None, ge=0, le=1e6)
-    cycle_weight: float | None = Field(default=None, ge=0, le=1e6)
-    identity_weight: float | None = Field(default=None, ge=0, le=1e6)
-    channels_last: bool | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
-    compiled: bool | None = None
-    evaluations: int = Field(default=5, ge=1, le=1_000)
     size: int | None = Field(default=None, ge=8, le=4096)
     direction: Literal["forward", "backward"] = "forward"
 
-    def training(self) -> Training:
-        own = {name: getattr(self, name) for name in Settings.model_fields if name not in _OWN}
-        return Training(**own)
+
+class TranslationExperiment(Experiment[Translator, PairSource]):
+    """A translator, and held-out images of the domain that it translates from."""
+
+    outcome = "final translations"
+
+    @cached_property
+    def data(self) -> Pairs:
+        """Both domains."""
+        return _data_of(self.cell)
+
+    def open_source(self) -> PairSource:
+        return self.data.source(self.cell.seed, self.device)
+
+    @cached_property
+    def asked(self) -> TranslationSettings:
+        """What it was told."""
+        return asked_of(self.cell, TranslationSettings)
+
+    @property
+    def order(self) -> TrainingOrder:
+        modules = _modules(self.cell.part("dataset"))
+        return order_of(self.cell, TranslationSettings, modules)
+
+    @property
+    def forward(self) -> bool:
+        """Whether the first domain is translated into the second."""
+        return self.asked.direction == "forward"
+
+    @property
+    def held_out(self) -> tuple[Tensor, Tensor]:
+        """What is translated, and its true partners where they are known."""
+        first, second = self.source.held_first, self.source.held_second
+        return (first, second) if self.forward else (second, first)
+
+    def train(self, store: ArtifactStore) -> Trained[Translator]:
+        inputs = self.held_out[0][:WATCHED]
+
+        def look(fitted: Translator, step: int) -> Tensor:
+            rng = stream("translation", "watched", device=self.device)
+            return to_bytes(fitted.translate(inputs, rng, self.asked.direction)).cpu()
+
+        return trained_as(Translator, self.order, self.source, store, look)
+
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        return ()
+
+    def shown(self, trained: Trained[Translator]) -> Arrays:
+        inputs, truth = (to_bytes(x[:PICTURED]).cpu().numpy() for x in self.held_out)
+        return {"inputs": inputs, "truth": truth, **watched(trained)}
+
+    def translate(self, fitted: Translator, inputs: Tensor, draw: int) -> Tensor:
+        """By one of several draws of the model's noise."""
+        return fitted.translate(inputs, self.stream("noise", draw), self.asked.direction)
+
+    def make(self, fitted: Translator) -> Made:
+        """Every draw of the noise, [draws, n, c, h, w]."""
+        inputs = self.held_out[0][:MOST]
+        return Made(torch.stack([self.translate(fitted, inputs, i) for i in range(DRAWS)]))
+
+    def score(self, fitted: Translator, made: Made) -> tuple[Iterable[Named], Arrays]:
+        scores = [
+            *self._featured(made.values[0]),
+            *self._compared(made.values.cpu().numpy()),
+            *self._segmented(made.values[0]),
+        ]
+        return scores, {"samples": to_bytes(made.values[0][:PICTURED]).cpu().numpy()}
+
+    def _featured(self, made: Tensor) -> Iterator[Named]:
+        """Against the training images of the domain that is translated into."""
+        part = extractor_named(self.data.extractor if self.forward else "pixels")
+        real = self.source.second if self.forward else self.source.first
+        sets = [features_of(part, x, self.device) for x in (real[:MOST], to_bytes(made))]
+        yield from feature_scores(sets[0], sets[1], part.tag)
+
+    def _compared(self, every: np.ndarray) -> Iterator[Named]:
+        """With the true partners, where there are any. every: draws of each."""
+        known, fake = self.source.truth, Translated(every[0], every)
+        real = self.held_out[1][:MOST].cpu().numpy() if known else every[0]
+        for entry in scored_by(("translated",)):
+            if known or entry.name == "noise_spread":
+                try:
+                    yield entry.name, entry.part(real, fake), ""
+                except UsageError:
+                    continue
+
+    def _segmented(self, made: Tensor) -> Iterator[Named]:
+        """Class maps read back: photos by the frozen segmenter, label maps by their colours."""
+        maps = self.data.load().maps
+        if maps is None or not self.data.segmenter:
+            return
+        segmenter = SEGMENTERS[self.data.segmenter].part
+        if self.forward:
+            read, tag = segmenter.read(made), segmenter.tag
+        else:
+            palette = torch.tensor(self.data.palette, device=made.device) / 255
+            gaps = (made[:, None] - palette[None, :, :, None, None]).square().sum(2)
+            read, tag = gaps.argmin(1).cpu().numpy(), PALETTE
+        for entry in scored_by(("segmented",)):
+            yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
 
 
-_OWN = ("evaluations", "size", "direction")
-
-
-class TranslationTask(SamplingTask):
-    """Axes: dataset (two domains: registered, or folder:PATH with two folders) and model."""
-
-    axes = ("dataset", "model")
+class TranslationTask(GenerationTask, SamplingTask):
+    """The dataset is of two domains: registered, or folder:PATH with two folders."""
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -81,213 +172,91 @@ class TranslationTask(SamplingTask):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        asked, name = checked(Settings, settings), parts["dataset"]
+        asked, name = checked(TranslationSettings, settings), parts["dataset"]
         if asked.protocol:
             TRANSLATION_PROTOCOLS[asked.protocol]
         data, recipe = pairs_named(name, asked.size), recipe_of(parts["model"])
-        modules = (__name__, *_dataset_modules(name), recipe.origin)
-        if not recipe.facts.translates:
-            reason = f"model '{recipe.name}' does not translate images: task image is for it"
-            return Resolved({}, {}, data.fingerprint, modules, skip=reason)
-        training, own = asked.training(), self._own(asked)
-        relevant = recipe.part.relevant(training)
-        steps = 1
-        if not data.missing:
-            trainer = recipe.part.trainer(training, data.source(0).shape)
-            steps = trainer.steps
-            if recipe.facts.paired and not data.paired and name in DATASETS:
-                reason = f"model '{recipe.name}' needs pairs, and '{name}' has none"
-                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
-            if recipe.facts.paired and asked.direction == "backward":
-                reason = f"model '{recipe.name}' translates forward alone"
-                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
-            if recipe.facts.paired:
-                data.source(0).pairs()
-            if recipe.facts.role == "ceiling" and not data.load().truth:
-                reason = f"nothing says which images of '{name}' belong together: no truth is known"
-                return Resolved({}, {}, data.fingerprint, modules, skip=reason)
-        resolved = {**relevant, **own}
-        if steps > 1:
-            resolved["evaluations"] = asked.evaluations
-        usual = {**Settings().model_dump(), **recipe.part.relevant(Training(""))}
         extractor = extractor_named(data.extractor)
-        return Resolved(
-            settings={**resolved, "features": extractor.tag},
-            differing={key: value for key, value in resolved.items() if usual.get(key) != value},
+        own = {"size": asked.size, "direction": asked.direction}
+        target = Target(
+            shape=None if data.missing else data.source(0).shape,
             fingerprint=data.fingerprint,
-            modules=(
-                *modules,
-                type(extractor).__module__,
-                *recipe.part.modules(training),
-                *(entry.origin for entry in scored_by(TAKES)),
-            ),
-            seconds=recipe.part.seconds(training) + 2,
+            modules=(__name__, type(extractor).__module__),
+            data_modules=_modules(name),
+            takes=TAKES,
+            own={key: value for key, value in own.items() if value not in (None, "forward")},
+            rests={"features": extractor.tag},
+            seconds=2,
             skip=data.missing or extractor.missing,
         )
-
-    def _own(self, asked: Settings) -> dict[str, Any]:
-        size = {} if asked.size is None else {"size": asked.size}
-        return {**size, **({"direction": "backward"} if asked.direction == "backward" else {})}
+        if reason := _unfit(name, data, recipe, asked):
+            return unmeasured(target, reason)
+        usual = {**dict(TranslationSettings()), **recipe.part.relevant(Training())}
+        return resolve(target, recipe, asked, usual)
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
-        known, _, given = name.partition("@")
-        facts = facts_of(known, TAKES)
-        if facts["takes"] == "translated":
-            return {**facts, "name": known}
-        if given == PALETTE:
-            return {**facts, "name": name}
-        if not given:
-            raise UsageError(f"metric '{known}' needs what it rests on, such as {known}@scenes-fcn")
-        return {**facts, "name": f"{known}@{extractor_named(given.partition(':')[0]).tag}"}
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        name = cell.part("dataset")
-        data, registered = _data_of(cell), name in DATASETS
-        facts = {
-            "summary": DATASETS[name].summary if registered else name,
-            "papers": [DATASETS[name].paper] if registered else [],
-            "modes": 0,
-            "licence": data.licence,
-            "images": True,
-            "colour": not data.missing and 3 in (_shapes(data)),
-        }
-        return {"dataset": facts, "model": describe_model(cell)}
+        def tag_of(what: str) -> str:
+            return PALETTE if what == PALETTE else extractor_named(what).tag
 
-    def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        return None if cell.skip else (KIND, _order(cell).key(cell.device))
+        return facts_by_what(name, TAKES, ("translated",), "what it rests on@scenes-fcn", tag_of)
+
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        data = _data_of(cell)
+        colour = False
+        if not data.missing:
+            source = data.source(0)
+            colour = 3 in (source.first_shape[0], source.shape[0])
+        return describe_images(cell.part("dataset"), data, colour)
+
+    def experiment(self, cell: Cell, device: str) -> TranslationExperiment:
+        return TranslationExperiment(cell, device)
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        source, direction = _data_of(cell).source(cell.seed, bench.device), _direction(cell)
-        inputs = source.held_first if direction == "forward" else source.held_second
+        at_work = self.experiment(cell, bench.device)
+        inputs = at_work.held_out[0]
         if n > len(inputs):
             raise UsageError(f"there are {len(inputs)} held-out images to translate, got -n {n}")
-        rng = stream(cell.cell_id, cell.seed, "noise", 0, device=bench.device)
-        made = self.fitted(cell, bench).translate(inputs, rng, direction)[:n]
+        made = at_work.translate(self.fitted(cell, bench), inputs, 0)[:n]
         return to_bytes(made).cpu().numpy()
 
     def fitted(self, cell: Cell, bench: Bench) -> Translator:
-        source = _data_of(cell).source(cell.seed, bench.device)
-        model = restored(_order(cell), source, bench.artifacts)
+        at_work = self.experiment(cell, bench.device)
+        model = restored(at_work.order, at_work.source, bench.artifacts)
         assert isinstance(model, Translator)
         return model
 
-    def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        data, direction = _data_of(cell), _direction(cell)
-        source = data.source(cell.seed, bench.device)
-        inputs, truth = source.held_first, source.held_second
-        if direction == "backward":
-            inputs, truth = truth, inputs
-        inputs, truth = inputs[:MOST], truth[:MOST]
 
-        def look(fitted: Translator, step: int) -> Tensor:
-            rng = stream("translation", "watched", device=bench.device)
-            return to_bytes(fitted.translate(inputs[:WATCHED], rng, direction)).cpu()
-
-        trained = trained_as(Translator, _order(cell), source, bench.artifacts, look)
-        shown = {
-            "inputs": to_bytes(inputs[:PICTURED]).cpu().numpy(),
-            "truth": to_bytes(truth[:PICTURED]).cpu().numpy(),
-            **_watched(trained),
-        }
-        if trained.fitted is None:
-            return Measurement([], trained.diverged, trained.key, shown)
-        rngs = (
-            stream(cell.cell_id, cell.seed, "noise", draw, device=bench.device)
-            for draw in range(DRAWS)
-        )
-        made = trained.fitted.translate(inputs, next(rngs), direction)
-        draws = np.empty((DRAWS, *made.shape), np.float32)
-        draws[0] = made.cpu().numpy()
-        for draw, rng in enumerate(rngs, start=1):
-            draws[draw] = trained.fitted.translate(inputs, rng, direction).cpu().numpy()
-        if not np.isfinite(draws).all():
-            return Measurement([], "the final translations are not finite", trained.key, shown)
-        if wrong := outside(made):
-            return Measurement([], artifact_key=trained.key, invalid=wrong)
-        found = [
-            *_featured(data, direction, source, made, bench.device),
-            *_compared(data, truth, draws),
-            *_segmented(data, direction, made),
-        ]
-        values = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in found]
-        shown["samples"] = to_bytes(made[:PICTURED]).cpu().numpy()
-        return Measurement(values, "", trained.key, shown)
-
-
-def _featured(
-    data: Pairs, direction: str, source: PairSource, made: Tensor, device: str
-) -> Iterator[Named]:
-    """Against the training images of the domain that is translated into."""
-    part = extractor_named(data.extractor if direction == "forward" else "pixels")
-    real = source.second if direction == "forward" else source.first
-    sets = [features_of(part, images, device) for images in (real[:MOST], to_bytes(made))]
-    for name, score in feature_scores(*sets):
-        yield name, score, f"@{part.tag}"
-
-
-def _compared(data: Pairs, truth: Tensor, every: np.ndarray) -> Iterator[Named]:
-    """With the true partners, where there are any. every: draws of each, [draws, n, c, h, w]."""
-    fake = Translated(every[0], every)
-    known = data.load().truth
-    for entry in scored_by(("translated",)):
-        if known or entry.name == "noise_spread":
-            try:
-                yield entry.name, entry.part(truth.cpu().numpy() if known else every[0], fake), ""
-            except UsageError:
-                continue
-
-
-def _segmented(data: Pairs, direction: str, made: Tensor) -> Iterator[Named]:
-    """Class maps read back: photos by the frozen segmenter, label maps by their colours."""
-    maps = data.load().maps
-    if maps is None or not data.segmenter:
-        return
-    segmenter = SEGMENTERS[data.segmenter].part
-    if direction == "forward":
-        read, tag = segmenter.read(made), segmenter.tag
-    else:
-        palette = torch.tensor(data.palette, device=made.device) / 255
-        gaps = (made[:, None] - palette[None, :, :, None, None]).square().sum(2)
-        read, tag = gaps.argmin(1).cpu().numpy(), PALETTE
-    for entry in scored_by(("segmented",)):
-        yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
-
-
-def _watched(trained: Trained[Translator]) -> dict[str, np.ndarray]:
-    """Translations of the same inputs on the way, uint8 [times, n, c, h, w]."""
-    several = trained.total_steps > 1 and len(trained.steps) > 0
-    return {"training": trained.snapshots} if several else {}
-
-
-def _shapes(data: Pairs) -> tuple[int, int]:
-    source = data.source(0)
-    return source.first_shape[0], source.shape[0]
-
-
-def _direction(cell: Cell) -> Direction:
-    return cell.settings.get("direction", "forward")
+def _unfit(
+    name: str, data: Pairs, recipe: Entry[Recipe, RecipeFacts], asked: TranslationSettings
+) -> str:
+    """Why a model can't be trained on such data, or empty. Raises UsageError for a user's images
+    that are no pairs where the model needs them.
+    """
+    facts, model = recipe.facts, recipe.name
+    if not facts.translates:
+        return f"model '{model}' does not translate images: task image is for it"
+    if data.missing:
+        return ""
+    if facts.paired and not data.paired and name in DATASETS:
+        return f"model '{model}' needs pairs, and '{name}' has none"
+    if facts.paired and asked.direction == "backward":
+        return f"model '{model}' translates forward alone"
+    if facts.paired:
+        data.source(0).pairs()
+    if facts.role == "ceiling" and not data.load().truth:
+        return f"nothing says which images of '{name}' belong together: no truth is known"
+    return ""
 
 
 def _data_of(cell: Cell) -> Pairs:
     return pairs_named(cell.part("dataset"), cell.settings.get("size"))
 
 
-def _order(cell: Cell) -> Order:
-    known = Settings.model_fields
-    asked = Settings(**{name: v for name, v in cell.settings.items() if name in known})
-    name = cell.part("dataset")
-    training, modules = asked.training(), _dataset_modules(name)
-    return Order(
-        cell.part("model"), training, cell.fingerprint, cell.seed, asked.evaluations, modules
-    )
-
-
-def _dataset_modules(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the data."""
-    if name not in DATASETS:
-        return ("bench.datasets.namedpairs",)
-    return (DATASETS[name].origin, "bench.datasets.pairs")
+def _modules(name: str) -> tuple[str, ...]:
+    """The modules whose source makes the images."""
+    return dataset_modules(name, elsewhere="bench.datasets.namedpairs")
 
 
 TASKS.register("translation")(TranslationTask())

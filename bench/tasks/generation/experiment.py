@@ -1,0 +1,180 @@
+"""A cell whose task trains a model, at its place of work: what is trained, made and scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.core.randomness import stream
+from bench.datasets import Source
+from bench.datasets.pixels import outside, to_bytes
+from bench.models.generators import KIND, Trained, TrainingOrder, sampler, train
+from bench.models.store import ArtifactStore
+from bench.suites.cell import Cell
+from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
+from bench.tasks.generation.facts import describe_model
+from bench.tasks.generation.featurescores import Named
+from bench.tasks.values import value_of
+from generative import Fitted, Sampler
+
+WATCHED = 16
+"""How many of what is kept on the way are shown."""
+
+F = TypeVar("F", bound=Fitted)
+D = TypeVar("D", bound=Source)
+
+Arrays = Mapping[str, np.ndarray]
+"""What pictures need, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a trained model made of a cell: what has to be finite, and in the data's box where they
+    have one. drawn: what the model itself drew, where known parts were put back.
+    """
+
+    values: Tensor
+    drawn: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment(ABC, Generic[F, D]):
+    """One cell on one device. outcome: what its model makes, in words."""
+
+    cell: Cell
+    device: str
+    outcome = "final samples"
+
+    @cached_property
+    def source(self) -> D:
+        """The data."""
+        return self.open_source()
+
+    @abstractmethod
+    def open_source(self) -> D:
+        """The data of the cell's seed."""
+
+    @property
+    @abstractmethod
+    def order(self) -> TrainingOrder:
+        """What is trained."""
+
+    @abstractmethod
+    def train(self, store: ArtifactStore) -> Trained[F]:
+        """The model, from the store or trained now."""
+
+    @abstractmethod
+    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+        """The scores of what was kept on the way."""
+
+    @abstractmethod
+    def shown(self, trained: Trained[F]) -> Arrays:
+        """What is shown whether a training diverges or not."""
+
+    @abstractmethod
+    def make(self, fitted: F) -> Made:
+        """What is scored."""
+
+    @abstractmethod
+    def score(self, fitted: F, made: Made) -> tuple[Iterable[Named], Arrays]:
+        """The scores, and what is shown of them."""
+
+    def stream(self, *purpose: str | int) -> torch.Generator:
+        """The cell's randomness for a purpose."""
+        return stream(self.cell.cell_id, self.cell.seed, *purpose, device=self.device)
+
+    def measure(self, store: ArtifactStore) -> Measurement:
+        """Train it, look at the way there, and score what it makes where that can be scored."""
+        trained = self.train(store)
+        curve, arrays = list(self._curve(trained)), self.shown(trained)
+        if trained.fitted is None:
+            return Measurement(curve, trained.diverged, trained.key, arrays)
+        made = self.make(trained.fitted)
+        if not bool(torch.isfinite(made.values).all()):
+            return Measurement(curve, f"the {self.outcome} are not finite", trained.key, arrays)
+        if self.source.box is not None and (wrong := outside(made.values)):
+            return Measurement([], artifact_key=trained.key, invalid=wrong)
+        scores, pictures = self.score(trained.fitted, made)
+        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
+        return Measurement([*curve, *final], "", trained.key, {**arrays, **pictures})
+
+    def _curve(self, trained: Trained[F]) -> Iterator[Value]:
+        """The scores on the way; none for a model trained in one step."""
+        if trained.total_steps == 1:
+            return
+        for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
+            for name, score, suffix in self.glance(snapshot):
+                yield value_of(name, score, step, False, suffix)
+
+
+def watched(trained: Trained) -> Arrays:
+    """The first of what was kept at each look on the way, [times, n, ...]."""
+    several = trained.total_steps > 1 and len(trained.steps) > 0
+    return {"training": trained.snapshots[:, :WATCHED]} if several else {}
+
+
+class DrawingExperiment(Experiment[Sampler, D]):
+    """One whose model draws samples."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """How many are scored."""
+
+    def train(self, store: ArtifactStore) -> Trained[Sampler]:
+        return train(self.order, self.source, store)
+
+    def make(self, fitted: Sampler) -> Made:
+        return Made(fitted.sample(self.samples, self.stream("samples")))
+
+    def sample(self, fitted: Sampler, n: int) -> np.ndarray:
+        """The first of those that are scored, and more where more are asked for."""
+        drawn = fitted.sample(max(n, self.samples), self.stream("samples"))[:n]
+        return (drawn if self.source.box is None else to_bytes(drawn)).cpu().numpy()
+
+
+class GenerationTask(Task):
+    """A task whose cells train a generative model. Axes: dataset and model."""
+
+    axes = ("dataset", "model")
+
+    @abstractmethod
+    def experiment(self, cell: Cell, device: str) -> Experiment[Any, Any]:
+        """A cell at its place of work."""
+
+    @abstractmethod
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        """What tables, pictures and citations need to know of a cell's data."""
+
+    def measure(self, cell: Cell, bench: Bench) -> Measurement:
+        return self.experiment(cell, bench.device).measure(bench.artifacts)
+
+    def artifact(self, cell: Cell) -> tuple[str, str] | None:
+        if cell.skip:
+            return None
+        return KIND, self.experiment(cell, cell.device).order.key(cell.device)
+
+    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
+        return {"dataset": self.describe_data(cell), "model": describe_model(cell)}
+
+
+class DrawingTask(GenerationTask, SamplingTask):
+    """One whose models draw samples."""
+
+    @abstractmethod
+    def experiment(self, cell: Cell, device: str) -> DrawingExperiment[Any]:
+        """A cell at its place of work."""
+
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        return self.experiment(cell, bench.device).sample(self.fitted(cell, bench), n)
+
+    def fitted(self, cell: Cell, bench: Bench) -> Sampler:
+        at_work = self.experiment(cell, bench.device)
+        return sampler(at_work.order, at_work.source, bench.artifacts)

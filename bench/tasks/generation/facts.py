@@ -1,0 +1,67 @@
+"""What tables, pictures and citations need to know of a cell's parts and of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.datasets import DATASETS
+from bench.datasets.labelled import Labelled
+from bench.datasets.pairs import Pairs
+from bench.suites.cell import Cell
+from bench.tasks.generation.settings import papers_of, recipe_of
+from bench.tasks.values import facts_of
+from generative import PROTOCOLS, TRANSLATION_PROTOCOLS
+
+
+def describe_model(cell: Cell) -> dict[str, Any]:
+    """The role of a model's row, and what to cite for it."""
+    recipe = recipe_of(cell.part("model"))
+    papers = [recipe.paper, *papers_of(recipe.facts.parts)]
+    for protocols in (PROTOCOLS, TRANSLATION_PROTOCOLS):
+        if (name := cell.settings.get("protocol", "")) in protocols:
+            papers.append(protocols[name].paper)
+    return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
+
+
+def describe_images(name: str, data: Labelled | Pairs, colour: bool) -> dict[str, Any]:
+    """Of images by name, registered or not."""
+    registered = name in DATASETS
+    return {
+        "summary": DATASETS[name].summary if registered else name,
+        "papers": [DATASETS[name].paper] if registered else [],
+        "modes": data.modes,
+        "licence": data.licence,
+        "images": True,
+        "colour": colour,
+    }
+
+
+def dataset_modules(name: str, elsewhere: str = "") -> tuple[str, ...]:
+    """The modules whose source makes the data. elsewhere: that of data which no registry has."""
+    if elsewhere and name not in DATASETS:
+        return (elsewhere,)
+    entry = DATASETS[name]
+    return (entry.origin, type(entry.part).__module__)
+
+
+def facts_by_what(
+    name: str,
+    takes: Collection[str],
+    alone: Collection[str],
+    needs: str,
+    tag_of: Callable[[str], str],
+) -> dict[str, Any]:
+    """The facts of METRIC@WHAT under the metric's name and the tag of what it rests on; under its
+    name where it rests on nothing, which `alone` says of it or of what it takes. needs: what it
+    rests on in words, and an example. Raises UsageError where that is left out.
+    """
+    known, _, given = name.partition("@")
+    facts = facts_of(known, takes)
+    if known in alone or facts["takes"] in alone:
+        return {**facts, "name": known}
+    if not given:
+        words, example = needs.split("@")
+        raise UsageError(f"metric '{known}' needs {words}, such as {known}@{example}")
+    return {**facts, "name": f"{known}@{tag_of(given.partition(':')[0])}"}
