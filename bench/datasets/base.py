@@ -131,10 +131,13 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """`modes`: how many the data have; `licence`: of the data, where they have one."""
+    """`modes`: how many the data have; `licence`: of the data, where they have one; `judge`: the
+    frozen classifier that reads such images, where there is one.
+    """
 
     modes: int = 0
     licence: str = ""
+    judge: str = ""
 
 
 DATASETS: Registry[Dataset, DatasetFacts] = Registry("dataset", DatasetFacts, listed_as="datasets")

@@ -215,7 +215,8 @@ def _absent(folder: Callable[[], Path | None], name: str) -> Callable[[], str]:
 
 
 def _register(summary: str, licence: str, data: Labelled, paper: str = "") -> None:
-    DATASETS.register(data.name, paper=paper, summary=summary, modes=data.classes, licence=licence)(
+    facts = {"modes": data.classes, "licence": licence, "judge": data.judge}
+    DATASETS.register(data.name, paper=paper, summary=summary, **facts)(
         replace(data, licence=licence)
     )
 

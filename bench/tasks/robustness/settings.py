@@ -20,8 +20,7 @@ from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.core.errors import UsageError, unknown
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
+from bench.datasets.named import entry_named, names_with
 from bench.models.classifiers import KIND, Order, classifier_of
 from bench.suites.cell import Cell
 from bench.tasks.base import Value
@@ -31,6 +30,7 @@ from metrics.robustness import Attacked, Clean, outcomes
 
 WITHIN = "attack_success_within"
 NORM = "linf"
+LABELLED = frozenset({"images", "classes"})
 
 
 class Settings(BaseModel):
@@ -224,11 +224,12 @@ def describe_attack(name: str) -> dict[str, Any]:
 
 def describe_victim(cell: Cell) -> dict[str, dict[str, Any]]:
     """What tables and citations need of a cell's data and classifier."""
-    dataset, model = DATASETS[cell.part("dataset")], classifier_of(cell.part("model"))
+    dataset = entry_named(cell.part("dataset"), LABELLED, "an attack")
+    model = classifier_of(cell.part("model"))
     return {
         "dataset": {
             "summary": dataset.summary,
-            "papers": [dataset.paper],
+            "papers": [dataset.paper] if dataset.paper else [],
             "licence": dataset.facts.licence,
         },
         "model": {"role": "model", "summary": model.summary, "papers": [model.paper]},
@@ -239,7 +240,7 @@ def every_part(axis: str) -> list[str]:
     """What `*` stands for on the axes that these tasks share."""
     if axis == "model":
         return list(CLASSIFIERS)
-    return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
+    return names_with(LABELLED)
 
 
 def order_of(cell: Cell, axis: str = "model") -> Order:
