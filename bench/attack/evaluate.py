@@ -31,7 +31,7 @@ from bench.models.users import Preparation, Prepared, is_users, load_model, prep
 from bench.tasks.base import Value
 from bench.tasks.robustness.attack import attack_values
 from bench.tasks.robustness.audit import values_of
-from bench.tasks.robustness.settings import Asked, read, refuse_others
+from bench.tasks.robustness.settings import Asked, image_seeds, read, refuse_others
 
 AUDITED = 200
 PROBED = 3
@@ -120,7 +120,7 @@ def _evaluated(
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
     with with_threads(request.threads_used):
         _probe(request, against, images, labels, pictures)
-        seeds = torch.arange(len(images), device=request.device) + (request.seed << 32)
+        seeds = image_seeds(request.seed, len(images), request.device)
         with frozen(against.model):
             ids = hashlib.sha256("\n".join(pictures.names).encode()).hexdigest()[:16]
             values, wrong, attacked = attack_values(

@@ -107,7 +107,7 @@ class AttackTask(Task):
         images = source.held_out[: asked.settings.images]
         labels = source.held_out_labels[: len(images)]
         against = victim(order_of(cell), bench.artifacts, bench.device)
-        seeds = image_seeds(cell, len(images), bench.device)
+        seeds = image_seeds(cell.seed, len(images), bench.device)
         ids = example_hash(cell.fingerprint, len(images))
         with frozen(against.model):
             found, wrong, _ = attack_values(asked, against, images, labels, seeds, ids)

@@ -115,7 +115,7 @@ class AuditTask(Task):
             against.model,
             images,
             source.held_out_labels[: len(images)],
-            seeds=image_seeds(cell, len(images), bench.device),
+            seeds=image_seeds(cell.seed, len(images), bench.device),
             norm=asked.norm,
             radii=parse_radii(asked.radii),
             box=(0.0, 1.0) if asked.clip else None,

@@ -180,14 +180,11 @@ def _refuse_number(what: str, value: Any, usual: Any) -> None:
         raise UsageError(f"{what}: expected {expected}, got {value!r}")
 
 
-def image_seeds(cell: Cell, n: int, device: str, made_on: str = "") -> Tensor:
-    """An int64 for each image; the first images have the same ones however many there are.
-
-    made_on: the classifier, where the cell shows the images to another: all such cells share them.
+def image_seeds(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """The run's seed and an image's place alone decide its int64: every classifier and attack meets
+    the same noise, so that their outcomes are pairs.
     """
-    name = f"{cell.part('dataset')}/{made_on}/{cell.part('attack')}" if made_on else cell.cell_id
-    base = stream_seed(name, cell.seed, "attack")
-    return (torch.arange(n, dtype=torch.int64) + base).to(device)
+    return torch.arange(n, dtype=torch.int64, device=device) + stream_seed(seed, "attack")
 
 
 def values(

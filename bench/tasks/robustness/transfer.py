@@ -147,7 +147,7 @@ def _made(cell: Cell, asked: Asked, images: Tensor, labels: Tensor, bench: Bench
 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
         own = victim(order_of(cell, "source_model"), bench.artifacts, bench.device)
-        seeds = image_seeds(cell, len(images), bench.device, cell.part("source_model"))
+        seeds = image_seeds(cell.seed, len(images), bench.device)
         with frozen(own.model):
             attacked = _attacked(asked, own.model, images, labels, seeds)
         radius = None if isinstance(asked.attack, MinimalNorm) else asked.radii[0]
