@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 
 from attacks import MinimalNorm
-from bench.attack.evaluate import Request as AttackRequest
-from bench.attack.evaluate import evaluate
+from bench.attack.evaluate import AttackRequest, evaluate
 from bench.attack.pictures import pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode

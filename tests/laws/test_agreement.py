@@ -19,7 +19,7 @@ RADII = {"linf": (0.1, 0.2), "l2": (0.8, 1.6), "l1": (4.0, 8.0), "l0": (5.0, 10.
 OF_THE_CURVE = ("attack_success_within", "attack_forwards", "attack_backwards")
 """Metrics that count every radius of a curve."""
 SAID = ["metric", "metric_version", "norm", "epsilon"]
-FOUND = ["label", "value", "std_error", "n", "outcomes"]
+FOUND = ["label", "value", "std_error", "n", "outcomes", "examples"]
 HEAD = 'name = "agreement"\ndefault_tier = "quick"\n[tiers.quick]\nseeds = 1\n'
 CASES = [(entry.name, norm) for entry in ATTACKS.entries() for norm in entry.part.norms]
 every_attack = pytest.mark.parametrize(("attack", "norm"), CASES)
@@ -105,7 +105,7 @@ def _attack(attack, norm, clip, radii, **options):
 
 
 def _assert_same(one, other):
-    """The same numbers to the bit, and the same outcome of each image."""
+    """The same numbers to the bit, and the same outcome of each image, so named that they pair."""
     one, other = (x.sort_values(SAID).reset_index(drop=True)[SAID + FOUND] for x in (one, other))
     assert len(one)
     pd.testing.assert_frame_equal(one, other, check_exact=True)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from attacks.engine import read
+from attacks.engine import classify
 from attacks.pgd import Pgd
 from bench import api
 from bench.core.files import cache_folder
@@ -14,7 +14,7 @@ from bench.core.randomness import stream_seed
 from bench.models.classifiers import labelled, victim
 from bench.models.store import ArtifactStore
 from bench.run.run import plan_of
-from bench.tasks.robustness.settings import order_of
+from bench.tasks.robustness.base import order_of
 
 RADIUS = 0.3
 SUITE = """
@@ -74,9 +74,9 @@ def _by_hand(cell, store, stop):
         model, images, labels, radius=RADIUS, norm="linf", seeds=seeds, box=(0.0, 1.0), stop=stop
     )
     with torch.no_grad():
-        reading = read(shown_to, attacked)
-    wrong = reading.predictions != labels
-    return float(wrong.double().mean()), float(reading.confidences[wrong].mean())
+        answers = classify(shown_to, attacked)
+    wrong = answers.predictions != labels
+    return float(wrong.double().mean()), float(answers.confidences[wrong].mean())
 
 
 @pytest.mark.parametrize("task", ["transfer", "attack"])
