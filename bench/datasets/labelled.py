@@ -53,7 +53,8 @@ class Labelled(Dataset):
 
     @property
     def offers(self) -> frozenset[str]:
-        return frozenset({"images", "classes"} if self.classes else {"images"})
+        known = self.classes or self.missing
+        return frozenset({"images", "classes"} if known else {"images"})
 
     @property
     def modes(self) -> int:

@@ -28,7 +28,8 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from bench.models.classifiers import Victim
 from bench.tasks.robustness.attack import attack_values
-from bench.tasks.robustness.settings import Asked, Settings
+from bench.tasks.robustness.base import Trial
+from bench.tasks.robustness.settings import AttackSettings, ChosenAttack
 
 QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2}
 RADIUS = {"linf": 0.05, "l2": 0.4, "l1": 2.0, "l0": 5.0}
@@ -503,13 +504,10 @@ def test_success_along_a_ray_grows_on_a_linear_model(ray):
 
 def _values(case, model, images, labels, radii):
     """What the task makes of an attack's curve: metric to values, in the order of the radii."""
-    settings_ = Settings(norm=case.norm, radii=radii)
-    against = Victim(model, softmax, "")
+    chosen = ChosenAttack(AttackSettings(norm=case.norm, radii=radii), case.part, {})
     seeds = torch.arange(len(images)) + 7
-    with frozen(model):
-        found, wrong, _ = attack_values(
-            Asked(settings_, case.part, {}), against, images, labels, seeds, "ids"
-        )
+    trial = Trial(Victim(model, softmax, ""), images, labels, seeds, "ids")
+    found, wrong, _ = attack_values(chosen, trial)
     assert wrong == ""
     table = {}
     for value in found:
