@@ -20,13 +20,14 @@ import pandas as pd
 
 from bench.core.errors import unknown
 from results.statistics import interval
+from results.summary import label_of
 
 FOLDER = Path(__file__).parent / "published" / "claims"
 COLUMNS = ("id", "claim", "larger", "smaller", "low", "high", "published", "verdict", "source")
 
 
 @dataclass(frozen=True)
-class Side:
+class Operand:
     """One number of a claim: a row's label, metric and epsilon, or a constant."""
 
     label: str
@@ -48,8 +49,8 @@ class Claim:
     source: str
     text: str
     dataset: str
-    larger: Side
-    smaller: Side
+    larger: Operand
+    smaller: Operand
 
 
 def names() -> list[str]:
@@ -67,12 +68,12 @@ def load(name: str) -> list[Claim]:
 
 def _claim(row: Mapping[str, str]) -> Claim:
     head = (row["id"], row["paper"], row["source"], row["claim"], row["dataset"])
-    return Claim(*head, _side(row, "larger"), _side(row, "smaller"))
+    return Claim(*head, _operand(row, "larger"), _operand(row, "smaller"))
 
 
-def _side(row: Mapping[str, str], side: str) -> Side:
+def _operand(row: Mapping[str, str], side: str) -> Operand:
     epsilon, published = row[f"{side}_epsilon"], row[f"{side}_published"]
-    return Side(
+    return Operand(
         row[side],
         row[f"{side}_metric"],
         float(epsilon) if epsilon else None,
@@ -103,16 +104,15 @@ def _found(
 
 
 def _values(
-    side: Side, cells: Iterable[dict[str, Any]], records: dict[str, dict[str, Any]]
+    operand: Operand, cells: Iterable[dict[str, Any]], records: dict[str, dict[str, Any]]
 ) -> Found:
     found: Found = {}
     for cell in cells:
-        label = " / ".join(name for axis, name in cell["parts"].items() if axis != "dataset")
         record = records.get(cell["key"])
-        if label != side.label or record is None or record["status"] != "ok":
+        if label_of(cell) != operand.label or record is None or record["status"] != "ok":
             continue
         for value in record["values"]:
-            if value["metric"] == side.metric and _same(value["epsilon"], side.epsilon):
+            if value["metric"] == operand.metric and _same(value["epsilon"], operand.epsilon):
                 found[cell["seed"]] = (value["value"], value["std_error"])
     return found
 
