@@ -16,7 +16,6 @@ from pandas.api.types import is_numeric_dtype
 from results.legend import legend, spread
 from results.summary import bounds
 
-FORMATS = ("table", "markdown", "csv", "latex", "json")
 FEW = 4
 TIED = "†"
 UNITS = {"standard error": "SE", "standard deviation": "SD"}

@@ -16,7 +16,7 @@ SHOWN = ("REGRESSED", "INCOMPARABLE", "INCONCLUSIVE", "IMPROVED")
 UNDECIDING = ("REGRESSED", "INCOMPARABLE")
 MOST = 200
 HEADS = ["verdict", "what", "metric", "before", "after", "shift", "margin", "p", "why"]
-LEFT = (0, 1, 2, 8)
+WORDS = (0, 1, 2, 8)
 WHAT = (
     "before, after: medians over seeds. shift: the median of all differences between a new and an "
     "old seed, with 90 % bounds. PASS: the data rule out a loss of the margin. p: Holm's over the "
@@ -61,7 +61,7 @@ def _series(
     if lines:
         notes.append(WHAT)
     heads = HEADS if lines else []
-    return Layout(title, heads, lines, [row["verdict"] for row in shown[:most]], notes, LEFT)
+    return Layout(title, heads, lines, [row["verdict"] for row in shown[:most]], notes, WORDS)
 
 
 def is_shown(row: Mapping[str, Any]) -> bool:

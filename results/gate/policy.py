@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.core.errors import UsageError, nearest, one_line
+from results.gate.columns import AXES
 
-AXES = ("suite", "task", "dataset", "model", "source_model", "attack", "metric")
+MATCHED = ("suite", *AXES, "metric")
 FORBID = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -32,7 +33,7 @@ class Matching(BaseModel):
     metric: str = "*"
 
     def matches(self, series: Mapping[str, Any]) -> bool:
-        return all(self._matches(axis, str(series[axis])) for axis in AXES)
+        return all(self._matches(axis, str(series[axis])) for axis in MATCHED)
 
     def _matches(self, axis: str, name: str) -> bool:
         glob = getattr(self, axis)
@@ -147,5 +148,5 @@ def unmatched(policy: Policy, series: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _patterns(rule: Matching) -> str:
-    given = {axis: getattr(rule, axis) for axis in AXES if getattr(rule, axis) != "*"}
+    given = {axis: getattr(rule, axis) for axis in MATCHED if getattr(rule, axis) != "*"}
     return ", ".join(f'{axis} = "{glob}"' for axis, glob in given.items()) or "without a pattern"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from results.frames import column, pick
+from results.gate.columns import SERIES
 from results.gate.policy import Policy
 
 Verdict = Literal[
@@ -28,25 +29,7 @@ SEVERITY: tuple[Verdict, ...] = (
     "PASS",
 )
 
-COLUMNS = (
-    "level",
-    "verdict",
-    "suite",
-    "tier",
-    "task",
-    "series",
-    "cell_id",
-    "dataset",
-    "model",
-    "source_model",
-    "attack",
-    "norm",
-    "epsilon",
-    "metric",
-    "metric_version",
-    "direction",
-    "primary",
-    "kind",
+NUMBERS = (
     "before",
     "after",
     "shift",
@@ -58,6 +41,14 @@ COLUMNS = (
     "p_adjusted",
     "seeds_before",
     "seeds_after",
+)
+COLUMNS = (
+    "level",
+    "verdict",
+    *SERIES,
+    "primary",
+    "kind",
+    *NUMBERS,
     "finished_before",
     "finished_after",
     "seeds_needed",
@@ -67,26 +58,7 @@ COLUMNS = (
 
 EMPTY: dict[str, Any] = {
     **dict.fromkeys(COLUMNS, ""),
-    **dict.fromkeys(
-        (
-            "epsilon",
-            "metric_version",
-            "before",
-            "after",
-            "shift",
-            "margin",
-            "loss",
-            "low",
-            "high",
-            "p",
-            "p_adjusted",
-            "seeds_before",
-            "seeds_after",
-            "seeds_needed",
-            "seed",
-        ),
-        math.nan,
-    ),
+    **dict.fromkeys(("epsilon", "metric_version", *NUMBERS, "seeds_needed", "seed"), math.nan),
     "primary": False,
 }
 
