@@ -9,20 +9,18 @@ the constant), its metric, its epsilon, and the published value.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.core.errors import unknown
+from results import published
 from results.statistics import interval
 from results.summary import label_of
 
-FOLDER = Path(__file__).parent / "published" / "claims"
+FOLDER = published.FOLDER / "claims"
 COLUMNS = ("id", "claim", "larger", "smaller", "low", "high", "published", "verdict", "source")
 
 
@@ -55,15 +53,12 @@ class Claim:
 
 def names() -> list[str]:
     """The files of claims there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+    return published.names(FOLDER)
 
 
 def load(name: str) -> list[Claim]:
     """A file's claims. Raises UsageError for an unknown one."""
-    if name not in names():
-        raise unknown("claims", name, names())
-    with open(FOLDER / f"{name}.csv", newline="", encoding="utf-8") as file:
-        return [_claim(row) for row in csv.DictReader(file)]
+    return [_claim(row) for row in published.read_rows(name, "claims", FOLDER)]
 
 
 def _claim(row: Mapping[str, str]) -> Claim:
@@ -126,12 +121,12 @@ def _same(found: float | None, wanted: float | None) -> bool:
 def _verdict(claim: Claim, found: tuple[Found, Found]) -> dict[str, Any]:
     larger, smaller = found
     sides = (claim.larger, claim.smaller)
-    published = " > ".join(
+    printed = " > ".join(
         f"{side.constant:g}" if side.constant is not None else f"{side.published:g}"
         for side in sides
         if side.constant is not None or side.published is not None
     )
-    row: dict[str, Any] = {"id": claim.id, "claim": claim.text, "published": published}
+    row: dict[str, Any] = {"id": claim.id, "claim": claim.text, "published": printed}
     if claim.smaller.constant is not None:
         smaller = dict.fromkeys(larger, (claim.smaller.constant, 0.0))
     seeds = sorted(larger.keys() & smaller.keys())

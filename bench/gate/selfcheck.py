@@ -28,6 +28,7 @@ from bench.gate.compare import side_of_run
 from bench.run.run import execute
 from results.frames import column, pick
 from results.gate.calibration import SPLITS, parts
+from results.gate.coverage import signs
 from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.gate.sides import Side
@@ -153,9 +154,8 @@ def _crashed(made: Measured) -> Side:
 
 
 def _worse(made: Measured) -> Side:
-    value = column(made.run.rows, "value")
-    sign = np.where(column(made.run.rows, "direction") == "higher", -1, 1)
-    return replace(made.run, rows=made.run.rows.assign(value=value * (1 + 0.3 * sign), outcomes=""))
+    worse = column(made.run.rows, "value") * (1 + 0.3 * signs(made.run.rows))
+    return replace(made.run, rows=made.run.rows.assign(value=worse, outcomes=""))
 
 
 def _renamed(made: Measured, old: str, new: str) -> Side:

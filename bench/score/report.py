@@ -19,7 +19,7 @@ from results.provenance import source
 from results.rows import Record
 from results.statistics import interval
 from results.store import frame
-from results.tables import Layout, number
+from results.tables import Layout, head, number
 
 SUITE = "score"
 LARGE = 1e6
@@ -60,11 +60,8 @@ class Scored:
         return f"REAL {real.origin} ({counts[real]}) · FAKE {fake.origin} ({counts[fake]})"
 
     def _head(self, name: str, facts: MetricFacts) -> str:
-        title = facts.title
-        if name.partition("@")[0] == "frechet" and self.scores.frechet_is:
-            title = self.scores.frechet_is
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(facts.direction, "")
-        return f"{title}{' %' if facts.percent else ''}{arrow}"
+        known = name.partition("@")[0] == "frechet" and self.scores.frechet_is
+        return head(name, {**vars(facts), "title": known or facts.title})
 
     def _read(self) -> Iterator[str]:
         told = self.scores.settings

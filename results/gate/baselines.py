@@ -14,7 +14,7 @@ from typing import Any, cast
 import pandas as pd
 
 from bench.core.errors import UsageError
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.columns import GIVEN, ROWS
 from results.gate.sides import Side, from_table, read_table
 from results.rows import COLUMNS
@@ -58,7 +58,7 @@ def make(side: Side, table: pd.DataFrame, reason: str, date: str) -> pd.DataFram
     final = pick(table, column(table, "final"))
     about = {
         (row["cell_id"], row["metric"]): {name: row[name] for name in ADDED if name in row}
-        for row in records(side.rows.drop_duplicates(["cell_id", "metric"]))
+        for row in as_dicts(side.rows.drop_duplicates(["cell_id", "metric"]))
     }
     keys = zip(column(final, "cell_id"), column(final, "metric"), strict=True)
     facts = [about.get(key, GIVEN) for key in keys]
@@ -74,7 +74,7 @@ def about(name: str) -> dict[str, Any]:
     path = path_of(name)
     table = read_table(path, (DATE, REASON, "versions"))
     side = from_table(str(path), table)
-    first = records(table)[0]
+    first = as_dicts(table)[0]
     seeds = sorted({int(seed) for seed in column(side.cells, "seed")})
     deciding = pick(side.rows, column(side.rows, "primary").astype(bool))
     commits = sorted({str(commit)[:12] for commit in column(table, "commit")} - {""})

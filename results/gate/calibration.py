@@ -20,7 +20,7 @@ import pandas as pd
 
 from bench.core.errors import UsageError
 from bench.core.progress import Notify, tell_nobody
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.columns import BRIEF, LOOK, PARTS
 from results.gate.coverage import signs
 from results.gate.judging import compare_sides
@@ -123,7 +123,7 @@ def _deciding(run: Side, suite: str, policy: Policy) -> Side:
         and row["role"] != "floor"
         and row["direction"] != "none"
         and not policy.ignored(row)
-        for row in records(side.rows.drop_duplicates("id"))
+        for row in as_dicts(side.rows.drop_duplicates("id"))
     }
     kept = pick(side.rows, [known[one] for one in column(side.rows, "id")])
     if kept.empty:
@@ -166,7 +166,7 @@ def worsened(now: Side, old: Side, loss: float) -> Side:
 def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Policy) -> pd.DataFrame:
     """What can be seen of each series alone."""
     first = side.rows.drop_duplicates("id")
-    about, sign = records(first), signs(first)
+    about, sign = as_dicts(first), signs(first)
     wide = side.rows.pivot(index="seed", columns="id", values="value").reindex(seeds)
     value = wide[[row["id"] for row in about]].to_numpy(float)
     value = np.where(np.isnan(value), np.inf, value * sign)
@@ -230,7 +230,7 @@ def layout(found: Calibration) -> Layout:
         "would pass at",
     ]
     rows = []
-    for row in records(found.series):
+    for row in as_dicts(found.series):
         facts = {name: row[name] for name in LOOK}
         numbers = [shown(row[name], facts) for name in ("median", "spread", "margin")]
         sees = "–" if np.isnan(row["sees"]) else f"{100 * row['sees']:g} %"
@@ -269,7 +269,7 @@ def policy_text(found: list[Calibration]) -> str:
         "# Margins with which these series pass unchanged in 95 % of the splits of their seeds."
     ]
     widest: dict[tuple[str, ...], float] = {}
-    for row in (row for calibration in found for row in records(calibration.series)):
+    for row in (row for calibration in found for row in as_dicts(calibration.series)):
         key = (*(row[axis] for axis in ("suite", *PARTS)), row["metric"].partition(":")[0])
         widest[key] = max(widest.get(key, 0.0), row["margin_that_passes"], row["margin"])
     for key, margin in widest.items():

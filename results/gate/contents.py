@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.baselines import path_of
 from results.gate.columns import BRIEF, LOOK
 from results.gate.layouts import metric, shown, what
@@ -37,7 +37,7 @@ def contents(name: str) -> pd.DataFrame:
     path = path_of(name)
     side, rows = from_table(str(path), read_table(path)), []
     for _, group in side.rows.groupby("id", sort=False):
-        first, values = records(group)[0], column(group, "value")
+        first, values = as_dicts(group)[0], column(group, "value")
         margin = max(first["absolute"], first["relative"] * abs(float(np.median(values))))
         rows.append(
             {
@@ -58,7 +58,7 @@ def layout(rows: pd.DataFrame) -> Layout:
     deciding = pick(rows, column(rows, "primary").astype(bool) & (column(rows, "role") != "floor"))
     heads = ["what", "metric", "seeds", "mean", "spread", "margin"]
     lines = []
-    for row in records(deciding):
+    for row in as_dicts(deciding):
         facts = {name: row[name] for name in LOOK}
         bounds = (
             ""

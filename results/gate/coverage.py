@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from results.frames import among, column, pick, records
+from results.frames import among, as_dicts, column, pick
 from results.gate.columns import FACTS, SERIES
 from results.gate.sides import Side
 
@@ -98,7 +98,7 @@ def _gone(before: Side, after: Side, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unknown(listed: pd.DataFrame, before: Side) -> dict[str, str]:
-    gaps = records(before.gaps)
+    gaps = as_dicts(before.gaps)
     said = {cell["cell_id"]: f"{cell['status']} in the baseline" for cell in gaps}
     cells = zip(listed.index, column(listed, "cell_id"), strict=True)
     return {str(one): said[cell_id] for one, cell_id in cells if cell_id in said}
@@ -162,7 +162,7 @@ def _lacking(text: str, seeds: np.ndarray, numbers: np.ndarray, said: Mapping[in
 def _said(side: Side) -> dict[str, dict[int, str]]:
     """What cells that are not ok say, by cell and seed."""
     found: dict[str, dict[int, str]] = {}
-    for cell in records(pick(side.cells, column(side.cells, "status") != "ok")):
+    for cell in as_dicts(pick(side.cells, column(side.cells, "status") != "ok")):
         found.setdefault(cell["cell_id"], {})[int(cell["seed"])] = ending(cell)
     return found
 
@@ -215,7 +215,7 @@ def _short(value: object) -> str:
 def _by_cell(about: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The series of each cell."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for series in records(about[["cell_id", "metric", "metric_version", "epsilon"]]):
+    for series in as_dicts(about[["cell_id", "metric", "metric_version", "epsilon"]]):
         found.setdefault(series["cell_id"], []).append(series)
     return found
 

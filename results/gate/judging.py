@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UsageError
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.columns import AXES, LOOK
 from results.gate.coverage import Matched, ending, match
 from results.gate.levels import share_out
@@ -61,7 +61,7 @@ def compare_sides(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> C
         for side in (new, base)
         for metric, title, percent, digits in _titles(side.rows)
     }
-    about = records(pick(table, column(table, "level") == "series"))
+    about = as_dicts(pick(table, column(table, "level") == "series"))
     notes = (*_notes(base, new), *unmatched(policy, about))
     return Comparison(
         base.name, new.name, policy, table.iloc[places].reset_index(drop=True), facts, notes
@@ -135,10 +135,10 @@ def _new_series(found: Matched) -> Iterator[dict[str, Any]]:
 
 def _cells(suite: str, found: Matched) -> Iterator[dict[str, Any]]:
     """The cells that failed, are left, or are gone."""
-    for cell in records(found.bad):
+    for cell in as_dicts(found.bad):
         verdict = "INCOMPARABLE" if cell["status"] == LEFT else "FAILED"
         yield _cell(suite, cell, verdict, ending(cell))
-    for cell in records(found.gone):
+    for cell in as_dicts(found.gone):
         text = f"not in the new run ({cell['status']} in the baseline)"
         yield _cell(suite, cell, "INCOMPARABLE", text)
 

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.core.errors import UsageError, nearest, one_line
-from results.gate.columns import AXES
 
-MATCHED = ("suite", *AXES, "metric")
 FORBID = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -38,6 +36,9 @@ class Matching(BaseModel):
     def _matches(self, axis: str, name: str) -> bool:
         glob = getattr(self, axis)
         return _is_metric(name, glob) if axis == "metric" else fnmatchcase(name, glob)
+
+
+MATCHED = tuple(Matching.model_fields)
 
 
 class Margin(Matching):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.core.errors import UsageError, one_line, unknown
-from results.frames import among, column, pick, plain_words, records
+from results.frames import among, as_dicts, column, pick, plain_words
 from results.gate.columns import AXES, FACTS, FLAGS, GIVEN, NUMBERS, READ, ROWS
 from results.rows import BAD, SCHEMA_VERSION, STATUSES
 from results.runs import Run
@@ -61,7 +61,7 @@ def refuse_gaps(side: Side, why: str) -> None:
     """Raise UsageError for a side with cells that failed or are left."""
     gaps = side.gaps
     if len(gaps):
-        first = records(gaps)[0]
+        first = as_dicts(gaps)[0]
         raise UsageError(
             one_line(
                 f"{len(gaps)} of {len(side.cells)} cells of {side.name} are not measured (first: "
@@ -159,7 +159,7 @@ def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
         return side
     kept = [
         cell["cell_id"]
-        for cell in records(side.cells)
+        for cell in as_dicts(side.cells)
         if all(
             any(fnmatchcase(cell[axis], glob) for glob in globs) for axis, globs in patterns.items()
         )
@@ -200,7 +200,7 @@ def _refuse_two_statuses(name: str, table: pd.DataFrame) -> None:
     found: Any = table[[*keys, "status"]].drop_duplicates()
     twice = pick(found, found.duplicated(keys))
     if len(twice):
-        first = records(twice)[0]
+        first = as_dicts(twice)[0]
         raise UsageError(
             one_line(
                 f"{name}: seed {first['seed']} of {first['cell_id']} has two statuses, one of them "

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -18,16 +18,7 @@ Verdict = Literal[
     "REGRESSED", "FAILED", "INCOMPARABLE", "INCONCLUSIVE", "IMPROVED", "NEW", "IGNORED", "PASS"
 ]
 
-SEVERITY: tuple[Verdict, ...] = (
-    "REGRESSED",
-    "FAILED",
-    "INCOMPARABLE",
-    "INCONCLUSIVE",
-    "IMPROVED",
-    "NEW",
-    "IGNORED",
-    "PASS",
-)
+SEVERITY: tuple[Verdict, ...] = get_args(Verdict)
 
 NUMBERS = (
     "before",
@@ -89,6 +80,12 @@ class Comparison:
         )
         found = Counter(series["verdict"])
         return {verdict: found[verdict] for verdict in SEVERITY if found[verdict]}
+
+    @property
+    def counted(self) -> str:
+        """The same in words."""
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
+        return counts or "no deciding series"
 
     @property
     def verdict(self) -> str:
