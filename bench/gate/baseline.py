@@ -16,6 +16,7 @@ from bench.core.files import write_atomically
 from bench.gate.compare import side_of_run
 from results.frames import column, pick
 from results.gate import baselines as baselinefiles
+from results.gate.sides import refuse_gaps
 from results.ranks import smallest_p
 from results.runs import Run, find_run, read_run
 from results.store import frame
@@ -44,7 +45,7 @@ def set_baseline(
     if target.suffix != ".csv":
         raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
     side = side_of_run(found)
-    baselinefiles.refuse_unfinished(side)
+    refuse_gaps(side, "a baseline has no gaps")
     if probe:
         side.rows["probed"] = _probed(side.rows, found)
     _warn(side.rows, found.manifest, warn)
