@@ -373,7 +373,8 @@ class RecipeFacts:
     score can show. parts: the registered parts it is made of, cited with it. points_only,
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
-    paired: it needs to know which belong together.
+    paired: it needs to know which belong together. moded: it needs to know the modes, or the classes
+    that they are made of.
     """
 
     role: Role = "model"
@@ -383,6 +384,7 @@ class RecipeFacts:
     labelled: bool = False
     translates: bool = False
     paired: bool = False
+    moded: bool = False
     known_issue: str = ""
 
 

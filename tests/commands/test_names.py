@@ -292,7 +292,9 @@ def test_points_without_known_modes(tmp_path, monkeypatch):
         grid={"dataset": ["moons:MOONS"], "model": ["oracle", "gmm", "noise"]},
         set={"samples": 1000},
     )
-    assert set(table["status"]) == {"ok"}
+    by_model = table.drop_duplicates("model").set_index("model")["status"].to_dict()
+    assert by_model == {"oracle": "ok", "gmm": "skipped", "noise": "ok"}
+    assert "needs to know the modes" in table.set_index("model").loc["gmm", "reason"]
     assert set(table["task"]) == {"mixture"}
     values = table.pivot(index="model", columns="metric", values="value")
     assert values.loc["oracle", "frechet"] < values.loc["noise", "frechet"]

@@ -104,6 +104,7 @@ def resolve_images(
         seconds=1e-3 * asked.samples,
         skip=data.missing or part.missing,
         labelled=data.classes > 0,
+        moded=data.missing != "" or data.classes > 0,
     )
     return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 

@@ -141,6 +141,7 @@ class MixtureTask(DrawingTask):
             data_modules=modules_of(entry),
             takes=TAKES,
             seconds=2e-5 * asked.samples,
+            moded="modes" in entry.part.offers,
         )
         return resolve_drawing(target, parts["model"], asked, MixtureSettings())
 
