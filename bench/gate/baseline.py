@@ -18,7 +18,7 @@ from results.frames import column, pick
 from results.gate import baselines as baselinefiles
 from results.gate.sides import refuse_gaps
 from results.ranks import smallest_p
-from results.runs import Run, find_run, read_run
+from results.runs import Run, open_run
 from results.store import frame
 
 FEW = 0.01
@@ -40,7 +40,7 @@ def set_baseline(
     """
     if not reason.strip():
         raise UsageError("--reason: say why the baseline changes; it is kept in the file")
-    found = read_run(find_run(run))
+    found = open_run(run)
     target = Path(out).expanduser() if out else _usual(found.manifest)
     if target.suffix != ".csv":
         raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
