@@ -33,7 +33,7 @@ from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.gate.sides import Side
 from results.gate.verdicts import FAILURE, REGRESSION, UNSETTLED
-from results.runs import find_run, read_run
+from results.runs import open_run
 from results.statistics import wilson
 
 MODELS = ("oracle", "gmm", "nsgan", "pca-gaussian", "one-mode", "softmax")
@@ -262,7 +262,7 @@ def measured(seeds: int, workers: int) -> Iterator[Measured]:
             grid=[("attack", [FLIPPED_NAME])],
             **shared,
         )
-        yield Measured(*(side_of_run(read_run(find_run(run))) for run in (whole, flipped)))
+        yield Measured(*(side_of_run(open_run(run)) for run in (whole, flipped)))
 
 
 def check_gate(
