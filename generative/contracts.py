@@ -129,13 +129,12 @@ class LossFacts:
     """relativistic: the generator's loss needs the real logits, and a constant added to all
     logits changes nothing. batchwise: mixes the samples of a batch, so that a batch's loss is
     not its samples' losses. between: logits between which the critic pulls reals up and fakes
-    down, and the generator fakes up. known_issue: why a law is known not to hold (strict xfail).
+    down, and the generator fakes up.
     """
 
     relativistic: bool = False
     batchwise: bool = False
     between: tuple[float, float] = (0.0, 1.0)
-    known_issue: str = ""
 
 
 Critic = Callable[[Tensor], Tensor]
@@ -162,7 +161,6 @@ class PenaltyFacts:
     weight: float
     batchwise: bool = False
     per_sample: bool = True
-    known_issue: str = ""
 
 
 class Constraint(ABC):
@@ -182,7 +180,6 @@ class ConstraintFacts:
     """per_layer: bounds every layer by itself, which batch norm would undo."""
 
     per_layer: bool = True
-    known_issue: str = ""
 
 
 class Fitted(ABC):
@@ -383,7 +380,6 @@ class RecipeFacts:
     labelled: bool = False
     translates: bool = False
     paired: bool = False
-    known_issue: str = ""
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -131,10 +131,13 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """`modes`: how many the data have; `licence`: of the data, where they have one."""
+    """`modes`: how many the data have; `licence`: of the data, where they have one; `large`: so
+    many or so large that most laws leave them alone.
+    """
 
     modes: int = 0
     licence: str = ""
+    large: bool = False
 
 
 DATASETS: Registry[Dataset, DatasetFacts] = Registry("dataset", DatasetFacts, listed_as="datasets")
