@@ -67,10 +67,12 @@ class Trial:
 
     @property
     def part(self) -> Any:
-        part = self.entry.part
+        part: Any = self.entry.part
         known = {field.name for field in fields(part)} if is_dataclass(part) else set()
         fewer = {name: value for name, value in QUICK.items() if name in known}
-        return replace(part, **fewer) if self.quick and fewer else part
+        if not (self.quick and fewer):
+            return part
+        return replace(part, **fewer)  # pyright: ignore[reportArgumentType]
 
     @property
     def radius(self) -> float:
@@ -405,12 +407,12 @@ def stopping_early_serves_robust_accuracy(attack: Entry, norm: str) -> None:
     assert torch.equal(never, early) or getattr(trial.part, "keep", "best") != "best"
 
 
-def stopped(trial: Trial) -> tuple[Model, Tensor, Tensor, float, Tensor, Tensor]:
+def stopped(trial: Trial) -> tuple[Any, Tensor, Tensor, float, Tensor, Tensor]:
     """A model that is surer further away, 16 images with their labels, a wide radius, and what an
     attack makes of them within it: never stopping, and stopping early.
     """
     model, images, labels = scene(16)
-    model[5].weight.data.mul_(4)
+    model.get_submodule("5").get_parameter("weight").data.mul_(4)
     radius = 5 * trial.radius
     never, early = (
         trial(model, images, labels, radius=radius, stop=stop)

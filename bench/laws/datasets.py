@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from bench.core.registry import Entry
 from bench.core.trees import load_tree, save_tree
-from bench.datasets import DATASETS, Dataset
-from bench.datasets.base import OFFERED, Source
+from bench.datasets import DATASETS
+from bench.datasets.base import OFFERED
 from bench.laws import base
 from bench.laws.base import Skipped, each
 from bench.laws.examples import raises
@@ -35,14 +36,14 @@ def offers(what: str) -> Callable[[Entry], bool]:
     return lambda entry: what in entry.part.offers
 
 
-def here(entry: Entry) -> Dataset:
+def here(entry: Entry) -> Any:
     """The data set, where its data are."""
     if entry.part.missing:
         raise Skipped(entry.part.missing)
     return entry.part
 
 
-def trained_on(entry: Entry, seed: int = 0) -> Source:
+def trained_on(entry: Entry, seed: int = 0) -> Any:
     """The data of one seed, where there is something to train on."""
     source = here(entry).source(seed)
     if not len(source.training):
@@ -128,15 +129,20 @@ def fresh_data_were_not_trained_on(dataset: Entry) -> None:
     assert known.isdisjoint(row.numpy().tobytes() for row in fresh)
 
 
+def _numpy_state() -> np.ndarray:
+    state: Any = np.random.get_state()
+    return state[1]
+
+
 @law(unless="large")
 def the_global_generators_are_left_alone(dataset: Entry) -> None:
     """Nothing that a source does draws from torch's or NumPy's own state."""
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]
+    torch_state, numpy_state = torch.get_rng_state(), _numpy_state()
     source = trained_on(dataset)
     source.batches().next(10)
     source.fresh(10, stream("x"))
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert np.array_equal(np.random.get_state()[1], numpy_state)
+    assert np.array_equal(_numpy_state(), numpy_state)
 
 
 @law(unless="large", cases={"[]": ([],), "[64]": ([64],), "[7, 50, 1]": ([7, 50, 1],)})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,7 +179,8 @@ def the_places_of_a_stack_are_balanced_and_independent(stack: Entry) -> None:
         assert chi_square_is_usual(np.bincount(place, minlength=10), n / 10, 9)
     for one, other in combinations(labels.T, 2):
         table = np.bincount(10 * one + other, minlength=100).reshape(10, 10)
-        assert chi2_contingency(table).pvalue > 1e-4
+        found: Any = chi2_contingency(table)
+        assert found.pvalue > 1e-4
 
 
 @about(where=_is(Labelled))

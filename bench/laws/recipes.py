@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
@@ -24,16 +23,12 @@ from bench.laws import base
 from bench.laws.base import Cases, once
 from bench.laws.examples import raises
 from generative import (
-    CONSTRAINTS,
-    PENALTIES,
-    PROTOCOLS,
     RECIPES,
     Diverged,
     Loss,
     Trainer,
     Training,
 )
-from generative.recipes.adversarial import Adversarial
 from generative.trainers.encoding import Objective
 
 
@@ -51,9 +46,15 @@ class Place:
         return self.training.steps
 
 
+def _smaller(name: str, **changes: int) -> Any:
+    """A registered data set with fewer examples."""
+    part: Any = DATASETS[name].part
+    return replace(part, **changes)
+
+
 # 150 points: the fifth batch of 32 crosses the end of the first epoch.
-RING = replace(DATASETS["ring8@pacgan"].part, training_points=150)
-SMALL = replace(DATASETS["stack2@optdigits"].part, estimated=2**18)
+RING = _smaller("ring8@pacgan", training_points=150)
+SMALL = _smaller("stack2@optdigits", estimated=2**18)
 PLANE = Place(RING, Training("plane", steps=6, batch=32))
 STACKS = Place(SMALL, Training("small-dcgan", steps=4, batch=8), cut=2)
 LABELLED = Place(DATASETS["optdigits"].part, Training("small-dcgan", steps=4, batch=8), cut=2)
@@ -66,12 +67,13 @@ def draws(entry: Entry) -> bool:
     return not entry.facts.translates
 
 
-def _of_points(entry: Entry) -> bool:
+def of_points(entry: Entry) -> bool:
+    """Whether it draws samples of points."""
     return draws(entry) and not entry.facts.images_only
 
 
 def _reads(setting: str) -> Callable[[Entry], bool]:
-    return lambda entry: _of_points(entry) and setting in entry.part.relevant(PLANE.training)
+    return lambda entry: of_points(entry) and setting in entry.part.relevant(PLANE.training)
 
 
 def places(entry: Entry) -> Cases:
@@ -82,13 +84,10 @@ def places(entry: Entry) -> Cases:
 
 
 about = partial(base.law, RECIPES.kind)
-law = partial(about, where=_of_points)
+law = partial(about, where=of_points)
 place_law = partial(about, where=draws, cases=places)
 learner_law = partial(about, where=_reads("steps"))
 follower_law = partial(about, where=_reads("protocol"))
-gan_law = partial(
-    about, where=lambda entry: _of_points(entry) and isinstance(entry.part, Adversarial)
-)
 
 
 def digest(tree: Any) -> str:
@@ -261,7 +260,9 @@ class Infinite(Loss):
 class InfiniteObjective(Objective):
     """The same for models that encode and decode."""
 
-    outputs = 1
+    @property
+    def outputs(self) -> int:
+        return 1
 
     def loss(self, coder: Any, x: Any, rng: Any, progress: float) -> torch.Tensor:
         return 0 * coder.decoder(coder.encoder(x)).flatten(1).sum(1) + float("inf")
@@ -347,85 +348,6 @@ def other_settings_count_for_nothing(recipe: Entry) -> None:
     assert recipe.part.relevant(place.training) == relevant
     fitted, other = trained(recipe, SHORT, 0)[2], train(recipe, place)[2]
     assert digest(other.tensors()) == digest(fitted.tensors())
-
-
-class Counted(Loss):
-    """A loss that counts its calls."""
-
-    def __init__(self, loss: Loss) -> None:
-        self.loss, self.critics, self.generators = loss, 0, 0
-
-    def critic(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        self.critics += 1
-        return self.loss.critic(real, fake)
-
-    def generator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        self.generators += 1
-        return self.loss.generator(real, fake)
-
-
-@gan_law(cases=base.each([None, 2]))
-def the_critic_makes_its_steps(recipe: Entry, critic_steps: int | None) -> None:
-    """As many for each of the generator's as the settings say."""
-    place = changed(critic_steps=critic_steps)
-    with forked(0):
-        trainer, _, state = begin(recipe, place)
-        counted = Counted(trainer.loss)
-        replace(trainer, loss=counted).advance(state, 3)
-    wanted = 3 * recipe.part.relevant(place.training)["critic_steps"]
-    assert counted.generators == 3
-    assert counted.critics == wanted
-
-
-@gan_law()
-def momentum_is_that_of_the_recipe_or_the_protocol(recipe: Entry) -> None:
-    """Of both players alike."""
-    with forked(0):
-        _, _, state = begin(recipe)
-    usual = PROTOCOLS["plane"].part.critic_adam.betas[0]
-    own = usual if recipe.part.momentum is None else recipe.part.momentum
-    for adam in (state.generator_adam, state.critic_adam):
-        found = [group["betas"] for group in adam.param_groups]
-        assert found == [(own, 0.999)]
-
-
-@gan_law()
-def only_mixing_critics_have_batch_norm(recipe: Entry) -> None:
-    """A penalty of single examples and a constraint on layers do without; the generator keeps
-    its own.
-    """
-    part = recipe.part
-    penalty = part.penalty is not None and PENALTIES[part.penalty].facts.per_sample
-    constraint = part.constraint is not None and CONSTRAINTS[part.constraint].facts.per_layer
-    with forked(0):
-        _, _, state = begin(recipe, STACKS)
-
-    def normed(network: nn.Module) -> bool:
-        return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
-
-    assert normed(state.generator)
-    assert normed(state.critic) == (not penalty and not constraint)
-
-
-@gan_law()
-def a_constraint_holds_after_every_step(recipe: Entry) -> None:
-    """There is nothing left to project."""
-    if recipe.part.constraint is None:
-        return
-    with forked(0):
-        trainer, _, state = begin(recipe)
-        state = trainer.advance(state, 2)
-    before = [weight.detach().clone() for weight in state.critic.parameters()]
-    CONSTRAINTS[recipe.part.constraint].part.project(state.critic)
-    assert all(map(torch.equal, before, state.critic.parameters()))
-
-
-@gan_law()
-def the_parts_of_a_gan_are_those_it_trains_with(recipe: Entry) -> None:
-    """What is cited is what is used: `parts` names its loss, its penalty and its constraint."""
-    used = {recipe.part.loss, recipe.part.penalty, recipe.part.constraint} - {None}
-    parts = recipe.facts.parts
-    assert set(parts) == used
 
 
 def _asking(recipe: Entry) -> list[Callable[[Training], Any]]:

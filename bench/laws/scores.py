@@ -102,9 +102,11 @@ def arguments(
         return None, chances.astype(fake.dtype)
     if taken == "identities":
         return tuple(_identities(real, fake))
-    exact = np.float64(samples("training") if training is None else training)
+    exact = np.asarray(samples("training") if training is None else training, dtype=np.float64)
     cells = cells_of(exact)
-    return tuple(nearest([np.float64(x)], exact, cells, None, apply) for x in (real, fake))
+    return tuple(
+        nearest([np.asarray(x, dtype=np.float64)], exact, cells, None, apply) for x in (real, fake)
+    )
 
 
 @cache
@@ -277,7 +279,7 @@ SIMILARITIES = _similarities()
 def similarities_change_the_unit_only(metric: Entry, how: str) -> None:
     """Turned, moved and scaled together, both sets are as far apart as before, in other units."""
     change, factor = SIMILARITIES[how]
-    sets = [np.float64(x) for x in (*pair(metric, "half"), samples("training"))]
+    sets = [x.astype(np.float64) for x in (*pair(metric, "half"), samples("training"))]
     found = metric.part(*arguments(metric, *map(change, sets)))
     assert_same(found, scored(metric, "half"), factor**metric.facts.scale, rel=1e-8)
 

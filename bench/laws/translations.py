@@ -12,17 +12,23 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from bench.core.registry import Entry
 from bench.core.trees import dump, parse
+from bench.datasets import DATASETS, Dataset
+from bench.datasets.pairs import Pairs
 from bench.laws import base
 from bench.laws.base import Skipped
 from bench.laws.examples import raises
 from bench.laws.recipes import digest
 from bench.laws.translators import (
     APART,
+    COLOURED,
     HELD,
+    LABELLED,
     MIXED,
+    PAIRED,
     PAIRS,
     SIDE,
     TRAINING,
+    drawings,
     inputs,
     law,
     learner_law,
@@ -203,3 +209,25 @@ def unpaired_domains_need_not_be_equally_large(recipe: Entry) -> None:
             x = inputs(source, direction)
             made = fitted.translate(x, stream("made"), direction)
             assert len(made) == len(x)
+
+
+@law(cases={"images": (LABELLED,), "points": (DATASETS["ring8@pacgan"].part,)})
+def one_domain_is_refused(recipe: Entry, data: Dataset) -> None:
+    """Labelled images and points have nothing to be translated into."""
+    source, trainer = data.source(0), trainer_of(recipe, data)
+    with raises(UsageError, "needs two domains of images, and these are one"):
+        trainer.finish(trainer.start(source, stream("one")))
+
+
+@learner_law()
+def images_of_another_size_are_refused(recipe: Entry) -> None:
+    """Where the networks can't do them, when the trainer is made; where the two domains differ,
+    when it starts.
+    """
+    with raises(UsageError, "bring them to another size"):
+        recipe.part.trainer(TRAINING, (3, 6, 6))
+    large = replace(COLOURED, first=drawings(0, PAIRED).repeat(2, 1).repeat(2, 2))
+    large = replace(large, held_first=drawings(2, HELD).repeat(2, 1).repeat(2, 2))
+    data = Pairs("unequal", lambda: large, True)
+    with raises(UsageError, r"got \[3, 32, 32\] to \[3, 16, 16\]"):
+        trainer_of(recipe, data).start(data.source(0), stream("unequal"))
