@@ -197,9 +197,12 @@ def _check(on: _Climbers, steps: int) -> None:
 
 
 ATTACKS.register(
-    "apgd", paper="arXiv:2003.01690", summary="Auto-PGD, step lengths found on the way"
+    "apgd", paper="arXiv:2003.01690", summary="Auto-PGD, step lengths found on the way", draws=True
 )(Apgd())
 
 ATTACKS.register(
-    "apgd-restarts", paper="arXiv:2003.01690", summary="Auto-PGD, five climbs of 40 steps"
+    "apgd-restarts",
+    paper="arXiv:2003.01690",
+    summary="Auto-PGD, five climbs of 40 steps",
+    draws=True,
 )(Apgd(steps=40, restarts=5))

@@ -131,13 +131,13 @@ Attack = FixedBudget | MinimalNorm
 class AttackFacts:
     """gradients: whether it asks the model for any (False: a black box, or noise). noise: whether
     it looks at neither model nor label. batchwise: an image's result depends on its batch mates
-    by design. known_issue: why a law is known not to hold (strict xfail).
+    by design. draws: other seeds give other results.
     """
 
     gradients: bool = True
     noise: bool = False
     batchwise: bool = False
-    known_issue: str = ""
+    draws: bool = False
 
 
 ATTACKS: Registry[Attack, AttackFacts] = Registry("attack", AttackFacts, listed_as="attacks")

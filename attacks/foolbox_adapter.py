@@ -162,9 +162,10 @@ def adapt(name: str, **settings: Any) -> Entry[Attack, AttackFacts]:
         gradients=not _is(kind, BLACK_BOXES),
         noise=_is(kind, NOISE),
         batchwise=not alone or any(getattr(attack, way, None) for way in BY_CHANCE),
-        known_issue=_first(kind, ISSUES),
     )
-    return Entry(name, part, PAPER, _summary(kind), kind.__module__, facts)
+    issues = tuple(filter(None, [_first(kind, ISSUES)]))
+    summary = _summary(kind)
+    return Entry(name, part, PAPER, summary, kind.__module__, facts, known_issue=issues)
 
 
 @dataclass(frozen=True)

@@ -234,5 +234,8 @@ def _check(targets: Labels, labels: Labels, classes: int) -> None:
 
 
 ATTACKS.register(
-    "lbfgs", paper="arXiv:1312.6199", summary="L-BFGS search for the smallest perturbation"
+    "lbfgs",
+    paper="arXiv:1312.6199",
+    summary="L-BFGS search for the smallest perturbation",
+    draws=True,
 )(Lbfgs())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -43,7 +43,7 @@ def _uniform(seeds: Seeds, shape: tuple[int, ...]) -> Tensor:
 
 UNIFORM, SIGN = Noise(_uniform), Noise(signs)
 
-_CONTROL = {"gradients": False, "noise": True}
+_CONTROL: dict[str, Any] = {"gradients": False, "noise": True}
 
 ATTACKS.register(
     "uniform-noise", paper="arXiv:1412.6572", summary="Uniform noise, a control", **_CONTROL

@@ -114,9 +114,15 @@ def starts(
 
 
 ATTACKS.register(
-    "pgd", paper="arXiv:1706.06083", summary="Projected gradient descent, best iterate kept"
+    "pgd",
+    paper="arXiv:1706.06083",
+    summary="Projected gradient descent, best iterate kept",
+    draws=True,
 )(Pgd())
 
 ATTACKS.register(
-    "pgd-last", paper="arXiv:1706.06083", summary="Projected gradient descent, last iterate"
+    "pgd-last",
+    paper="arXiv:1706.06083",
+    summary="Projected gradient descent, last iterate",
+    draws=True,
 )(Pgd(keep="last"))

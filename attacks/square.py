@@ -244,4 +244,5 @@ ATTACKS.register(
     paper="arXiv:1912.00049",
     summary="Random squares that worsen the scores, a black box",
     gradients=False,
+    draws=True,
 )(Square())

@@ -18,6 +18,7 @@ from bench.catalogue import REGISTRIES, cache_contents, cite, clean, env, list
 from bench.datasets import DATASETS
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
+from bench.laws.check import check_part
 from bench.run.plan import Plan
 from bench.run.run import Report, Watcher, execute, plan, plan_of, run
 from bench.sample.sample import sample, truncations
@@ -49,6 +50,7 @@ __all__ = [
     "calibration",
     "check_gate",
     "check_metrics",
+    "check_part",
     "cite",
     "claims",
     "clean",

@@ -60,7 +60,8 @@ def list(kind: str) -> pd.DataFrame:
     rows = []
     more = ALSO[kind].entries() if kind in ALSO else []
     for entry in [*REGISTRIES[kind].entries(), *more]:
-        facts = {name: value for name, value in vars(entry.facts).items() if value not in ("", ())}
+        facts = vars(entry.facts) | {"exempt": entry.exempt, "known_issue": entry.known_issue}
+        facts = {name: value for name, value in facts.items() if value not in ("", ())}
         if text := getattr(entry.part, "deviations", ""):
             facts["deviations"] = text
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})

@@ -23,7 +23,7 @@ VERBS = {
     "calibrate": "What a gate on this run would see, and how often it would err.",
     "attack": "A classifier of your own under attack: what is left of its accuracy.",
     "score": "Samples against real ones: Frechet, precision, recall and their like.",
-    "check": "The tools themselves: what scores and the gate see of planted faults.",
+    "check": "The tools on planted faults: scores, the gate; a part of yours by its laws.",
     "sample": "A picture of what a trained model of a run draws.",
     "cite": "BibTeX for exactly what a run ran.",
     "env": "Versions, devices, folders.",

@@ -129,13 +129,12 @@ class LossFacts:
     """relativistic: the generator's loss needs the real logits, and a constant added to all
     logits changes nothing. batchwise: mixes the samples of a batch, so that a batch's loss is
     not its samples' losses. between: logits between which the critic pulls reals up and fakes
-    down, and the generator fakes up. known_issue: why a law is known not to hold (strict xfail).
+    down, and the generator fakes up.
     """
 
     relativistic: bool = False
     batchwise: bool = False
     between: tuple[float, float] = (0.0, 1.0)
-    known_issue: str = ""
 
 
 Critic = Callable[[Tensor], Tensor]
@@ -162,7 +161,6 @@ class PenaltyFacts:
     weight: float
     batchwise: bool = False
     per_sample: bool = True
-    known_issue: str = ""
 
 
 class Constraint(ABC):
@@ -182,7 +180,6 @@ class ConstraintFacts:
     """per_layer: bounds every layer by itself, which batch norm would undo."""
 
     per_layer: bool = True
-    known_issue: str = ""
 
 
 class Fitted(ABC):
@@ -373,8 +370,8 @@ class RecipeFacts:
     score can show. parts: the registered parts it is made of, cited with it. points_only,
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
-    paired: it needs to know which belong together. moded: it needs to know the modes, or the classes
-    that they are made of.
+    paired: it needs to know which belong together. moded: it needs to know the modes, or what
+    classes they are made of.
     """
 
     role: Role = "model"
@@ -385,7 +382,6 @@ class RecipeFacts:
     translates: bool = False
     paired: bool = False
     moded: bool = False
-    known_issue: str = ""
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

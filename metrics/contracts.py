@@ -123,7 +123,9 @@ class MetricFacts:
     percent: how it is printed. shares: a percentage counts samples; False: it is the mean of
     something else, such as a probability. conditional: it is over the examples that the model
     itself chooses, such as those it has right, so that n may change with the model. most_dims: of
-    features for which it is meant, 0 for any; on_request: only where it is asked for by name.
+    features for which it is meant, 0 for any; on_request: only where it is asked for by name. Of
+    scores of features, scale: the power of their scale that it grows with; symmetric: real and fake
+    may be exchanged; least: the reals and fakes that it needs.
     """
 
     takes: Takes
@@ -145,7 +147,9 @@ class MetricFacts:
     conditional: bool = False
     most_dims: int = 0
     on_request: bool = False
-    known_issue: str = ""
+    scale: int = 0
+    symmetric: bool = False
+    least: tuple[int, int] = (0, 0)
 
 
 Metric = Callable[[Any, Any], "Score | float"]

@@ -54,6 +54,7 @@ class Nearest:
     f"{CELLS} k-means cells of it, weighted as the reals fall in them: 50 % is ideal, above are "
     "copies, below samples that are off. The paper has z-scores in the place of probabilities; "
     "standard error of the rank statistic (DeLong et al. 1988)",
+    exempt="the-order-does-not-matter: k-means begins with examples that it picks by number",
 )
 def memorisation(real: Nearest, fake: Nearest) -> Score:
     """P(sample nearer than a new real), ties half. Raises UsageError if no cell has 20 of each."""

@@ -21,6 +21,10 @@ from metrics.precision_recall import share, spread
     estimator="real balls (to the 5th nearest other real sample) that hold a sample, over 5, mean "
     "over the samples: 1 where both are alike, above 1 for a sampler that keeps to dense places; "
     "on the sphere is outside; standard error as of precision",
+    exempt=(
+        "fresh-samples-are-better[half,one]: each is asked whether it is real",
+        "the-smaller-collapse-is-better: as above",
+    ),
 )
 def density(real: Covered, fake: Landed) -> Score:
     """How deep in the manifold of the reals the samples lie."""

@@ -22,6 +22,8 @@ from metrics.neighbours import squared_distances
     most_dims=LOW_DIMS,
     estimator="2 E|x - y| - E|x - x'| - E|y - y'|, unbiased, so it may be negative; over the first "
     f"{MOST:,} of each",
+    scale=1,
+    symmetric=True,
 )
 def energy_distance(real: Features, fake: Features) -> Score:
     """The energy distance of the features (Szekely and Rizzo 2013, squared: without the root)."""

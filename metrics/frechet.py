@@ -52,6 +52,8 @@ CHUNK = 4_096
     digits=3,
     estimator="|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2), covariances over n - 1, in "
     "float64; biased upwards by about 1/n; standard error of its first-order term",
+    scale=2,
+    symmetric=True,
 )
 def frechet(real: Features, fake: Features) -> Score:
     """The Frechet distance of the features, all of them."""
@@ -76,6 +78,9 @@ def frechet(real: Features, fake: Features) -> Score:
     "through their means over 1/n, its value at 0; needs more than 4 samples a dimension; the "
     "paper draws 15 random subsets of the fakes alone, so that the reals' bias stays; standard "
     "error of its first-order term, and of the second-order one by the quarters' spread",
+    scale=2,
+    symmetric=True,
+    exempt="the-order-does-not-matter: halves and quarters by place",
 )
 def frechet_infinity(real: Features, fake: Features) -> Score:
     """The Frechet distance that infinitely many samples of both would have, extrapolated.

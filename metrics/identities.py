@@ -25,6 +25,10 @@ Others = Shaped[np.ndarray, " m"]
     digits=1,
     kind="deterministic",
     estimator="share of samples that an earlier one is the same as, value for value",
+    exempt=(
+        "fresh-samples-are-better: it asks which are equal, not where",
+        "the-smaller-collapse-is-better: as above",
+    ),
 )
 def duplicates(real: Others, fake: Identities) -> Score:
     """Samples that add nothing to the others."""
@@ -43,6 +47,10 @@ def duplicates(real: Others, fake: Identities) -> Score:
     digits=1,
     estimator="share of samples that are the same as a reference one, value for value; standard "
     "error binomial",
+    exempt=(
+        "fresh-samples-are-better: it asks which are equal, not where",
+        "the-smaller-collapse-is-better: as above",
+    ),
 )
 def exact_copies(real: Others, fake: Identities) -> Score:
     """Samples that the reference holds."""

@@ -28,6 +28,7 @@ Probabilities = Float[np.ndarray, "n classes"]
     digits=2,
     estimator="exp of the mean KL(p(y|x) || p(y)), all samples in one split, p(y) their mean: "
     "higher than over ten splits; standard error of its first-order term",
+    exempt="fresh-samples-are-better[shifted]: it never sees a real sample",
 )
 def inception_score(real: None, fake: Probabilities) -> Score:
     """The score of all samples together."""
@@ -49,6 +50,10 @@ def inception_score(real: None, fake: Probabilities) -> Score:
     estimator=f"mean over {SPLITS} contiguous splits, as the published rows have it; of samples in "
     "the order of their content, so that no order of files matters; standard error: the splits' "
     "standard deviation (n - 1) over the root of 10, where papers print that deviation (n)",
+    exempt=(
+        "fresh-samples-are-better[shifted]: it never sees a real sample",
+        "the-order-does-not-matter: ten splits by place",
+    ),
 )
 def inception_score_10(real: None, fake: Probabilities) -> Score:
     """The mean score of ten splits. Raises UsageError for fewer samples than splits."""

@@ -21,6 +21,8 @@ from metrics.features import Features
     estimator="MMD^2 under (x.y / d + 1)^3, unbiased, so it may be negative; one U-statistic over "
     f"the first {MOST:,} of each instead of a mean over subsets of 1,000; standard error of both "
     "orders of the U-statistic",
+    symmetric=True,
+    exempt="similarities-change-the-unit-only[scaled,shrunk,moved]: of angle and size",
 )
 def kernel_distance(real: Features, fake: Features) -> Score:
     """The squared discrepancy of the features under the cubic kernel."""

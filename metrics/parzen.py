@@ -27,6 +27,10 @@ WIDTHS = np.logspace(-1, 0, 10)
     "the samples, the width of ten from .1 to 1 that is best for the other half. For the table of "
     "Goodfellow et al. 2014 only (pixels in [0, 1]): it does not follow the quality of samples "
     "(Theis et al. 2016)",
+    exempt=(
+        "the-order-does-not-matter: one half chooses the width for the other",
+        "similarities-change-the-unit-only[scaled,shrunk]: its widths are of pixels in [0, 1]",
+    ),
 )
 def parzen(real: Features, fake: Features) -> Score:
     """The log-likelihood of reals in a cloud of Gaussians around the samples."""

@@ -26,6 +26,10 @@ from metrics.shares import share_error
     estimator="share of samples within the distance of a real one to its 3rd nearest other real "
     "one; on the sphere is outside; standard error from the spread over ten disjoint parts of both "
     "sets, binomial below 200 samples and at least",
+    exempt=(
+        "fresh-samples-are-better[half,one]: each is asked whether it is real",
+        "the-smaller-collapse-is-better: as above",
+    ),
 )
 def precision(real: Covered, fake: Landed) -> Score:
     """Samples on the manifold of the reals."""
@@ -45,6 +49,7 @@ def precision(real: Covered, fake: Landed) -> Score:
     digits=1,
     estimator="share of real samples within the distance of a fake one to its 3rd nearest other "
     "fake one; on the sphere is outside; standard error as of precision",
+    exempt="fresh-samples-are-better[noisy,invented]: only reals are asked",
 )
 def recall(real: Covered, fake: Landed) -> Score:
     """Reals on the manifold of the samples."""

@@ -26,6 +26,9 @@ LINES = 256
     most_dims=LOW_DIMS,
     estimator=f"root of the mean over {LINES} fixed random directions of the squared 2-Wasserstein "
     "distance of the projections; biased upwards; standard error over the directions only",
+    scale=1,
+    symmetric=True,
+    exempt="similarities-change-the-unit-only[turned]: its lines are drawn once, at random",
 )
 def sliced_wasserstein(real: Features, fake: Features) -> Score:
     """The 2-Wasserstein distance along lines."""

@@ -32,6 +32,8 @@ LEAST = 10
     f"two-proportion z-test at {LEVEL}: 5 % where they are alike. NDB/K of the paper, but the bins "
     "are made from one half of the reals and compared with the other: their own points would fill "
     "them too evenly; standard error over the bins",
+    least=(2_000, 1_000),
+    exempt="the-order-does-not-matter: bins of one half, compared with the other",
 )
 def different_bins(real: Features, fake: Features) -> Score:
     """The share of bins that differ. Raises UsageError for fewer than 10 samples a bin."""

@@ -35,6 +35,10 @@ HIDDEN = 20
     f"other, as many of each, {MOST:,} at most: 50 % where it can't tell them apart. The reals "
     "must be new to the sampler on both sides, or a memoriser looks perfect; standard error "
     "binomial",
+    exempt=(
+        "the-order-does-not-matter: trained on one half, tested on the other",
+        "similarities-change-the-unit-only[turned]: it standardises coordinates",
+    ),
 )
 def c2st(real: Features, fake: Features) -> Score:
     """The accuracy of telling samples from reals. Raises UsageError for fewer than 40 of either."""

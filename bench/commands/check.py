@@ -1,4 +1,4 @@
-"""bench check: what the scores and the gate themselves are worth."""
+"""bench check: what the scores and the gate are worth, and whether a part keeps the laws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Check the tools: what scores and the gate see of faults that are planted."""
+    """Check the tools, on faults that are planted; or a part, by the laws of its kind."""
 
 
 @command.command()
@@ -65,6 +65,25 @@ def gate(seeds: int, workers: int | None, rows: bool) -> None:
     print_rows(found, rows)
     if not all(found["right"]):
         raise click.exceptions.Exit(1)
+
+
+@command.command()
+@click.argument("name", metavar="NAME|MODULE:ATTRIBUTE")
+@click.option("--kind", default="", metavar="KIND", help="Of part, where several have the name.")
+@click.option("--json", "rows", is_flag=True, help="As rows.")
+def part(name: str, kind: str, rows: bool) -> None:
+    """Put a part to every law of its kind: a loss, an attack, a metric, a data set, a recipe, ...
+
+    NAME is a registered one; MODULE:ATTRIBUTE is your own, in the present folder or on PYTHONPATH.
+    Exit code 4 where a law is broken.
+    """
+    from bench import api
+    from bench.commands.output import print_rows
+
+    found = api.check_part(name, kind)
+    print_rows(found, rows)
+    if "broken" in set(found["verdict"]):
+        raise click.exceptions.Exit(4)
 
 
 def _layout(found: pd.DataFrame) -> Layout:

@@ -11,7 +11,7 @@ import importlib.metadata
 import pkgutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -33,7 +33,12 @@ class NoFacts:
 
 @dataclass(frozen=True)
 class Entry(Generic[T, F]):
-    """A registered part. `paper` is a key of the bibliography, or empty."""
+    """A registered part. `paper` is a key of the bibliography, or empty.
+
+    exempt: laws that are not for it by design, known_issue: laws that it is known to break; each
+    "law: reason", or "law[case, case]: reason" for some cases of one (patterns, as of files). Both
+    are strict: a law that is named and holds is an error.
+    """
 
     name: str
     part: T
@@ -41,6 +46,8 @@ class Entry(Generic[T, F]):
     summary: str
     origin: str
     facts: F
+    exempt: tuple[str, ...] = ()
+    known_issue: tuple[str, ...] = ()
 
 
 class Registry(Generic[T, F]):
@@ -58,7 +65,14 @@ class Registry(Generic[T, F]):
         self._entries: dict[str, Entry[T, F]] = {}
 
     def register(
-        self, name: str, *, paper: str = "", summary: str = "", **facts: Any
+        self,
+        name: str,
+        *,
+        paper: str = "",
+        summary: str = "",
+        exempt: str | Iterable[str] = (),
+        known_issue: str | Iterable[str] = (),
+        **facts: Any,
     ) -> Callable[[P], P]:
         """Decorate (or call on) a part to add it under `name`.
 
@@ -66,13 +80,14 @@ class Registry(Generic[T, F]):
         ValueError for a name that is taken, TypeError for facts the kind lacks.
         """
         origin = sys._getframe(1).f_globals.get("__name__", "")
+        excuses = _texts(exempt), _texts(known_issue)
 
         def add(part: P) -> P:
             if name in self._entries:
                 taken = self._entries[name].origin
                 raise ValueError(f"{self.kind} '{name}' is registered already, by {taken}")
             described = summary or _first_line(part)
-            entry: Any = Entry(name, part, paper, described, origin, self._facts(**facts))
+            entry: Any = Entry(name, part, paper, described, origin, self._facts(**facts), *excuses)
             self._entries[name] = entry
             return part
 
@@ -112,6 +127,10 @@ class Registry(Generic[T, F]):
     def entries(self) -> list[Entry[T, F]]:
         """All entries, in the order of registration."""
         return list(self._entries.values())
+
+
+def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _first_line(part: object) -> str:

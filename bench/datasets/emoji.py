@@ -105,4 +105,5 @@ for _name, _paired, _words in (
     register(
         f"OpenMoji's line drawings and colour pictures, {_words} (extra `emoji`)",
         Pairs(_name, emoji, _paired, absent, extractor="pixels", licence=LICENCE, drawn=emoji),
+        large=True,
     )

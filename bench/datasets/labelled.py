@@ -215,11 +215,12 @@ def _absent(folder: Callable[[], Path | None], name: str) -> Callable[[], str]:
     return lambda: "" if folder() else digits.how_to_get(name)
 
 
-def _register(summary: str, licence: str, data: Labelled, paper: str = "") -> None:
-    facts = {"modes": data.classes, "licence": licence, "judge": data.judge}
-    DATASETS.register(data.name, paper=paper, summary=summary, **facts)(
-        replace(data, licence=licence)
-    )
+def _register(
+    summary: str, licence: str, data: Labelled, paper: str = "", large: bool = False
+) -> None:
+    facts = {"modes": data.classes, "licence": licence, "judge": data.judge, "large": large}
+    named = replace(data, licence=licence)
+    DATASETS.register(data.name, paper=paper, summary=summary, **facts)(named)
 
 
 _register(
@@ -243,6 +244,7 @@ _register(
     Labelled(
         "mnist", digits.mnist, absent=_absent(digits.mnist_folder, "MNIST"), judge="digits-cnn"
     ),
+    large=True,
 )
 _register(
     "Fashion-MNIST, 10,000 held out (to be downloaded)",
@@ -254,6 +256,7 @@ _register(
         judge="fashion-cnn",
     ),
     paper="arXiv:1708.07747",
+    large=True,
 )
 _register(
     "20 ImageNet photos that ship with foolbox, all held out",

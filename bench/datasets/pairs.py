@@ -186,6 +186,7 @@ class PairSource(Source):
         return None
 
 
-def register(summary: str, data: Pairs, paper: str = "") -> None:
+def register(summary: str, data: Pairs, paper: str = "", large: bool = False) -> None:
     """Add a pair of domains to the data sets."""
-    DATASETS.register(data.name, paper=paper, summary=summary, licence=data.licence)(data)
+    facts = {"licence": data.licence, "large": large}
+    DATASETS.register(data.name, paper=paper, summary=summary, **facts)(data)

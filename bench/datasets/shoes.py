@@ -64,9 +64,11 @@ register(
     "Edges to shoes of Fashion-MNIST, 28 x 28 pixels, pairs",
     Pairs("edges@shoes", shoes, True, _absent, extractor="fashion-cnn", licence=LICENCE),
     paper="arXiv:1708.07747",
+    large=True,
 )
 register(
     "Sneakers to ankle boots of Fashion-MNIST, 28 x 28 pixels, unpaired",
     Pairs("sneakers@boots", sneakers, False, _absent, extractor="fashion-cnn", licence=LICENCE),
     paper="arXiv:1708.07747",
+    large=True,
 )

@@ -29,7 +29,7 @@ class Stack(Dataset):
     """`depth` digits of one split side by side as channels.
 
     name: of the images. judge: the frozen classifier that reads them. load: the images. absent:
-    why they are not here, or empty.
+    why they are not here, or empty. estimated: values in the stacks that an estimator gets.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Stack(Dataset):
     judge: str
     load: Callable[[], Split]
     absent: Callable[[], str] = lambda: ""
+    estimated: int = ESTIMATOR_VALUES
 
     @property
     def missing(self) -> str:
@@ -121,7 +122,7 @@ class StackSource(Source):
             images = self._pool.images[:, None].float() / 255
             rng = stream(*self._purpose, "order", device=self.device)
             return images[torch.randperm(len(images), generator=rng, device=self.device)]
-        n = ESTIMATOR_VALUES // int(np.prod(self.shape))
+        n = self.stack.estimated // int(np.prod(self.shape))
         rng = stream(*self._purpose, "training", device=self.device)
         return self._stacks(self._pool, n, rng, range(CLASSES))
 
@@ -153,9 +154,9 @@ def _register(
     judge: str,
     load: Callable[[], Split],
     licence: str,
-    absent: Callable[[], str] = lambda: "",
+    absent: Callable[[], str] | None = None,
 ) -> None:
-    """One image, stacks of two and stacks of three."""
+    """One image, stacks of two and stacks of three; those that are downloaded are large."""
     for depth, kind in ((1, "single"), (2, "stack2"), (3, "stack3")):
         name = f"{kind}@{images}"
         many = f"stacks of {depth}, {CLASSES**depth:,} modes" if depth > 1 else "one by one"
@@ -165,7 +166,8 @@ def _register(
             summary=f"{described}, {many}",
             modes=CLASSES**depth,
             licence=licence,
-        )(Stack(name, depth, judge, load, absent))
+            large=absent is not None,
+        )(Stack(name, depth, judge, load, absent or (lambda: "")))
 
 
 _register(

@@ -138,5 +138,6 @@ DATASETS.register(
     "cifar10",
     summary="CIFAR-10, 50,000 colour images of 32 x 32, 10,000 held out (to be downloaded)",
     modes=10,
+    large=True,
     licence="CIFAR-10, Krizhevsky 2009: no licence stated",
 )(Labelled("cifar10", partial(_split, "CIFAR10"), absent=partial(_absent, "CIFAR10")))

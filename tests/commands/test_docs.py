@@ -55,40 +55,76 @@ def _blocks():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_a_newcomers_part_is_one_file(tmp_path):
-    """CONTRIBUTING.md's loss, attack and metric, dropped into a copy: laws and rows at once."""
-    for name in ("bench", "attacks", "generative", "metrics", "results", "tests"):
+@pytest.fixture
+def newcomer(tmp_path):
+    """A copy of the tree with CONTRIBUTING.md's loss, attack and metric, as they are printed, and
+    what runs a module there.
+    """
+    for name in ("bench", "attacks", "generative", "metrics", "results", "tests", "docs"):
         shutil.copytree(HOME / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HOME / "pyproject.toml", tmp_path)
+    for path in [*HOME.glob("*.md"), HOME / "pyproject.toml", HOME / "Makefile"]:
+        shutil.copy(path, tmp_path)
     loss, _, attack, metric = _blocks()
     assert len(loss.splitlines()) <= 30
     (tmp_path / "generative" / "losses" / "squareplus.py").write_text(loss)
     (tmp_path / "metrics" / "mode_share.py").write_text(metric)
     (tmp_path / "attacks" / "fgsm_rs.py").write_text(attack)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 
-    def here(*command: str) -> subprocess.CompletedProcess[str]:
+    def here(*command: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=tmp_path,
-            env=environment,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=timeout,
             check=False,
         )
 
-    names = "squareplus or mode_share or fgsm-rs"
-    laws = here("pytest", "-q", "-p", "no:randomly", "tests/laws", "-k", names)
-    assert laws.returncode == 0, laws.stdout[-2000:]
-    assert int(re.findall(r"(\d+) passed", laws.stdout)[0]) >= 30
+    return here
+
+
+def _passed(done):
+    assert done.returncode == 0, done.stdout[-3000:]
+    return int(re.findall(r"(\d+) passed", done.stdout)[0])
+
+
+OF_NEW_PARTS = "squareplus or mode_share or fgsm-rs or an-entry or exemptions"
+"""Their own laws, and those that are about all parts together."""
+OF_REGISTRIES = (
+    "tests/golden",
+    "tests/core/test_registry.py",
+    "tests/results/test_published.py",
+    "tests/attacks/test_engine.py",
+    "tests/generative/test_penalties.py",
+    "tests/metrics/test_modes.py",
+    "tests/metrics/test_robustness.py",
+    "tests/reference/test_translation_metrics.py",
+)
+"""What reads registries whole, and is fast."""
+
+
+def test_a_newcomers_part_is_one_file(newcomer, tmp_path):
+    """Its laws hold, nothing else breaks, and it has a row at once."""
+    quiet = ("pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
+    assert _passed(newcomer(*quiet, "tests/laws/test_laws.py", "-k", OF_NEW_PARTS)) >= 100
+    assert _passed(newcomer(*quiet, *OF_REGISTRIES)) >= 100
     only = ["--only", "model=oracle", "--only", "model=squareplus-gan", "--grid", "model=*"]
-    ran = here("bench", "run", "--suite", "smoke", *only, "--executor", "inline", "--seeds", "1")
+    run = ("bench", "run", "--suite", "smoke", *only, "--executor", "inline", "--seeds", "1")
+    ran = newcomer(*run)
     assert ran.returncode == 0, ran.stderr
     table = api.pd.read_csv(tmp_path / "runs" / "smoke" / "quick" / "table.csv")
     assert set(table["model"]) == {"oracle", "squareplus-gan"}
     assert "mode_share" in set(table["metric"])
     assert "squareplus-gan" in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_newcomers_part_breaks_no_test(newcomer):
+    """All of `make test`, but for this file."""
+    given = ("-q", "-n", "auto", "--benchmark-disable", "--ignore=tests/commands/test_docs.py")
+    assert _passed(newcomer("pytest", *given, timeout=3500)) > 3_000
 
 
 def test_a_loss_may_live_in_the_users_folder(tmp_path, monkeypatch):

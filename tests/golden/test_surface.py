@@ -70,7 +70,7 @@ def test_the_gate():
     options = {option.name for option in _command("compare").params}
     assert {"base", "new", "policy", "on_inconclusive", "junit", "markdown", "as_json"} <= options
     assert {"set", "show", "list"} <= set(_command("baseline").commands)
-    assert {"metrics", "gate"} <= set(_command("check").commands)
+    assert {"metrics", "gate", "part"} <= set(_command("check").commands)
     assert "run" in {option.name for option in _command("calibrate").params}
 
 

@@ -356,7 +356,7 @@ def test_fault_1_the_projection_of_l2_fmn():
     same = attack.project(*(FOOLBOX.base.ep.astensor(x) for x in (far, images)), 0.1)
     assert torch.allclose(same.raw, far)
     entry = adapt("foolbox:L2FMNAttack", steps=30)
-    assert "projects nothing" in entry.facts.known_issue
+    assert "projects nothing" in entry.known_issue[0]
     found = _attack(entry, model, images, labels)
     moved = (found != images).flatten(1).any(1)
     assert _misled(model, found, labels)[moved].all()
@@ -390,7 +390,7 @@ def test_fault_3_the_dataset_attack_sees_its_first_batch_alone():
     safe = (~_misled(model, images, labels)).nonzero()[:1, 0]
     assert torch.equal(attack.run(victim, images[safe], labels[safe]), images[safe])
     entry = adapt("foolbox:DatasetAttack")
-    assert "its own batch alone" in entry.facts.known_issue
+    assert "its own batch alone" in entry.known_issue[0]
     with pytest.raises(UsageError, match="expected at least 2, got 1"):
         _attack(entry, model, images[safe], labels[safe])
     found = _attack(entry, model, images, labels)
@@ -414,7 +414,7 @@ def test_a_fault_of_adam_in_two_iterative_attacks(norm):
     name = norm.upper()
     adam = _fast(f"foolbox:{name}AdamBasicIterativeAttack")
     plain = _fast(f"foolbox:{name}BasicIterativeAttack")
-    assert "never used" in adam.facts.known_issue
+    assert "never used" in adam.known_issue[0]
     assert torch.equal(_attack(adam, model, images, labels), _attack(plain, model, images, labels))
 
 
@@ -428,4 +428,4 @@ def test_a_fault_of_the_projection_of_sparse_descent():
     assert moved[0].abs().sum() > 1
     entry = adapt("foolbox:SparseL1DescentAttack")
     assert entry.facts.batchwise
-    assert "out of the ball" in entry.facts.known_issue
+    assert "out of the ball" in entry.known_issue[0]

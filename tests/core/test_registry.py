@@ -1,6 +1,5 @@
-"""What holds for every registry and every entry: names, facts, papers, contracts, entry points."""
+"""What holds for every registry: names, facts, answers; and parts from elsewhere."""
 
-import inspect
 import json
 import os
 import re
@@ -9,79 +8,27 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from attacks import ATTACKS, FixedBudget, MinimalNorm
-from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
-from attacks.diagnostics import DIAGNOSTICS
 from bench.core.errors import UsageError
 from bench.core.registry import Entry, Registry
-from bench.datasets import DATASETS, Dataset
-from bench.extractors import EXTRACTORS, Extractor
-from bench.tasks import TASKS, Task
+from bench.laws.parts import registries
 from generative import (
     CONSTRAINTS,
     LOSSES,
     PENALTIES,
-    PROTOCOLS,
     RECIPES,
-    Constraint,
-    Loss,
-    Penalty,
-    Protocol,
-    Recipe,
 )
-from metrics import JUDGES, METRICS, RULES, Judge, Rule
-from metrics.contracts import Takes
 from results import bibliography
 
 HOME = Path(bibliography.__file__).parent.parent
-CONTRACTS = {
-    LOSSES: lambda part: issubclass(part, Loss) and isinstance(part(), Loss),
-    PENALTIES: lambda part: isinstance(part, Penalty),
-    CONSTRAINTS: lambda part: isinstance(part, Constraint),
-    RECIPES: lambda part: isinstance(part, Recipe),
-    PROTOCOLS: lambda part: isinstance(part, Protocol),
-    METRICS: lambda part: list(inspect.signature(part).parameters) == ["real", "fake"],
-    RULES: lambda part: isinstance(part, Rule),
-    JUDGES: lambda part: isinstance(part, Judge) and JUDGES[part.name].part is part,
-    DATASETS: lambda part: isinstance(part, Dataset),
-    TASKS: lambda part: isinstance(part, Task),
-    ATTACKS: lambda part: isinstance(part, FixedBudget | MinimalNorm),
-    CLASSIFIERS: lambda part: isinstance(part, Classifier | Ensemble | Ready),
-    EXTRACTORS: lambda part: isinstance(part, Extractor),
-    DIAGNOSTICS: lambda part: list(inspect.signature(part).parameters) == ["scene"],
-}
-TAKES = get_args(Takes)
+EVERY = [pytest.param(registry, id=kind) for kind, registry in registries().items()]
 
 
-def pytest_generate_tests(metafunc):
-    """Enrol every registry, and every entry of each."""
-    registries = [pytest.param(registry, id=registry.kind) for registry in CONTRACTS]
-    if "entry" in metafunc.fixturenames:
-        pairs = [(registry, entry) for registry in CONTRACTS for entry in registry.entries()]
-        ids = [f"{registry.kind}-{entry.name}" for registry, entry in pairs]
-        metafunc.parametrize(("registry", "entry"), pairs, ids=ids)
-    elif "registry" in metafunc.fixturenames:
-        metafunc.parametrize("registry", registries)
-
-
-def test_an_entry_is_described(registry, entry):
-    """By a name that commands and patterns can hold, a line, a known paper and its module."""
-    assert registry[entry.name] == entry
-    assert re.fullmatch(r"[a-z0-9]+([._@-][a-z0-9]+)*", entry.name)
-    assert entry.summary == entry.summary.strip()
-    assert len(entry.summary) >= 4
-    assert "\n" not in entry.summary
-    assert entry.paper == "" or entry.paper in bibliography.entries()
-    assert entry.origin in sys.modules
-
-
-def test_an_entry_keeps_its_contract(registry, entry):
-    """The part is what its registry promises."""
-    assert CONTRACTS[registry](entry.part)
+@pytest.fixture(params=EVERY)
+def registry(request):
+    return request.param
 
 
 def test_the_parts_of_a_recipe_are_registered():
@@ -98,28 +45,6 @@ def test_every_part_of_a_gan_is_in_use():
     parts = [entry for kind in (LOSSES, PENALTIES, CONSTRAINTS) for entry in kind.entries()]
     ours = {entry.name for entry in parts if entry.origin.startswith("generative.")}
     assert ours <= used <= {entry.name for entry in parts}
-
-
-def test_the_facts_of_a_metric_hold_together():
-    """The range has two ends in order, the rule has a name, the printing has digits."""
-    for entry in METRICS.entries():
-        facts = entry.facts
-        assert facts.takes in TAKES, entry.name
-        assert facts.direction in ("higher", "lower", "none"), entry.name
-        assert facts.kind in ("deterministic", "paired", "seeded"), entry.name
-        assert facts.rule == "" or facts.rule in RULES, entry.name
-        assert facts.title, entry.name
-        assert facts.estimator, entry.name
-        assert facts.version >= 1, entry.name
-        assert min(facts.digits, facts.samples, facts.absolute, facts.relative) >= 0, entry.name
-        assert None in (facts.low, facts.high) or facts.low < facts.high, entry.name
-        assert not (facts.counts_modes and facts.high is not None), entry.name
-        assert facts.direction == "none" or facts.absolute > 0 or facts.relative > 0, entry.name
-
-
-def test_every_rule_has_its_metric():
-    """The share of high-quality samples is known under each."""
-    assert all(METRICS[f"high_quality@{rule}"].facts.rule == rule for rule in RULES)
 
 
 def test_a_taken_name_is_refused(registry):
@@ -222,6 +147,8 @@ class Offered(Loss):
 
 RECIPES.register("offered-gan", parts=("offered",))(Adversarial("offered"))
 '''
+
+
 REPORT = """
 import json, warnings
 

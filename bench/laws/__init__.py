@@ -1,0 +1,1 @@
+"""What must hold for every part: `base.load()` imports all of it and fills `base.LAWS`."""

@@ -1,0 +1,385 @@
+"""What holds for every recipe that draws samples: on a small ring and, where a recipe can do
+images, on small images; in a few steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.core.registry import Entry
+from bench.core.trees import dump, parse
+from bench.datasets import DATASETS, Dataset
+from bench.laws import base
+from bench.laws.base import Cases, once
+from bench.laws.examples import raises
+from generative import (
+    RECIPES,
+    Diverged,
+    Loss,
+    Trainer,
+    Training,
+)
+from generative.trainers.encoding import Objective
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a law is tried on: data, how long to train, and where a training is cut in two."""
+
+    data: Dataset
+    training: Training
+    cut: int = 3
+
+    @property
+    def steps(self) -> int:
+        assert self.training.steps is not None
+        return self.training.steps
+
+
+def _smaller(name: str, **changes: int) -> Any:
+    """A registered data set with fewer examples."""
+    part: Any = DATASETS[name].part
+    return replace(part, **changes)
+
+
+# 150 points: the fifth batch of 32 crosses the end of the first epoch.
+RING = _smaller("ring8@pacgan", training_points=150)
+SMALL = _smaller("stack2@optdigits", estimated=2**18)
+PLANE = Place(RING, Training("plane", steps=6, batch=32))
+STACKS = Place(SMALL, Training("small-dcgan", steps=4, batch=8), cut=2)
+LABELLED = Place(DATASETS["optdigits"].part, Training("small-dcgan", steps=4, batch=8), cut=2)
+SHORT = replace(PLANE, training=replace(PLANE.training, steps=2))
+"""Where a law only asks whether something counts at all."""
+
+
+def draws(entry: Entry) -> bool:
+    """Whether a recipe draws samples."""
+    return not entry.facts.translates
+
+
+def of_points(entry: Entry) -> bool:
+    """Whether it draws samples of points."""
+    return draws(entry) and not entry.facts.images_only
+
+
+def _reads(setting: str) -> Callable[[Entry], bool]:
+    return lambda entry: of_points(entry) and setting in entry.part.relevant(PLANE.training)
+
+
+def places(entry: Entry) -> Cases:
+    """Points and images, as far as a recipe can do them."""
+    images = LABELLED if entry.facts.labelled else STACKS
+    found = {} if entry.facts.images_only else {"points": (PLANE,)}
+    return found if entry.facts.points_only else {**found, "images": (images,)}
+
+
+about = partial(base.law, RECIPES.kind)
+law = partial(about, where=of_points)
+place_law = partial(about, where=draws, cases=places)
+learner_law = partial(about, where=_reads("steps"))
+follower_law = partial(about, where=_reads("protocol"))
+
+
+def digest(tree: Any) -> str:
+    """The sha256 of a tree's bytes: equal trees have equal ones, bit for bit."""
+    return hashlib.sha256(dump(tree)).hexdigest()
+
+
+def begin(recipe: Entry, place: Place = PLANE, seed: int = 0) -> tuple[Any, Any, Any]:
+    """A trainer, its data and its state before the first step. Seeds the global generator."""
+    source = place.data.source(0)
+    trainer = recipe.part.trainer(place.training, source.shape)
+    torch.manual_seed(seed)
+    return trainer, source, trainer.start(source, stream("laws", seed))
+
+
+def train(recipe: Entry, place: Place = PLANE, seed: int = 0) -> tuple[Trainer, Any, Any]:
+    """A trainer, its data and the finished model."""
+    with forked(seed):
+        trainer, source, state = begin(recipe, place, seed)
+        return trainer, source, trainer.finish(trainer.advance(state, trainer.steps))
+
+
+trained = once(train)
+"""The same, once for each recipe, place and seed: for laws that only look."""
+
+
+def changed(place: Place = PLANE, **settings: Any) -> Place:
+    """A place with other settings of the training."""
+    return replace(place, training=replace(place.training, **settings))
+
+
+def _outcome(trainer: Any, state: Any) -> list:
+    """All there is to know of a state: its tree, and samples of the model so far."""
+    return [trainer.pack(state), trainer.finish(state).sample(50, stream("outcome"))]
+
+
+def straight(recipe: Entry, place: Place = PLANE) -> list:
+    """What a training comes to in one go."""
+    with forked(0):
+        trainer, _, state = begin(recipe, place)
+        return _outcome(trainer, trainer.advance(state, place.steps))
+
+
+uninterrupted = once(lambda recipe, place: digest(straight(recipe, place)))
+
+
+def resumed(recipe: Entry, stop: int, place: Place = PLANE) -> list:
+    """The same, cut off after some steps and taken up by another process's trainer."""
+    with forked(0):
+        trainer, _, state = begin(recipe, place)
+        packed = dump(trainer.pack(trainer.advance(state, stop)))
+    with forked(1):
+        source = place.data.source(0)
+        trainer = recipe.part.trainer(place.training, source.shape)
+        state = trainer.unpack(source, parse(packed))
+        return _outcome(trainer, trainer.advance(state, place.steps - stop))
+
+
+@place_law()
+def two_strides_are_one(recipe: Entry, place: Place) -> None:
+    """Some steps and the others are all of them, bit for bit."""
+    with forked(0):
+        trainer, _, state = begin(recipe, place)
+        state = trainer.advance(trainer.advance(state, 2), place.steps - 2)
+        parts = digest(_outcome(trainer, state))
+    assert parts == uninterrupted(recipe, place)
+
+
+@place_law()
+def resuming_is_never_having_stopped(recipe: Entry, place: Place) -> None:
+    """A packed state, written, read and unpacked, goes on bit for bit."""
+    assert digest(resumed(recipe, place.cut, place)) == uninterrupted(recipe, place)
+
+
+@law(cases=base.each([0, 6]))
+def resuming_at_either_end(recipe: Entry, stop: int) -> None:
+    """Before the first step and after the last, too."""
+    assert digest(resumed(recipe, stop)) == uninterrupted(recipe, PLANE)
+
+
+@place_law()
+def a_look_on_the_way_changes_nothing(recipe: Entry, place: Place) -> None:
+    """Finishing, sampling and packing leave the training as it was, and it leaves them."""
+    with forked(0):
+        trainer, _, state = begin(recipe, place)
+        state = trainer.advance(state, place.cut)
+        early = trainer.finish(state)
+        before = early.sample(50, stream("look"))
+        packed = digest(trainer.pack(state))
+        again = digest(trainer.pack(state))
+        looked = digest(_outcome(trainer, trainer.advance(state, place.steps - place.cut)))
+    assert again == packed
+    assert looked == uninterrupted(recipe, place)
+    assert torch.equal(early.sample(50, stream("look")), before)
+
+
+@place_law()
+def a_model_is_its_tensors(recipe: Entry, place: Place) -> None:
+    """A model restored from a file of its tensors draws the same samples."""
+    trainer, _, fitted = trained(recipe, place, 0)
+    with forked(1):
+        kept = parse(dump(fitted.tensors()))
+        restored = trainer.restore(place.data.source(0), kept)
+    assert type(restored) is type(fitted)
+    assert torch.equal(fitted.sample(99, stream("samples")), restored.sample(99, stream("samples")))
+
+
+@place_law()
+def a_training_depends_on_its_seeds_alone(recipe: Entry, place: Place) -> None:
+    """Same seeds, same model; where the seed matters, it is the trainer's own."""
+    _, _, again = train(recipe, place)
+    assert digest(again.tensors()) == digest(trained(recipe, place, 0)[2].tensors())
+
+
+@learner_law()
+def a_learner_depends_on_its_seed(recipe: Entry) -> None:
+    """Another seed, another model."""
+    first, other = (trained(recipe, PLANE, seed)[2].tensors() for seed in (0, 1))
+    assert digest(first) != digest(other)
+
+
+@law()
+def relevant_settings_name_the_training(recipe: Entry) -> None:
+    """They are settings a training has, resolved, as JSON can hold them."""
+    part, training = recipe.part, PLANE.training
+    relevant = part.relevant(training)
+    assert set(relevant) <= {field.name for field in fields(Training)}
+    assert json.loads(json.dumps(relevant)) == relevant
+    assert None not in relevant.values()
+    assert part.relevant(Training(**{"protocol": "plane", **relevant})) == relevant
+    assert part.trainer(training, (2,)).steps == relevant.get("steps", 1)
+
+
+@law()
+def identity_and_forecast(recipe: Entry) -> None:
+    """The modules that make it are loaded, and its cost is a number of seconds."""
+    modules, seconds = recipe.part.modules(PLANE.training), recipe.part.seconds(PLANE.training)
+    assert set(modules) <= set(sys.modules)
+    assert 0 < seconds < 3600
+
+
+@learner_law(cases=base.each([1e12, 1e30]))
+def a_training_that_blows_up_diverges(recipe: Entry, rate: float) -> None:
+    """An absurd learning rate raises within one advance, and the message says where."""
+    with forked(0):
+        trainer, _, state = begin(recipe, changed(generator_lr=rate))
+        with raises(Diverged, r"(nan|inf|not finite) at step 6"):
+            trainer.advance(state, 6)
+
+
+@learner_law()
+def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
+    """A step that breaks the weights is noticed at once, though its loss was still finite."""
+    with forked(0):
+        trainer, _, state = begin(recipe, changed(generator_lr=float("inf")))
+        with raises(Diverged, r"(generator|coder).* is not finite at step 1"):
+            trainer.advance(state, 1)
+
+
+class Infinite(Loss):
+    """Infinite, and flat: weights stay as they are."""
+
+    def critic(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return 0 * (real + fake) + float("inf")
+
+    def generator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return 0 * fake + float("inf")
+
+
+class InfiniteObjective(Objective):
+    """The same for models that encode and decode."""
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def loss(self, coder: Any, x: Any, rng: Any, progress: float) -> torch.Tensor:
+        return 0 * coder.decoder(coder.encoder(x)).flatten(1).sum(1) + float("inf")
+
+    def settle(self, coder: Any, data: Any) -> None:
+        raise NotImplementedError
+
+    def encode(self, coder: Any, x: Any) -> torch.Tensor:
+        raise NotImplementedError
+
+    def fitted(self, coder: Any, box: Any) -> Any:
+        raise NotImplementedError
+
+
+BROKEN = {"loss": Infinite(), "objective": InfiniteObjective()}
+
+
+@learner_law()
+def a_loss_that_is_not_finite_diverges(recipe: Entry) -> None:
+    """Even where it leaves every weight finite."""
+    source = RING.source(0)
+    with forked(0):
+        trainer = recipe.part.trainer(PLANE.training, source.shape)
+        names = {field.name for field in fields(trainer)} & BROKEN.keys()
+        if not names:
+            raise base.Skipped("its trainer has no loss or objective to be replaced")
+        trainer = replace(trainer, **{name: BROKEN[name] for name in names})
+        state = trainer.start(source, stream("laws", 0))
+        with raises(Diverged, "the loss is inf at step 2"):
+            trainer.advance(state, 2)
+
+
+@learner_law()
+def a_broken_state_diverges(recipe: Entry) -> None:
+    """One weight of any network that is not a number is noticed, wherever it is."""
+    with forked(0):
+        trainer, source, state = begin(recipe)
+        packed = dump(trainer.pack(trainer.advance(state, 1)))
+    networks = {"generator", "critic", "coder"} & parse(packed).keys()
+    assert networks
+    for network in networks:
+        with forked(0):
+            tree = parse(packed)
+            weights = next(value for name, value in tree[network].items() if "weight" in name)
+            weights.view(-1)[0] = float("nan")
+            with raises(Diverged, "at step 2"):
+                trainer.advance(trainer.unpack(source, tree), 1)
+
+
+CHANGES = {
+    "protocol": "unrolled-notebook",
+    "steps": 3,
+    "batch": 31,
+    "critic_steps": 2,
+    "generator_lr": 2e-3,
+    "critic_lr": 2e-3,
+    "penalty_weight": 3.0,
+    "latent": 3,
+    "l1_weight": 3.0,
+    "cycle_weight": 3.0,
+    "identity_weight": 3.0,
+}
+"""Another value of every setting, but for how a step is computed."""
+
+
+@follower_law()
+def every_setting_counts(recipe: Entry) -> None:
+    """Each setting that is declared relevant changes what is trained, and its name."""
+    relevant = recipe.part.relevant(SHORT.training)
+    start = digest(trained(recipe, SHORT, 0)[2].tensors())
+    for name in relevant:
+        place = changed(SHORT, **{name: CHANGES[name]})
+        assert recipe.part.relevant(place.training) != relevant, name
+        assert digest(train(recipe, place)[2].tensors()) != start, name
+
+
+@law()
+def other_settings_count_for_nothing(recipe: Entry) -> None:
+    """All that are not declared relevant, changed at once, change nothing."""
+    relevant = recipe.part.relevant(SHORT.training)
+    others = {name: value for name, value in CHANGES.items() if name not in relevant}
+    place = changed(SHORT, **others)
+    assert recipe.part.relevant(place.training) == relevant
+    fitted, other = trained(recipe, SHORT, 0)[2], train(recipe, place)[2]
+    assert digest(other.tensors()) == digest(fitted.tensors())
+
+
+def _asking(recipe: Entry) -> list[Callable[[Training], Any]]:
+    part = recipe.part
+    return [
+        part.modules,
+        lambda training: part.trainer(training, (2,)),
+        part.relevant,
+        part.seconds,
+    ]
+
+
+@learner_law()
+def an_unknown_protocol_is_answered_with_the_nearest(recipe: Entry) -> None:
+    """Whatever is asked of the recipe."""
+    for ask in _asking(recipe):
+        with raises(UsageError, "unknown protocol 'plain': did you mean 'plane'"):
+            ask(Training(protocol="plain"))
+
+
+@follower_law()
+def no_follower_follows_an_unknown_protocol(recipe: Entry) -> None:
+    """Neither its identity nor its trainer can be had."""
+    for ask in _asking(recipe)[:2]:
+        with raises(UsageError, "unknown protocol 'plain': did you mean 'plane'"):
+            ask(Training(protocol="plain"))
+
+
+@follower_law()
+def points_are_nothing_for_convolutions(recipe: Entry) -> None:
+    """The protocol for images says so, and what to do."""
+    place = Place(RING, Training("small-dcgan", steps=1, batch=8))
+    message = r"need images whose height and width are multiples of 4, got .* shape \[2\]: choose"
+    with raises(UsageError, message):
+        train(recipe, place)

@@ -1,0 +1,252 @@
+"""Recipes by name: what bounds a table, what GANs are made of, and every protocol with them."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.datasets import DATASETS
+from bench.laws.fitted import EASE, EASY
+from bench.laws.recipes import (
+    CHANGES,
+    PLANE,
+    RING,
+    STACKS,
+    Place,
+    begin,
+    changed,
+    digest,
+    resumed,
+    straight,
+    train,
+)
+from generative import PENALTIES, PROTOCOLS, RECIPES, Training
+from generative.networks import Dcgan, Mlp, critic_of
+from generative.recipes.adversarial import Adversarial
+
+GANS = [
+    entry.name
+    for entry in RECIPES.entries()
+    if isinstance(entry.part, Adversarial) and not entry.facts.images_only
+]
+TRAINING = PLANE.training
+
+
+def test_the_oracle_is_the_data():
+    """Its samples are fresh data, its density the true one."""
+    _, source, fitted = train(RECIPES["oracle"], EASE)
+    samples = fitted.sample(100, stream("oracle"))
+    assert torch.equal(samples, source.fresh(100, stream("oracle")))
+    points = samples.numpy()
+    np.testing.assert_array_equal(fitted.log_prob(points), EASY.log_prob(points))
+
+
+def test_noise_fills_the_box_of_the_data():
+    """Uniformly, from corner to corner."""
+    _, source, fitted = train(RECIPES["noise"], EASE)
+    low, high = source.training.amin(0), source.training.amax(0)
+    unit = (fitted.sample(50_000, stream("noise")) - low) / (high - low)
+    quarters = torch.histc(unit, 4, 0, 1) / unit.numel()
+    torch.testing.assert_close(quarters, torch.full((4,), 0.25), rtol=0, atol=0.01)
+    assert (unit.amin(0) >= 0).all()
+    assert (unit.amax(0) <= 1).all()
+
+
+def test_maximum_likelihood_has_the_moments_of_the_data():
+    """One Gaussian has the mean and the covariance (over N) of the training set."""
+    _, source, fitted = train(RECIPES["one-gaussian"], EASE)
+    points, moments = source.training.double(), fitted.tensors()
+    torch.testing.assert_close(moments["means"][0], points.mean(0))
+    covariance = torch.cov(points.T, correction=0)
+    torch.testing.assert_close(moments["covariances"][0], covariance, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["gmm", "gmm-bic"])
+def test_mixtures_find_the_modes(name):
+    """By EM on an easy mixture: three components, near the true centres."""
+    _, _, fitted = train(RECIPES[name], EASE)
+    means = fitted.tensors()["means"].numpy()
+    gaps = np.linalg.norm(EASY.centres[:, None] - means[None], axis=2)
+    assert means.shape == (3, 2)
+    assert gaps.min(axis=1).max() < 0.1
+
+
+EXECUTION = {"channels_last": True, "precision": "bfloat16", "compiled": True}
+
+"""How a step is computed: tests/models/test_execution.py has these."""
+
+
+def test_the_changes_are_all_the_settings():
+    """A setting that trainings get needs its change here."""
+    assert {*CHANGES, *EXECUTION} == {field.name for field in fields(Training)}
+
+
+def test_the_settings_of_a_gan():
+    """All there are; the penalty's weight where there is a penalty, by default its paper's."""
+    for name in GANS:
+        relevant, parts = RECIPES[name].part.relevant(TRAINING), RECIPES[name].facts.parts
+        penalties = [part for part in parts if part in PENALTIES]
+        others = {"l1_weight", "cycle_weight", "identity_weight"}
+        others |= set() if penalties else {"penalty_weight"}
+        assert set(relevant) == set(CHANGES) - others, name
+        for penalty in penalties:
+            assert relevant["penalty_weight"] == PENALTIES[penalty].facts.weight, name
+
+
+def test_a_recipes_own_settings_are_its_papers():
+    """The Wasserstein GANs have five critic steps, whatever the protocol, and others the
+    protocol's; a training may ask for another number.
+    """
+    for name in GANS:
+        recipe, asked = RECIPES[name].part, replace(TRAINING, critic_steps=3)
+        own = recipe.critic_steps or PROTOCOLS["plane"].part.critic_steps
+        assert recipe.relevant(TRAINING)["critic_steps"] == own, name
+        assert recipe.relevant(asked)["critic_steps"] == 3, name
+    assert [RECIPES[name].part.critic_steps for name in ("wgan", "wgan-gp", "gan")] == [5, 5, None]
+
+
+def test_a_penalty_without_weight_is_none():
+    """R1, which draws nothing at random, with weight 0 is the plain non-saturating GAN."""
+    penalised, plain = RECIPES["r1gan"], RECIPES["nsgan"]
+    weights = [
+        train(recipe, place)[2].tensors()
+        for recipe, place in ((penalised, changed(penalty_weight=0.0)), (plain, PLANE))
+    ]
+    assert digest(weights[0]) == digest(weights[1])
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.995])
+def test_the_model_is_the_average_of_the_generators(decay):
+    """Of all so far with equal weights, as long as they are few; of the last ones, later."""
+    recipe = RECIPES["nsgan"]
+    with forked(0):
+        trainer, source, _ = begin(recipe, STACKS)
+        trainer = replace(trainer, protocol=replace(trainer.protocol, average=decay))
+        state = trainer.start(source, stream("laws", 0))
+        followed = {}
+        for step in range(1, 7):
+            state = trainer.advance(state, 1)
+            pace = max(1 - decay, 1 / step)
+            for name, new in state.generator.state_dict().items():
+                old = followed.get(name, torch.zeros_like(new))
+                followed[name] = (1 - pace) * old + pace * new
+    model = trainer.finish(state).tensors()
+    for name, value in model.items():
+        assert name in followed or name.startswith("critic.")
+        if value.is_floating_point() and name in followed:
+            torch.testing.assert_close(value, followed[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gan", "nsgan", "rsgan", "autoencoder"])
+def test_a_training_moves_towards_the_data(name):
+    """After 300 steps samples lie nearer to the ring than those of an untrained generator."""
+    far = []
+    for steps in (1, 300):
+        place = replace(PLANE, training=Training("plane", steps=steps))
+        _, _, fitted = train(RECIPES[name], place)
+        radius = fitted.sample(2_000, stream("ring")).norm(dim=1)
+        far.append(float((radius - 1).abs().mean()))
+    assert far[1] < 0.5 * far[0]
+
+
+def _refusal(protocol, shape):
+    """Why a protocol is not for data of a shape, by both players alike, or empty."""
+    part, refusals = PROTOCOLS[protocol].part, []
+    for build in (
+        lambda: part.generator.generator(part.latent, shape),
+        lambda: critic_of(part.critic, shape),
+    ):
+        try:
+            with forked(0):
+                build()
+            refusals.append("")
+        except UsageError as error:
+            refusals.append(str(error))
+    assert refusals[0] == refusals[1]
+    return refusals[0]
+
+
+def _place_of(protocol, steps):
+    """A protocol where it belongs: on points, or on small or on larger images."""
+    for data in (RING, STACKS.data, DATASETS["stack2@mnist5k"].part):
+        if not _refusal(protocol, data.source(0).shape):
+            return Place(data, Training(protocol, steps=steps, batch=16))
+    raise AssertionError(f"no data for {protocol}")
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+@pytest.mark.parametrize("name", ["gan", "vae", "autoencoder"])
+def test_every_protocol_trains_and_resumes(protocol, name):
+    """Networks, optimisers, batch norm: all of it stops and goes on bit for bit."""
+    recipe, place = RECIPES[name], _place_of(protocol, 6)
+    once = straight(recipe, place)
+    assert once[1].shape == (50, *place.data.source(0).shape)
+    assert once[1].isfinite().all()
+    assert digest(resumed(recipe, 3, place)) == digest(once)
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+@pytest.mark.parametrize("name", ["gan", "vae", "autoencoder"])
+def test_sampling_is_evaluation(protocol, name):
+    """Batch norm uses its running statistics: one sample can be had, and none moves them."""
+    _, _, fitted = train(RECIPES[name], _place_of(protocol, 4))
+    before = digest(fitted.tensors())
+    assert fitted.sample(1, stream("one")).isfinite().all()
+    fitted.sample(500, stream("many"))
+    assert digest(fitted.tensors()) == before
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+@pytest.mark.parametrize("shape", [(1,), (3,), (1, 8, 8), (2, 4, 12), (3, 28, 28)])
+def test_every_protocol_fits_the_shape_of_the_data(protocol, shape):
+    """Samples have it, images are in [0, 1], and the critic gives one logit for each; or both
+    players say what they expected and what to do.
+    """
+    if refusal := _refusal(protocol, shape):
+        assert f"examples of shape {list(shape)}" in refusal
+        assert refusal.endswith("choose another protocol, or images of another size")
+        assert not isinstance(PROTOCOLS[protocol].part.generator, Mlp)
+        return
+    part = PROTOCOLS[protocol].part
+    with forked(0):
+        generator, critic = (
+            part.generator.generator(part.latent, shape),
+            critic_of(part.critic, shape),
+        )
+        samples = generator(3 * torch.randn(5, part.latent))
+    assert samples.shape == (5, *shape)
+    assert len(shape) == 1 or 0 <= samples.min() < samples.max() <= 1
+    assert critic(samples).shape == (5,)
+    assert part.critic.encoder(shape, 7)(samples).shape == (5, 7)
+
+
+@pytest.mark.parametrize("shape", [(), (8, 8), (1, 6, 8), (1, 8, 30), (0, 8, 8), (1, 0, 8)])
+def test_convolutions_need_multiples_of_four(shape):
+    """Two strides of two, and something to look at."""
+    for build in (Dcgan(4).generator, Dcgan(4).encoder):
+        arguments = (5, shape) if build.__name__ == "generator" else (shape, 5)
+        with pytest.raises(UsageError, match=r"multiples of 4, got examples of shape \["):
+            build(*arguments)
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+def test_networks_say_whether_they_mix(protocol):
+    """A network that mixes gives an example another output in other company; unmixed, it doesn't,
+    and is a network of the same layers.
+    """
+    part, shape = PROTOCOLS[protocol].part, (1, 28, 28)
+    examples = torch.rand(6, *shape, generator=stream("mixing"))
+    for network in (part.critic, part.critic.unmixed(), part.generator, part.generator.unmixed()):
+        with forked(0):
+            encoder = network.encoder(shape, 3)
+        for layer in encoder.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        alone = torch.allclose(encoder(examples)[:2], encoder(examples[:2]), atol=1e-5)
+        assert alone == (not network.mixes)
+        assert network.unmixed() == network.unmixed().unmixed()
+        assert not network.unmixed().mixes
