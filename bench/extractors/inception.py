@@ -67,8 +67,8 @@ def _found(loading: Loading) -> bytes:
         return path.read_bytes()
     if loading.weights or not loading.download:
         raise UsageError(
-            f"features 'inception' need the 2015 weights, and {path} is not there: --download "
-            f"fetches them (91 MB) from {URL}, or --weights FILE names yours"
+            f"features 'inception' need the 2015 weights, and {path} is not there: `download` "
+            f"fetches them (91 MB) from {URL}, or `weights=FILE` names yours"
         )
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder) / FILE
@@ -179,5 +179,5 @@ _SPLIT: tuple[tuple[str, Pair], ...] = (("a", (0, 1)), ("b", (1, 0)))
 EXTRACTORS.register(
     "inception",
     paper="arXiv:1512.00567",
-    summary="2,048 features of the 2015 Inception network: FID; weights by --weights or --download",
+    summary="2,048 features of the 2015 Inception network: FID; its weights are to be downloaded",
 )(Inception(size=(SIDE, SIDE), channels=3, dims=2_048, published="FID", fetches=True))

@@ -220,7 +220,7 @@ class TranslationTask(GenerationTask, SamplingTask):
         at_work = self.experiment(cell, bench.device)
         inputs = at_work.held_out[0]
         if n > len(inputs):
-            raise UsageError(f"there are {len(inputs)} held-out images to translate, got -n {n}")
+            raise UsageError(f"there are {len(inputs)} held-out images to translate, got {n}")
         made = at_work.translate(self.fitted(cell, bench), inputs, 0)[:n]
         return to_bytes(made).cpu().numpy()
 
