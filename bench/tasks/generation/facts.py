@@ -8,7 +8,9 @@ from typing import Any
 from bench.core.errors import UsageError
 from bench.datasets import DATASETS
 from bench.datasets.labelled import Labelled
+from bench.datasets.named import FOLDER
 from bench.datasets.pairs import Pairs
+from bench.datasets.torchvisions import PREFIX
 from bench.suites.cell import Cell
 from bench.tasks.generation.settings import papers_of, recipe_of
 from bench.tasks.values import facts_of
@@ -38,9 +40,11 @@ def describe_images(name: str, data: Labelled | Pairs, colour: bool) -> dict[str
     }
 
 
-def dataset_modules(name: str, elsewhere: str = "") -> tuple[str, ...]:
-    """The modules whose source makes the data. elsewhere: that of data which no registry has."""
-    if elsewhere and name not in DATASETS:
+def data_modules(name: str, elsewhere: str, definition: object = None) -> tuple[str, ...]:
+    """The modules whose source makes the data. elsewhere: that of data which no registry has: a
+    suite's own, a folder's, torchvision's.
+    """
+    if definition is not None or name.startswith((FOLDER, PREFIX)):
         return (elsewhere,)
     entry = DATASETS[name]
     return (entry.origin, type(entry.part).__module__)

@@ -17,7 +17,7 @@ from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import images_named
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
@@ -28,7 +28,7 @@ from bench.tasks.generation.experiment import (
     Made,
     watched,
 )
-from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.facts import data_modules, describe_images, facts_by_what
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.imagescores import (
     TAKES,
@@ -40,9 +40,7 @@ from bench.tasks.generation.imagescores import (
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -51,6 +49,7 @@ from generative import ConditionalSampler, Sampler
 
 PICTURED = 64
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
+ELSEWHERE = "bench.datasets.named"
 EXAMPLE = (1, 28, 28)
 """The shape that images which are not here are taken to have."""
 
@@ -93,7 +92,7 @@ def resolve_images(
         shape=shape,
         fingerprint=data.fingerprint,
         modules=(*modules, __name__, type(part).__module__),
-        data_modules=modules_of(name),
+        data_modules=data_modules(name, ELSEWHERE),
         takes=takes,
         own={key: value for key, value in seen.items() if value}
         | {name: getattr(asked, name) for name in own},
@@ -105,21 +104,13 @@ def resolve_images(
     return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 
 
-class ImageExperiment(DrawingExperiment[LabelledSource]):
+class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
     """A model of images."""
+
+    kind, elsewhere, fixed_noise = ImageSettings, ELSEWHERE, True
 
     def open_source(self) -> LabelledSource:
         return data_of(self.cell).source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        """Other tasks on the same model share what is trained."""
-        modules = modules_of(self.cell.part("dataset"))
-        return order_of(self.cell, ImageSettings, modules, fixed_noise=True)
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, ImageSettings).samples
 
     @cached_property
     def scores(self) -> ImageScores:
@@ -157,6 +148,8 @@ class ImageTask(DrawingTask):
     row, the oracle's too, has as many distinct ones.
     """
 
+    experiment = ImageExperiment
+
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return models_for("images")
@@ -177,9 +170,6 @@ class ImageTask(DrawingTask):
         colour = not data.missing and data.source(0).shape[0] == 3
         return describe_images(cell.part("dataset"), data, colour)
 
-    def experiment(self, cell: Cell, device: str) -> ImageExperiment:
-        return ImageExperiment(cell, device)
-
 
 def scores_of(cell: Cell, device: str) -> ImageScores:
     """What looks at the samples of a cell."""
@@ -191,11 +181,6 @@ def scores_of(cell: Cell, device: str) -> ImageScores:
 def data_of(cell: Cell) -> Labelled:
     """The images of a cell, at its size."""
     return images_named(cell.part("dataset"), cell.settings.get("size"))
-
-
-def modules_of(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the images of a name."""
-    return dataset_modules(name, elsewhere="bench.datasets.named")
 
 
 TASKS.register("image")(ImageTask())

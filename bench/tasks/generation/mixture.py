@@ -11,20 +11,18 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.datasets import DATASETS, Source
 from bench.datasets.mixtures import Mixture, from_table
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
-from bench.tasks.generation.facts import dataset_modules
+from bench.tasks.generation.facts import data_modules
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -44,8 +42,10 @@ class MixtureSettings(DrawingSettings):
     evaluations: Evaluations = 20
 
 
-class MixtureExperiment(DrawingExperiment[Source]):
+class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
     """A model of a mixture's points."""
+
+    kind, elsewhere = MixtureSettings, Mixture.__module__
 
     @cached_property
     def mixture(self) -> Mixture:
@@ -54,15 +54,6 @@ class MixtureExperiment(DrawingExperiment[Source]):
 
     def open_source(self) -> Source:
         return self.mixture.source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        modules = _modules(self.cell.part("dataset"), self.cell.definition)
-        return order_of(self.cell, MixtureSettings, modules)
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, MixtureSettings).samples
 
     def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
         counts = tally(self.mixture, snapshot, self.mixture.rule)
@@ -105,6 +96,7 @@ class MixtureTask(DrawingTask):
     """The dataset is a Gaussian mixture."""
 
     takes_mixtures = True
+    experiment = MixtureExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -120,7 +112,7 @@ class MixtureTask(DrawingTask):
             shape=(mixture.dim,),
             fingerprint=mixture.fingerprint,
             modules=(__name__,),
-            data_modules=_modules(parts["dataset"], definition),
+            data_modules=data_modules(parts["dataset"], Mixture.__module__, definition),
             takes=TAKES,
             seconds=2e-5 * asked.samples,
         )
@@ -140,14 +132,6 @@ class MixtureTask(DrawingTask):
             "centres": _flat(mixture.centres).tolist(),
             "widths": mixture.widest.tolist(),
         }
-
-    def experiment(self, cell: Cell, device: str) -> MixtureExperiment:
-        return MixtureExperiment(cell, device)
-
-
-def _modules(name: str, definition: dict | None) -> tuple[str, ...]:
-    """The modules whose source makes the data."""
-    return dataset_modules(name) if definition is None else (Mixture.__module__,)
 
 
 def _flat(points: np.ndarray) -> np.ndarray:

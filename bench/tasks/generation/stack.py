@@ -13,20 +13,18 @@ from bench.core.errors import UsageError
 from bench.datasets import DATASETS, Source
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.datasets.stacks import Stack
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
-from bench.tasks.generation.facts import dataset_modules, facts_by_what
+from bench.tasks.generation.facts import data_modules, facts_by_what
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -49,8 +47,10 @@ class StackSettings(DrawingSettings):
     evaluations: Evaluations = 4
 
 
-class StackExperiment(DrawingExperiment[Source]):
+class StackExperiment(DrawingExperiment[Source, StackSettings]):
     """A model of stacks of digits, and the judge that reads them."""
+
+    kind = StackSettings
 
     @cached_property
     def stack(self) -> Stack:
@@ -59,14 +59,6 @@ class StackExperiment(DrawingExperiment[Source]):
 
     def open_source(self) -> Source:
         return self.stack.source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        return order_of(self.cell, StackSettings, dataset_modules(self.cell.part("dataset")))
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, StackSettings).samples
 
     @property
     def judge(self) -> Judge:
@@ -129,6 +121,8 @@ class StackTask(DrawingTask):
     many as VEEGAN's protocol has.
     """
 
+    experiment = StackExperiment
+
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return models_for("images")
@@ -146,7 +140,7 @@ class StackTask(DrawingTask):
             shape=(stack.depth, *JUDGES[stack.judge].facts.size),
             fingerprint="" if stack.missing else stack.fingerprint,
             modules=(__name__, type(judge).__module__),
-            data_modules=dataset_modules(parts["dataset"]),
+            data_modules=data_modules(parts["dataset"], ""),
             takes=TAKES,
             rests={"judge": judge.tag},
             seconds=2e-4 * stack.depth * asked.samples,
@@ -174,9 +168,6 @@ class StackTask(DrawingTask):
             "judge": JUDGES[stack.judge].part.tag,
             "images": True,
         }
-
-    def experiment(self, cell: Cell, device: str) -> StackExperiment:
-        return StackExperiment(cell, device)
 
 
 def _refuse_size(name: str, stack: Stack, wanted: tuple[int, int]) -> None:

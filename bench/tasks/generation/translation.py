@@ -21,18 +21,16 @@ from bench.datasets.namedpairs import pairs_named
 from bench.datasets.pairs import Pairs, PairSource
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import Trained, TrainingOrder, restored, trained_as
+from bench.models.generators import Trained, restored, trained_as
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made, watched
-from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.facts import data_modules, describe_images, facts_by_what
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.imagescores import features_of
 from bench.tasks.generation.settings import (
     Target,
-    asked_of,
-    order_of,
     recipe_of,
     resolve,
     trained,
@@ -45,6 +43,7 @@ from metrics.translation import Translated
 
 PICTURED, WATCHED, DRAWS = 16, 8, 4
 MOST = 10_000
+ELSEWHERE = "bench.datasets.namedpairs"
 TAKES = (*OF_FEATURES, "translated", "segmented")
 PALETTE = "palette"
 """What reads label maps: the class of the nearest colour."""
@@ -60,9 +59,10 @@ class TranslationSettings(trained("translating")):
     direction: Literal["forward", "backward"] = "forward"
 
 
-class TranslationExperiment(Experiment[Translator, PairSource]):
+class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettings]):
     """A translator, and held-out images of the domain that it translates from."""
 
+    kind, elsewhere = TranslationSettings, ELSEWHERE
     outcome = "final translations"
 
     @cached_property
@@ -72,16 +72,6 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
 
     def open_source(self) -> PairSource:
         return self.data.source(self.cell.seed, self.device)
-
-    @cached_property
-    def asked(self) -> TranslationSettings:
-        """What it was told."""
-        return asked_of(self.cell, TranslationSettings)
-
-    @property
-    def order(self) -> TrainingOrder:
-        modules = _modules(self.cell.part("dataset"))
-        return order_of(self.cell, TranslationSettings, modules)
 
     @property
     def forward(self) -> bool:
@@ -161,8 +151,10 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
             yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
 
 
-class TranslationTask(GenerationTask, SamplingTask):
+class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
     """The dataset is of two domains: registered, or folder:PATH with two folders."""
+
+    experiment = TranslationExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -182,7 +174,7 @@ class TranslationTask(GenerationTask, SamplingTask):
             shape=None if data.missing else data.source(0).shape,
             fingerprint=data.fingerprint,
             modules=(__name__, type(extractor).__module__),
-            data_modules=_modules(name),
+            data_modules=data_modules(name, ELSEWHERE),
             takes=TAKES,
             own={key: value for key, value in own.items() if value not in (None, "forward")},
             rests={"features": extractor.tag},
@@ -210,9 +202,6 @@ class TranslationTask(GenerationTask, SamplingTask):
             colour = 3 in (source.first_shape[0], source.shape[0])
         return describe_images(cell.part("dataset"), data, colour)
 
-    def experiment(self, cell: Cell, device: str) -> TranslationExperiment:
-        return TranslationExperiment(cell, device)
-
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
         at_work = self.experiment(cell, bench.device)
         inputs = at_work.held_out[0]
@@ -223,9 +212,7 @@ class TranslationTask(GenerationTask, SamplingTask):
 
     def fitted(self, cell: Cell, bench: Bench) -> Translator:
         at_work = self.experiment(cell, bench.device)
-        model = restored(at_work.order, at_work.source, bench.artifacts)
-        assert isinstance(model, Translator)
-        return model
+        return restored(Translator, at_work.order, at_work.source, bench.artifacts)
 
 
 def _unfit(
@@ -252,11 +239,6 @@ def _unfit(
 
 def _data_of(cell: Cell) -> Pairs:
     return pairs_named(cell.part("dataset"), cell.settings.get("size"))
-
-
-def _modules(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the images."""
-    return dataset_modules(name, elsewhere="bench.datasets.namedpairs")
 
 
 TASKS.register("translation")(TranslationTask())
