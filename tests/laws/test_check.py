@@ -384,7 +384,7 @@ def test_an_exemption_that_nothing_needs_is_an_error(planted):
     from generative import LOSSES
 
     for given in ({"exempt": "a-loss-is-stable: no"}, {"known_issue": "a-loss-is-stable[*]: no"}):
-        LOSSES.register(f"my-{[*given][0].replace('_', '-')}", summary="mine", **given)(
+        LOSSES.register(f"my-{next(iter(given)).replace('_', '-')}", summary="mine", **given)(
             type("Loss", (LOSSES["nonsaturating"].part,), {})
         )
     for name in ("my-exempt", "my-known-issue"):
