@@ -114,17 +114,17 @@ def independent(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Answers:
     """What a model makes of images: the likeliest class and its probability."""
 
     predictions: Int[Tensor, " n"]
     confidences: Float[Tensor, " n"]
 
 
-def read(model: Model, images: Images, confidences: Confidences = softmax) -> Reading:
+def classify(model: Model, images: Images, confidences: Confidences = softmax) -> Answers:
     """What a model makes of images."""
     logits = logits_of(model, images)
-    return Reading(logits.argmax(1), confidences(logits))
+    return Answers(logits.argmax(1), confidences(logits))
 
 
 @dataclass(frozen=True, eq=False)

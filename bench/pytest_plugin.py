@@ -75,11 +75,11 @@ def _measured(suite: str, folders: pytest.TempPathFactory, view: dict[str, Any])
 
 def _explained(found: Comparison, suite: str) -> str:
     """The verdicts as a failure that can be read in a terminal or a log."""
-    from results.frames import records
+    from results.frames import as_dicts
     from results.gate.layouts import is_shown, metric, plain, shown, what
 
     lines = [f"{found.verdict}: {suite} against {found.base} (exit code {found.exit_code})", ""]
-    for row in records(found.rows):
+    for row in as_dicts(found.rows):
         facts = found.facts.get(row["metric"], {})
         if row["level"] == "suite":
             lines.append(f"  {row['verdict']} {row['suite']} ({row['tier']}): {row['reason']}")

@@ -370,7 +370,8 @@ class RecipeFacts:
     score can show. parts: the registered parts it is made of, cited with it. points_only,
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
-    paired: it needs to know which belong together.
+    paired: it needs to know which belong together. moded: it needs to know the modes, or what
+    classes they are made of.
     """
 
     role: Role = "model"
@@ -380,6 +381,7 @@ class RecipeFacts:
     labelled: bool = False
     translates: bool = False
     paired: bool = False
+    moded: bool = False
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -9,24 +9,23 @@ the constant), its metric, its epsilon, and the published value.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.core.errors import unknown
+from results import published
 from results.statistics import interval
+from results.summary import label_of
 
-FOLDER = Path(__file__).parent / "published" / "claims"
+FOLDER = published.FOLDER / "claims"
 COLUMNS = ("id", "claim", "larger", "smaller", "low", "high", "published", "verdict", "source")
 
 
 @dataclass(frozen=True)
-class Side:
+class Operand:
     """One number of a claim: a row's label, metric and epsilon, or a constant."""
 
     label: str
@@ -48,31 +47,28 @@ class Claim:
     source: str
     text: str
     dataset: str
-    larger: Side
-    smaller: Side
+    larger: Operand
+    smaller: Operand
 
 
 def names() -> list[str]:
     """The files of claims there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+    return published.names(FOLDER)
 
 
 def load(name: str) -> list[Claim]:
     """A file's claims. Raises UsageError for an unknown one."""
-    if name not in names():
-        raise unknown("claims", name, names())
-    with open(FOLDER / f"{name}.csv", newline="", encoding="utf-8") as file:
-        return [_claim(row) for row in csv.DictReader(file)]
+    return [_claim(row) for row in published.read_rows(name, "claims", FOLDER)]
 
 
 def _claim(row: Mapping[str, str]) -> Claim:
     head = (row["id"], row["paper"], row["source"], row["claim"], row["dataset"])
-    return Claim(*head, _side(row, "larger"), _side(row, "smaller"))
+    return Claim(*head, _operand(row, "larger"), _operand(row, "smaller"))
 
 
-def _side(row: Mapping[str, str], side: str) -> Side:
+def _operand(row: Mapping[str, str], side: str) -> Operand:
     epsilon, published = row[f"{side}_epsilon"], row[f"{side}_published"]
-    return Side(
+    return Operand(
         row[side],
         row[f"{side}_metric"],
         float(epsilon) if epsilon else None,
@@ -103,16 +99,15 @@ def _found(
 
 
 def _values(
-    side: Side, cells: Iterable[dict[str, Any]], records: dict[str, dict[str, Any]]
+    operand: Operand, cells: Iterable[dict[str, Any]], records: dict[str, dict[str, Any]]
 ) -> Found:
     found: Found = {}
     for cell in cells:
-        label = " / ".join(name for axis, name in cell["parts"].items() if axis != "dataset")
         record = records.get(cell["key"])
-        if label != side.label or record is None or record["status"] != "ok":
+        if label_of(cell) != operand.label or record is None or record["status"] != "ok":
             continue
         for value in record["values"]:
-            if value["metric"] == side.metric and _same(value["epsilon"], side.epsilon):
+            if value["metric"] == operand.metric and _same(value["epsilon"], operand.epsilon):
                 found[cell["seed"]] = (value["value"], value["std_error"])
     return found
 
@@ -126,12 +121,12 @@ def _same(found: float | None, wanted: float | None) -> bool:
 def _verdict(claim: Claim, found: tuple[Found, Found]) -> dict[str, Any]:
     larger, smaller = found
     sides = (claim.larger, claim.smaller)
-    published = " > ".join(
+    printed = " > ".join(
         f"{side.constant:g}" if side.constant is not None else f"{side.published:g}"
         for side in sides
         if side.constant is not None or side.published is not None
     )
-    row: dict[str, Any] = {"id": claim.id, "claim": claim.text, "published": published}
+    row: dict[str, Any] = {"id": claim.id, "claim": claim.text, "published": printed}
     if claim.smaller.constant is not None:
         smaller = dict.fromkeys(larger, (claim.smaller.constant, 0.0))
     seeds = sorted(larger.keys() & smaller.keys())

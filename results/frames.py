@@ -24,7 +24,7 @@ def among(values: np.ndarray | pd.Index, known: Iterable[Any]) -> np.ndarray:
     return np.asarray(cast(Any, pd.Index(values)).isin([*known]), bool)
 
 
-def records(table: Any) -> list[dict[str, Any]]:
+def as_dicts(table: Any) -> list[dict[str, Any]]:
     """The rows as dictionaries."""
     return cast(list[dict[str, Any]], table.to_dict("records"))
 

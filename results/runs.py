@@ -82,6 +82,11 @@ def read_run(directory: RunDirectory) -> Run:
     return Run(directory, manifest, records)
 
 
+def open_run(run: str) -> Run:
+    """A run, by its folder, or a suite's name for the last tier of it that was run here."""
+    return read_run(find_run(run))
+
+
 @contextmanager
 def refusing_damage(run: str) -> Iterator[None]:
     """What goes wrong inside is the fault of a damaged manifest: a UsageError that says so."""
@@ -97,19 +102,19 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
 
     `run` is a folder, or a suite's name for the last tier of it that was run here.
     """
-    found = read_run(find_run(run))
+    found = open_run(run)
     return found.directory, found.manifest, found.records
 
 
 def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The summary of a run and its manifest. Raises UsageError for a damaged one."""
-    found = read_run(find_run(run))
+    found = open_run(run)
     return found.summary(), found.manifest
 
 
 def show(run: str) -> pd.DataFrame:
     """The summary of a run: means, intervals, counts, published rows."""
-    return read_run(find_run(run)).summary()
+    return open_run(run).summary()
 
 
 def claims(run: str) -> pd.DataFrame:
@@ -118,4 +123,4 @@ def claims(run: str) -> pd.DataFrame:
     A row a claim: both numbers (means over seeds), the 95 % interval of their difference, the
     published numbers, and the verdict: ok, contradicted, not resolvable or not measured.
     """
-    return read_run(find_run(run)).claims()
+    return open_run(run).claims()

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError, UsageError, one_line
 from bench.core.files import write_atomically
-from results.rows import COLUMNS, SCHEMA_VERSION, check_record, rows_of
+from results.rows import COLUMNS, SCHEMA_VERSION, TYPES, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FIELDS = {"suite": str, "tier": str, "cells": list, "metrics": dict}
@@ -237,25 +237,8 @@ def is_key(key: object) -> bool:
     return isinstance(key, str) and KEY.fullmatch(key) is not None
 
 
-TYPES = {
-    "schema_version": "int64",
-    "epsilon": "float64",
-    "step": "Int64",
-    "final": "bool",
-    "seed": "int64",
-    "metric_version": "Int64",
-    "value": "float64",
-    "std_error": "float64",
-    "n": "Int64",
-    "seconds": "float64",
-    "peak_rss_mb": "float64",
-    "threads": "int64",
-    "dirty": "bool",
-}
-
-
 def frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The rows of some cells as a table with the columns of the contract."""
     rows = [row for record in records for row in rows_of(record)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({name: TYPES.get(name, "string") for name in COLUMNS})
+    return table.astype(TYPES)

@@ -105,7 +105,7 @@ def _ours(
             "block": block["name"],
             "task": block["task"],
             "dataset": dataset,
-            "model": _label(group[0]),
+            "model": label_of(group[0]),
             "role": _role(facts, group[0]),
             "statuses": _counts(done, len(group) - len(done)),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
@@ -182,7 +182,7 @@ def _is_shown(epsilon: float | None, shown: Sequence[float]) -> bool:
     return epsilon is None or not shown or any(math.isclose(epsilon, at) for at in shown)
 
 
-def _label(cell: dict[str, Any]) -> str:
+def label_of(cell: dict[str, Any]) -> str:
     """The parts that tell a row from the others of its table."""
     rest = [name for axis, name in cell["parts"].items() if axis != "dataset"]
     return " / ".join(rest) or cell["parts"].get("dataset", "")
@@ -250,7 +250,7 @@ def _published(
     cells: list[dict[str, Any]],
     ours: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    settings = {_label(cell): cell["settings"] for cell in cells}
+    settings = {label_of(cell): cell["settings"] for cell in cells}
     seeds: dict[str, int] = {}
     for row in ours:
         seeds[row["model"]] = max(row["seeds"], seeds.get(row["model"], 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +16,6 @@ from pandas.api.types import is_numeric_dtype
 from results.legend import legend, spread
 from results.summary import bounds
 
-FORMATS = ("table", "markdown", "csv", "latex", "json")
 FEW = 4
 TIED = "†"
 UNITS = {"standard error": "SE", "standard deviation": "SD"}
@@ -94,18 +93,18 @@ def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any])
         first = group.iloc[0]
         roles.append(str(first["role"]))
         values = {row["metric"]: row for _, row in group.iterrows()}
-        head = [(_name(first, source, model, seen), "")]
+        begin = [(_name(first, source, model, seen), "")]
         if curve:
-            head.append(("" if epsilon is None else radius_text(epsilon), ""))
-        head.append((_seeds(first), ""))
-        rows.append([*head, *(_cell(values.get(name), facts[name]) for name in metrics)])
+            begin.append(("" if epsilon is None else radius_text(epsilon), ""))
+        begin.append((_seeds(first), ""))
+        rows.append([*begin, *(_cell(values.get(name), facts[name]) for name in metrics)])
         found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
-        looks.append([Look() for _ in head] + found)
+        looks.append([Look() for _ in begin] + found)
     directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
     notes = [*legend(part, directed), *_settings(part), *_constants(part, constants, facts)]
     notes += [f"[{number}] {text}" for text, number in seen.items()]
     heads = ["model", *(["ε"] if curve else []), "seeds"]
-    heads += [_head(name, facts[name]) for name in metrics]
+    heads += [head(name, facts[name]) for name in metrics]
     return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
 
 
@@ -222,10 +221,11 @@ def radius_text(radius: float) -> str:
     return f"{radius:.4g}"
 
 
-def _head(name: str, facts: dict[str, Any]) -> str:
+def head(name: str, facts: Mapping[str, Any], at: str = "") -> str:
+    """A metric's title, its unit, where it was measured, and which way is better."""
     arrow = {"higher": " ↑", "lower": " ↓"}.get(facts.get("direction", ""), "")
     unit = " %" if facts.get("percent") else ""
-    return f"{facts.get('title') or name}{unit}{arrow}"
+    return f"{facts.get('title') or name}{unit}{at}{arrow}"
 
 
 def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -10,10 +11,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory):
+    """Folders not made yet: pytest would list all that are there to number another."""
+    return map(tmp_path_factory.mktemp("caches").joinpath, map(str, itertools.count()))
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
+def _own_cache(_caches, monkeypatch):
     """Trained models of a test stay with it."""
     import torch
 
     torch.set_num_threads(1)
-    monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("MINIMAX_CACHE", str(next(_caches)))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No pictures are drawn, which take half of the seconds of a small run."""
+    monkeypatch.setattr("bench.run.run.draw", lambda *run: [])

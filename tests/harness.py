@@ -19,6 +19,7 @@ from results.rows import CELL_FIELDS, COLUMNS, VARYING
 
 TESTS = Path(__file__).parent
 BENCH = Path(sys.executable).with_name("bench")
+PATIENCE = 200.0
 STEADY = [column for column in COLUMNS if column not in VARYING]
 
 FAULTY = """
@@ -92,7 +93,7 @@ def spawn(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedPro
         env=environ(**changes),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -132,7 +133,7 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def wait_for(condition: Any, seconds: float) -> bool:
+def wait_for(condition: Any, seconds: float = PATIENCE) -> bool:
     """Whether a condition comes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

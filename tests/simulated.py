@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 
-from results.gate.judging import compare
+from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.gate.sides import FACTS, Side, from_table
 from results.gate.verdicts import Comparison
@@ -117,7 +117,7 @@ def outcomes(bits: np.ndarray, **changes: object) -> pd.DataFrame:
 
 def against(base: pd.DataFrame, new: pd.DataFrame, **policy: object) -> Comparison:
     """One table held against another."""
-    return compare(from_table("base", base), from_table("new", new), Policy(**policy))
+    return compare_sides(from_table("base", base), from_table("new", new), Policy(**policy))
 
 
 def verdicts(found: Comparison) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from bench.datasets.named import dataset_named
 from bench.datasets.pairs import Domains, Pairs
 from generative.recipes.pca import PcaGaussianSampler
 
@@ -40,3 +41,13 @@ def mnist_files(folder, images, labels):
     for part, chosen in (("train", slice(0, -10)), ("t10k", slice(-10, None))):
         idx(folder / f"{part}-images-idx3-ubyte", images[chosen])
         idx(folder / f"{part}-labels-idx1-ubyte", labels[chosen])
+
+
+def images_named(name, side=None):
+    """A data set of images, as a task on images gets it."""
+    return dataset_named(name, ("images",), "task image", side)
+
+
+def pairs_named(name, side=None):
+    """Two domains, as a task of translation gets them."""
+    return dataset_named(name, ("domains",), "task translation", side)

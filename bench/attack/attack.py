@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 
 from attacks import MinimalNorm
-from bench.attack.evaluate import Request as AttackRequest
-from bench.attack.evaluate import evaluate
+from bench.attack.evaluate import AttackRequest, evaluate
 from bench.attack.pictures import pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
@@ -71,13 +70,7 @@ def evaluate_attack(
     """
     files = {"figure": figure, "curve": curve, "save_adversarials": save_adversarials}
     refuse_files(files)
-    for what, number, low, high in (
-        ("-n: images", images, 1, MAX_SAMPLES),
-        ("--threads", threads, 0, MAX_THREADS),
-        ("--seed", seed, 0, MAX_SEED),
-    ):
-        if not isinstance(number, int) or not low <= number <= high:
-            raise UsageError(f"{what}: expected {low} to {high}, got {number!r}")
+    _refuse_numbers(images, threads, seed)
     asked = _asked(attack, epsilons, norm, settings or {}, clip)
     if len(range) != 2:
         raise UsageError(f"--range: expected two rising numbers, got {range}")
@@ -86,13 +79,12 @@ def evaluate_attack(
             f"--curve: {attack} searches for the smallest perturbation, over no radius"
         )
     usercode.add_folder(Path.cwd())
-    named = classifier if isinstance(classifier, str) else type(classifier).__name__
     request = AttackRequest(
-        classifier=named,
+        classifier=classifier if isinstance(classifier, str) else type(classifier).__name__,
         data="arrays" if isinstance(data, tuple) else str(data),
         attack=attack,
         settings=asked,
-        preparation=Preparation(range[0], range[1], tuple(mean), tuple(std)),
+        preparation=Preparation(*range, tuple(mean), tuple(std)),
         weights=weights,
         size=size,
         images=images,
@@ -106,12 +98,26 @@ def evaluate_attack(
     network = None if isinstance(classifier, str) else classifier
     pictures = pictures_of(*data, "arrays", images) if isinstance(data, tuple) else None
     result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
+    _write(result, files)
+    return result
+
+
+def _refuse_numbers(images: int, threads: int, seed: int) -> None:
+    for what, number, low, high in (
+        ("-n: images", images, 1, MAX_SAMPLES),
+        ("--threads", threads, 0, MAX_THREADS),
+        ("--seed", seed, 0, MAX_SEED),
+    ):
+        if not isinstance(number, int) or not low <= number <= high:
+            raise UsageError(f"{what}: expected {low} to {high}, got {number!r}")
+
+
+def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
     made = {"figure": result.figure, "curve": result.curve}
     made["save_adversarials"] = result.adversarials
     for name, path in files.items():
         if path is not None:
             write_atomically(Path(path).expanduser(), made[name]())
-    return result
 
 
 def _asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,24 +10,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from attacks import MinimalNorm
-from attacks.audit import Finding, audit, usual
+from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
-from attacks.engine import frozen, logits_of, softmax
+from attacks.engine import frozen, softmax
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.errors import UsageError, one_line
 from bench.core.threads import THREADS, with_threads
 from bench.datasets import DATASETS
-from bench.models.classifiers import CONFIDENCES, Order, Victim, unfit, victim
+from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, Prepared, is_users, load_model, prepare
 from bench.tasks.base import Value
 from bench.tasks.robustness.attack import attack_values
-from bench.tasks.robustness.audit import values_of
-from bench.tasks.robustness.settings import Asked, read, refuse_others
+from bench.tasks.robustness.audit import audit_trial, values_of
+from bench.tasks.robustness.base import Trial, trial_on
+from bench.tasks.robustness.settings import ChosenAttack, choose_attack, refuse_others
 
 AUDITED = 200
 PROBED = 3
@@ -45,11 +43,11 @@ class Evaluation:
     before: Tensor
     after: Tensor
     classes: list[str]
-    asked: Asked
+    asked: ChosenAttack
 
 
 @dataclass(frozen=True)
-class Request:
+class AttackRequest:
     """A classifier and images by name, and how to attack: as `bench attack` has them."""
 
     classifier: str
@@ -76,7 +74,7 @@ class Request:
 
 
 def evaluate(
-    request: Request,
+    request: AttackRequest,
     cache: ArtifactStore,
     notify: Callable[[str], None] = lambda text: None,
     network: nn.Module | None = None,
@@ -86,8 +84,8 @@ def evaluate(
     pictures: in the place of what the request names. What the user's code prints goes to stderr.
     Raises UsageError for what can't be used.
     """
-    asked = read(request.attack, request.settings)
-    refuse_others(asked, request.settings, request.attack)
+    chosen = choose_attack(request.attack, request.settings)
+    refuse_others(chosen, request.settings, request.attack)
     with redirect_stdout(sys.stderr):
         notify(f"reading {request.data}")
         pictures = pictures or pictures_named(
@@ -99,7 +97,7 @@ def evaluate(
         else:
             against = _own(prepare(network, request.preparation), request)
         try:
-            return _evaluated(request, asked, against, pictures, notify)
+            return _evaluated(request, chosen, against, pictures, notify)
         except SystemExit as error:
             raise UsageError(
                 f"{request.classifier} ended Python by SystemExit({error.code!r}): expected logits"
@@ -110,40 +108,40 @@ def evaluate(
 
 
 def _evaluated(
-    request: Request,
-    asked: Asked,
+    request: AttackRequest,
+    chosen: ChosenAttack,
     against: Victim,
     pictures: Pictures,
     notify: Callable[[str], None],
 ) -> Evaluation:
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
+    trial, few = (
+        trial_on(against, images[:n], labels[:n], request.seed, pictures.told_by)
+        for n in (len(images), AUDITED)
+    )
     with with_threads(request.threads_used):
-        _probe(request, against, images, labels, pictures)
-        seeds = torch.arange(len(images), device=request.device) + (request.seed << 32)
-        with frozen(against.model):
-            ids = hashlib.sha256("\n".join(pictures.names).encode()).hexdigest()[:16]
-            values, wrong, attacked = attack_values(
-                asked, against, images, labels, seeds, ids, partial(_tell, asked, notify)
-            )
-            if wrong:
-                raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
-            before, after = (logits_of(against.model, x).cpu() for x in (images, attacked))
+        _probe(request, trial, pictures)
+        values, wrong, attacked = attack_values(chosen, trial, partial(_tell, chosen, notify))
+        if wrong:
+            raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
+        before, after = (against.logits(x).cpu() for x in (images, attacked))
         notify("audit")
-        findings = _audit(request, asked, against, images, labels, seeds)
-    rows = [*values, *(values_of(findings, min(len(images), AUDITED)) if findings else [])]
+        findings = _audit(chosen, few) if request.audits else []
+    rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     classes = pictures.classes
-    return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, classes, asked)
+    return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, classes, chosen)
 
 
-def _tell(asked: Asked, notify: Callable[[str], None], done: int) -> None:
+def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> None:
     """Which radius comes next."""
-    if isinstance(asked.attack, MinimalNorm):
+    radii = chosen.radii
+    if not radii:
         notify("search")
-    elif done < len(asked.radii):
-        notify(f"radius {asked.radii[done]:.4g}, {done + 1} of {len(asked.radii)}")
+    elif done < len(radii):
+        notify(f"radius {radii[done]:.4g}, {done + 1} of {len(radii)}")
 
 
-def _victim(request: Request, cache: ArtifactStore) -> Victim:
+def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
     if request.classifier in CLASSIFIERS or not is_users(request.classifier):
         entry = CLASSIFIERS[request.classifier]
         if isinstance(entry.part, Ready) and request.data not in DATASETS:
@@ -156,46 +154,25 @@ def _victim(request: Request, cache: ArtifactStore) -> Victim:
             )
         if reason := unfit(request.classifier, request.data):
             raise UsageError(reason)
-        order = Order(request.classifier, request.data, request.seed)
+        order = ClassifierOrder(request.classifier, request.data, request.seed)
         return victim(order, cache, request.device)
     return _own(load_model(request.classifier, request.weights, request.preparation), request)
 
 
-def _own(model: Prepared, request: Request) -> Victim:
+def _own(model: Prepared, request: AttackRequest) -> Victim:
     return Victim(model.to(request.device), softmax, "")
 
 
-def _probe(
-    request: Request, against: Victim, images: Tensor, labels: Tensor, pictures: Pictures
-) -> None:
+def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
     """Raise UsageError where the classifier can't read the images, or its answers are none."""
+    images, labels = trial.images, trial.labels
     if not len(images):
         raise UsageError(f"{request.data} has no images")
-    if not request.preparation.mean or len(request.preparation.mean) in (1, images.shape[1]):
-        channels = ""
-    else:
-        channels = f"{len(request.preparation.mean)} means for {images.shape[1]} channels; "
-    logits: Any = None
-    for count in (1, min(len(images), PROBED)):
-        try:
-            with frozen(against.model):
-                logits = against.model(images[:count].clone().requires_grad_())
-        except Exception as error:
-            raise UsageError(
-                f"{request.classifier} can't read images {list(images.shape[1:])}, {count} at "
-                f"once: {channels}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
-                "differentiable float32 model for batches of any size"
-            ) from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-            got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise UsageError(
-                f"{request.classifier}: expected logits [n, classes], got {got} for {count} "
-                "images: wrap the model in one that returns them, for two classes at least"
-            )
+    counts = {1, min(len(images), PROBED)}
+    logits = [_asked_once(request, trial.against, images[:n]) for n in sorted(counts)][-1]
     if not logits.is_floating_point():
         raise UsageError(f"{request.classifier}: expected logits as floats, got {logits.dtype}")
-    with frozen(against.model):
-        broken = ~logits_of(against.model, images).isfinite().all(1)
+    broken = ~trial.against.logits(images).isfinite().all(1)
     if bool(broken.any()):
         name = pictures.names[int(broken.nonzero()[0, 0])]
         raise UsageError(
@@ -211,26 +188,31 @@ def _probe(
         )
 
 
-def _audit(
-    request: Request, asked: Asked, against: Victim, images: Tensor, labels: Tensor, seeds: Tensor
-) -> list[Finding]:
-    """The diagnostics, on the first images; none where the attack has no radius or too few."""
-    if not request.audits or isinstance(asked.attack, MinimalNorm):
+def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tensor:
+    """The logits of a few images. Raises UsageError where there are none."""
+    try:
+        with frozen(against.model):
+            logits: Any = against.model(images.clone().requires_grad_())
+    except Exception as error:
+        means, channels = len(request.preparation.mean), images.shape[1]
+        other = f"{means} means for {channels} channels; " if means not in (0, 1, channels) else ""
+        raise UsageError(
+            f"{request.classifier} can't read images {list(images.shape[1:])}, {len(images)} at "
+            f"once: {other}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
+            "differentiable float32 model for batches of any size"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(
+            f"{request.classifier}: expected logits [n, classes], got {got} for {len(images)} "
+            "images: wrap the model in one that returns them, for two classes at least"
+        )
+    return logits
+
+
+def _audit(chosen: ChosenAttack, trial: Trial) -> list[Finding]:
+    """The diagnostics; none where the attack has no radius, or no image is right."""
+    radii = [radius for radius in chosen.radii if radius > 0]
+    if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
-    radii = [radius for radius in asked.radii if radius > 0]
-    if not radii:
-        return []
-    few = slice(0, AUDITED)
-    with frozen(against.model):
-        if not bool((logits_of(against.model, images[few]).argmax(1) == labels[few]).any()):
-            return []
-    return audit(
-        against.model,
-        images[few],
-        labels[few],
-        seeds=seeds[few],
-        norm=asked.settings.norm,
-        radii=radii,
-        box=asked.settings.box,
-        using=usual(asked.settings.norm),
-    )
+    return audit_trial(trial, chosen.settings, radii, usual(chosen.settings.norm))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,20 @@ LARGEST = 4096
 class Pictures:
     """Images float32 [n, c, h, w] in [0, 1], their labels int64 [n], and where each came from.
 
-    classes: the names of the labels, where they have any.
+    classes: the names of the labels, where they have any. source: what tells the images from
+    others: the fingerprint of the data set that they are held out of, where there is one.
     """
 
     images: Tensor
     labels: Tensor
     names: list[str]
     classes: list[str]
+    source: str = ""
+
+    @property
+    def told_by(self) -> str:
+        """What tells these images from others."""
+        return self.source or "\n".join(self.names)
 
 
 def pictures_named(
@@ -63,13 +71,16 @@ def pictures_named(
     source = part.source(seed)
     if train:
         images, labels = to_unit(source.training_bytes[:limit]), source.training_labels[:limit]
-    else:
-        images, labels = source.held_out[:limit], source.held_out_labels[:limit]
-    return _of_tensor(images, labels, name, [])
+        return _of_tensor(images, labels, name)
+    images, labels = source.held_out[:limit], source.held_out_labels[:limit]
+    return _of_tensor(images, labels, name, (), part.fingerprint)
 
 
-def _of_tensor(images: Tensor, labels: Tensor, origin: str, classes: list[str]) -> Pictures:
-    return Pictures(images, labels, [f"{origin}[{i}]" for i in range(len(images))], classes)
+def _of_tensor(
+    images: Tensor, labels: Tensor, origin: str, classes: Sequence[str] = (), source: str = ""
+) -> Pictures:
+    named = [f"{origin}[{i}]" for i in range(len(images))]
+    return Pictures(images, labels, named, [*classes], source)
 
 
 def _folder(path: Path, size: int | None, limit: int) -> Pictures:

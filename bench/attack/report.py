@@ -17,7 +17,8 @@ import torch
 from attacks import MinimalNorm
 from attacks.audit import Finding
 from attacks.diagnostics import DIAGNOSTICS
-from bench.attack.evaluate import Evaluation, Request
+from bench.attack.evaluate import AttackRequest as Request
+from bench.attack.evaluate import Evaluation
 from bench.tasks import TASKS
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Curve, Example, curves, triptychs

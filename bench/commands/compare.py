@@ -67,6 +67,5 @@ def print_comparison(found: Comparison) -> None:
 
 def headline(found: Comparison) -> str:
     """The verdict in a line."""
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items())
     name = Path(found.new).name if found.new.count("/") > 3 else found.new
-    return f"{found.verdict}: {name} against {found.base}: {counts or 'no deciding series'}"
+    return f"{found.verdict}: {name} against {found.base}: {found.counted}"

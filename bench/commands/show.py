@@ -17,9 +17,9 @@ def command(run: str, form: str) -> None:
     from bench.commands.output import print_layout
     from results import tables
     from results.latex import latex
-    from results.runs import find_run, read_run
+    from results.runs import open_run
 
-    found = read_run(find_run(run))
+    found = open_run(run)
     if form == "json":
         click.echo(tables.as_json(found.summary()))
     elif form == "csv":

@@ -5,6 +5,7 @@ import sys
 from bench.core.registry import import_all
 from bench.datasets.base import (
     DATASETS,
+    OFFERED,
     Batches,
     Dataset,
     DatasetFacts,
@@ -15,4 +16,13 @@ from bench.datasets.base import (
 
 import_all(sys.modules[__name__])
 
-__all__ = ["DATASETS", "Batches", "Dataset", "DatasetFacts", "Density", "LabelledBatches", "Source"]
+__all__ = [
+    "DATASETS",
+    "OFFERED",
+    "Batches",
+    "Dataset",
+    "DatasetFacts",
+    "Density",
+    "LabelledBatches",
+    "Source",
+]

@@ -131,12 +131,14 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """`modes`: how many the data have; `licence`: of the data, where they have one; `large`: so
-    many or so large that most laws leave them alone.
+    """`modes`: how many the data have; `licence`: of the data, where they have one; `judge`: the
+    frozen classifier that reads such images, where there is one; `large`: so many or so large that
+    most laws leave them alone.
     """
 
     modes: int = 0
     licence: str = ""
+    judge: str = ""
     large: bool = False
 
 

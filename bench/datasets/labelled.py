@@ -53,7 +53,8 @@ class Labelled(Dataset):
 
     @property
     def offers(self) -> frozenset[str]:
-        return frozenset({"images", "classes"} if self.classes else {"images"})
+        known = self.classes or self.missing
+        return frozenset({"images", "classes"} if known else {"images"})
 
     @property
     def modes(self) -> int:
@@ -217,7 +218,7 @@ def _absent(folder: Callable[[], Path | None], name: str) -> Callable[[], str]:
 def _register(
     summary: str, licence: str, data: Labelled, paper: str = "", large: bool = False
 ) -> None:
-    facts = {"modes": data.classes, "licence": licence, "large": large}
+    facts = {"modes": data.classes, "licence": licence, "judge": data.judge, "large": large}
     named = replace(data, licence=licence)
     DATASETS.register(data.name, paper=paper, summary=summary, **facts)(named)
 

@@ -171,6 +171,15 @@ def _examples(needs: frozenset[str]) -> str:
     return ", ".join(known) or "module:attribute with one of your own"
 
 
+def fits(name: str, needs: Iterable[str]) -> bool:
+    """Whether a name can be had and offers what is needed."""
+    try:
+        entry_named(name, needs, "")
+    except UsageError:
+        return False
+    return True
+
+
 def names_with(needs: Iterable[str]) -> list[str]:
     """Every registered data set that offers what is needed."""
     return [entry.name for entry in DATASETS.entries() if entry.part.offers.issuperset(needs)]
@@ -191,13 +200,3 @@ def image_set(name: str, user: str) -> Images:
         raise UsageError(part.missing)
     images = part.split.images if place.side == "train" else part.split.held_images
     return ImageArray(name, images[..., None] if images.ndim == 3 else images, True)
-
-
-def images_named(name: str, side: int | None = None) -> Labelled:
-    """The images of a name, to train on."""
-    return dataset_named(name, ("images",), "task image", side)
-
-
-def pairs_named(name: str, side: int | None = None) -> Pairs:
-    """The domains of a name, to train on."""
-    return dataset_named(name, ("domains",), "task translation", side)

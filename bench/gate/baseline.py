@@ -15,9 +15,10 @@ from bench.core.errors import UsageError
 from bench.core.files import write_atomically
 from bench.gate.compare import side_of_run
 from results.frames import column, pick
-from results.gate import baselines as baselinefiles
+from results.gate import baselines
+from results.gate.sides import refuse_gaps
 from results.ranks import smallest_p
-from results.runs import Run, find_run, read_run
+from results.runs import Run, open_run
 from results.store import frame
 
 FEW = 0.01
@@ -39,12 +40,12 @@ def set_baseline(
     """
     if not reason.strip():
         raise UsageError("--reason: say why the baseline changes; it is kept in the file")
-    found = read_run(find_run(run))
+    found = open_run(run)
     target = Path(out).expanduser() if out else _usual(found.manifest)
     if target.suffix != ".csv":
         raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
     side = side_of_run(found)
-    baselinefiles.refuse_unfinished(side)
+    refuse_gaps(side, "a baseline has no gaps")
     if probe:
         side.rows["probed"] = _probed(side.rows, found)
     _warn(side.rows, found.manifest, warn)
@@ -54,13 +55,13 @@ def set_baseline(
         shown = {name for block in blocks for name in (*block["metrics"], *block["primary"])}
         table = pick(table, [metric in {*shown, ""} for metric in column(table, "metric")])
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    table = baselinefiles.make(side, table, reason.strip(), date)
+    table = baselines.make(side, table, reason.strip(), date)
     write_atomically(target, table.to_csv(index=False).encode())
     return target
 
 
 def _usual(manifest: dict[str, Any]) -> Path:
-    return baselinefiles.HERE / f"{manifest['suite']}-{manifest['tier']}.csv"
+    return baselines.HERE / f"{manifest['suite']}-{manifest['tier']}.csv"
 
 
 def _probed(rows: pd.DataFrame, run: Run) -> np.ndarray:

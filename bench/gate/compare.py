@@ -10,10 +10,10 @@ import pandas as pd
 
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.files import refuse_unwritable, write_atomically
+from bench.core.progress import Notify, tell_nobody
+from results.gate import baselines, judging
 from results.gate import calibration as calibrating
-from results.gate import judging
-from results.gate.baselines import FOLDERS, find, names
-from results.gate.calibration import SPLITS, Calibration, Notify, as_rows, policy_text
+from results.gate.calibration import SPLITS, Calibration, as_rows, policy_text
 from results.gate.junit import junit as junit_xml
 from results.gate.policy import read_policy
 from results.gate.sides import Side, from_run, narrowed, read_side
@@ -49,7 +49,7 @@ def comparison(
         refuse_unwritable(option, path)
     chosen = list(only)
     before, after = (narrowed(side_of(name), chosen) for name in (base, new))
-    found = judging.compare(before, after, judged_by)
+    found = judging.compare_sides(before, after, judged_by)
     if junit is not None:
         write_atomically(Path(junit).expanduser(), junit_xml(found))
     if markdown is not None:
@@ -64,7 +64,7 @@ def calibration(
     new: int | None = None,
     splits: int = SPLITS,
     write_policy: str | None = None,
-    notify: Notify = lambda what, done, total: None,
+    notify: Notify = tell_nobody,
 ) -> list[Calibration]:
     """What a gate on a run's own seeds would see, and how often it would err; one for each suite.
 
@@ -108,24 +108,26 @@ def side_of(name: str) -> Side:
         return read_side(path, registered_facts)
     if is_file:
         raise UsageError(f"{name} is no table: expected a .csv or .parquet file, or a run's folder")
-    kept = find(name)
+    kept = baselines.find(name)
     if kept is not None:
         return read_side(kept, registered_facts, name)
     last = None if "/" in name else last_tier(name)
     if last is not None:
         return side_of_run(read_run(last))
-    if "/" in name or not names():
+    if "/" in name or not baselines.names():
         raise UsageError(
             f"'{name}' is not there: expected a run's folder, a .csv or .parquet table, or a "
-            f"baseline in {' or '.join(str(folder) for folder in FOLDERS)}"
+            f"baseline in {' or '.join(str(folder) for folder in baselines.FOLDERS)}"
         )
-    raise unknown("baseline", name, names(), "(or a run's folder, a .csv or .parquet table)")
+    raise unknown(
+        "baseline", name, baselines.names(), "(or a run's folder, a .csv or .parquet table)"
+    )
 
 
 def side_of_run(run: Run) -> Side:
     """A run; one that is still going has cells left."""
     with refusing_damage(run.name):
-        return from_run(run.name, run.manifest, run.records, registered_facts)
+        return from_run(run, registered_facts)
 
 
 def registered_facts(task: str, metric: str) -> Mapping[str, Any]:

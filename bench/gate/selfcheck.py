@@ -23,15 +23,17 @@ from attacks.contracts import UNIT, Box, Images, Labels, Model, Radius, Ray, See
 from attacks.fgsm import Fgsm
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
+from bench.core.progress import Notify, tell_nobody
 from bench.gate.compare import side_of_run
 from bench.run.run import execute
 from results.frames import column, pick
 from results.gate.calibration import SPLITS, parts
-from results.gate.judging import compare
+from results.gate.coverage import signs
+from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.gate.sides import Side
 from results.gate.verdicts import FAILURE, REGRESSION, UNSETTLED
-from results.runs import find_run, read_run
+from results.runs import open_run
 from results.statistics import wilson
 
 MODELS = ("oracle", "gmm", "nsgan", "pca-gaussian", "one-mode", "softmax")
@@ -49,8 +51,6 @@ POLICY = Policy(
     ],
     on_inconclusive="pass",
 )
-
-Notify = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,8 @@ def _crashed(made: Measured) -> Side:
 
 
 def _worse(made: Measured) -> Side:
-    value = column(made.run.rows, "value")
-    sign = np.where(column(made.run.rows, "direction") == "higher", -1, 1)
-    return replace(made.run, rows=made.run.rows.assign(value=value * (1 + 0.3 * sign), outcomes=""))
+    worse = column(made.run.rows, "value") * (1 + 0.3 * signs(made.run.rows))
+    return replace(made.run, rows=made.run.rows.assign(value=worse, outcomes=""))
 
 
 def _renamed(made: Measured, old: str, new: str) -> Side:
@@ -208,7 +207,7 @@ def planted(made: Measured, notify: Notify) -> pd.DataFrame:
     """
     rows = []
     for done, (name, (about, expected, plant)) in enumerate(FAULTS.items(), 1):
-        found = compare(made.run, plant(made), POLICY)
+        found = compare_sides(made.run, plant(made), POLICY)
         worst = [
             f"{row['model'] or row['cell_id']} {row['metric']}".strip()
             for row in found.rows.to_dict("records")
@@ -234,7 +233,7 @@ def _shuffled(run: Side, notify: Notify) -> dict[str, Any]:
     dealt = list(parts(run, SPLITS))
     red = 0
     for done, (old, new) in enumerate(dealt, 1):
-        red += compare(old, new, POLICY).exit_code == REGRESSION
+        red += compare_sides(old, new, POLICY).exit_code == REGRESSION
         notify("dealing seeds", done, len(dealt))
     at = wilson(red / len(dealt), len(dealt))
     return {
@@ -263,14 +262,14 @@ def measured(seeds: int, workers: int) -> Iterator[Measured]:
             grid=[("attack", [FLIPPED_NAME])],
             **shared,
         )
-        yield Measured(*(side_of_run(read_run(find_run(run))) for run in (whole, flipped)))
+        yield Measured(*(side_of_run(open_run(run)) for run in (whole, flipped)))
 
 
 def check_gate(
     *,
     seeds: int = 10,
     workers: int | None = None,
-    notify: Notify = lambda what, done, total: None,
+    notify: Notify = tell_nobody,
 ) -> pd.DataFrame:
     """Plant regressions in a small run: a row for each with what must come of it and what came, and
     one for shuffled seeds, where nothing may.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.classifiers import CLASSIFIERS, Classifier, ClassifierFacts, Ensemble, Ready
-from attacks.engine import independent, softmax
+from attacks.engine import Answers, classify, frozen, independent, logits_of, softmax
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream_seed
@@ -21,6 +21,8 @@ from bench.datasets.pixels import to_unit
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 
 KIND = "classifier"
+LABELLED = frozenset({"images", "classes"})
+"""What a data set must offer for a classifier to be trained and attacked on it."""
 CONFIDENCES = {"softmax": softmax, "exp": independent}
 
 
@@ -32,9 +34,19 @@ class Victim:
     confidences: Callable[[Tensor], Tensor]
     key: str
 
+    def logits(self, images: Tensor) -> Tensor:
+        """Its logits, without gradients; the model is left as it was found."""
+        with frozen(self.model):
+            return logits_of(self.model, images)
+
+    def classify(self, images: Tensor) -> Answers:
+        """The likeliest class of each image and its probability, likewise."""
+        with frozen(self.model):
+            return classify(self.model, images, self.confidences)
+
 
 @dataclass(frozen=True)
-class Order:
+class ClassifierOrder:
     """Everything that decides a trained classifier."""
 
     name: str
@@ -55,18 +67,18 @@ class Order:
             facts |= {"members": [member.key(device) for member in self.members()]}
         return facts
 
-    def members(self) -> list[Order]:
+    def members(self) -> list[ClassifierOrder]:
         """What an ensemble is made of: members of one seed are shared with no other seed."""
         part = classifier_of(self.name).part
         if not isinstance(part, Ensemble):
             return []
         first = self.seed * part.count
-        return [Order(part.member, self.dataset, first + i) for i in range(part.count)]
+        return [ClassifierOrder(part.member, self.dataset, first + i) for i in range(part.count)]
 
 
 def labelled(name: str) -> Labelled:
     """A registered data set of labelled images. Raises UsageError where it is none."""
-    return dataset_named(name, ("images", "classes"), "an attack")
+    return dataset_named(name, LABELLED, "an attack")
 
 
 def classifier_of(name: str) -> Entry[Classifier | Ensemble | Ready, ClassifierFacts]:
@@ -96,7 +108,7 @@ def unfit(name: str, dataset: str) -> str:
     return ""
 
 
-def victim(order: Order, store: ArtifactStore, device: str) -> Victim:
+def victim(order: ClassifierOrder, store: ArtifactStore, device: str) -> Victim:
     """The classifier of an order, from the store or trained now."""
     entry = classifier_of(order.name)
     model = _network(order, entry.part, store, device)
@@ -104,7 +116,7 @@ def victim(order: Order, store: ArtifactStore, device: str) -> Victim:
 
 
 def _network(
-    order: Order, part: Classifier | Ensemble | Ready, store: ArtifactStore, device: str
+    order: ClassifierOrder, part: Classifier | Ensemble | Ready, store: ArtifactStore, device: str
 ) -> nn.Module:
     if isinstance(part, Ready):
         return part.load().to(device)
@@ -113,7 +125,9 @@ def _network(
     return _trained(order, part, store, device)
 
 
-def _trained(order: Order, part: Classifier, store: ArtifactStore, device: str) -> nn.Module:
+def _trained(
+    order: ClassifierOrder, part: Classifier, store: ArtifactStore, device: str
+) -> nn.Module:
     source = labelled(order.dataset).source(order.seed, device)
     purpose = ("artifact", KIND, order.name, order.dataset, order.seed)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError, unknown
+from bench.datasets import DATASETS
+from bench.datasets.named import fits
 from bench.suites.cell import Cell, cell_table
 from bench.suites.grid import Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -99,7 +101,8 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     """Resolve every cell. Raises UsageError for a part, metric or setting that is not known."""
     _check_names(suite)
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
-    every = {block.task: _every(_task(block.task), definitions) for block in suite.block}
+    asked = [name for axis, names in view.grid if axis == "dataset" for name in names]
+    every = {b.task: _every(_task(b.task), definitions, asked) for b in suite.block}
     resolved: dict[tuple[str, ...], Resolved] = {}
     cells = []
     for choice in choices(suite, view, every):
@@ -114,11 +117,14 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     return Plan(suite, view, cells, device)
 
 
-def _every(task: Task, definitions: Iterable[str]) -> dict[str, list[str]]:
-    """What `*` stands for on each axis of a task; the suite's own mixtures are data sets."""
+def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:
+    """What `*` stands for on each axis of a task; the suite's own mixtures are data sets, and those
+    that were asked for by a name of the user's where they offer what the task needs.
+    """
     every = {axis: task.every(axis) for axis in task.axes}
-    if task.takes_mixtures and "dataset" in every:
-        every["dataset"] = [*every["dataset"], *definitions]
+    if "dataset" in every:
+        own = [name for name in asked if name not in DATASETS and fits(name, task.needs)]
+        every["dataset"] += [*(definitions if task.takes_mixtures else ()), *own]
     return every
 
 

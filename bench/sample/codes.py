@@ -17,7 +17,7 @@ from bench.datasets.pixels import to_bytes
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, SamplingTask
-from bench.tasks.generation.image import data_of, scores_of
+from bench.tasks.generation.image import entry_of, scores_of
 from bench.tasks.generation.imagescores import reading_of
 from generative import ConditionalSampler, Decoder
 from generative.latentspace import (
@@ -144,7 +144,7 @@ def _decoder(cell: Cell, store: ArtifactStore) -> Decoder:
 
 
 def _reader(cell: Cell) -> Read:
-    name = data_of(cell).judge
+    name = entry_of(cell).part.judge
     if not name:
         raise UsageError("--arithmetic: no judge reads such images, so that concepts have no names")
 

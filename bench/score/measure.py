@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UsageError, unknown
+from bench.core.progress import Notify, tell_nobody
 from bench.core.threads import with_threads
 from bench.datasets.folders import Folder
 from bench.datasets.images import Images
@@ -40,9 +41,6 @@ FID = "fid"
 PREFERRED = "lite0"
 FALLBACK = "pixels"
 SHIFTS = "shifts"
-
-Notify = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much (0: unknown)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def guarded() -> Iterator[None]:
         yield
 
 
-def score(request: ScoreRequest, notify: Notify = lambda what, done, total: None) -> Scores:
+def score(request: ScoreRequest, notify: Notify = tell_nobody) -> Scores:
     """Measure, inside `guarded`. Raises UsageError for what can't be used."""
     asked = asked_metrics(request.metrics)
     opened = [

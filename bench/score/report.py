@@ -17,13 +17,12 @@ from metrics import METRICS
 from metrics.contracts import MetricFacts
 from results.provenance import source
 from results.rows import Record
+from results.statistics import interval
 from results.store import frame
-from results.tables import Layout, number
+from results.tables import Layout, head, number
 
 SUITE = "score"
 LARGE = 1e6
-NORMAL = 1.959964
-"""Of 95 %: the normal quantile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class Scored:
         for value in scores.values:
             facts = METRICS[value.metric.partition("@")[0]].facts
             counted = "?" if value.n is None else f"{value.n:,}"
-            shown = (written(value.value, facts), interval(value, facts), counted)
+            shown = (written(value.value, facts), spread(value, facts), counted)
             rows.append([(cell, "") for cell in (self._head(value.metric, facts), *shown)])
             rows[-1].append((_basis(value.metric, scores.features), ""))
         for reason in dict.fromkeys(scores.left_out.values()):
@@ -61,11 +60,8 @@ class Scored:
         return f"REAL {real.origin} ({counts[real]}) · FAKE {fake.origin} ({counts[fake]})"
 
     def _head(self, name: str, facts: MetricFacts) -> str:
-        title = facts.title
-        if name.partition("@")[0] == "frechet" and self.scores.frechet_is:
-            title = self.scores.frechet_is
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(facts.direction, "")
-        return f"{title}{' %' if facts.percent else ''}{arrow}"
+        known = name.partition("@")[0] == "frechet" and self.scores.frechet_is
+        return head(name, {**vars(facts), "title": known or facts.title})
 
     def _read(self) -> Iterator[str]:
         told = self.scores.settings
@@ -78,15 +74,13 @@ class Scored:
             yield "features: the arrays as they stand"
 
 
-def interval(value: Value, facts: MetricFacts) -> str:
+def spread(value: Value, facts: MetricFacts) -> str:
     """95 %, from the standard error, within the metric's range; empty where there is none."""
-    if value.std_error is None:
+    at = interval([value.value], value.std_error, facts.low, facts.high)
+    if at.low is None or at.high is None:
         return ""
-    low, high = (value.value + side * NORMAL * value.std_error for side in (-1, 1))
-    low = low if facts.low is None else max(low, facts.low)
-    high = high if facts.high is None else min(high, facts.high)
-    shown = (written(bound, facts) for bound in (low, high))
-    return ("–" if low >= 0 else " to ").join(shown)
+    shown = (written(bound, facts) for bound in (at.low, at.high))
+    return ("–" if at.low >= 0 else " to ").join(shown)
 
 
 def written(value: float, facts: MetricFacts) -> str:

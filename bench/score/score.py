@@ -16,8 +16,9 @@ from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import refuse_files, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
+from bench.core.progress import Notify, tell_nobody
 from bench.score.kept import packed
-from bench.score.measure import Notify, ScoreRequest, guarded
+from bench.score.measure import ScoreRequest, guarded
 from bench.score.measure import score as measure
 from bench.score.report import Scored, scored
 from bench.score.samples import Given
@@ -44,7 +45,7 @@ def measure_score(
     batch: int = 32,
     workers: int | None = None,
     device: str = "auto",
-    notify: Notify = lambda what, done, total: None,
+    notify: Notify = tell_nobody,
 ) -> Scored:
     """Score samples against a reference: folders, files, arrays or tensors.
 

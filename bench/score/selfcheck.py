@@ -19,6 +19,7 @@ from scipy.stats import t
 
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
+from bench.core.progress import Notify, tell_nobody
 from bench.datasets.digits import CLASSES, mnist5k
 from bench.score.measure import ScoreRequest, guarded, score
 from metrics import METRICS
@@ -28,8 +29,6 @@ COUNT = 2_000
 SURE = 0.99
 MIRRORED = (2, 3, 5, 7)
 """Digits whose mirror images are none."""
-
-Notify = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +136,7 @@ def check_metrics(
     features: str = "digits-cnn",
     seeds: int = 5,
     workers: int | None = None,
-    notify: Notify = lambda what, done, total: None,
+    notify: Notify = tell_nobody,
 ) -> pd.DataFrame:
     """What each score makes of faults planted in real digits, a row for each pair: its mean, that
     of what it is held against, the mean difference with a 99 % interval over draws, and the

@@ -77,10 +77,12 @@ class Bench:
 class Task(ABC):
     """How a cell of one kind is measured.
 
-    axes: of its grid. takes_mixtures: whether a suite's own [[mixture]] tables are data sets of it.
+    axes: of its grid. needs: what a data set must offer, of bench.datasets.OFFERED. takes_mixtures:
+    whether a suite's own [[mixture]] tables are data sets of it.
     """
 
     axes: tuple[str, ...]
+    needs: frozenset[str] = frozenset()
     takes_mixtures: bool = False
 
     @abstractmethod

@@ -119,6 +119,7 @@ RECIPES.register(
     paper="doi:10.1111/j.2517-6161.1977.tb01600.x",
     summary="Gaussian mixture by EM, told how many modes the data have",
     role="baseline",
+    moded=True,
     points_only="full covariances of images don't fit",
 )(Fixed(MixtureTrainer("modes"), expected_seconds=3.0))
 

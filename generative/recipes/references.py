@@ -139,10 +139,12 @@ RECIPES.register(
     "one-mode",
     summary="Fresh real samples of one mode (one digit in every place): what collapse looks like",
     role="floor",
+    moded=True,
 )(Fixed(SomeClassesTrainer(dropped=False)))
 
 RECIPES.register(
     "drop-one",
     summary="Fresh real samples without one mode (without one digit): the smallest collapse",
     role="floor",
+    moded=True,
 )(Fixed(SomeClassesTrainer(dropped=True)))

@@ -13,10 +13,11 @@ from typing import Any, cast
 
 import pandas as pd
 
-from bench.core.errors import UsageError, one_line
-from results.frames import column, pick, records
-from results.gate.sides import FACTS, LEFT, ROWS, Side, from_table, read_table
-from results.rows import BAD, COLUMNS
+from bench.core.errors import UsageError
+from results.frames import as_dicts, column, pick
+from results.gate.columns import GIVEN, ROWS
+from results.gate.sides import Side, from_table, read_table
+from results.rows import COLUMNS
 
 HERE = Path("results") / "baselines"
 """Where a project keeps its baselines, seen from its root."""
@@ -24,7 +25,7 @@ HERE = Path("results") / "baselines"
 SHIPPED = Path(__file__).parent.parent / "baselines"
 FOLDERS = (HERE, SHIPPED)
 REASON, DATE = "baseline_reason", "baseline_date"
-ADDED = ("primary", "role", "probed", *FACTS, ROWS, DATE, REASON)
+ADDED = (*GIVEN, ROWS, DATE, REASON)
 
 
 def find(name: str) -> Path | None:
@@ -52,32 +53,16 @@ def path_of(name: str) -> Path:
     return path
 
 
-def refuse_unfinished(side: Side) -> None:
-    """Raise UsageError for a run with cells that failed or are left: no baseline has gaps."""
-    cells = side.cells
-    poor = pick(cells, [status in (*BAD, LEFT) for status in column(cells, "status")])
-    if len(poor):
-        first = records(poor)[0]
-        raise UsageError(
-            one_line(
-                f"{len(poor)} of {len(cells)} cells of {side.name} are not measured (first: "
-                f"{first['cell_id']}, seed {first['seed']}: {first['status']}): a baseline has no "
-                "gaps; run the suite again first"
-            )
-        )
-
-
 def make(side: Side, table: pd.DataFrame, reason: str, date: str) -> pd.DataFrame:
     """The table of a baseline from a run's rows and its side, which has the facts."""
     final = pick(table, column(table, "final"))
     about = {
         (row["cell_id"], row["metric"]): {name: row[name] for name in ADDED if name in row}
-        for row in records(side.rows.drop_duplicates(["cell_id", "metric"]))
+        for row in as_dicts(side.rows.drop_duplicates(["cell_id", "metric"]))
     }
-    nothing = {"primary": False, "role": "model", "probed": False, **FACTS}
     keys = zip(column(final, "cell_id"), column(final, "metric"), strict=True)
-    facts = [about.get(key, nothing) for key in keys]
-    added: dict[str, Any] = {name: [one[name] for one in facts] for name in nothing}
+    facts = [about.get(key, GIVEN) for key in keys]
+    added: dict[str, Any] = {name: [one[name] for one in facts] for name in GIVEN}
     added |= {ROWS: len(final), DATE: date, REASON: reason}
     whole = final.assign(**added)
     ordered = whole.sort_values(["task", "cell_id", "metric", "epsilon", "seed"], kind="stable")
@@ -88,8 +73,8 @@ def about(name: str) -> dict[str, Any]:
     """What is known of a baseline: where it is, what of, when, why."""
     path = path_of(name)
     table = read_table(path, (DATE, REASON, "versions"))
-    side = from_table(str(path), table.assign(**{k: v for k, v in FACTS.items() if k not in table}))
-    first = records(table)[0]
+    side = from_table(str(path), table)
+    first = as_dicts(table)[0]
     seeds = sorted({int(seed) for seed in column(side.cells, "seed")})
     deciding = pick(side.rows, column(side.rows, "primary").astype(bool))
     commits = sorted({str(commit)[:12] for commit in column(table, "commit")} - {""})

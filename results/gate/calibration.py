@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import combinations
@@ -19,15 +19,17 @@ import numpy as np
 import pandas as pd
 
 from bench.core.errors import UsageError
-from results.frames import column, pick, records
-from results.gate.judging import compare
+from bench.core.progress import Notify, tell_nobody
+from results.frames import as_dicts, column, pick
+from results.gate.columns import BRIEF, LOOK, PARTS
+from results.gate.coverage import signs
+from results.gate.judging import compare_sides
 from results.gate.layouts import metric, shown, what
 from results.gate.levels import share_out
 from results.gate.policy import Policy
-from results.gate.sides import LEFT, Side
+from results.gate.sides import Side, refuse_gaps
 from results.gate.state import middle
 from results.ranks import shift, smallest_p, tails
-from results.rows import BAD
 from results.statistics import Interval, wilson
 from results.tables import Layout
 
@@ -36,8 +38,6 @@ SPOILT = 50
 LOSSES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 SEEN, SETTLED = 0.8, 0.95
 LEAST = 4
-
-Notify = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +69,12 @@ def calibrate(
     policy: Policy,
     new: int | None = None,
     splits: int = SPLITS,
-    notify: Notify = lambda what, done, total: None,
+    notify: Notify = tell_nobody,
 ) -> list[Calibration]:
     """One for each suite. new: how many seeds are dealt to the new part, half of them unless told.
     Raises UsageError for fewer than four seeds, or no deciding series.
     """
-    poor = pick(run.cells, [status in (*BAD, LEFT) for status in column(run.cells, "status")])
-    if len(poor):
-        raise UsageError(
-            f"{len(poor)} cells of {run.name} failed or are not measured: run the suite again first"
-        )
+    refuse_gaps(run, "its seeds are dealt whole")
     return [_calibrate(run, suite, policy, new, splits, notify) for suite in run.suites]
 
 
@@ -100,10 +96,10 @@ def _calibrate(
     verdicts: Counter[str] = Counter()
     caught: Counter[float] = Counter()
     for done, chosen in enumerate(dealt, 1):
-        old, now = _part(side, seeds[~chosen]), _part(side, seeds[chosen])
-        verdicts[compare(old, now, policy).verdict] += 1
+        old, now = side.where("seed", seeds[~chosen]), side.where("seed", seeds[chosen])
+        verdicts[compare_sides(old, now, policy).verdict] += 1
         for loss in LOSSES if done <= SPOILT else ():
-            found = compare(old, worsened(now, old, loss), policy)
+            found = compare_sides(old, worsened(now, old, loss), policy)
             caught[loss] += found.verdict == "REGRESSED"
         notify("dealing seeds", done, len(dealt))
     return Calibration(
@@ -121,20 +117,18 @@ def _calibrate(
 
 def _deciding(run: Side, suite: str, policy: Policy) -> Side:
     """A side with the series that decide, complete and directed."""
-    rows = pick(run.rows, column(run.rows, "suite") == suite)
-    cells = pick(run.cells, column(run.cells, "suite") == suite)
+    side = run.where("suite", [suite])
     known = {
         row["id"]: policy.is_primary(row["metric"], row["primary"])
         and row["role"] != "floor"
         and row["direction"] != "none"
         and not policy.ignored(row)
-        for row in records(rows.drop_duplicates("id"))
+        for row in as_dicts(side.rows.drop_duplicates("id"))
     }
-    kept = pick(rows, [known[one] for one in column(rows, "id")])
+    kept = pick(side.rows, [known[one] for one in column(side.rows, "id")])
     if kept.empty:
         raise UsageError(f"{run.name}: no series of {suite} decides: name some in a policy")
-    inside = set(column(kept, "cell_id"))
-    return Side(run.name, kept, pick(cells, [c in inside for c in column(cells, "cell_id")]), True)
+    return replace(side, rows=kept, primary=True).where("cell_id", column(kept, "cell_id"))
 
 
 def _splits(seeds: int, new: int, most: int) -> Iterator[np.ndarray]:
@@ -156,49 +150,33 @@ def parts(side: Side, most: int) -> Iterator[tuple[Side, Side]]:
     """A run's seeds dealt into halves, in every way or in `most` drawn ones."""
     seeds = np.unique(column(side.cells, "seed"))
     for chosen in _splits(len(seeds), len(seeds) // 2, most):
-        yield _part(side, seeds[~chosen]), _part(side, seeds[chosen])
-
-
-def _part(side: Side, seeds: np.ndarray) -> Side:
-    rows, cells = (
-        pick(table, np.isin(column(table, "seed"), seeds)) for table in (side.rows, side.cells)
-    )
-    return Side(side.name, rows, cells, side.primary)
+        yield side.where("seed", seeds[~chosen]), side.where("seed", seeds[chosen])
 
 
 def worsened(now: Side, old: Side, loss: float) -> Side:
     """A side whose every value is worse by a share of the old median, and of nothing else."""
     rows = now.rows
     usual = old.rows.groupby("id")["value"].median().abs()
-    sign = np.where(column(rows, "direction") == "higher", -1.0, 1.0)
-    moved = column(rows, "value") + sign * loss * usual.reindex(column(rows, "id")).to_numpy()
+    moved = (
+        column(rows, "value") + signs(rows) * loss * usual.reindex(column(rows, "id")).to_numpy()
+    )
     return replace(now, rows=rows.assign(value=moved, outcomes=""))
 
 
 def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Policy) -> pd.DataFrame:
     """What can be seen of each series alone."""
-    about = records(side.rows.drop_duplicates("id"))
+    first = side.rows.drop_duplicates("id")
+    about, sign = as_dicts(first), signs(first)
     wide = side.rows.pivot(index="seed", columns="id", values="value").reindex(seeds)
     value = wide[[row["id"] for row in about]].to_numpy(float)
-    sign = np.array([-1.0 if row["direction"] == "higher" else 1.0 for row in about])
     value = np.where(np.isnan(value), np.inf, value * sign)
     usual = np.array([abs(middle(value[:, i])) for i in range(len(about))])
     usual[~np.isfinite(usual)] = 0.0
     margins = np.array(
         [max(a, r * m) for (a, r), m in zip(map(policy.margins, about), usual, strict=True)]
     )
-    old, new = int((~dealt[0]).sum()), int(dealt[0].sum())
-    levels = share_out(policy, 0, len(about), smallest_p(old, new))
-    highs, seen = [], {loss: np.zeros(len(about), int) for loss in LOSSES}
-    for chosen in dealt:
-        before, after = value[~chosen], value[chosen]
-        highs.append(shift(before, after, policy.alpha).high)
-        for loss in LOSSES:
-            spoilt = after + loss * usual
-            p = tails(before, spoilt)[0] * len(about)
-            moved = shift(before, spoilt, policy.alpha).estimate
-            seen[loss] += (p <= levels.series) & (moved > margins)
-    upper = np.array(highs)
+    seen = _seen(value, usual, margins, dealt, policy)
+    upper = np.array([shift(value[~new], value[new], policy.alpha).high for new in dealt])
     rows = []
     for i, row in enumerate(about):
         sees = [loss for loss in LOSSES if usual[i] > 0 and seen[loss][i] >= SEEN * len(dealt)]
@@ -206,7 +184,7 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
         finite = value[np.isfinite(value[:, i]), i]
         rows.append(
             {
-                **{name: row[name] for name in _ABOUT},
+                **{name: row[name] for name in ("suite", "task", *BRIEF, *LOOK)},
                 "median": middle(value[:, i]) * sign[i] + 0.0,
                 "spread": float(finite.std(ddof=1)) if len(finite) > 1 else np.nan,
                 "margin": float(margins[i]),
@@ -218,21 +196,25 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
     return pd.DataFrame(rows)
 
 
-_ABOUT = (
-    "suite",
-    "task",
-    "series",
-    "dataset",
-    "model",
-    "source_model",
-    "attack",
-    "epsilon",
-    "metric",
-    "direction",
-    "title",
-    "percent",
-    "digits",
-)
+def _seen(
+    value: np.ndarray,
+    usual: np.ndarray,
+    margins: np.ndarray,
+    dealt: list[np.ndarray],
+    policy: Policy,
+) -> dict[float, np.ndarray]:
+    """By relative loss, in how many of the splits each series would be red, [series]."""
+    count = value.shape[1]
+    least = smallest_p(int((~dealt[0]).sum()), int(dealt[0].sum()))
+    level = share_out(policy, 0, count, least).series
+    seen = {loss: np.zeros(count, int) for loss in LOSSES}
+    for new in dealt:
+        for loss in LOSSES:
+            spoilt = value[new] + loss * usual
+            p = tails(value[~new], spoilt)[0] * count
+            moved = shift(value[~new], spoilt, policy.alpha).estimate
+            seen[loss] += (p <= level) & (moved > margins)
+    return seen
 
 
 def layout(found: Calibration) -> Layout:
@@ -248,8 +230,8 @@ def layout(found: Calibration) -> Layout:
         "would pass at",
     ]
     rows = []
-    for row in records(found.series):
-        facts = {name: row[name] for name in ("title", "percent", "digits")}
+    for row in as_dicts(found.series):
+        facts = {name: row[name] for name in LOOK}
         numbers = [shown(row[name], facts) for name in ("median", "spread", "margin")]
         sees = "–" if np.isnan(row["sees"]) else f"{100 * row['sees']:g} %"
         cells = [what(row), metric(row, facts), *numbers, f"{100 * row['passes']:.0f} %", sees]
@@ -287,12 +269,14 @@ def policy_text(found: list[Calibration]) -> str:
         "# Margins with which these series pass unchanged in 95 % of the splits of their seeds."
     ]
     widest: dict[tuple[str, ...], float] = {}
-    for row in (row for calibration in found for row in records(calibration.series)):
-        key = (*(row[axis] for axis in _AXES), row["metric"].partition(":")[0])
+    for row in (row for calibration in found for row in as_dicts(calibration.series)):
+        key = (*(row[axis] for axis in ("suite", *PARTS)), row["metric"].partition(":")[0])
         widest[key] = max(widest.get(key, 0.0), row["margin_that_passes"], row["margin"])
     for key, margin in widest.items():
         named = [
-            f"{axis} = {_quoted(name)}" for axis, name in zip(_NAMED, key, strict=True) if name
+            f"{axis} = {_quoted(name)}"
+            for axis, name in zip(("suite", *PARTS, "metric"), key, strict=True)
+            if name
         ]
         if np.isfinite(margin):
             lines += ["", "[[margin]]", *named, f"absolute = {_rounded_up(margin)!r}"]
@@ -304,10 +288,6 @@ def policy_text(found: list[Calibration]) -> str:
 def _quoted(name: str) -> str:
     """A name as a TOML string that matches nothing but itself."""
     return json.dumps(escape(name), ensure_ascii=False)
-
-
-_AXES = ("suite", "dataset", "model", "source_model", "attack")
-_NAMED = (*_AXES, "metric")
 
 
 def _rounded_up(value: float) -> float:

@@ -7,21 +7,15 @@ import math
 import numpy as np
 import pandas as pd
 
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.baselines import path_of
+from results.gate.columns import BRIEF, LOOK
 from results.gate.layouts import metric, shown, what
-from results.gate.sides import FACTS, from_table, read_table
+from results.gate.sides import from_table, read_table
 from results.tables import Layout
 
 COLUMNS = (
-    "series",
-    "dataset",
-    "model",
-    "source_model",
-    "attack",
-    "epsilon",
-    "metric",
-    "direction",
+    *BRIEF,
     "primary",
     "role",
     "seeds",
@@ -30,9 +24,7 @@ COLUMNS = (
     "high",
     "std",
     "margin",
-    "title",
-    "percent",
-    "digits",
+    *LOOK,
 )
 NOTE = (
     "mean: over the seeds, with the least and the largest. spread: their standard deviation. "
@@ -43,11 +35,9 @@ NOTE = (
 def contents(name: str) -> pd.DataFrame:
     """A row for each series of a baseline, under `COLUMNS`. Raises UsageError for none."""
     path = path_of(name)
-    table = read_table(path)
-    side = from_table(str(path), table.assign(**{k: v for k, v in FACTS.items() if k not in table}))
-    rows = []
+    side, rows = from_table(str(path), read_table(path)), []
     for _, group in side.rows.groupby("id", sort=False):
-        first, values = records(group)[0], column(group, "value")
+        first, values = as_dicts(group)[0], column(group, "value")
         margin = max(first["absolute"], first["relative"] * abs(float(np.median(values))))
         rows.append(
             {
@@ -68,8 +58,8 @@ def layout(rows: pd.DataFrame) -> Layout:
     deciding = pick(rows, column(rows, "primary").astype(bool) & (column(rows, "role") != "floor"))
     heads = ["what", "metric", "seeds", "mean", "spread", "margin"]
     lines = []
-    for row in records(deciding):
-        facts = {name: row[name] for name in ("title", "percent", "digits")}
+    for row in as_dicts(deciding):
+        facts = {name: row[name] for name in LOOK}
         bounds = (
             ""
             if math.isnan(row["low"])

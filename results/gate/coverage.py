@@ -9,31 +9,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from results.frames import among, column, pick, records
-from results.gate.sides import FACTS, LEFT, Side
-from results.rows import BAD
+from results.frames import among, as_dicts, column, pick
+from results.gate.columns import FACTS, SERIES
+from results.gate.sides import Side
 
-ABOUT = (
-    "suite",
-    "tier",
-    "task",
-    "series",
-    "cell_id",
-    "dataset",
-    "model",
-    "source_model",
-    "attack",
-    "norm",
-    "epsilon",
-    "metric",
-    "metric_version",
-    "direction",
-    "dataset_fingerprint",
-    "n",
-    "primary",
-    "role",
-    *FACTS,
-)
+ABOUT = (*SERIES, "dataset_fingerprint", "n", "primary", "role", *FACTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +29,16 @@ class Values:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """about: what is known of each series of the baseline, by id. problems: why some can't be
-    compared. new: series that the baseline has not. old, now: the numbers of all, in the order of
-    `about`. bad: the cells of the new run that failed or are left. gone: cells of the baseline that
-    gave no value there, and are not there now. unknown: why series that are new can't be taken for
-    new: their cells failed in the baseline. before, after: the rows.
+    """about: what is known of each series of the baseline, by id. sign: of each, +1 where larger is
+    worse. problems: why some can't be compared. new: series that the baseline has not. old, now:
+    the numbers of all, in the order of `about`. bad: the cells of the new run that failed or are
+    left. gone: cells of the baseline that gave no value there, and are not there now. unknown: why
+    series that are new can't be taken for new: their cells failed in the baseline. before, after:
+    the rows.
     """
 
     about: pd.DataFrame
+    sign: np.ndarray
     problems: dict[str, str]
     new: pd.DataFrame
     old: Values
@@ -70,48 +52,41 @@ class Matched:
 
 def match(base: Side, new: Side, suite: str) -> Matched:
     """The series of one suite on both sides."""
-    before, after = (_only(side, suite) for side in (base, new))
+    before, after = (side.where("suite", [suite]) for side in (base, new))
+    said_before, said_after = _said(before), _said(after)
     known = _about(before.rows)
     fresh = _about(after.rows)
     known = _with_diverged(known, fresh, before)
     if not base.primary and new.primary:
         for name in ("primary", "role"):
             known[name] = fresh[name].reindex(known.index).fillna(known[name])
-    problems = dict(_problems(known, fresh, before, after))
-    sign = _sign(known)
+    problems = dict(_problems(known, fresh, after, said_after))
+    sign = signs(known)
     old = _values(known, before, sign)
     now = _values(known, after, sign)
     cell_ids = column(known, "cell_id")
-    for side, values, text in (
-        (before, old, "the baseline lacks seeds"),
-        (after, now, "seeds are missing"),
+    for said, values, text in (
+        (said_before, old, "the baseline lacks seeds"),
+        (said_after, now, "seeds are missing"),
     ):
-        said = _said(side)
         for place in np.flatnonzero(np.isnan(values.value).any(0)):
             one, cell = str(known.index[place]), said.get(cell_ids[place], {})
             if one not in problems:
                 problems[one] = _lacking(text, values.seeds, values.value[:, place], cell)
     listed = pick(fresh, ~among(fresh.index, known.index))
-    bad = pick(after.cells, among(column(after.cells, "status"), (*BAD, LEFT)))
     return Matched(
         known,
+        sign,
         problems,
         listed,
         old,
         now,
-        bad,
+        after.gaps,
         _gone(before, after, known),
         _unknown(listed, before),
         before.rows,
         after.rows,
     )
-
-
-def _only(side: Side, suite: str) -> Side:
-    rows, cells = (
-        pick(table, column(table, "suite") == suite) for table in (side.rows, side.cells)
-    )
-    return Side(side.name, rows, cells, side.primary)
 
 
 def _gone(before: Side, after: Side, known: pd.DataFrame) -> pd.DataFrame:
@@ -123,8 +98,8 @@ def _gone(before: Side, after: Side, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unknown(listed: pd.DataFrame, before: Side) -> dict[str, str]:
-    failed = pick(before.cells, among(column(before.cells, "status"), (*BAD, LEFT)))
-    said = {cell["cell_id"]: f"{cell['status']} in the baseline" for cell in records(failed)}
+    gaps = as_dicts(before.gaps)
+    said = {cell["cell_id"]: f"{cell['status']} in the baseline" for cell in gaps}
     cells = zip(listed.index, column(listed, "cell_id"), strict=True)
     return {str(one): said[cell_id] for one, cell_id in cells if cell_id in said}
 
@@ -154,8 +129,8 @@ def _diverged(side: Side) -> set[str]:
     return set(column(side.cells, "cell_id")[column(side.cells, "status") == "diverged"])
 
 
-def _sign(about: pd.DataFrame) -> np.ndarray:
-    """+1 where larger is worse."""
+def signs(about: pd.DataFrame) -> np.ndarray:
+    """+1 where larger is worse, -1 where larger is better."""
     return np.where(about["direction"] == "higher", -1.0, 1.0)
 
 
@@ -187,14 +162,18 @@ def _lacking(text: str, seeds: np.ndarray, numbers: np.ndarray, said: Mapping[in
 def _said(side: Side) -> dict[str, dict[int, str]]:
     """What cells that are not ok say, by cell and seed."""
     found: dict[str, dict[int, str]] = {}
-    for cell in records(pick(side.cells, column(side.cells, "status") != "ok")):
-        text = ": ".join(filter(None, [cell["status"], cell["reason"]]))
-        found.setdefault(cell["cell_id"], {})[int(cell["seed"])] = text
+    for cell in as_dicts(pick(side.cells, column(side.cells, "status") != "ok")):
+        found.setdefault(cell["cell_id"], {})[int(cell["seed"])] = ending(cell)
     return found
 
 
+def ending(cell: Mapping[str, Any]) -> str:
+    """How a cell ended, and why."""
+    return ": ".join(filter(None, [cell["status"], cell["reason"]]))
+
+
 def _problems(
-    known: pd.DataFrame, fresh: pd.DataFrame, before: Side, after: Side
+    known: pd.DataFrame, fresh: pd.DataFrame, after: Side, said: dict[str, dict[int, str]]
 ) -> Iterator[tuple[str, str]]:
     """Why a series can't be compared, for those that can't."""
     there = known.index.isin(fresh.index)
@@ -217,7 +196,7 @@ def _problems(
             yield one, f"{text}: {_short(old.at[one, name])}, now {_short(new.at[one, name])}"
     cells = _by_cell(fresh)
     alike = {cell_id.partition("?")[0]: cell_id for cell_id in reversed(cells)}
-    missing = Missing(_by_cell(known), cells, alike, _statuses(after))
+    missing = Missing(_by_cell(known), cells, alike, said)
     diverged = _diverged(after)
     for one, about in pick(known, ~there).to_dict("index").items():
         if about["cell_id"] not in diverged or about["cell_id"] in cells:
@@ -233,21 +212,10 @@ def _short(value: object) -> str:
     return f"{value:,.0f}" if isinstance(value, float) else str(value)[:12]
 
 
-def _statuses(side: Side) -> dict[str, str]:
-    """What the cells that are not ok say, by cell."""
-    poor = pick(side.cells, column(side.cells, "status") != "ok")
-    return {
-        cell_id: f"{status}: {reason}" if reason else status
-        for cell_id, status, reason in zip(
-            poor["cell_id"], poor["status"], poor["reason"], strict=True
-        )
-    }
-
-
 def _by_cell(about: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The series of each cell."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for series in records(about[["cell_id", "metric", "metric_version", "epsilon"]]):
+    for series in as_dicts(about[["cell_id", "metric", "metric_version", "epsilon"]]):
         found.setdefault(series["cell_id"], []).append(series)
     return found
 
@@ -255,19 +223,20 @@ def _by_cell(about: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 @dataclass(frozen=True)
 class Missing:
     """What tells why series are not there: both sides' series by cell, cells by their parts
-    without settings, and what the cells that are not ok say.
+    without settings, and what the cells that are not ok say, by cell and seed.
     """
 
     known: dict[str, list[dict[str, Any]]]
     fresh: dict[str, list[dict[str, Any]]]
     alike: dict[str, str]
-    statuses: dict[str, str]
+    said: dict[str, dict[int, str]]
 
     def why(self, about: Mapping[str, Any]) -> str:
         """Why a series of the baseline is not in the new run."""
         cell_id, name = about["cell_id"], about["metric"]
         if cell_id not in self.fresh:
-            return self.statuses.get(cell_id) or self._elsewhere(cell_id)
+            texts = self.said.get(cell_id, {}).values()
+            return next(reversed(texts), "") or self._elsewhere(cell_id)
         same = [one for one in self.fresh[cell_id] if _stem(one["metric"]) == _stem(name)]
         if not same:
             return f"{name} is not measured any more"

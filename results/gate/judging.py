@@ -13,14 +13,15 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UsageError
-from results.frames import column, pick, records
-from results.gate.coverage import Matched, match
+from results.frames import as_dicts, column, pick
+from results.gate.columns import AXES, LOOK
+from results.gate.coverage import Matched, ending, match
 from results.gate.levels import share_out
 from results.gate.outcomes import Change
 from results.gate.paired import deterministic, paired, paired_rows, undetermined
 from results.gate.policy import Policy, unmatched
 from results.gate.seeded import Joint, joint_of, seeded_rows
-from results.gate.sides import AXES, LEFT, Side
+from results.gate.sides import LEFT, Side
 from results.gate.state import State, named
 from results.gate.verdicts import COLUMNS, EMPTY, SEVERITY, Comparison
 from results.ranks import WAYS, attainable_p
@@ -28,7 +29,7 @@ from results.ranks import WAYS, attainable_p
 UNCOMPARED = ("NEW", "IGNORED", "INCOMPARABLE", "FAILED")
 
 
-def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Comparison:
+def compare_sides(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Comparison:
     """Hold a run against a baseline. Raises UsageError where they have no suite in common, or were
     run at other tiers.
     """
@@ -60,7 +61,7 @@ def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Compari
         for side in (new, base)
         for metric, title, percent, digits in _titles(side.rows)
     }
-    about = records(pick(table, column(table, "level") == "series"))
+    about = as_dicts(pick(table, column(table, "level") == "series"))
     notes = (*_notes(base, new), *unmatched(policy, about))
     return Comparison(
         base.name, new.name, policy, table.iloc[places].reset_index(drop=True), facts, notes
@@ -68,8 +69,8 @@ def compare(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> Compari
 
 
 def _titles(rows: pd.DataFrame) -> Iterator[tuple[str, str, bool, float]]:
-    names = ("metric", "title", "percent", "digits")
-    yield from dict.fromkeys(zip(*(column(rows, name) for name in names), strict=True))
+    columns = (column(rows, name) for name in ("metric", *LOOK))
+    yield from dict.fromkeys(zip(*columns, strict=True))
 
 
 def _refuse_tiers(base: Side, new: Side, suites: list[str]) -> None:
@@ -134,11 +135,10 @@ def _new_series(found: Matched) -> Iterator[dict[str, Any]]:
 
 def _cells(suite: str, found: Matched) -> Iterator[dict[str, Any]]:
     """The cells that failed, are left, or are gone."""
-    for cell in records(found.bad):
+    for cell in as_dicts(found.bad):
         verdict = "INCOMPARABLE" if cell["status"] == LEFT else "FAILED"
-        text = ": ".join(filter(None, [cell["status"], cell["reason"]]))
-        yield _cell(suite, cell, verdict, text)
-    for cell in records(found.gone):
+        yield _cell(suite, cell, verdict, ending(cell))
+    for cell in as_dicts(found.gone):
         text = f"not in the new run ({cell['status']} in the baseline)"
         yield _cell(suite, cell, "INCOMPARABLE", text)
 

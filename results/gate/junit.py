@@ -8,7 +8,7 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from results.frames import column, pick, records
+from results.frames import as_dicts, column, pick
 from results.gate.layouts import metric, plain, shown, what
 from results.gate.verdicts import Comparison
 
@@ -20,7 +20,7 @@ def junit(found: Comparison) -> bytes:
     xml = JUnitXml("bench compare")
     for name in dict.fromkeys(found.rows["suite"]):
         suite = TestSuite(plain(name))
-        for row in records(pick(found.rows, column(found.rows, "suite") == name)):
+        for row in as_dicts(pick(found.rows, column(found.rows, "suite") == name)):
             if row["primary"] or row["verdict"] in ("FAILED", "INCOMPARABLE"):
                 suite.append(_case(row, found))
         suite.update_statistics()

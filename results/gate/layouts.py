@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from results.frames import records
+from results.frames import as_dicts
 from results.gate.verdicts import SEVERITY, Comparison
-from results.tables import Layout, number, radius_text
+from results.tables import Layout, head, number, radius_text
 
 SHOWN = ("REGRESSED", "INCOMPARABLE", "INCONCLUSIVE", "IMPROVED")
 UNDECIDING = ("REGRESSED", "INCOMPARABLE")
 MOST = 200
 HEADS = ["verdict", "what", "metric", "before", "after", "shift", "margin", "p", "why"]
-LEFT = (0, 1, 2, 8)
+WORDS = (0, 1, 2, 8)
 WHAT = (
     "before, after: medians over seeds. shift: the median of all differences between a new and an "
     "old seed, with 90 % bounds. PASS: the data rule out a loss of the margin. p: Holm's over the "
@@ -26,8 +26,8 @@ WHAT = (
 
 def layouts(found: Comparison, most: int = MOST) -> Iterator[Layout]:
     """A table for each suite, and one for the cells that failed."""
-    for suite in records(found.suites):
-        inside = [row for row in records(found.rows) if row["suite"] == suite["suite"]]
+    for suite in as_dicts(found.suites):
+        inside = [row for row in as_dicts(found.rows) if row["suite"] == suite["suite"]]
         rows = [row for row in inside if row["level"] == "series"]
         yield _printable(_series(found, suite, rows, most))
         cells = [row for row in inside if row["level"] == "cell"]
@@ -61,7 +61,7 @@ def _series(
     if lines:
         notes.append(WHAT)
     heads = HEADS if lines else []
-    return Layout(title, heads, lines, [row["verdict"] for row in shown[:most]], notes, LEFT)
+    return Layout(title, heads, lines, [row["verdict"] for row in shown[:most]], notes, WORDS)
 
 
 def is_shown(row: Mapping[str, Any]) -> bool:
@@ -111,10 +111,8 @@ def what(row: Mapping[str, Any]) -> str:
 
 def metric(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """The metric's title, its radius where it has one, and which way is better."""
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(row["direction"], "")
     radius = "" if math.isnan(row["epsilon"]) else f" at {radius_text(row['epsilon'])}"
-    unit = " %" if facts.get("percent") else ""
-    return f"{facts.get('title') or row['metric']}{unit}{radius}{arrow}"
+    return head(row["metric"], {**facts, "direction": row["direction"]}, radius)
 
 
 def shown(value: float, facts: Mapping[str, Any], signed: bool = False) -> str:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from bench.core.errors import UsageError, nearest, one_line
 
-AXES = ("suite", "task", "dataset", "model", "source_model", "attack", "metric")
 FORBID = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -32,11 +31,14 @@ class Matching(BaseModel):
     metric: str = "*"
 
     def matches(self, series: Mapping[str, Any]) -> bool:
-        return all(self._matches(axis, str(series[axis])) for axis in AXES)
+        return all(self._matches(axis, str(series[axis])) for axis in MATCHED)
 
     def _matches(self, axis: str, name: str) -> bool:
         glob = getattr(self, axis)
         return _is_metric(name, glob) if axis == "metric" else fnmatchcase(name, glob)
+
+
+MATCHED = tuple(Matching.model_fields)
 
 
 class Margin(Matching):
@@ -147,5 +149,5 @@ def unmatched(policy: Policy, series: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _patterns(rule: Matching) -> str:
-    given = {axis: getattr(rule, axis) for axis in AXES if getattr(rule, axis) != "*"}
+    given = {axis: getattr(rule, axis) for axis in MATCHED if getattr(rule, axis) != "*"}
     return ", ".join(f'{axis} = "{glob}"' for axis, glob in given.items()) or "without a pattern"

@@ -12,51 +12,12 @@ import numpy as np
 import pandas as pd
 
 from bench.core.errors import UsageError, one_line, unknown
-from results.frames import among, column, pick, plain_words, records
-from results.rows import SCHEMA_VERSION, STATUSES
+from results.frames import among, as_dicts, column, pick, plain_words
+from results.gate.columns import AXES, FACTS, FLAGS, GIVEN, NUMBERS, READ, ROWS
+from results.rows import BAD, SCHEMA_VERSION, STATUSES
+from results.runs import Run
 from results.store import frame
 
-FACTS: dict[str, Any] = {
-    "kind": "seeded",
-    "absolute": 0.0,
-    "relative": 0.0,
-    "conditional": False,
-    "title": "",
-    "percent": False,
-    "digits": 3,
-}
-"""What a gate and its tables need to know of a metric, and what holds where nobody says."""
-
-WORDS = (
-    "suite",
-    "tier",
-    "task",
-    "series",
-    "cell_id",
-    "key",
-    "artifact_key",
-    "dataset",
-    "dataset_fingerprint",
-    "model",
-    "source_model",
-    "attack",
-    "norm",
-    "metric",
-    "direction",
-    "status",
-    "reason",
-    "device",
-    "commit",
-    "outcomes",
-    "examples",
-)
-NUMBERS = ("schema_version", "epsilon", "seed", "metric_version", "value", "n")
-FLAGS = ("final", "dirty")
-GIVEN = ("primary", "role", "probed", *FACTS)
-"""Columns that a baseline has and a run's table has not."""
-
-AXES = ("task", "dataset", "model", "source_model", "attack")
-ROWS = "baseline_rows"
 DIRECTIONS = ("higher", "lower", "none")
 KINDS = ("deterministic", "paired", "seeded")
 LARGEST = 2.0**53
@@ -82,15 +43,38 @@ class Side:
     def suites(self) -> list[str]:
         return list(dict.fromkeys(self.cells["suite"]))
 
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """The cells that failed or are left."""
+        return pick(self.cells, among(column(self.cells, "status"), (*BAD, LEFT)))
 
-def from_run(
-    name: str,
-    manifest: Mapping[str, Any],
-    records: Mapping[str, Mapping[str, Any]],
-    lookup: Lookup,
-) -> Side:
-    """A run's directory; cells that are planned and not measured count as left."""
-    table = _typed(Path(name), frame(dict(record) for record in records.values()))
+    def where(self, name: str, values: Iterable[Any]) -> Side:
+        """The part that has one of some values in a column."""
+        known = [*values]
+        rows, cells = (
+            pick(table, among(column(table, name), known)) for table in (self.rows, self.cells)
+        )
+        return replace(self, rows=rows, cells=cells)
+
+
+def refuse_gaps(side: Side, why: str) -> None:
+    """Raise UsageError for a side with cells that failed or are left."""
+    gaps = side.gaps
+    if len(gaps):
+        first = as_dicts(gaps)[0]
+        raise UsageError(
+            one_line(
+                f"{len(gaps)} of {len(side.cells)} cells of {side.name} are not measured (first: "
+                f"{first['cell_id']}, seed {first['seed']}: {first['status']}): {why}; run the "
+                "suite again first"
+            )
+        )
+
+
+def from_run(run: Run, lookup: Lookup) -> Side:
+    """A run; cells that are planned and not measured count as left."""
+    name, manifest = run.name, run.manifest
+    table = _typed(Path(name), frame(run.records.values()))
     facts = {name: _only_facts(about) for name, about in manifest["metrics"].items()}
     side = from_table(name, with_facts(table, facts, lookup))
     known = {(cell_id, metric): role for cell_id, metric, role in _deciding(manifest)}
@@ -112,7 +96,7 @@ def from_run(
             "reason": "not measured, or its file is damaged",
         }
         for cell in {cell["key"]: cell for cell in manifest["cells"]}.values()
-        if cell["key"] not in records
+        if cell["key"] not in run.records
     ]
     cells = pd.concat([side.cells, pd.DataFrame(left)]) if left else side.cells
     return Side(name, rows, cast(pd.DataFrame, cells), True)
@@ -173,27 +157,22 @@ def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
         patterns.setdefault(axis, []).append(pattern)
     if not patterns:
         return side
-    parts = {axis: column(side.cells, axis) for axis in patterns}
     kept = [
-        all(
-            any(fnmatchcase(parts[axis][i], glob) for glob in globs)
-            for axis, globs in patterns.items()
+        cell["cell_id"]
+        for cell in as_dicts(side.cells)
+        if all(
+            any(fnmatchcase(cell[axis], glob) for glob in globs) for axis, globs in patterns.items()
         )
-        for i in range(len(side.cells))
     ]
-    cells = pick(side.cells, kept)
-    if cells.empty:
+    if not kept:
         said = ", ".join(f"{axis}={glob}" for axis, globs in patterns.items() for glob in globs)
         raise UsageError(f"--only {said}: no cell of {side.name} matches")
-    inside = set(column(cells, "cell_id"))
-    rows = pick(side.rows, [cell in inside for cell in column(side.rows, "cell_id")])
-    return replace(side, rows=rows, cells=cells)
+    return side.where("cell_id", kept)
 
 
 def read_side(path: Path, lookup: Lookup, name: str = "") -> Side:
     """A table.parquet, a table.csv or a baseline. Raises UsageError for what is none."""
-    table = with_facts(read_table(path), {}, lookup)
-    return from_table(name or str(path), table)
+    return from_table(name or str(path), with_facts(read_table(path), {}, lookup))
 
 
 def from_table(name: str, table: pd.DataFrame) -> Side:
@@ -211,12 +190,9 @@ def from_table(name: str, table: pd.DataFrame) -> Side:
             one_line(f"{name}: seed {first['seed']} of {first['series']} stands there twice")
         )
     said = "primary" in table.columns
-    if not said:
-        rows = rows.assign(primary=True)
-    for given, usual in (("role", "model"), ("probed", False)):
-        if given not in rows.columns:
-            rows = rows.assign(**{given: usual})
-    return Side(name, rows, cells, said)
+    usual = {**GIVEN, "primary": True}
+    lacking = {name: value for name, value in usual.items() if name not in rows.columns}
+    return Side(name, rows.assign(**lacking), cells, said)
 
 
 def _refuse_two_statuses(name: str, table: pd.DataFrame) -> None:
@@ -224,7 +200,7 @@ def _refuse_two_statuses(name: str, table: pd.DataFrame) -> None:
     found: Any = table[[*keys, "status"]].drop_duplicates()
     twice = pick(found, found.duplicated(keys))
     if len(twice):
-        first = records(twice)[0]
+        first = as_dicts(twice)[0]
         raise UsageError(
             one_line(
                 f"{name}: seed {first['seed']} of {first['cell_id']} has two statuses, one of them "
@@ -247,7 +223,7 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     """The rows of a .parquet or .csv file, typed; further columns as text. Raises UsageError for a
     file that can't be read, was cut, is of a newer schema or is no table of ours.
     """
-    wanted = {*WORDS, *NUMBERS, *FLAGS, *GIVEN, ROWS, *columns}
+    wanted = {*READ, *GIVEN, ROWS, *columns}
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
@@ -263,7 +239,7 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise _unreadable(path, error) from error
     if "schema_version" in table.columns:
         _refuse_newer(path, table)
-    missing = [name for name in (*WORDS, *NUMBERS, *FLAGS) if name not in table.columns]
+    missing = [name for name in READ if name not in table.columns]
     if missing:
         raise UsageError(
             one_line(
@@ -303,9 +279,9 @@ def _typed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     out = {}
     for name in table.columns:
         given = cast(Any, table[name])
-        if name in NUMBERS or name in ("absolute", "relative", "digits", ROWS):
+        if name in NUMBERS:
             out[name] = _numbers(path, name, given)
-        elif name in FLAGS or name in ("conditional", "percent", "primary", "probed"):
+        elif name in FLAGS:
             out[name] = _flags(path, name, given)
         else:
             text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
@@ -354,20 +330,9 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     if len(strange):
         raise UsageError(one_line(f"{path}: unknown status '{strange[0]}'; was the file cut?"))
     measured = column(table, "metric") != ""
-    directions = column(table, "direction")[measured]
-    strange = directions[~among(directions, DIRECTIONS)]
-    if len(strange):
-        expected = ", ".join(DIRECTIONS)
-        raise UsageError(
-            one_line(f"{path}: direction: expected {expected}, got '{strange[0]}'; was it cut?")
-        )
+    _refuse_strange(path, "direction", column(table, "direction")[measured], DIRECTIONS)
     if "kind" in table.columns:
-        kinds = column(table, "kind")
-        strange = kinds[~among(kinds, KINDS)]
-        if len(strange):
-            raise UsageError(
-                one_line(f"{path}: kind: expected {', '.join(KINDS)}, got '{strange[0]}'")
-            )
+        _refuse_strange(path, "kind", column(table, "kind"), KINDS)
     for name in ("absolute", "relative", "digits"):
         if name in table.columns:
             numbers = column(table, name)
@@ -389,3 +354,10 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
                 "baseline again, or take it from version control"
             )
     return table
+
+
+def _refuse_strange(path: Path, name: str, words: np.ndarray, known: Iterable[str]) -> None:
+    strange = words[~among(words, known)]
+    if len(strange):
+        text = f"{path}: {name}: expected {', '.join(known)}, got '{strange[0]}'; was the file cut?"
+        raise UsageError(one_line(text))

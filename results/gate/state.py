@@ -80,7 +80,7 @@ class State:
         self.rows = Rows(found.before), Rows(found.after)
         self.ids = list(about)
         self.tiers = list(dict.fromkeys(facts["tier"] for facts in self.about))
-        self.sign = np.array([-1.0 if f["direction"] == "higher" else 1.0 for f in self.about])
+        self.sign = found.sign
 
     def pairs(self, place: int) -> list[tuple[Seed, Seed]]:
         """The values of the seeds in common, before and after."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from results.frames import records
+from results.frames import as_dicts
 from results.gate.layouts import layouts, metric, plain, shown, what
 from results.gate.verdicts import SEVERITY, Comparison
 from results.tables import markdown
@@ -24,12 +24,10 @@ def summary(found: Comparison) -> str:
 
 
 def _headline(found: Comparison) -> str:
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items())
     verdict = found.verdict
     return (
         f"## {SIGNS.get(verdict, '🟢')} {verdict}\n\n`{plain(found.new)}` against "
-        f"`{plain(found.base)}`: "
-        f"{counts or 'no deciding series'}. Exit code {found.exit_code}.\n"
+        f"`{plain(found.base)}`: {found.counted}. Exit code {found.exit_code}.\n"
     )
 
 
@@ -46,7 +44,7 @@ def _summary(found: Comparison, most: int) -> str:
 
 def workflow_commands(found: Comparison) -> Iterator[str]:
     """GitHub's workflow commands, the worst ten."""
-    rows = [row for row in records(found.rows) if row["level"] != "suite"]
+    rows = [row for row in as_dicts(found.rows) if row["level"] != "suite"]
     count = 0
     for row in rows:
         level = _level(row["verdict"], found.policy.on_inconclusive)

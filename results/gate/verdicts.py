@@ -6,47 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from results.frames import column, pick
+from results.gate.columns import SERIES
 from results.gate.policy import Policy
 
 Verdict = Literal[
     "REGRESSED", "FAILED", "INCOMPARABLE", "INCONCLUSIVE", "IMPROVED", "NEW", "IGNORED", "PASS"
 ]
 
-SEVERITY: tuple[Verdict, ...] = (
-    "REGRESSED",
-    "FAILED",
-    "INCOMPARABLE",
-    "INCONCLUSIVE",
-    "IMPROVED",
-    "NEW",
-    "IGNORED",
-    "PASS",
-)
+SEVERITY: tuple[Verdict, ...] = get_args(Verdict)
 
-COLUMNS = (
-    "level",
-    "verdict",
-    "suite",
-    "tier",
-    "task",
-    "series",
-    "cell_id",
-    "dataset",
-    "model",
-    "source_model",
-    "attack",
-    "norm",
-    "epsilon",
-    "metric",
-    "metric_version",
-    "direction",
-    "primary",
-    "kind",
+NUMBERS = (
     "before",
     "after",
     "shift",
@@ -58,6 +32,14 @@ COLUMNS = (
     "p_adjusted",
     "seeds_before",
     "seeds_after",
+)
+COLUMNS = (
+    "level",
+    "verdict",
+    *SERIES,
+    "primary",
+    "kind",
+    *NUMBERS,
     "finished_before",
     "finished_after",
     "seeds_needed",
@@ -67,26 +49,7 @@ COLUMNS = (
 
 EMPTY: dict[str, Any] = {
     **dict.fromkeys(COLUMNS, ""),
-    **dict.fromkeys(
-        (
-            "epsilon",
-            "metric_version",
-            "before",
-            "after",
-            "shift",
-            "margin",
-            "loss",
-            "low",
-            "high",
-            "p",
-            "p_adjusted",
-            "seeds_before",
-            "seeds_after",
-            "seeds_needed",
-            "seed",
-        ),
-        math.nan,
-    ),
+    **dict.fromkeys(("epsilon", "metric_version", *NUMBERS, "seeds_needed", "seed"), math.nan),
     "primary": False,
 }
 
@@ -117,6 +80,12 @@ class Comparison:
         )
         found = Counter(series["verdict"])
         return {verdict: found[verdict] for verdict in SEVERITY if found[verdict]}
+
+    @property
+    def counted(self) -> str:
+        """The same in words."""
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
+        return counts or "no deciding series"
 
     @property
     def verdict(self) -> str:

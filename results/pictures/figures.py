@@ -17,6 +17,14 @@ def new_figure(rows: int, columns: int, height: float, width: float) -> tuple[An
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
+def new_panels(count: int, columns: int, height: float, width: float) -> tuple[Any, list[Any]]:
+    """A figure of so many panels; what is left of the last row is empty."""
+    figure, axes = new_figure(-(-count // columns), columns, height, width)
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    return figure, axes[:count]
+
+
 def as_png(figure: Any, dpi: int) -> bytes:
     """A figure as a PNG; what its fonts lack is no reason to warn."""
     buffer = io.BytesIO()

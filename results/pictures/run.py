@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.files import write_atomically
-from results.pictures.figures import as_png, draw_range, new_figure
+from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.runs import Run
 from results.tables import number
@@ -122,13 +122,10 @@ def _panels(
     panels = [panel for panel in panels if array in panel[2]]
     if not panels:
         return None
-    rows = -(-len(panels) // 2)
-    figure, axes = new_figure(rows, 2, height, width)
-    for axis, (cell, _, kept) in zip(axes, panels, strict=False):
+    figure, axes = new_panels(len(panels), 2, height, width)
+    for axis, (cell, _, kept) in zip(axes, panels, strict=True):
         paint(axis, kept[array])
         axis.set_title(f"{cell['parts'].get('model')}, seed {cell['seed']}", fontsize=8)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
     figure.suptitle(f"{dataset}: {array}", fontsize=9)
     return figure
 
@@ -143,11 +140,10 @@ def _sheet(run: Run, dataset: str, facts: dict[str, Any], cells: list[Any]) -> A
     if not panels:
         return None
     columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = new_figure(rows, columns, PANEL_INCHES, PANEL_INCHES)
+    figure, axes = new_panels(len(panels), columns, PANEL_INCHES, PANEL_INCHES)
     centres, widths = np.array(facts["centres"]), np.array(facts["widths"])
     reach = 1.25 * np.abs(centres).max() + 3 * widths.max()
-    for axis, (cell, record) in zip(axes, panels.values(), strict=False):
+    for axis, (cell, record) in zip(axes, panels.values(), strict=True):
         _rings(axis, centres, 3 * widths)
         samples = run.directory.samples(cell["key"]).get("samples", np.empty((0, 2)))[:POINTS]
         if samples.ndim == 2 and samples.shape[1] == 2:
@@ -156,8 +152,6 @@ def _sheet(run: Run, dataset: str, facts: dict[str, Any], cells: list[Any]) -> A
             axis.text(0.5, 0.5, record["status"], transform=axis.transAxes, ha="center")
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
         axis.set_title(_title(cell, record), fontsize=8)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
     figure.suptitle(f"{dataset}: samples of seed {next(iter(panels.values()))[0]['seed']}, "
                     "circles at 3 sigma of the true modes", fontsize=9)  # fmt: skip
     return figure

@@ -49,9 +49,19 @@ class Published:
         return dataset in (self.dataset, *self.beside.split())
 
 
-def names() -> list[str]:
+def names(folder: Path = FOLDER) -> list[str]:
     """The tables there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+    return sorted(path.stem for path in folder.glob("*.csv"))
+
+
+def read_rows(
+    name: str, kind: str = "published table", folder: Path = FOLDER
+) -> list[dict[str, str]]:
+    """A table's rows as text. Raises UsageError for an unknown one."""
+    if name not in names(folder):
+        raise unknown(kind, name, names(folder))
+    with open(folder / f"{name}.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def rows() -> list[dict[str, Any]]:
@@ -61,10 +71,7 @@ def rows() -> list[dict[str, Any]]:
 
 def load(name: str) -> list[Published]:
     """A table's numbers. Raises UsageError for an unknown one."""
-    if name not in names():
-        raise unknown("published table", name, names())
-    with open(FOLDER / f"{name}.csv", newline="", encoding="utf-8") as file:
-        return [_published(name, row) for row in csv.DictReader(file)]
+    return [_published(name, row) for row in read_rows(name)]
 
 
 def _published(table: str, row: dict[str, str]) -> Published:

@@ -205,7 +205,7 @@ def test_a_second_driver_is_refused(capfd, here, tmp_path):
 def test_a_second_driver_in_another_process_is_refused(here, tmp_path):
     faulty = faulty_suite(tmp_path, "number", "sleeps")
     with started("run", "--suite", faulty, "--workers", "2", cwd=here):
-        assert wait_for(lambda: cell_files(here / "runs/faulty/quick"), 40)
+        assert wait_for(lambda: cell_files(here / "runs/faulty/quick"))
         done = spawn("run", "--suite", faulty, cwd=here)
         assert done.returncode == 2
         assert "another bench is running" in done.stderr
@@ -323,6 +323,7 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on(
         assert_same(table(out), whole)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_full_disk_in_a_real_training_keeps_what_was_finished(capfd, here, tmp_path, monkeypatch):
     arguments = ("run", "--suite", small_suite(tmp_path), "--executor", "inline")
     assert bench(*arguments, "--out", "whole") == 0

@@ -350,7 +350,7 @@ def test_no_command_line_is_answered_with_a_traceback(tmp_path, monkeypatch, cap
     def begun(*arguments: Any) -> None:
         raise Begun
 
-    monkeypatch.setattr(api, "_drive", begun)
+    monkeypatch.setattr("bench.run.run._drive", begun)
 
     @fuzz(examples, ARGUMENTS)
     def check(arguments: list[str]) -> None:

@@ -231,3 +231,72 @@ def test_what_data_offer_is_what_tasks_need():
     assert "scenes@digits" in names_with(("domains",))
     assert names_with(("captions",)) == []
     assert place_of("optdigits:train") == named.Place("registered", "optdigits", "train")
+
+
+MOONS = """
+import hashlib
+import torch
+from sklearn.datasets import make_moons
+from bench.core.randomness import stream
+from bench.datasets import Dataset, Source
+from bench.datasets.batches import FreshDraws
+
+
+class Moons(Source):
+    shape, modes, classes, density = (2,), 0, 0, None
+
+    def __init__(self, seed, device):
+        self.seed, self.device = seed, device
+
+    def draw(self, n, rng):
+        state = int(torch.randint(2**31, (1,), generator=rng))
+        points, _ = make_moons(n, noise=0.05, random_state=state)
+        return torch.from_numpy(points).float()
+
+    @property
+    def training(self):
+        return self.draw(1000, stream("moons", self.seed, "training"))
+
+    def batches(self):
+        return FreshDraws(self.draw, stream("moons", self.seed, "batches"))
+
+    def fresh(self, n, rng, classes=None):
+        return self.draw(n, rng)
+
+
+class TwoMoons(Dataset):
+    name, offers = "moons", frozenset({"points"})
+    fingerprint = hashlib.sha256(b"moons").hexdigest()
+
+    def source(self, seed, device="cpu"):
+        return Moons(seed, device)
+
+
+MOONS = TwoMoons()
+"""
+
+
+def test_points_without_known_modes(tmp_path, monkeypatch):
+    """A data set that fulfils the contract alone is trained on and scored, by the block whose task
+    takes points, and by no other.
+    """
+    from bench import api
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "moons.py").write_text(MOONS)
+    table = api.run(
+        "mode-collapse",
+        tier="quick",
+        seeds=1,
+        grid={"dataset": ["moons:MOONS"], "model": ["oracle", "gmm", "noise"]},
+        set={"samples": 1000},
+    )
+    by_model = table.drop_duplicates("model").set_index("model")["status"].to_dict()
+    assert by_model == {"oracle": "ok", "gmm": "skipped", "noise": "ok"}
+    assert "needs to know the modes" in table.set_index("model").loc["gmm", "reason"]
+    assert set(table["task"]) == {"mixture"}
+    values = table.pivot(index="model", columns="metric", values="value")
+    assert values.loc["oracle", "frechet"] < values.loc["noise", "frechet"]
+    assert values.loc["oracle", "precision"] > values.loc["noise", "precision"]
+    assert "modes_covered" not in values.columns

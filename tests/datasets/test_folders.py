@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+from small import images_named, pairs_named
 
 from bench.core.errors import UsageError
-from bench.datasets.named import images_named, pairs_named
 
 
 def _written(folder, names, size=(8, 8), colour=True, seed=0):
@@ -234,7 +234,7 @@ def test_pairs_that_can_not_be_had(tmp_path):
         pairs_named(f"folder:{tmp_path / 'few'}").load()
     with pytest.raises(UsageError, match="is no folder"):
         pairs_named(f"folder:{tmp_path / 'nowhere'}")
-    with pytest.raises(UsageError, match=r"ring8@pacgan' offers points .* domains .*scenes@digits"):
+    with pytest.raises(UsageError, match=r"'ring8@pacgan' offers points .*scenes@digits"):
         pairs_named("ring8@pacgan")
     with pytest.raises(UsageError, match="did you mean 'scenes@digits'"):
         pairs_named("scenes@digit")

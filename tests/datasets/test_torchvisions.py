@@ -11,12 +11,11 @@ import pytest
 import torchvision.datasets
 from harness import bench
 from PIL import Image
-from small import mnist_files
+from small import images_named, mnist_files
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets import torchvisions
-from bench.datasets.named import images_named
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (30, 28, 28), dtype=np.uint8)

@@ -326,7 +326,7 @@ def tables(tmp_path, monkeypatch):
 def _unjudged(monkeypatch):
     """The gate is not asked: margins of series do not need its verdicts."""
     passed = SimpleNamespace(verdict="PASS")
-    monkeypatch.setattr("results.gate.calibration.compare", lambda *sides: passed)
+    monkeypatch.setattr("results.gate.calibration.compare_sides", lambda *sides: passed)
 
 
 def test_a_calibration_counts_every_split(capfd, tables, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from harness import bench
-from simulated import plain, worse
+from simulated import lost, plain, worse
 
 from results.gate.policy import Policy, read_policy
 from results.rows import SCHEMA_VERSION
@@ -361,6 +361,16 @@ def test_calibration_of_too_few_seeds_is_refused(capfd, tmp_path):
     written(tmp_path, "few.csv", plain(3))
     assert "at least 4" in refused(capfd, "calibrate", "few.csv")
     assert "--new" in refused(capfd, "calibrate", "good.csv", "--new", "5")
+
+
+def test_calibration_of_a_run_with_gaps_is_refused(capfd, tmp_path):
+    """As a baseline is; a diverged cell is no gap."""
+    here = GOOD["seed"].eq(1) & GOOD["model"].eq("model2")
+    written(tmp_path, "gap.csv", lost(GOOD, here, "crashed"))
+    line = refused(capfd, "calibrate", "gap.csv")
+    assert re.search("1 of 20 cells of gap.csv are not measured .*model2, seed 1: crashed", line)
+    written(tmp_path, "diverged.csv", lost(GOOD, here, "diverged"))
+    assert bench("calibrate", "diverged.csv", "--splits", "10") == 0
 
 
 def test_calibration_of_what_does_not_decide_is_refused(capfd, tmp_path):

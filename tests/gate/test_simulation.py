@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulated import noise, side
 
-from results.gate.judging import compare
+from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.statistics import wilson
 
@@ -24,7 +24,9 @@ def red(
     rng, count = np.random.default_rng(name), 0
     for _ in range(runs):
         old, new = (1 + SPREAD * noise(n, SERIES, correlation, rng) for n in seeds)
-        found = compare(side("old", old), side("new", new + effect, first_seed=1000), Policy())
+        found = compare_sides(
+            side("old", old), side("new", new + effect, first_seed=1000), Policy()
+        )
         count += found.exit_code == 3
     at = wilson(count / runs, runs)
     assert at.high is not None

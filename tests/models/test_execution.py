@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
+from small import images_named
 
 from bench.core import trees
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.datasets.named import images_named
 from generative import RECIPES, Training
 from generative.trainers.execution import Execution, recorded
 

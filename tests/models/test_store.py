@@ -290,6 +290,7 @@ CASES = [
 def test_a_training_cut_off_anywhere_goes_on_to_the_same_bits(
     tmp_path, monkeypatch, recipe, dataset, protocol
 ):
+    """Cut off, and cut off again after it went on."""
     wanted = order(recipe, dataset, protocol)
     source = DATASETS[dataset].part.source(3)
     whole = train(wanted, source, ArtifactStore(tmp_path / "whole", checkpoint_seconds=math.inf))
@@ -303,20 +304,20 @@ def test_a_training_cut_off_anywhere_goes_on_to_the_same_bits(
         return advance(self, state, steps)
 
     monkeypatch.setattr(trainer, "advance", interrupted)
+    store = ArtifactStore(tmp_path / "cut", checkpoint_seconds=0.0)
     for cut in (1, 3):
-        store = ArtifactStore(tmp_path / f"cut-{cut}", checkpoint_seconds=0.0)
-        done.clear()
         stop_after = cut
         with pytest.raises(KeyboardInterrupt):
             train(wanted, DATASETS[dataset].part.source(3), store)
-        stop_after = -1
+        assert sum(done) < wanted.training.steps
         torch.randn(7)
-        resumed = train(wanted, DATASETS[dataset].part.source(3), store)
-        assert sum(done) == wanted.training.steps
-        assert resumed.steps == whole.steps == [3, 6, 9, 12]
-        assert (resumed.snapshots == whole.snapshots).all()
-        assert same(resumed.fitted.tensors(), whole.fitted.tensors())
-        assert not list((tmp_path / f"cut-{cut}").rglob("*.partial*"))
+    stop_after = -1
+    resumed = train(wanted, DATASETS[dataset].part.source(3), store)
+    assert sum(done) == wanted.training.steps
+    assert resumed.steps == whole.steps == [3, 6, 9, 12]
+    assert (resumed.snapshots == whole.snapshots).all()
+    assert same(resumed.fitted.tensors(), whole.fitted.tensors())
+    assert not list((tmp_path / "cut").rglob("*.partial*"))
 
 
 def test_a_damaged_checkpoint_is_a_fresh_start(tmp_path, monkeypatch):

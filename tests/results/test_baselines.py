@@ -12,7 +12,7 @@ from bench.gate.compare import registered_facts
 from bench.suites.schema import load_suite
 from generative import RECIPES
 from results.gate.baselines import ADDED, DATE, REASON
-from results.gate.judging import compare
+from results.gate.judging import compare_sides
 from results.gate.policy import Policy
 from results.gate.sides import FACTS, read_side
 from results.rows import COLUMNS
@@ -80,12 +80,12 @@ def test_the_gate_passes_it_and_sees_that_it_got_worse(path):
     side = read_side(path, registered_facts)
     if not side.primary:
         return
-    same = compare(side, side, Policy())
+    same = compare_sides(side, side, Policy())
     assert (same.exit_code, same.verdict) == (0, "PASS")
     sign = np.where(side.rows["direction"] == "higher", -1, 1)
     values = side.rows["value"] * (1 + 0.3 * sign)
     worse = replace(side, rows=side.rows.assign(value=values, outcomes=""))
-    assert compare(side, worse, Policy()).exit_code == 3
+    assert compare_sides(side, worse, Policy()).exit_code == 3
 
 
 def test_mode_collapse_has_every_model():

@@ -12,7 +12,19 @@ from pathlib import Path
 import faulty
 import psutil
 import pytest
-from harness import TESTS, assert_same, bench, faulty_suite, marked, spawn, started, table, wait_for
+from harness import (
+    PATIENCE,
+    TESTS,
+    assert_same,
+    bench,
+    faulty_suite,
+    marked,
+    small_suite,
+    spawn,
+    started,
+    table,
+    wait_for,
+)
 
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import cache_folder
@@ -20,19 +32,63 @@ from bench.run.executors.processes import _lost
 from bench.run.run import Watcher, execute, plan_of
 from bench.run.runner import Context
 
+CELLS = """
+[[block]]
+name = "stacks"
+task = "stack"
+grid.dataset = ["stack2@optdigits"]
+grid.model = ["gan"]
+settings = { steps = 10, samples = 200, evaluations = 2 }
+metrics = ["stack_modes@optdigits-cnn"]
+
+[[block]]
+name = "faults"
+task = "faulty:TASK"
+grid.model = ["trivial", "threads", "number"]
+settings = { seconds = 1000.0 }
+metrics = ["score"]
+"""
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GANS = [("model", ["gan", "oracle"])]
 
 
+@pytest.fixture(scope="module")
+def measure(tmp_path_factory):
+    """The table of trainings on points and on digits and of cells that are begun first, where
+    libraries may use two threads; each executor has a cache of its own.
+    """
+    tables = {}
+
+    def measured(executor, workers=1):
+        if (executor, workers) not in tables:
+            folder = tmp_path_factory.mktemp(executor)
+            suite = small_suite(folder, '["gan"]', '["gan", "oracle"]', extra=CELLS)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("bench.run.run.draw", lambda *run: [])
+                patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
+                for library in LIBRARIES:
+                    patch.setenv(library, "2")
+                options = {"executor": executor, "workers": workers, "seeds": (0, 1, 2)}
+                report = execute(suite, out=str(folder / "run"), **options)
+            assert report.statuses == {"ok": 18}
+            tables[executor, workers] = report.table
+        return tables[executor, workers]
+
+    return measured
+
+
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
-def test_the_values_do_not_depend_on_the_executor(tmp_path, monkeypatch, workers):
-    frames = []
-    for executor in ("inline", "processes"):
-        monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / f"cache-{executor}"))
-        out = str(tmp_path / executor)
-        report = execute("smoke", grid=GANS, out=out, executor=executor, workers=workers)
-        assert report.statuses == {"ok": 8}
-        frames.append(report.table)
-    assert_same(*frames)
+def test_the_values_do_not_depend_on_the_executor(measure, workers):
+    assert_same(measure("inline"), measure("processes", workers))
+
+
+@pytest.mark.parametrize(("executor", "workers"), [("inline", 1), ("processes", 2)])
+def test_libraries_loaded_late_run_in_one_thread_too(measure, executor, workers):
+    """The limit holds for what a cell imports itself, in the first cell and in later ones: of three
+    seeds, one worker has two.
+    """
+    rows = measure(executor, workers)
+    assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0] * 3
 
 
 @pytest.mark.slow
@@ -69,13 +125,14 @@ WRONG = {
 @pytest.mark.parametrize(
     ("seeds", "wrong"),
     [
-        (1, ["raises", "nan", "memory", "killed", "exits", "vanishes", "sleeps"]),
+        (1, ["killed", "vanishes", "exits", "memory", "nan", "raises", "sleeps"]),
         pytest.param(3, list(WRONG), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.timeout(150)
 def test_cells_that_go_wrong_in_workers_cost_themselves_alone(tmp_path, seeds, wrong):
-    suite, seen = faulty_suite(tmp_path, "number", *wrong, "trivial", seeds=seeds), []
+    """Cells are begun from the last: one worker goes through the others while one sleeps."""
+    models = ["trivial", *wrong[:-1], "number", wrong[-1]]
+    suite, seen = faulty_suite(tmp_path, *models, seeds=seeds), []
     watcher = Watcher(step=lambda cell, outcome: seen.append((cell.key, outcome.key)))
     options = {"executor": "processes", "workers": 2, "timeout": 12.0, "watcher": watcher}
     report = execute(suite, out=str(tmp_path / "run"), **options)
@@ -111,18 +168,16 @@ def test_what_went_wrong_is_measured_again_and_what_stands_is_not(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_worker_killed_from_outside_costs_at_most_its_cell(tmp_path):
-    suite = faulty_suite(tmp_path, "number", "naps", seeds=2)
-    marks = Path(os.environ["MINIMAX_CACHE"]) / "marks" / "naps-1"
-    arguments = ("run", "--suite", suite, "--workers", "1", "--set", "seconds=2.5")
-    with started(*arguments, cwd=tmp_path) as (driver, mark):
-        assert wait_for(marks.exists, 40)
+    suite = faulty_suite(tmp_path, "number", "sleeps", "trivial")
+    marks = Path(os.environ["MINIMAX_CACHE"]) / "marks" / "sleeps-0"
+    with started("run", "--suite", suite, "--workers", "1", cwd=tmp_path) as (driver, mark):
+        assert wait_for(marks.exists)
         (worker,) = workers(mark, driver.pid)
         worker.kill()
-        assert driver.wait(60) == 4
+        assert driver.wait(PATIENCE) == 4
     rows = table(tmp_path / "runs/faulty/quick")
-    assert rows["status"].value_counts().to_dict() == {"ok": 3, "crashed": 1}
+    assert rows["status"].value_counts().to_dict() == {"ok": 2, "crashed": 1}
     assert rows.loc[rows["status"] == "crashed", "reason"].tolist() == [WRONG["killed"][1]]
 
 
@@ -135,47 +190,54 @@ def workers(mark: str, driver: int) -> list[psutil.Process]:
     ]
 
 
+HELD = """
+import multiprocessing, pathlib, time
+here = pathlib.Path(__file__).parent
+if multiprocessing.parent_process() is not None:
+    (here / "begun").touch()
+    while not (here / "go").exists():
+        time.sleep(0.02)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_worker_killed_before_it_begins_costs_nothing(tmp_path):
-    suite = faulty_suite(tmp_path, "number", "trivial")
-    with started("run", "--suite", suite, "--workers", "1", cwd=tmp_path) as (driver, mark):
-        assert wait_for(lambda: workers(mark, driver.pid), 40)
-        workers(mark, driver.pid)[0].kill()
-        _, err = driver.communicate(timeout=60)
+    """The first one waits in what the suite imports."""
+    (tmp_path / "held.py").write_text(HELD)
+    suite = Path(faulty_suite(tmp_path, "number", "trivial"))
+    suite.write_text('imports = ["held"]\n' + suite.read_text())
+    with started("run", "--suite", str(suite), "--workers", "1", cwd=tmp_path) as (driver, mark):
+        assert wait_for((tmp_path / "begun").exists)
+        (worker,) = workers(mark, driver.pid)
+        worker.kill()
+        (tmp_path / "go").touch()
+        _, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, err
     assert set(table(tmp_path / "runs/faulty/quick")["status"]) == {"ok"}
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    ("number", "workers"),
+    [(signal.SIGINT, 1), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow)],
 )
-def test_an_interrupted_command_keeps_what_was_finished(tmp_path, number):
-    suite = faulty_suite(tmp_path, "number", "sleeps")
+def test_an_interrupted_command_keeps_what_was_finished(tmp_path, number, workers):
+    suite = faulty_suite(tmp_path, "sleeps", "number")
     run = tmp_path / "runs/faulty/quick"
-    with started("run", "--suite", suite, "--workers", "2", cwd=tmp_path) as (driver, mark):
-        assert wait_for(lambda: any(run.glob("cells/*/*.json")), 60)
+    command = ("run", "--suite", suite, "--workers", str(workers))
+    with started(*command, cwd=tmp_path) as (driver, mark):
+        assert wait_for(lambda: any(run.glob("cells/*/*.json")))
         driver.send_signal(number)
-        _, err = driver.communicate(timeout=20)
-        assert wait_for(lambda: not marked(mark), 5)
+        _, err = driver.communicate(timeout=PATIENCE)
+        assert wait_for(lambda: not marked(mark))
     assert driver.returncode == 130
     assert "interrupted: what was finished is kept" in err
     assert "Traceback" not in err
     assert table(run)["status"].tolist() == ["ok"]
 
 
-def test_libraries_loaded_late_run_in_one_thread_too(tmp_path, monkeypatch):
-    """The limit holds for what a cell imports itself, in the first cell and in later ones."""
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        monkeypatch.setenv(f"{library}_NUM_THREADS", "2")
-    suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
-    rows = execute(suite, out=str(tmp_path / "run"), executor="processes", workers=1).table
-    assert rows.loc[rows["model"] == "threads", "value"].tolist() == [1.0, 1.0]
-
-
 @pytest.mark.slow
 def test_libraries_loaded_late_run_in_one_thread_inline_too(tmp_path):
-    many = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    many = dict.fromkeys(LIBRARIES, "2")
     suite = faulty_suite(tmp_path, "trivial", "threads", seeds=2)
     done = spawn("run", "--suite", suite, "--executor", "inline", cwd=tmp_path, **many)
     assert done.returncode == 0, done.stderr

@@ -53,10 +53,8 @@ def test_a_real_suite_again_measures_nothing(tmp_path, capfd):
         "run",
         "--suite",
         "smoke",
-        "--only",
-        "model=gan",
-        "--only",
-        "model=one-gaussian",
+        *("--only", "model=gan", "--only", "model=one-gaussian"),
+        *("--set", "steps=20", "--set", "samples=500"),
         *INLINE,
     )
     assert bench(*arguments) == 0
@@ -288,6 +286,7 @@ def test_a_run_of_which_nothing_is_finished_can_be_shown(tmp_path, run):
     assert bench("show", "faulty") == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_plan_says_what_is_measured_and_what_is_trained(tmp_path):
     suite = small_suite(tmp_path)
     execute(suite, seeds=(0, 1))
@@ -298,6 +297,7 @@ def test_the_plan_says_what_is_measured_and_what_is_trained(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_is_trained_once_for_all_runs(tmp_path):
     suite = small_suite(tmp_path)
     one = execute(suite, out="one")
@@ -309,6 +309,7 @@ def test_a_model_is_trained_once_for_all_runs(tmp_path):
     assert set(one.table["artifact_key"]) == {model.stem}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_model_is_trained_again_to_the_same_bits(tmp_path):
     suite = small_suite(tmp_path)
     one = execute(suite, out="one")

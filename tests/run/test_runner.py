@@ -162,11 +162,12 @@ def test_nothing_outside_the_cell_is_changed(tmp_path):
         )
 
     models, threads = [("model", ["gan", "oracle", "one-gaussian"])], torch.get_num_threads()
-    api.run("smoke", grid=models, seeds=(0,), out=str(tmp_path / "imports"))
+    few = {"steps": 20, "samples": 300}
+    api.run("smoke", grid=models, set=few, seeds=(0,), out=str(tmp_path / "imports"))
     torch.set_num_threads(2)
     try:
         before = state()
-        api.run("smoke", grid=models, seeds=(1,), out=str(tmp_path / "run"))
+        api.run("smoke", grid=models, set=few, seeds=(1,), out=str(tmp_path / "run"))
         python = random.getstate()
         suite = faulty_suite(tmp_path, "number", "raises", "nan", "memory", "warns")
         api.run(suite, out=str(tmp_path / "faulty"))

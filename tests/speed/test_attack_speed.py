@@ -18,7 +18,7 @@ from attacks.gradients import misled
 from attacks.pgd import Pgd
 from bench.core.randomness import forked
 from bench.datasets import DATASETS
-from bench.models.classifiers import Order, victim
+from bench.models.classifiers import ClassifierOrder, victim
 from bench.models.store import ArtifactStore
 
 IMAGES, ROUNDS = 500, 7
@@ -35,7 +35,7 @@ def trainer(folder):
 
     @cache
     def get(name):
-        return victim(Order(name, "mnist5k", 0), store, "cpu").model.requires_grad_(False)
+        return victim(ClassifierOrder(name, "mnist5k", 0), store, "cpu").model.requires_grad_(False)
 
     return get
 

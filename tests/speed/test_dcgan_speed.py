@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small import images_named
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.datasets.named import images_named
 from generative import PROTOCOLS, RECIPES, Training
 from generative.networks import Dcgan
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from attacks import ATTACKS, FixedBudget, Ray
-from attacks.engine import frozen, softmax
+from attacks.engine import softmax
 from bench.laws.attacks import Trial, stopped
 from bench.laws.scenes import misled, scene
 from bench.models.classifiers import Victim
+from bench.tasks.robustness import base as robustness
 from bench.tasks.robustness.attack import attack_values
-from bench.tasks.robustness.settings import Asked, Settings
+from bench.tasks.robustness.settings import AttackSettings, ChosenAttack
 
 FIXED = [entry for entry in ATTACKS.entries() if isinstance(entry.part, FixedBudget)]
 STEPWISE = [entry for entry in FIXED if not isinstance(entry.part, Ray)]
@@ -22,13 +23,10 @@ def _trials(entries):
 
 def _values(trial, model, images, labels, radii):
     """What the task makes of an attack's curve: metric to values, in the order of the radii."""
-    settings_ = Settings(norm=trial.norm, radii=radii)
-    against = Victim(model, softmax, "")
+    chosen = ChosenAttack(AttackSettings(norm=trial.norm, radii=radii), trial.part, {})
     seeds = torch.arange(len(images)) + 7
-    with frozen(model):
-        found, wrong, _ = attack_values(
-            Asked(settings_, trial.part, {}), against, images, labels, seeds, "ids"
-        )
+    seen = robustness.Trial(Victim(model, softmax, ""), images, labels, seeds, "ids")
+    found, wrong, _ = attack_values(chosen, seen)
     assert wrong == ""
     table = {}
     for value in found:

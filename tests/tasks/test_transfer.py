@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 import torch
 
-from attacks.engine import read
+from attacks.engine import classify
 from attacks.pgd import Pgd
 from bench import api
 from bench.core.files import cache_folder
+from bench.core.randomness import stream_seed
 from bench.models.classifiers import labelled, victim
 from bench.models.store import ArtifactStore
 from bench.run.run import plan_of
-from bench.tasks.robustness.settings import image_seeds, order_of
+from bench.tasks.robustness.base import order_of
 
 RADIUS = 0.3
 SUITE = """
@@ -66,16 +67,16 @@ def _by_hand(cell, store, stop):
     """Error, and mean confidence over the errors, of the model that is shown the images."""
     source = labelled(cell.part("dataset")).source(cell.seed)
     images, labels = source.held_out[:100], source.held_out_labels[:100]
-    axis, made_on = ("model", "") if cell.task == "attack" else ("source_model", "cnn")
+    axis = "model" if cell.task == "attack" else "source_model"
     model, shown_to = (victim(order_of(cell, a), store, "cpu").model for a in (axis, "model"))
-    seeds = image_seeds(cell, 100, "cpu", made_on)
+    seeds = torch.arange(100) + stream_seed(cell.seed, "attack")
     attacked = Pgd()(
         model, images, labels, radius=RADIUS, norm="linf", seeds=seeds, box=(0.0, 1.0), stop=stop
     )
     with torch.no_grad():
-        reading = read(shown_to, attacked)
-    wrong = reading.predictions != labels
-    return float(wrong.double().mean()), float(reading.confidences[wrong].mean())
+        answers = classify(shown_to, attacked)
+    wrong = answers.predictions != labels
+    return float(wrong.double().mean()), float(answers.confidences[wrong].mean())
 
 
 @pytest.mark.parametrize("task", ["transfer", "attack"])

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from bench.core.errors import UsageError
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
-from bench.datasets.pairs import Pairs
+from bench.core.registry import Entry
+from bench.datasets import DatasetFacts
 from bench.suites.cell import Cell
 from bench.tasks.generation.settings import papers_of, recipe_of
 from bench.tasks.values import facts_of
@@ -25,24 +24,20 @@ def describe_model(cell: Cell) -> dict[str, Any]:
     return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
 
 
-def describe_images(name: str, data: Labelled | Pairs, colour: bool) -> dict[str, Any]:
-    """Of images by name, registered or not."""
-    registered = name in DATASETS
+def describe_images(entry: Entry[Any, DatasetFacts], colour: bool) -> dict[str, Any]:
+    """Of a data set of images."""
     return {
-        "summary": DATASETS[name].summary if registered else name,
-        "papers": [DATASETS[name].paper] if registered else [],
-        "modes": data.modes,
-        "licence": data.licence,
+        "summary": entry.summary,
+        "papers": [entry.paper] if entry.paper else [],
+        "modes": entry.facts.modes,
+        "licence": entry.facts.licence,
         "images": True,
         "colour": colour,
     }
 
 
-def dataset_modules(name: str, elsewhere: str = "") -> tuple[str, ...]:
-    """The modules whose source makes the data. elsewhere: that of data which no registry has."""
-    if elsewhere and name not in DATASETS:
-        return (elsewhere,)
-    entry = DATASETS[name]
+def modules_of(entry: Entry[Any, DatasetFacts]) -> tuple[str, ...]:
+    """The modules whose source makes the data."""
     return (entry.origin, type(entry.part).__module__)
 
 

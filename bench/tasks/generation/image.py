@@ -12,9 +12,10 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled, LabelledSource
-from bench.datasets.named import images_named
+from bench.core.registry import Entry
+from bench.datasets import DATASETS, DatasetFacts
+from bench.datasets.labelled import LabelledSource
+from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
 from bench.models.generators import Trained, TrainingOrder
@@ -28,7 +29,7 @@ from bench.tasks.generation.experiment import (
     Made,
     watched,
 )
-from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.imagescores import (
     TAKES,
@@ -49,6 +50,7 @@ from bench.tasks.generation.settings import (
 from bench.tasks.values import checked
 from generative import ConditionalSampler, Sampler
 
+IMAGES = frozenset({"images"})
 PICTURED = 64
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
 EXAMPLE = (1, 28, 28)
@@ -77,7 +79,8 @@ def resolve_images(
     Raises UsageError for images that can't be had.
     """
     name, chosen = parts["dataset"], checked(kind, settings)
-    data = images_named(name, chosen.size)
+    entry = entry_named(name, IMAGES, "task image", chosen.size)
+    data = entry.part
     part = extractor_named(usual_extractor(data, chosen.features))
     shape = EXAMPLE
     if not data.missing:
@@ -93,7 +96,7 @@ def resolve_images(
         shape=shape,
         fingerprint=data.fingerprint,
         modules=(*modules, __name__, type(part).__module__),
-        data_modules=modules_of(name),
+        data_modules=modules_of(entry),
         takes=takes,
         own={key: value for key, value in seen.items() if value}
         | {name: getattr(asked, name) for name in own},
@@ -101,6 +104,7 @@ def resolve_images(
         seconds=1e-3 * asked.samples,
         skip=data.missing or part.missing,
         labelled=data.classes > 0,
+        moded=data.missing != "" or data.classes > 0,
     )
     return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 
@@ -109,12 +113,12 @@ class ImageExperiment(DrawingExperiment[LabelledSource]):
     """A model of images."""
 
     def open_source(self) -> LabelledSource:
-        return data_of(self.cell).source(self.cell.seed, self.device)
+        return entry_of(self.cell).part.source(self.cell.seed, self.device)
 
     @property
     def order(self) -> TrainingOrder:
         """Other tasks on the same model share what is trained."""
-        modules = modules_of(self.cell.part("dataset"))
+        modules = modules_of(entry_of(self.cell))
         return order_of(self.cell, ImageSettings, modules, fixed_noise=True)
 
     @property
@@ -157,10 +161,12 @@ class ImageTask(DrawingTask):
     row, the oracle's too, has as many distinct ones.
     """
 
+    needs = IMAGES
+
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return models_for("images")
-        return [e.name for e in DATASETS.entries() if isinstance(e.part, Labelled) and e.part.judge]
+        return [name for name in names_with(self.needs) if DATASETS[name].facts.judge]
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -173,9 +179,9 @@ class ImageTask(DrawingTask):
         return facts_by_what(name, TAKES, ("latent",), needs, lambda e: extractor_named(e).tag)
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
-        data = data_of(cell)
-        colour = not data.missing and data.source(0).shape[0] == 3
-        return describe_images(cell.part("dataset"), data, colour)
+        entry = entry_of(cell)
+        colour = not entry.part.missing and entry.part.source(0).shape[0] == 3
+        return describe_images(entry, colour)
 
     def experiment(self, cell: Cell, device: str) -> ImageExperiment:
         return ImageExperiment(cell, device)
@@ -188,14 +194,9 @@ def scores_of(cell: Cell, device: str) -> ImageScores:
     return ImageScores(cell.part("dataset"), size, extractor, cell.seed, device)
 
 
-def data_of(cell: Cell) -> Labelled:
+def entry_of(cell: Cell) -> Entry[Any, DatasetFacts]:
     """The images of a cell, at its size."""
-    return images_named(cell.part("dataset"), cell.settings.get("size"))
-
-
-def modules_of(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the images of a name."""
-    return dataset_modules(name, elsewhere="bench.datasets.named")
+    return entry_named(cell.part("dataset"), IMAGES, "task image", cell.settings.get("size"))
 
 
 TASKS.register("image")(ImageTask())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.datasets.labelled import Labelled
-from bench.datasets.named import images_named
+from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.pixels import usual_size
@@ -108,7 +108,7 @@ class ImageScores:
 
     @cached_property
     def _data(self) -> Labelled:
-        return images_named(self.name, self.size)
+        return dataset_named(self.name, ("images",), "task image", self.size)
 
     @cached_property
     def _part(self) -> Extractor:
@@ -174,5 +174,6 @@ def _training_features(
     name: str, size: int | None, extractor: str, seed: int, device: str
 ) -> np.ndarray:
     """Of what samples are compared with: training images, 10,000 at most."""
-    source = images_named(name, size).source(seed, device)
+    data = dataset_named(name, ("images",), "task image", size)
+    source = data.source(seed, device)
     return features_of(extractor_named(extractor), source.training_bytes[:COMPARED], device)

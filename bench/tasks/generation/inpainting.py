@@ -24,7 +24,12 @@ from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made
 from bench.tasks.generation.facts import facts_by_what
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.image import ImageExperiment, ImageSettings, data_of, resolve_images
+from bench.tasks.generation.image import (
+    ImageExperiment,
+    ImageSettings,
+    entry_of,
+    resolve_images,
+)
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.settings import asked_of, recipe_of
 from bench.tasks.values import scored_by
@@ -83,7 +88,7 @@ class InpaintingExperiment(Experiment[Sampler, LabelledSource]):
         return asked_of(self.cell, InpaintingSettings)
 
     def open_source(self) -> LabelledSource:
-        return data_of(self.cell).source(self.cell.seed, self.device)
+        return entry_of(self.cell).part.source(self.cell.seed, self.device)
 
     @property
     def order(self) -> TrainingOrder:
@@ -120,7 +125,7 @@ class InpaintingExperiment(Experiment[Sampler, LabelledSource]):
 
     def _scores(self, made: Made) -> Iterator[Named]:
         """Against the true pictures, and by what the judge of such images reads in both."""
-        judge, both = data_of(self.cell).judge, (self.pictures, made.values)
+        judge, both = entry_of(self.cell).part.judge, (self.pictures, made.values)
         read = [reading_of(judge, images).labels if judge else None for images in both]
         own = None if made.drawn is None else made.drawn.cpu().numpy()
         found = Completion(made.values.cpu().numpy(), own, self.known.cpu().numpy(), *read)

@@ -1,4 +1,7 @@
-"""Mode collapse on a Gaussian mixture: train a model, count its samples by mode."""
+"""Mode collapse on a Gaussian mixture: train a model, count its samples by mode.
+
+Points whose modes nobody knows are scored by what can be said of any two sets of points.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.errors import UsageError
-from bench.datasets import DATASETS, Source
+from bench.core.registry import Entry
+from bench.datasets import DatasetFacts, Source
 from bench.datasets.mixtures import Mixture, from_table
+from bench.datasets.named import entry_named, names_with
 from bench.models.generators import Trained, TrainingOrder
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
-from bench.tasks.generation.facts import dataset_modules
-from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.facts import modules_of
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
@@ -32,9 +36,10 @@ from bench.tasks.values import facts_of, scored_by
 from generative import DensitySampler, Sampler
 from metrics import METRICS, ModeTally, tally, truth
 
+POINTS = frozenset({"points"})
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
-TAKES = ("modes", "density", "likelihood", "latent")
+TAKES = ("modes", "density", "likelihood", "latent", *OF_FEATURES)
 
 
 class MixtureSettings(DrawingSettings):
@@ -45,29 +50,36 @@ class MixtureSettings(DrawingSettings):
 
 
 class MixtureExperiment(DrawingExperiment[Source]):
-    """A model of a mixture's points."""
+    """A model of points."""
 
     @cached_property
-    def mixture(self) -> Mixture:
-        """What the points are drawn from."""
-        return _mixture(self.cell.part("dataset"), _freeze(self.cell.definition))
+    def entry(self) -> Entry[Any, DatasetFacts]:
+        """What the points are drawn from: a Mixture, where their modes are known."""
+        return _entry(self.cell.part("dataset"), _freeze(self.cell.definition))
+
+    @property
+    def moded(self) -> bool:
+        """Whether the modes are known."""
+        return "modes" in self.entry.part.offers
 
     def open_source(self) -> Source:
-        return self.mixture.source(self.cell.seed, self.device)
+        return self.entry.part.source(self.cell.seed, self.device)
 
     @property
     def order(self) -> TrainingOrder:
-        modules = _modules(self.cell.part("dataset"), self.cell.definition)
-        return order_of(self.cell, MixtureSettings, modules)
+        return order_of(self.cell, MixtureSettings, modules_of(self.entry))
 
     @property
     def samples(self) -> int:
         return asked_of(self.cell, MixtureSettings).samples
 
     def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
-        counts = tally(self.mixture, snapshot, self.mixture.rule)
+        if not self.moded:
+            return
+        mixture = self.entry.part
+        counts = tally(mixture, snapshot, mixture.rule)
         for name in CURVES:
-            yield name, METRICS[name].part(truth(self.mixture, self.mixture.rule), counts), ""
+            yield name, METRICS[name].part(truth(mixture, mixture.rule), counts), ""
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
         return {}
@@ -80,49 +92,56 @@ class MixtureExperiment(DrawingExperiment[Source]):
     def _scores(self, fitted: Sampler, samples: np.ndarray) -> Iterable[Named]:
         """Every registered metric that fits what is at hand."""
         held_out = held_out_of(self.source, self.cell, "cpu", len(samples))
-        yield from self._counted(samples)
+        if self.moded:
+            yield from self._counted(samples)
+        else:
+            for name, score, _ in feature_scores(held_out, samples, ""):
+                yield name, score, ""
         yield from bounds(held_out, fitted, self.cell, self.device)
-        if self.mixture.degenerate:
+        density = self.source.density
+        if density is None:
             return
         for entry in scored_by(("density",)):
-            yield entry.name, entry.part(self.mixture, samples), ""
+            yield entry.name, entry.part(density, samples), ""
         if isinstance(fitted, DensitySampler):
             for entry in scored_by(("likelihood",)):
                 yield entry.name, entry.part(held_out, fitted), ""
 
     def _counted(self, samples: np.ndarray) -> Iterable[Named]:
         """By each rule and number of samples that a metric is fixed to."""
-        counted: dict[tuple[str, int], ModeTally] = {}
+        mixture, counted = self.entry.part, dict[tuple[str, int], ModeTally]()
         for entry in scored_by(("modes",)):
-            rule = entry.facts.rule or self.mixture.rule
+            rule = entry.facts.rule or mixture.rule
             n = entry.facts.samples or len(samples)
             if (rule, n) not in counted:
-                counted[rule, n] = tally(self.mixture, samples[:n], rule)
-            yield entry.name, entry.part(truth(self.mixture, rule), counted[rule, n]), ""
+                counted[rule, n] = tally(mixture, samples[:n], rule)
+            yield entry.name, entry.part(truth(mixture, rule), counted[rule, n]), ""
 
 
 class MixtureTask(DrawingTask):
-    """The dataset is a Gaussian mixture."""
+    """The dataset is a Gaussian mixture, or any other of points."""
 
+    needs = POINTS
     takes_mixtures = True
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return models_for("points")
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Mixture)]
+        return names_with(self.needs)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        mixture = _mixture(parts["dataset"], _freeze(definition))
+        entry = _entry(parts["dataset"], _freeze(definition))
         asked = read_settings(MixtureSettings, settings)
         target = Target(
-            shape=(mixture.dim,),
-            fingerprint=mixture.fingerprint,
+            shape=entry.part.source(0).shape,
+            fingerprint=entry.part.fingerprint,
             modules=(__name__,),
-            data_modules=_modules(parts["dataset"], definition),
+            data_modules=modules_of(entry),
             takes=TAKES,
             seconds=2e-5 * asked.samples,
+            moded="modes" in entry.part.offers,
         )
         return resolve_drawing(target, parts["model"], asked, MixtureSettings())
 
@@ -130,11 +149,13 @@ class MixtureTask(DrawingTask):
         return {**facts_of(name, TAKES), "name": name}
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
-        name = cell.part("dataset")
-        mixture = _mixture(name, _freeze(cell.definition))
+        entry = _entry(cell.part("dataset"), _freeze(cell.definition))
+        papers, mixture = [entry.paper] if entry.paper else [], entry.part
+        if "modes" not in mixture.offers:
+            return {"summary": entry.summary, "papers": papers, "modes": 0}
         return {
             "summary": mixture.note,
-            "papers": [] if cell.definition else [DATASETS[name].paper],
+            "papers": papers,
             "modes": mixture.modes,
             "rule": mixture.rule,
             "centres": _flat(mixture.centres).tolist(),
@@ -145,24 +166,17 @@ class MixtureTask(DrawingTask):
         return MixtureExperiment(cell, device)
 
 
-def _modules(name: str, definition: dict | None) -> tuple[str, ...]:
-    """The modules whose source makes the data."""
-    return dataset_modules(name) if definition is None else (Mixture.__module__,)
-
-
 def _flat(points: np.ndarray) -> np.ndarray:
     """The first two coordinates, for pictures; 0 for the second where there is none."""
     return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
 @lru_cache(maxsize=256)
-def _mixture(name: str, definition: tuple | None) -> Mixture:
-    if definition is not None:
-        return from_table(dict(definition))
-    part = DATASETS[name].part
-    if not isinstance(part, Mixture):
-        raise UsageError(f"dataset '{name}' is no Gaussian mixture; this task needs one")
-    return part
+def _entry(name: str, definition: tuple | None) -> Entry[Any, DatasetFacts]:
+    if definition is None:
+        return entry_named(name, POINTS, "task mixture")
+    part = from_table(dict(definition))
+    return Entry(name, part, "", part.note, Mixture.__module__, DatasetFacts(part.modes))
 
 
 def _freeze(definition: dict | None) -> tuple | None:

@@ -74,6 +74,7 @@ class Target:
     settings, which name a cell where they are not the usual ones. rests: what the scores rest on,
     part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
     measured here, or empty. labelled: whether the classes of the training examples are known.
+    moded: whether the modes are, or the classes that they are made of.
     """
 
     shape: tuple[int, ...] | None
@@ -86,6 +87,7 @@ class Target:
     rests: Mapping[str, str] = field(default_factory=dict)
     skip: str = ""
     labelled: bool = False
+    moded: bool = True
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -133,6 +135,8 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
         return f"model '{name}' is for images: {facts.images_only}"
     if facts.labelled and not target.labelled:
         return f"model '{name}' needs the classes of its training examples, and these have none"
+    if facts.moded and not target.moded:
+        return f"model '{name}' needs to know the modes of the data, and nobody knows these"
     return ""
 
 

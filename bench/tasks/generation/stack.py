@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from bench.core.errors import UsageError
-from bench.datasets import DATASETS, Source
+from bench.core.registry import Entry
+from bench.datasets import DatasetFacts, Source
+from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.datasets.stacks import Stack
 from bench.models.generators import Trained, TrainingOrder
@@ -18,7 +20,7 @@ from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
-from bench.tasks.generation.facts import dataset_modules, facts_by_what
+from bench.tasks.generation.facts import facts_by_what, modules_of
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.settings import (
     DrawingSettings,
@@ -35,6 +37,7 @@ from generative import Sampler
 from metrics import JUDGES, METRICS, Judge, StackTally, StackTruth, tally_stacks, truth_of
 from metrics.judges.network import CLASSES
 
+STACKS = frozenset({"stacks"})
 CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
 PICTURED_SAMPLES = 64
 SAMPLES = 10_000
@@ -55,14 +58,14 @@ class StackExperiment(DrawingExperiment[Source]):
     @cached_property
     def stack(self) -> Stack:
         """What it is trained on."""
-        return _stack(self.cell.part("dataset"))
+        return _entry(self.cell.part("dataset")).part
 
     def open_source(self) -> Source:
         return self.stack.source(self.cell.seed, self.device)
 
     @property
     def order(self) -> TrainingOrder:
-        return order_of(self.cell, StackSettings, dataset_modules(self.cell.part("dataset")))
+        return order_of(self.cell, StackSettings, modules_of(_entry(self.cell.part("dataset"))))
 
     @property
     def samples(self) -> int:
@@ -118,7 +121,7 @@ def _reference(judge: Judge, name: str, seed: int, n: int, device: str) -> np.nd
     """A judge's features of `n` stacks of training digits, of all the digits where one is a stack:
     what samples are compared with. The oracle's are of held-out digits.
     """
-    stack = _stack(name)
+    stack = _entry(name).part
     source = stack.source(seed, device)
     images = source.training if stack.depth == 1 else source.batches().next(n)
     return look(judge, to_bytes(images))[1]
@@ -129,15 +132,18 @@ class StackTask(DrawingTask):
     many as VEEGAN's protocol has.
     """
 
+    needs = STACKS
+
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return models_for("images")
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Stack)]
+        return names_with(self.needs)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        stack = _stack(parts["dataset"])
+        entry = _entry(parts["dataset"])
+        stack = entry.part
         judge = JUDGES[stack.judge].part
         judge.verify()
         usual = {"samples": max(SAMPLES, SAMPLES_PER_MODE * stack.modes)}
@@ -146,7 +152,7 @@ class StackTask(DrawingTask):
             shape=(stack.depth, *JUDGES[stack.judge].facts.size),
             fingerprint="" if stack.missing else stack.fingerprint,
             modules=(__name__, type(judge).__module__),
-            data_modules=dataset_modules(parts["dataset"]),
+            data_modules=modules_of(entry),
             takes=TAKES,
             rests={"judge": judge.tag},
             seconds=2e-4 * stack.depth * asked.samples,
@@ -164,8 +170,8 @@ class StackTask(DrawingTask):
         return facts_by_what(name, TAKES, ("latent",), needs, lambda judge: JUDGES[judge].part.tag)
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
-        name = cell.part("dataset")
-        entry, stack = DATASETS[name], _stack(name)
+        entry = _entry(cell.part("dataset"))
+        stack = entry.part
         return {
             "summary": entry.summary,
             "papers": [entry.paper],
@@ -188,11 +194,8 @@ def _refuse_size(name: str, stack: Stack, wanted: tuple[int, int]) -> None:
         )
 
 
-def _stack(name: str) -> Stack:
-    part = DATASETS[name].part
-    if not isinstance(part, Stack):
-        raise UsageError(f"dataset '{name}' is no stack of digits; this task needs one")
-    return part
+def _entry(name: str) -> Entry[Stack, DatasetFacts]:
+    return entry_named(name, STACKS, "task stack")
 
 
 TASKS.register("stack")(StackTask())

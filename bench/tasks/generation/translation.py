@@ -16,8 +16,8 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.core.registry import Entry
-from bench.datasets import DATASETS
-from bench.datasets.named import pairs_named
+from bench.datasets import DATASETS, DatasetFacts
+from bench.datasets.named import entry_named, names_with
 from bench.datasets.pairs import Pairs, PairSource
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
@@ -26,7 +26,7 @@ from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made, watched
-from bench.tasks.generation.facts import dataset_modules, describe_images, facts_by_what
+from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.imagescores import features_of
 from bench.tasks.generation.settings import (
@@ -43,6 +43,7 @@ from generative import RECIPES, TRANSLATION_PROTOCOLS, Recipe, RecipeFacts, Trai
 from metrics.judges.segmenter import SEGMENTERS
 from metrics.translation import Translated
 
+DOMAINS = frozenset({"domains"})
 PICTURED, WATCHED, DRAWS = 16, 8, 4
 MOST = 10_000
 TAKES = (*OF_FEATURES, "translated", "segmented")
@@ -68,7 +69,7 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
     @cached_property
     def data(self) -> Pairs:
         """Both domains."""
-        return _data_of(self.cell)
+        return _entry_of(self.cell).part
 
     def open_source(self) -> PairSource:
         return self.data.source(self.cell.seed, self.device)
@@ -80,8 +81,7 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
 
     @property
     def order(self) -> TrainingOrder:
-        modules = _modules(self.cell.part("dataset"))
-        return order_of(self.cell, TranslationSettings, modules)
+        return order_of(self.cell, TranslationSettings, modules_of(_entry_of(self.cell)))
 
     @property
     def forward(self) -> bool:
@@ -164,10 +164,12 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
 class TranslationTask(GenerationTask, SamplingTask):
     """The dataset is of two domains: registered, or folder:PATH with two folders."""
 
+    needs = DOMAINS
+
     def every(self, axis: str) -> list[str]:
         if axis == "model":
             return [entry.name for entry in RECIPES.entries() if entry.facts.translates]
-        return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Pairs)]
+        return names_with(self.needs)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -175,14 +177,15 @@ class TranslationTask(GenerationTask, SamplingTask):
         asked, name = checked(TranslationSettings, settings), parts["dataset"]
         if asked.protocol:
             TRANSLATION_PROTOCOLS[asked.protocol]
-        data, recipe = pairs_named(name, asked.size), recipe_of(parts["model"])
+        entry, recipe = _named(name, asked.size), recipe_of(parts["model"])
+        data = entry.part
         extractor = extractor_named(data.extractor)
         own = {"size": asked.size, "direction": asked.direction}
         target = Target(
             shape=None if data.missing else data.source(0).shape,
             fingerprint=data.fingerprint,
             modules=(__name__, type(extractor).__module__),
-            data_modules=_modules(name),
+            data_modules=modules_of(entry),
             takes=TAKES,
             own={key: value for key, value in own.items() if value not in (None, "forward")},
             rests={"features": extractor.tag},
@@ -203,12 +206,12 @@ class TranslationTask(GenerationTask, SamplingTask):
         return facts_by_what(name, TAKES, ("translated",), "what it rests on@scenes-fcn", tag_of)
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
-        data = _data_of(cell)
-        colour = False
+        entry, colour = _entry_of(cell), False
+        data = entry.part
         if not data.missing:
             source = data.source(0)
             colour = 3 in (source.first_shape[0], source.shape[0])
-        return describe_images(cell.part("dataset"), data, colour)
+        return describe_images(entry, colour)
 
     def experiment(self, cell: Cell, device: str) -> TranslationExperiment:
         return TranslationExperiment(cell, device)
@@ -250,13 +253,12 @@ def _unfit(
     return ""
 
 
-def _data_of(cell: Cell) -> Pairs:
-    return pairs_named(cell.part("dataset"), cell.settings.get("size"))
+def _named(name: str, side: int | None) -> Entry[Pairs, DatasetFacts]:
+    return entry_named(name, DOMAINS, "task translation", side)
 
 
-def _modules(name: str) -> tuple[str, ...]:
-    """The modules whose source makes the images."""
-    return dataset_modules(name, elsewhere="bench.datasets.namedpairs")
+def _entry_of(cell: Cell) -> Entry[Pairs, DatasetFacts]:
+    return _named(cell.part("dataset"), cell.settings.get("size"))
 
 
 TASKS.register("translation")(TranslationTask())

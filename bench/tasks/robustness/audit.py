@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from attacks.audit import Finding, audit, tools
-from attacks.diagnostics import DIAGNOSTICS
+from attacks.diagnostics import DIAGNOSTICS, Tools
 from bench.core.errors import unknown
-from bench.models.classifiers import classifier_of, labelled, training_seconds, unfit, victim
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
-from bench.tasks.robustness.settings import (
-    artifact_of,
-    attack_of,
-    describe_victim,
-    every_part,
-    image_seeds,
-    order_of,
-    parse_radii,
-)
+from bench.tasks.base import TASKS, Bench, Measurement, Value
+from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of
+from bench.tasks.robustness.settings import AttackSettings, attack_of, parse_radii
 from bench.tasks.values import checked
 
 COUNT = "audit_findings"
@@ -39,56 +31,40 @@ FINDINGS = {
 }
 
 
-class Settings(BaseModel):
-    """norm, radii (the last is the one of interest), clip, images; and the attacks to use."""
+class AuditSettings(AttackSettings):
+    """radii: the last is the one of interest. single, iterative, black_box, noise: the attacks."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    norm: str = "linf"
     radii: str = "0.1,0.2,0.3"
-    clip: bool = True
     images: int = Field(default=200, ge=2, le=100_000)
     single: str = "fgsm"
     iterative: str = "apgd-restarts"
     black_box: str = "square"
     noise: str = "sign-noise"
 
+    @property
+    def attacks(self) -> tuple[str, str, str, str]:
+        return self.single, self.iterative, self.black_box, self.noise
 
-class AuditTask(Task):
+
+class AuditTask(RobustnessTask):
     """Axes: dataset (labelled images), model (a classifier)."""
 
     axes = ("dataset", "model")
 
-    def every(self, axis: str) -> list[str]:
-        return every_part(axis)
-
-    def resolve(
-        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
-    ) -> Resolved:
-        asked = checked(Settings, settings)
+    def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+        asked = checked(AuditSettings, settings)
         parse_radii(asked.radii)
-        usual, chosen = Settings().model_dump(), asked.model_dump()
-        data, entry = labelled(parts["dataset"]), classifier_of(parts["model"])
-        used = [attack_of(name) for name in _names(asked)]
-        for attack in used:
+        for attack in map(attack_of, asked.attacks):
             if asked.norm not in attack.part.norms:
                 raise unknown("norm", asked.norm, attack.part.norms, f"(attack {attack.name})")
-        skip = unfit(parts["model"], parts["dataset"])
-        trained = 0.0 if skip else training_seconds(parts["model"], parts["dataset"])
-        return Resolved(
-            settings=chosen,
-            differing={k: v for k, v in chosen.items() if usual[k] != v},
-            fingerprint=data.fingerprint,
-            modules=(
-                __name__,
-                entry.origin,
-                type(data).__module__,
-                *(attack.origin for attack in used),
-                *(diagnostic.origin for diagnostic in DIAGNOSTICS.entries()),
-            ),
-            seconds=0.0 if skip else trained + asked.images * SECONDS_AN_IMAGE,
-            skip=skip,
-        )
+        return asked.model_dump()
+
+    def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+        attacks = map(attack_of, checked(AuditSettings, settings).attacks)
+        return tuple(entry.origin for entry in (*attacks, *DIAGNOSTICS.entries()))
+
+    def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
+        return settings["images"] * SECONDS_AN_IMAGE
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         if name == COUNT:
@@ -100,28 +76,30 @@ class AuditTask(Task):
         about = {"direction": "none", "version": 1, "kind": "seeded", "estimator": entry.summary}
         return {**vars(entry.facts), **about, "paper": entry.paper, "name": name}
 
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        return describe_victim(cell)
-
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        asked = checked(Settings, cell.settings)
-        source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
-        images = source.held_out[: asked.images]
-        against = victim(order_of(cell), bench.artifacts, bench.device)
-        findings = audit(
-            against.model,
-            images,
-            source.held_out_labels[: len(images)],
-            seeds=image_seeds(cell, len(images), bench.device),
-            norm=asked.norm,
-            radii=parse_radii(asked.radii),
-            box=(0.0, 1.0) if asked.clip else None,
-            using=tools(*_names(asked)),
-        )
-        return Measurement(values_of(findings, len(images)), artifact_key=against.key)
+        asked = checked(AuditSettings, cell.settings)
+        trial = trial_of(cell, bench, asked.images)
+        findings = audit_trial(trial, asked, parse_radii(asked.radii), tools(*asked.attacks))
+        return Measurement(values_of(findings, len(trial.images)), artifact_key=trial.against.key)
+
+
+def audit_trial(
+    trial: Trial, asked: AttackSettings, radii: Sequence[float], using: Tools
+) -> list[Finding]:
+    """The findings on a classifier, in the norm and the box that are asked for."""
+    return audit(
+        trial.against.model,
+        trial.images,
+        trial.labels,
+        seeds=trial.seeds,
+        norm=asked.norm,
+        radii=radii,
+        box=asked.box,
+        using=using,
+    )
 
 
 def values_of(findings: list[Finding], images: int) -> list[Value]:
@@ -138,10 +116,6 @@ def _label(finding: Finding) -> str:
     if finding.fires:
         return "fires"
     return f"explained by {', '.join(finding.blamed)}" if finding.blamed else ""
-
-
-def _names(asked: Settings) -> tuple[str, str, str, str]:
-    return asked.single, asked.iterative, asked.black_box, asked.noise
 
 
 TASKS.register("audit")(AuditTask())

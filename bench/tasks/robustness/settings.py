@@ -1,39 +1,26 @@
-"""What the tasks that attack a classifier share: settings, the attack of a cell, its values."""
+"""What an attack is asked: settings, radii, and the attack with its own settings put in."""
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
-from attacks.classifiers import CLASSIFIERS, Classifier
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.core.errors import UsageError, unknown
-from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
-from bench.datasets import DATASETS
-from bench.datasets.labelled import Labelled
-from bench.models.classifiers import KIND, Order, classifier_of
-from bench.suites.cell import Cell
-from bench.tasks.base import Value
-from bench.tasks.values import checked, value_of
-from metrics import METRICS
-from metrics.robustness import Attacked, Clean, outcomes
+from bench.tasks.values import checked
 
 WITHIN = "attack_success_within"
 NORM = "linf"
 
 
-class Settings(BaseModel):
+class AttackSettings(BaseModel):
     """norm: linf, or the first that the attack knows. radii: numbers with commas between; not for
     attacks that look for the smallest perturbation. clip: whether pixels keep to [0, 1]. images:
     how many held-out ones.
@@ -52,16 +39,17 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChosenAttack:
     """A cell's settings, its attack with its own settings put in, and those of both that matter."""
 
-    settings: Settings
+    settings: AttackSettings
     attack: Attack
     relevant: dict[str, Any]
 
     @property
     def radii(self) -> list[float]:
-        return parse_radii(self.settings.radii)
+        """In rising order; none for a search."""
+        return parse_radii(self.settings.radii) if isinstance(self.attack, FixedBudget) else []
 
     @property
     def grid(self) -> str:
@@ -106,9 +94,11 @@ def attack_of(name: str) -> Entry[Attack, AttackFacts]:
     return entry
 
 
-def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Settings) -> Asked:
-    """A cell's settings, checked; those of other attacks are left out, so that a grid shares its
-    settings. Raises UsageError for one that neither task nor attack knows.
+def choose_attack(
+    attack: str, settings: Mapping[str, Any], kind: type[AttackSettings] = AttackSettings
+) -> ChosenAttack:
+    """An attack with settings, checked; those of other attacks are left out, so that a grid shares
+    its settings. Raises UsageError for one that neither task nor attack knows.
     """
     entry = attack_of(attack)
     known = settings_of(entry.part)
@@ -117,7 +107,7 @@ def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Setti
     rest = {name: value for name, value in settings.items() if name not in own}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
-    asked = checked(model, rest, every)
+    asked = checked(kind, rest, every)
     part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
@@ -126,14 +116,14 @@ def read(attack: str, settings: Mapping[str, Any], model: type[Settings] = Setti
         parse_radii(asked.radii)
     else:
         del relevant["radii"]
-    return Asked(asked, part, relevant)
+    return ChosenAttack(asked, part, relevant)
 
 
-def refuse_others(asked: Asked, settings: Iterable[str], attack: str) -> None:
+def refuse_others(chosen: ChosenAttack, settings: Iterable[str], attack: str) -> None:
     """Raise UsageError for a setting that the attack has not, where no grid shares it."""
-    known = settings_of(asked.attack)
+    known = settings_of(chosen.attack)
     for name in settings:
-        if name in known or name in Settings.model_fields:
+        if name in known or name in AttackSettings.model_fields:
             continue
         if not known:
             raise UsageError(f"attack {attack} has no settings of its own: leave '{name}' out")
@@ -178,76 +168,3 @@ def _refuse_number(what: str, value: Any, usual: Any) -> None:
     if not np.isfinite(value) or value < 0 or (above and value == 0):
         expected = "a number above 0" if above else "a number of 0 or more"
         raise UsageError(f"{what}: expected {expected}, got {value!r}")
-
-
-def image_seeds(cell: Cell, n: int, device: str, made_on: str = "") -> Tensor:
-    """An int64 for each image; the first images have the same ones however many there are.
-
-    made_on: the classifier, where the cell shows the images to another: all such cells share them.
-    """
-    name = f"{cell.part('dataset')}/{made_on}/{cell.part('attack')}" if made_on else cell.cell_id
-    base = stream_seed(name, cell.seed, "attack")
-    return (torch.arange(n, dtype=torch.int64) + base).to(device)
-
-
-def values(
-    names: Iterable[str], real: Clean, fake: Attacked, asked: Asked, epsilon: float | None, ids: str
-) -> list[Value]:
-    """The values of some metrics of one radius."""
-    found = []
-    for name in names:
-        suffix = f"@{asked.grid}" if name == WITHIN else ""
-        value = value_of(name, METRICS[name].part(real, fake), suffix=suffix)
-        value = replace(value, epsilon=epsilon, norm=asked.settings.norm)
-        bits = outcomes(name, real, fake)
-        found.append(value if bits is None else with_bits(value, bits, ids))
-    return found
-
-
-def with_bits(value: Value, bits: np.ndarray, ids: str) -> Value:
-    """A share with its bits, base64 of bytes, the first highest, and what names its examples."""
-    packed = b64encode(np.packbits(bits).tobytes()).decode()
-    return replace(value, outcomes=packed, examples=ids)
-
-
-def example_hash(fingerprint: str, n: int) -> str:
-    """What names the first `n` held-out images of a data set, in their order."""
-    return hashlib.sha256(f"{fingerprint}|held-out|{n}".encode()).hexdigest()[:16]
-
-
-def describe_attack(name: str) -> dict[str, Any]:
-    """The role of an attack's row, and what to cite for it."""
-    entry = attack_of(name)
-    role = "floor" if entry.facts.noise else "model"
-    return {"role": role, "summary": entry.summary, "papers": [entry.paper]}
-
-
-def describe_victim(cell: Cell) -> dict[str, dict[str, Any]]:
-    """What tables and citations need of a cell's data and classifier."""
-    dataset, model = DATASETS[cell.part("dataset")], classifier_of(cell.part("model"))
-    return {
-        "dataset": {
-            "summary": dataset.summary,
-            "papers": [dataset.paper],
-            "licence": dataset.facts.licence,
-        },
-        "model": {"role": "model", "summary": model.summary, "papers": [model.paper]},
-    }
-
-
-def every_part(axis: str) -> list[str]:
-    """What `*` stands for on the axes that these tasks share."""
-    if axis == "model":
-        return list(CLASSIFIERS)
-    return [entry.name for entry in DATASETS.entries() if isinstance(entry.part, Labelled)]
-
-
-def order_of(cell: Cell, axis: str = "model") -> Order:
-    """The classifier that a cell names on an axis."""
-    return Order(cell.part(axis), cell.part("dataset"), cell.seed)
-
-
-def artifact_of(cell: Cell) -> tuple[str, str] | None:
-    """Kind and key of the classifier that a cell trains, if it trains one."""
-    trains = isinstance(classifier_of(cell.part("model")).part, Classifier)
-    return (KIND, order_of(cell).key(cell.device)) if trains and not cell.skip else None

@@ -6,41 +6,36 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from attacks import ATTACKS, MinimalNorm
-from attacks.engine import frozen, logits_of, measure, read, run, search
+from attacks import MinimalNorm
+from attacks.engine import frozen, measure
 from attacks.norms import spread
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError
-from bench.models.classifiers import classifier_of, labelled, unfit, victim
 from bench.models.store import Checkpoint, artifact_key
 from bench.suites.cell import Cell
-from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task, Value
-from bench.tasks.robustness import settings as attacking
-from bench.tasks.robustness.attack import clean_of, forecast
-from bench.tasks.robustness.settings import (
-    Asked,
-    attack_of,
-    describe_attack,
-    describe_victim,
-    every_part,
-    example_hash,
-    image_seeds,
+from bench.tasks.base import TASKS, Bench, Measurement, Value
+from bench.tasks.robustness.attack import clean_of, seconds_of
+from bench.tasks.robustness.base import (
+    RobustnessTask,
+    Trial,
     order_of,
+    perturb,
+    trial_of,
+    victim_of,
     with_bits,
 )
+from bench.tasks.robustness.settings import AttackSettings, ChosenAttack, attack_of, choose_attack
 from bench.tasks.values import facts_of, scored_by, value_of
 from metrics.robustness import Clean
 from metrics.transfer import Transferred
 
 KIND = "adversarials"
-TAKES = ("transfer",)
 
 
-class Settings(attacking.Settings):
+class TransferSettings(AttackSettings):
     """radii: one alone. amplify: the root of the mean squared difference of a pixel that the
     difference is scaled to, 0 to leave it (Szegedy et al. 2013, table 4).
     """
@@ -49,82 +44,49 @@ class Settings(attacking.Settings):
     amplify: float = Field(default=0.0, ge=0, le=1e3)
 
 
-class TransferTask(Task):
+class TransferTask(RobustnessTask):
     """Axes: dataset, source_model (on which the images are made), model, attack."""
 
     axes = ("dataset", "source_model", "model", "attack")
+    takes = ("transfer",)
 
-    def every(self, axis: str) -> list[str]:
-        if axis == "attack":
-            return list(ATTACKS)
-        return every_part("model" if axis == "source_model" else axis)
+    def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+        return _choose(parts["attack"], settings).relevant
 
-    def resolve(
-        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
-    ) -> Resolved:
-        asked, usual = (_read(parts["attack"], given) for given in (settings, {}))
-        data, attack = labelled(parts["dataset"]), attack_of(parts["attack"])
-        models = [classifier_of(parts[axis]) for axis in ("source_model", "model")]
-        reasons = [unfit(entry.name, parts["dataset"]) for entry in models]
-        skip = next(filter(None, reasons), "")
-        return Resolved(
-            settings=asked.relevant,
-            differing={k: v for k, v in asked.relevant.items() if usual.relevant.get(k) != v},
-            fingerprint=data.fingerprint,
-            modules=(
-                __name__,
-                attack.origin,
-                *(entry.origin for entry in models),
-                type(data).__module__,
-                *(metric.origin for metric in scored_by(TAKES)),
-            ),
-            seconds=0.0 if skip else forecast({**parts, "model": parts["source_model"]}, asked),
-            skip=skip,
-        )
+    def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return (attack_of(parts["attack"]).origin,)
+
+    def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
+        return seconds_of(parts["dataset"], settings)
 
     def metric_facts(self, name: str) -> dict[str, Any]:
-        return {**facts_of(name, TAKES), "name": name}
-
-    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        source = classifier_of(cell.part("source_model"))
-        return {
-            **describe_victim(cell),
-            "source_model": {"summary": source.summary, "papers": [source.paper]},
-            "attack": describe_attack(cell.part("attack")),
-        }
+        return {**facts_of(name, self.takes), "name": name}
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         return None if cell.skip else (KIND, _key(cell))
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        asked = _read(cell.part("attack"), cell.settings)
-        source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
-        images = source.held_out[: asked.settings.images]
-        labels = source.held_out_labels[: len(images)]
-        made = _made(cell, asked, images, labels, bench)
+        chosen = _choose(cell.part("attack"), cell.settings)
+        trial = trial_of(cell, bench, chosen.settings.images, "source_model")
+        made = _made(cell, chosen, trial, bench)
         if made["wrong"]:
             return Measurement([], artifact_key=_key(cell), invalid=made["wrong"])
-        shown = _amplified(images, made["images"], asked.relevant["amplify"])
-        own, other = (
-            victim(order_of(cell, axis), bench.artifacts, bench.device)
-            for axis in ("source_model", "model")
-        )
-        with frozen(own.model), frozen(other.model):
-            clean = clean_of(other, images, labels)
-            at_home = logits_of(own.model, shown).argmax(1)
-            reading = read(other.model, shown, other.confidences)
-        rms = measure(images, shown, norm="l2", radius=None, box=None).rms
-        found = (reading.predictions, reading.confidences, at_home, rms)
+        shown = _amplified(trial.images, made["images"], chosen.relevant["amplify"])
+        other = victim_of(cell, bench)
+        clean, answers = clean_of(other, trial.images, trial.labels), other.classify(shown)
+        at_home = trial.against.logits(shown).argmax(1)
+        rms = measure(trial.images, shown, norm="l2", radius=None, box=None).rms
+        found = (answers.predictions, answers.confidences, at_home, rms)
         fake = Transferred(*(values.cpu().numpy() for values in found))
-        values = _values(clean, fake, asked, example_hash(cell.fingerprint, len(images)))
+        values = _scored(clean, fake, chosen.settings.norm, trial.examples)
         return Measurement(values, artifact_key=_key(cell))
 
 
-def _read(attack: str, settings: Mapping[str, Any]) -> Asked:
-    asked = attacking.read(attack, settings, Settings)
-    if not isinstance(asked.attack, MinimalNorm) and len(asked.radii) != 1:
-        raise UsageError(f"radii: a transfer takes one, got '{asked.settings.radii}'")
-    return asked
+def _choose(attack: str, settings: Mapping[str, Any]) -> ChosenAttack:
+    chosen = choose_attack(attack, settings, TransferSettings)
+    if not isinstance(chosen.attack, MinimalNorm) and len(chosen.radii) != 1:
+        raise UsageError(f"radii: a transfer takes one, got '{chosen.settings.radii}'")
+    return chosen
 
 
 def _key(cell: Cell) -> str:
@@ -142,30 +104,17 @@ def _key(cell: Cell) -> str:
     return artifact_key(KIND, facts)
 
 
-def _made(cell: Cell, asked: Asked, images: Tensor, labels: Tensor, bench: Bench) -> dict[str, Any]:
+def _made(cell: Cell, chosen: ChosenAttack, trial: Trial, bench: Bench) -> dict[str, Any]:
     """The attacked images, and what the attack did wrong."""
 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-        own = victim(order_of(cell, "source_model"), bench.artifacts, bench.device)
-        seeds = image_seeds(cell, len(images), bench.device, cell.part("source_model"))
-        with frozen(own.model):
-            attacked = _attacked(asked, own.model, images, labels, seeds)
-        radius = None if isinstance(asked.attack, MinimalNorm) else asked.radii[0]
-        norm, box = asked.settings.norm, asked.settings.box
-        measured = measure(images, attacked, norm=norm, radius=radius, box=box)
+        with frozen(trial.against.model):
+            radius, attacked = next(perturb(chosen, trial.against.model, trial))
+        norm, box = chosen.settings.norm, chosen.settings.box
+        measured = measure(trial.images, attacked, norm=norm, radius=radius, box=box)
         return {"images": attacked, "wrong": measured.wrong}, {"cell": cell.cell_id}
 
     return bench.artifacts.get_or_make(KIND, _key(cell), make).tree
-
-
-def _attacked(
-    asked: Asked, model: torch.nn.Module, images: Tensor, labels: Tensor, seeds: Tensor
-) -> Tensor:
-    norm, box, attack = asked.settings.norm, asked.settings.box, asked.attack
-    if isinstance(attack, MinimalNorm):
-        return search(attack, model, images, labels, norm=norm, seeds=seeds, box=box)
-    given = {"radii": asked.radii, "norm": norm, "seeds": seeds, "box": box}
-    return next(iter(run(attack, model, images, labels, **given)))
 
 
 def _amplified(images: Tensor, attacked: Tensor, wanted: float) -> Tensor:
@@ -177,12 +126,12 @@ def _amplified(images: Tensor, attacked: Tensor, wanted: float) -> Tensor:
     return images + difference * spread(wanted / rms.clamp_min(1e-12), images)
 
 
-def _values(clean: Clean, fake: Transferred, asked: Asked, ids: str) -> list[Value]:
+def _scored(clean: Clean, fake: Transferred, norm: str, examples: str) -> list[Value]:
     found = []
-    for entry in scored_by(TAKES):
-        value = replace(value_of(entry.name, entry.part(clean, fake)), norm=asked.settings.norm)
+    for entry in scored_by(TransferTask.takes):
+        value = replace(value_of(entry.name, entry.part(clean, fake)), norm=norm)
         wrong = fake.predictions != clean.labels
-        found.append(with_bits(value, wrong, ids) if entry.name == "transfer_error" else value)
+        found.append(with_bits(value, wrong, examples) if entry.name == "transfer_error" else value)
     return found
 
 

@@ -1,0 +1,181 @@
+"""What the tasks that attack a classifier share: how a point is resolved, how a cell begins."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks import ATTACKS, MinimalNorm, Model
+from attacks.classifiers import CLASSIFIERS, Classifier
+from attacks.engine import run, search
+from bench.core.randomness import stream_seed
+from bench.core.registry import Entry
+from bench.datasets.named import entry_named, names_with
+from bench.models.classifiers import (
+    KIND,
+    LABELLED,
+    ClassifierOrder,
+    Victim,
+    classifier_of,
+    labelled,
+    training_seconds,
+    unfit,
+    victim,
+)
+from bench.suites.cell import Cell
+from bench.tasks.base import Bench, Resolved, Task, Value
+from bench.tasks.robustness.settings import ChosenAttack, attack_of
+from bench.tasks.values import scored_by
+
+CLASSIFIER_AXES = ("source_model", "model")
+"""The first of them that a task has is the classifier that it attacks."""
+
+
+class RobustnessTask(Task):
+    """A task about labelled images and classifiers. takes: which metrics score it."""
+
+    needs = LABELLED
+    takes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that matter, each with its value. Raises UsageError for unknown ones."""
+
+    @abstractmethod
+    def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The modules of the parts that make its number, beside data, classifiers and metrics."""
+
+    @abstractmethod
+    def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
+        """The seconds of a measurement, the training of its classifier left out."""
+
+    @final
+    def resolve(
+        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
+    ) -> Resolved:
+        chosen, usual = (self.check(parts, given) for given in (settings, {}))
+        name, data = parts["dataset"], labelled(parts["dataset"])
+        models = [parts[axis] for axis in CLASSIFIER_AXES if axis in self.axes]
+        used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
+        skip = next(filter(None, [unfit(model, name) for model in models]), "")
+        seconds = 0.0
+        if not skip:
+            seconds = training_seconds(models[0], name) + self.forecast(parts, chosen)
+        return Resolved(
+            settings=chosen,
+            differing={k: v for k, v in chosen.items() if usual.get(k) != v},
+            fingerprint=data.fingerprint,
+            modules=(
+                type(self).__module__,
+                type(data).__module__,
+                *(entry.origin for entry in used),
+                *self.origins(parts, chosen),
+            ),
+            seconds=seconds,
+            skip=skip,
+        )
+
+    @final
+    def every(self, axis: str) -> list[str]:
+        if axis == "dataset":
+            return names_with(self.needs)
+        return list(ATTACKS if axis == "attack" else CLASSIFIERS)
+
+    @final
+    def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
+        return {axis: _describe(axis, cell.part(axis)) for axis in self.axes}
+
+
+def _describe(axis: str, name: str) -> dict[str, Any]:
+    """What tables and citations need of a part; noise is a floor, a source model has no row."""
+    if axis == "dataset":
+        entry = entry_named(name, LABELLED, "an attack")
+        return {**_cited(entry), "licence": entry.facts.licence}
+    if axis == "attack":
+        noise = attack_of(name).facts.noise
+        return {"role": "floor" if noise else "model", **_cited(attack_of(name))}
+    role = {"role": "model"} if axis == "model" else {}
+    return {**role, **_cited(classifier_of(name))}
+
+
+def _cited(entry: Entry) -> dict[str, Any]:
+    return {"summary": entry.summary, "papers": [entry.paper] if entry.paper else []}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A classifier and the labelled images that it is attacked on. seeds: an int64 for each.
+    examples: what names the images, in their order.
+    """
+
+    against: Victim
+    images: Tensor
+    labels: Tensor
+    seeds: Tensor
+    examples: str
+
+
+def trial_on(against: Victim, images: Tensor, labels: Tensor, seed: int, source: str) -> Trial:
+    """A trial of a run's seed. source: the fingerprint of the images' data set, or what else tells
+    them from others.
+    """
+    named = hashlib.sha256(f"{source}|held-out|{len(images)}".encode()).hexdigest()[:16]
+    return Trial(against, images, labels, image_seeds(seed, len(images), images.device), named)
+
+
+def image_seeds(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """The run's seed and an image's place alone decide its int64: every classifier and attack meets
+    the same noise, so that their outcomes are pairs.
+    """
+    return torch.arange(n, dtype=torch.int64, device=device) + stream_seed(seed, "attack")
+
+
+def trial_of(cell: Cell, bench: Bench, n: int, axis: str = "model") -> Trial:
+    """The first `n` held-out images of a cell, and its classifier, trained if need be."""
+    source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
+    images, labels = source.held_out[:n], source.held_out_labels[:n]
+    return trial_on(victim_of(cell, bench, axis), images, labels, cell.seed, cell.fingerprint)
+
+
+def perturb(
+    chosen: ChosenAttack, model: Model, trial: Trial
+) -> Iterator[tuple[float | None, Tensor]]:
+    """Each radius with its attacked images; a search has one, without a radius."""
+    norm, box, attack = chosen.settings.norm, chosen.settings.box, chosen.attack
+    images, labels, seeds = trial.images, trial.labels, trial.seeds
+    if isinstance(attack, MinimalNorm):
+        yield None, search(attack, model, images, labels, norm=norm, seeds=seeds, box=box)
+    else:
+        radii = chosen.radii
+        given = {"radii": radii, "norm": norm, "seeds": seeds, "box": box}
+        yield from zip(radii, run(attack, model, images, labels, **given), strict=True)
+
+
+def with_bits(value: Value, bits: np.ndarray, examples: str) -> Value:
+    """A share with its bits, base64 of bytes, the first highest, and what names its examples."""
+    packed = b64encode(np.packbits(bits).tobytes()).decode()
+    return replace(value, outcomes=packed, examples=examples)
+
+
+def order_of(cell: Cell, axis: str = "model") -> ClassifierOrder:
+    """The classifier that a cell names on an axis."""
+    return ClassifierOrder(cell.part(axis), cell.part("dataset"), cell.seed)
+
+
+def victim_of(cell: Cell, bench: Bench, axis: str = "model") -> Victim:
+    """The same, from the store or trained now."""
+    return victim(order_of(cell, axis), bench.artifacts, bench.device)
+
+
+def artifact_of(cell: Cell) -> tuple[str, str] | None:
+    """Kind and key of the classifier that a cell trains, if it trains one."""
+    trains = isinstance(classifier_of(cell.part("model")).part, Classifier)
+    return (KIND, order_of(cell).key(cell.device)) if trains and not cell.skip else None
