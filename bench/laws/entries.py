@@ -16,7 +16,10 @@ law = partial(base.law, base.ANY)
 
 def _kind(entry: Entry) -> str:
     """The kind of the registry that an entry is in, or empty."""
-    return next((k for k, registry in registries().items() if entry in registry.entries()), "")
+    for kind, registry in registries().items():
+        if entry.name in registry and registry[entry.name] is entry:
+            return kind
+    return ""
 
 
 @law(where=lambda entry: bool(_kind(entry)))

@@ -138,6 +138,13 @@ trained = once(lambda recipe: train(recipe)[1:])
 """Its data and its model, trained once: for laws that only look."""
 
 
+def tried(trainer: Any) -> Tensor:
+    """What a trainer's model makes of two images after two steps, with tiny networks."""
+    source, small = PAIRS.source(0), replace(tiny(trainer), shape=(3, SIDE, SIDE))
+    state = small.advance(small.start(source, stream("protocol")), 2)
+    return small.finish(state).translate(source.held_first[:2], stream("made"))
+
+
 def inputs(source: Any, direction: str, n: int = HELD) -> Tensor:
     """Held-out images of the domain that is translated."""
     held = source.held_first if direction == "forward" else source.held_second

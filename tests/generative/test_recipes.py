@@ -5,27 +5,21 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
-from bench.datasets import DATASETS
 from bench.laws.fitted import EASE, EASY
 from bench.laws.recipes import (
     CHANGES,
     PLANE,
-    RING,
     STACKS,
-    Place,
     begin,
     changed,
     digest,
-    resumed,
-    straight,
     train,
 )
 from generative import PENALTIES, PROTOCOLS, RECIPES, Training
-from generative.networks import Dcgan, Mlp, critic_of
+from generative.networks import Dcgan
 from generative.recipes.adversarial import Adversarial
 
 GANS = [
@@ -146,82 +140,11 @@ def test_a_training_moves_towards_the_data(name):
     """After 300 steps samples lie nearer to the ring than those of an untrained generator."""
     far = []
     for steps in (1, 300):
-        place = replace(PLANE, training=Training("plane", steps=steps))
+        place = replace(PLANE, training=Training("plane", steps=steps, batch=64))
         _, _, fitted = train(RECIPES[name], place)
         radius = fitted.sample(2_000, stream("ring")).norm(dim=1)
         far.append(float((radius - 1).abs().mean()))
     assert far[1] < 0.5 * far[0]
-
-
-def _refusal(protocol, shape):
-    """Why a protocol is not for data of a shape, by both players alike, or empty."""
-    part, refusals = PROTOCOLS[protocol].part, []
-    for build in (
-        lambda: part.generator.generator(part.latent, shape),
-        lambda: critic_of(part.critic, shape),
-    ):
-        try:
-            with forked(0):
-                build()
-            refusals.append("")
-        except UsageError as error:
-            refusals.append(str(error))
-    assert refusals[0] == refusals[1]
-    return refusals[0]
-
-
-def _place_of(protocol, steps):
-    """A protocol where it belongs: on points, or on small or on larger images."""
-    for data in (RING, STACKS.data, DATASETS["stack2@mnist5k"].part):
-        if not _refusal(protocol, data.source(0).shape):
-            return Place(data, Training(protocol, steps=steps, batch=16))
-    raise AssertionError(f"no data for {protocol}")
-
-
-@pytest.mark.parametrize("protocol", list(PROTOCOLS))
-@pytest.mark.parametrize("name", ["gan", "vae", "autoencoder"])
-def test_every_protocol_trains_and_resumes(protocol, name):
-    """Networks, optimisers, batch norm: all of it stops and goes on bit for bit."""
-    recipe, place = RECIPES[name], _place_of(protocol, 6)
-    once = straight(recipe, place)
-    assert once[1].shape == (50, *place.data.source(0).shape)
-    assert once[1].isfinite().all()
-    assert digest(resumed(recipe, 3, place)) == digest(once)
-
-
-@pytest.mark.parametrize("protocol", list(PROTOCOLS))
-@pytest.mark.parametrize("name", ["gan", "vae", "autoencoder"])
-def test_sampling_is_evaluation(protocol, name):
-    """Batch norm uses its running statistics: one sample can be had, and none moves them."""
-    _, _, fitted = train(RECIPES[name], _place_of(protocol, 4))
-    before = digest(fitted.tensors())
-    assert fitted.sample(1, stream("one")).isfinite().all()
-    fitted.sample(500, stream("many"))
-    assert digest(fitted.tensors()) == before
-
-
-@pytest.mark.parametrize("protocol", list(PROTOCOLS))
-@pytest.mark.parametrize("shape", [(1,), (3,), (1, 8, 8), (2, 4, 12), (3, 28, 28)])
-def test_every_protocol_fits_the_shape_of_the_data(protocol, shape):
-    """Samples have it, images are in [0, 1], and the critic gives one logit for each; or both
-    players say what they expected and what to do.
-    """
-    if refusal := _refusal(protocol, shape):
-        assert f"examples of shape {list(shape)}" in refusal
-        assert refusal.endswith("choose another protocol, or images of another size")
-        assert not isinstance(PROTOCOLS[protocol].part.generator, Mlp)
-        return
-    part = PROTOCOLS[protocol].part
-    with forked(0):
-        generator, critic = (
-            part.generator.generator(part.latent, shape),
-            critic_of(part.critic, shape),
-        )
-        samples = generator(3 * torch.randn(5, part.latent))
-    assert samples.shape == (5, *shape)
-    assert len(shape) == 1 or 0 <= samples.min() < samples.max() <= 1
-    assert critic(samples).shape == (5,)
-    assert part.critic.encoder(shape, 7)(samples).shape == (5, 7)
 
 
 @pytest.mark.parametrize("shape", [(), (8, 8), (1, 6, 8), (1, 8, 30), (0, 8, 8), (1, 0, 8)])
@@ -231,22 +154,3 @@ def test_convolutions_need_multiples_of_four(shape):
         arguments = (5, shape) if build.__name__ == "generator" else (shape, 5)
         with pytest.raises(UsageError, match=r"multiples of 4, got examples of shape \["):
             build(*arguments)
-
-
-@pytest.mark.parametrize("protocol", list(PROTOCOLS))
-def test_networks_say_whether_they_mix(protocol):
-    """A network that mixes gives an example another output in other company; unmixed, it doesn't,
-    and is a network of the same layers.
-    """
-    part, shape = PROTOCOLS[protocol].part, (1, 28, 28)
-    examples = torch.rand(6, *shape, generator=stream("mixing"))
-    for network in (part.critic, part.critic.unmixed(), part.generator, part.generator.unmixed()):
-        with forked(0):
-            encoder = network.encoder(shape, 3)
-        for layer in encoder.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.p = 0.0
-        alone = torch.allclose(encoder(examples)[:2], encoder(examples[:2]), atol=1e-5)
-        assert alone == (not network.mixes)
-        assert network.unmixed() == network.unmixed().unmixed()
-        assert not network.unmixed().mixes

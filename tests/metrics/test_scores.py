@@ -21,7 +21,7 @@ from bench.laws.scores import (
     samples,
     scored,
 )
-from bench.score.measure import Request, score
+from bench.score.measure import ScoreRequest, score
 from metrics import METRICS, neighbours
 from metrics.copying import Nearest, cells_of, nearest
 from metrics.features import Features
@@ -33,8 +33,8 @@ def test_bench_score_knows_no_order():
     """Files in another order, read by more threads, give the same numbers, bit for bit."""
     rng = np.random.default_rng(0)
     real, fake = samples("real"), samples("shifted")
-    first = score(Request(real, fake))
-    again = score(Request(rng.permutation(real), rng.permutation(fake), workers=2))
+    first = score(ScoreRequest(real, fake))
+    again = score(ScoreRequest(rng.permutation(real), rng.permutation(fake), workers=2))
     assert first.values == again.values
     kinds = takes("features", "neighbours", "nearest", "identities")
     taken = [entry.name for entry in METRICS.entries() if kinds(entry)]

@@ -1,0 +1,115 @@
+"""What holds for every protocol: its networks fit the data or say so, train, stop and go on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import nn
+
+from bench.core.errors import UsageError
+from bench.core.randomness import forked, stream
+from bench.core.registry import Entry
+from bench.datasets import DATASETS
+from bench.laws import base, translators
+from bench.laws.base import each
+from bench.laws.recipes import RING, STACKS, Place, digest, resumed, straight, trained
+from generative import PROTOCOLS, RECIPES, TRANSLATION_PROTOCOLS, Training
+from generative.networks import Mlp, critic_of
+
+law = partial(base.law, PROTOCOLS.kind)
+MODELS = each(["gan", "vae", "autoencoder"])
+SHAPES = [(1,), (3,), (1, 8, 8), (2, 4, 12), (3, 28, 28)]
+
+
+def _refusal(protocol: Entry, shape: tuple[int, ...]) -> str:
+    """Why a protocol is not for data of a shape, by both players alike, or empty."""
+    part, refusals = protocol.part, []
+    for build in (
+        lambda: part.generator.generator(part.latent, shape),
+        lambda: critic_of(part.critic, shape),
+    ):
+        try:
+            with forked(0):
+                build()
+            refusals.append("")
+        except UsageError as error:
+            refusals.append(str(error))
+    generator, critic = refusals
+    assert generator == critic
+    return generator
+
+
+@base.once
+def _place(protocol: Entry) -> Place:
+    """A protocol where it belongs: on points, or on small or on larger images."""
+    for data in (RING, STACKS.data, DATASETS["stack2@mnist5k"].part):
+        if not _refusal(protocol, data.source(0).shape):
+            return Place(data, Training(protocol.name, steps=4, batch=16), cut=2)
+    raise AssertionError("there are no data for it: points, 8 x 8 or 28 x 28 pixels")
+
+
+@law(cases=MODELS)
+def a_protocol_trains_and_resumes(protocol: Entry, name: str) -> None:
+    """Networks, optimisers, batch norm: all of it stops and goes on bit for bit."""
+    recipe, place = RECIPES[name], _place(protocol)
+    once = straight(recipe, place)
+    assert once[1].shape == (50, *place.data.source(0).shape)
+    assert once[1].isfinite().all()
+    assert digest(resumed(recipe, place.cut, place)) == digest(once)
+
+
+@law(cases=MODELS)
+def sampling_is_evaluation(protocol: Entry, name: str) -> None:
+    """Batch norm uses its running statistics: one sample can be had, and none moves them."""
+    fitted = trained(RECIPES[name], _place(protocol), 0)[2]
+    before = digest(fitted.tensors())
+    assert fitted.sample(1, stream("one")).isfinite().all()
+    fitted.sample(500, stream("many"))
+    assert digest(fitted.tensors()) == before
+
+
+@law(cases=each({str(list(shape)): shape for shape in SHAPES}))
+def a_protocol_fits_the_shape_of_the_data(protocol: Entry, shape: tuple[int, ...]) -> None:
+    """Samples have it, images are in [0, 1], and the critic gives one logit for each; or both
+    players say what they expected and what to do.
+    """
+    part = protocol.part
+    if refusal := _refusal(protocol, shape):
+        assert f"examples of shape {list(shape)}" in refusal
+        assert refusal.endswith("choose another protocol, or images of another size")
+        assert not isinstance(part.generator, Mlp)
+        return
+    generator, critic = part.generator.generator(part.latent, shape), critic_of(part.critic, shape)
+    samples = generator(3 * torch.randn(5, part.latent))
+    assert samples.shape == (5, *shape)
+    assert len(shape) == 1 or 0 <= samples.min() < samples.max() <= 1
+    assert critic(samples).shape == (5,)
+    assert part.critic.encoder(shape, 7)(samples).shape == (5, 7)
+
+
+@law()
+def networks_say_whether_they_mix(protocol: Entry) -> None:
+    """A network that mixes gives an example another output in other company; unmixed, it doesn't,
+    and is a network of the same layers.
+    """
+    part, shape = protocol.part, (1, 28, 28)
+    examples = torch.rand(6, *shape, generator=stream("mixing"))
+    for network in (part.critic, part.critic.unmixed(), part.generator, part.generator.unmixed()):
+        with forked(0):
+            encoder = network.encoder(shape, 3)
+        for layer in encoder.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        alone = torch.allclose(encoder(examples)[:2], encoder(examples[:2]), atol=1e-5)
+        assert alone == (not network.mixes)
+        assert network.unmixed() == network.unmixed().unmixed()
+        assert not network.unmixed().mixes
+
+
+@base.law(TRANSLATION_PROTOCOLS.kind, cases=each(["pix2pix", "cyclegan"]))
+def a_translation_protocol_trains(protocol: Entry, name: str) -> None:
+    """On images that it can do; here its networks are tiny."""
+    training = Training(protocol.name, steps=2, batch=1)
+    made = translators.tried(RECIPES[name].part.trainer(training, (3, 256, 256)))
+    assert made.isfinite().all()
