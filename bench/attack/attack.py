@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
+from torch import nn
 
 from attacks import MinimalNorm
 from bench.attack.evaluate import AttackRequest, evaluate
-from bench.attack.pictures import pictures_of
+from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
 from bench.core.devices import device_named
@@ -26,7 +26,7 @@ from bench.tasks.robustness.settings import attack_of
 FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
 """What may be written, and how its name must end."""
 EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
-Classifier = str | torch.nn.Module
+Classifier = str | nn.Module
 Data = str | Path | tuple[np.ndarray, np.ndarray]
 
 
@@ -70,43 +70,43 @@ def evaluate_attack(
     every core for a user's. figure, curve, save_adversarials: files to write. notify: is told what
     is being done. Raises UsageError for what can't be used.
     """
-    files = {"figure": figure, "curve": curve, "save_adversarials": save_adversarials}
-    refuse_unwritable(files, FILES)
-    _refuse_numbers(images, threads, seed)
-    asked = _asked(attack, epsilons, norm, settings or {}, clip)
-    if len(range) != 2:
-        raise UsageError(f"`range`: expected two rising numbers, got {range}")
-    if "radii" not in asked and curve is not None:
-        raise UsageError(
-            f"`curve`: {attack} searches for the smallest perturbation, over no radius"
-        )
-    usercode.add_folder(Path.cwd())
-    request = AttackRequest(
-        classifier=classifier if isinstance(classifier, str) else type(classifier).__name__,
-        data="arrays" if isinstance(data, tuple) else str(data),
-        attack=attack,
-        settings=asked,
-        preparation=Preparation(*range, tuple(mean), tuple(std)),
-        weights=weights,
-        size=size,
-        images=images,
-        seed=seed,
-        device=device_named(device),
-        audits=audit,
-        download=download,
-        threads=threads,
-    )
+    request, network, pictures = _request(locals())
     store = ArtifactStore(cache_folder(), request.device)
-    network = None if isinstance(classifier, str) else classifier
-    pictures = pictures_of(*data, "arrays", images) if isinstance(data, tuple) else None
     result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
-    _write(result, files)
+    _write(result, {"figure": figure, "curve": curve, "save_adversarials": save_adversarials})
     return result
+
+
+def _request(given: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None, Pictures | None]:
+    """The arguments of `evaluate_attack`, checked; with a network and images that came as they are.
+    Raises UsageError for what can't be used.
+    """
+    refuse_unwritable({name: given[name] for name in FILES}, FILES)
+    _refuse_numbers(given["images"], given["threads"], given["seed"])
+    asked, span = _settings_of(given), given["range"]
+    if len(span) != 2:
+        raise UsageError(f"`range`: expected two rising numbers, got {span}")
+    usercode.add_folder(Path.cwd())
+    same: Any = ("attack", "weights", "size", "images", "seed", "download", "threads")
+    classifier, data = given["classifier"], given["data"]
+    arrays = data if isinstance(data, tuple) else None
+    network = None if isinstance(classifier, str) else classifier
+    request = AttackRequest(
+        classifier=classifier if network is None else type(network).__name__,
+        data="arrays" if arrays else str(data),
+        settings=asked,
+        preparation=Preparation(span[0], span[1], tuple(given["mean"]), tuple(given["std"])),
+        device=device_named(given["device"]),
+        audits=given["audit"],
+        **{name: given[name] for name in same},
+    )
+    pictures = arrays and pictures_of(arrays[0], arrays[1], "arrays", given["images"])
+    return request, network, pictures
 
 
 def _refuse_numbers(images: int, threads: int, seed: int) -> None:
     for what, number, low, high in (
-        ("-n: images", images, 1, MAX_SAMPLES),
+        ("`images`", images, 1, MAX_SAMPLES),
         ("`threads`", threads, 0, MAX_THREADS),
         ("`seed`", seed, 0, MAX_SEED),
     ):
@@ -122,33 +122,36 @@ def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
             write_atomically(Path(path).expanduser(), made[name]())
 
 
-def _asked(
-    attack: str,
-    epsilons: str | float | Sequence[float | str] | None,
-    norm: str | None,
-    settings: Mapping[str, Any],
-    clip: bool,
-) -> dict[str, Any]:
-    """The settings of a cell, from the options of `bench attack`."""
-    options = {"norm": "`norm`", "radii": "`epsilons`", "clip": "`clip`", "images": "`images`"}
+def _settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a cell. Raises UsageError for one that is an argument, and for what a search
+    for the smallest perturbation has no use for.
+    """
+    attack, epsilons, settings = given["attack"], given["epsilons"], given["settings"] or {}
+    own = {"norm": "norm", "radii": "epsilons", "clip": "clip", "images": "images"}
     for name in settings:
-        if name in options:
-            raise UsageError(f"`settings` {name}: it has an option of its own, {options[name]}")
-    asked: dict[str, Any] = {**settings, "clip": clip}
-    if norm is not None:
-        asked["norm"] = norm
-    if isinstance(attack_of(attack).part, MinimalNorm):
-        if epsilons is not None:
-            raise UsageError(
-                f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "
-                "leave them out"
-            )
-        return asked
-    if isinstance(epsilons, str):
-        asked["radii"] = epsilons
-    elif isinstance(epsilons, int | float):
-        asked["radii"] = repr(float(epsilons))
-    else:
-        radii = EPSILONS if epsilons is None else epsilons
-        asked["radii"] = ",".join(e if isinstance(e, str) else repr(float(e)) for e in radii)
+        if name in own:
+            raise UsageError(f"`settings` {name}: it has an option of its own, `{own[name]}`")
+    asked: dict[str, Any] = {**settings, "clip": given["clip"]}
+    if given["norm"] is not None:
+        asked["norm"] = given["norm"]
+    if not isinstance(attack_of(attack).part, MinimalNorm):
+        return asked | {"radii": _radii(epsilons)}
+    if epsilons is not None:
+        raise UsageError(
+            f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "
+            "leave them out"
+        )
+    if given["curve"] is not None:
+        raise UsageError(
+            f"`curve`: {attack} searches for the smallest perturbation, over no radius"
+        )
     return asked
+
+
+def _radii(epsilons: str | float | Sequence[float | str] | None) -> str:
+    if isinstance(epsilons, str):
+        return epsilons
+    if isinstance(epsilons, int | float):
+        return repr(float(epsilons))
+    radii = EPSILONS if epsilons is None else epsilons
+    return ",".join(e if isinstance(e, str) else repr(float(e)) for e in radii)

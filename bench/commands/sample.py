@@ -36,21 +36,7 @@ from click.core import ParameterSource
     metavar="grid.png|x.npy|FOLDER|x.safetensors",
     help="What to write: a sheet, an array, a file for each image, or the model's weights.",
 )
-def command(
-    run: str,
-    model: str | None,
-    dataset: str | None,
-    block: str | None,
-    seed: int | None,
-    count: int,
-    label: int | None,
-    interpolate: bool,
-    arithmetic: str | None,
-    codes: bool,
-    truncation: str | None,
-    weights: str | None,
-    out: str,
-) -> None:
+def command(**options: Any) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
 
     Without --model, images of data in the place of RUN: mnist5k (held out), mnist5k:train, a
@@ -59,24 +45,13 @@ def command(
     from bench import api
     from bench.sample.sample import WEIGHTS
 
-    bounds = _bounds(truncation)
-    where = {"dataset": dataset, "block": block, "seed": seed}
+    run, model, out = (options.pop(name) for name in ("run", "model", "out"))
+    count, bounds = options.pop("count"), _bounds(options.pop("truncation"))
     if len(bounds) > 1:
-        others = interpolate or codes or bool(arithmetic) or label is not None
-        _curve(run, model, bounds, count, out, where, others)
+        _curve(run, model, bounds, count, out, options)
         return
     drawn = api.sample(
-        run,
-        model,
-        **where,
-        n=count,
-        out=out,
-        label=label,
-        interpolate=interpolate,
-        arithmetic=arithmetic,
-        codes=codes,
-        truncation=bounds[0] if bounds else None,
-        weights=weights,
+        run, model, n=count, out=out, truncation=bounds[0] if bounds else None, **options
     )
     if out.lower().endswith(WEIGHTS):
         click.echo(f"the weights of {model}: {out}")
@@ -91,18 +66,20 @@ def _curve(
     bounds: list[float],
     count: int,
     out: str,
-    where: dict[str, Any],
-    others: bool,
+    options: dict[str, Any],
 ) -> None:
     """Scores of several truncations: a table to stdout, the curve to a file."""
     from bench import api
     from bench.core.errors import UsageError
 
-    if others:
+    if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or (
+        options["label"] is not None
+    ):
         raise UsageError("expected one of --interpolate, --arithmetic, --codes, --truncation")
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
     usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT
+    where = {name: options[name] for name in ("dataset", "block", "seed")}
     table = api.truncations(run, model, bounds, n=1_000 if usual else count, out=out, **where)
     click.echo(table.pivot(index="truncation", columns="metric", values="value").to_string())
     click.echo(f"precision against recall: {out}", err=True)

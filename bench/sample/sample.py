@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,31 +62,49 @@ def sample(
     """
     bounds = () if truncation is None else (truncation,)
     chosen = Exploration(label, interpolate, arithmetic, codes, bounds)
-    if not 1 <= n <= MAX_SAMPLES:
-        raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
-    if out is not None:
-        _refuse_output(out)
-    columns, colour = 0, False
+    _refuse_request(n, out)
     if model is None:
-        if chosen.asked:
-            raise UsageError("`model`: which one? (a data set has no codes to look at)")
-        drawn = _real(run, n)
-        colour = drawn.shape[1] == 3
+        made = _of_data(run, n, chosen)
     else:
-        cell, colour = _trained_cell(run, model, dataset, block, seed)
-        store = ArtifactStore(cache_folder(), cell.device)
-        if weights is not None:
-            store = with_weights(store, weights)
-        if out is not None and Path(out).suffix.lower() == WEIGHTS:
-            write_atomically(Path(out).expanduser(), weights_of(cell, store))
-            return np.empty(0)
-        if chosen.asked:
-            drawn, columns = explored(cell, n, store, chosen)
-        else:
-            drawn = draw_samples(cell, n, store)
-    if out is not None:
-        _write_samples(drawn, Path(out).expanduser(), colour, columns)
-    return drawn
+        made = _of_model(_trained_cell(run, model, dataset, block, seed), n, chosen, weights, out)
+    if out is not None and made is not None:
+        _write_samples(made, Path(out).expanduser())
+    return np.empty(0) if made is None else made.samples
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Samples. columns: how many stand in a row of a sheet, 0 for as many as fit. colour: whether
+    three channels are colours, and no stack.
+    """
+
+    samples: np.ndarray
+    columns: int = 0
+    colour: bool = False
+
+
+def _of_data(name: str, n: int, chosen: Exploration) -> Drawn:
+    if chosen.asked:
+        raise UsageError("`model`: which one? (a data set has no codes to look at)")
+    images = _real(name, n)
+    return Drawn(images, colour=images.shape[1] == 3)
+
+
+def _of_model(
+    trained: tuple[Cell, bool], n: int, chosen: Exploration, weights: str | None, out: str | None
+) -> Drawn | None:
+    """None where the model's weights were written in the place of samples."""
+    cell, colour = trained
+    store = ArtifactStore(cache_folder(), cell.device)
+    if weights is not None:
+        store = with_weights(store, weights)
+    if out is not None and Path(out).suffix.lower() == WEIGHTS:
+        write_atomically(Path(out).expanduser(), weights_of(cell, store))
+        return None
+    if not chosen.asked:
+        return Drawn(draw_samples(cell, n, store), colour=colour)
+    samples, columns = explored(cell, n, store, chosen)
+    return Drawn(samples, columns, colour)
 
 
 def truncations(
@@ -142,7 +161,11 @@ def _real(name: str, n: int) -> np.ndarray:
     return to_bytes(torch.stack(first)).numpy()
 
 
-def _refuse_output(out: str) -> None:
+def _refuse_request(n: int, out: str | None) -> None:
+    if not 1 <= n <= MAX_SAMPLES:
+        raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
+    if out is None:
+        return
     suffix = Path(out).suffix.lower()
     if suffix not in ("", ".png", ".npy", WEIGHTS):
         raise UsageError(
@@ -153,17 +176,19 @@ def _refuse_output(out: str) -> None:
         raise UsageError(f"{out} is there already: expected a folder to be made")
 
 
-def _write_samples(drawn: np.ndarray, path: Path, colour: bool, columns: int) -> None:
-    suffix = path.suffix.lower()
+def _write_samples(made: Drawn, path: Path) -> None:
+    suffix, drawn = path.suffix.lower(), made.samples
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, drawn)
         write_atomically(path, buffer.getvalue())
     elif suffix == ".png":
         grid = drawn.ndim == 4
-        write_atomically(path, grid_png(drawn, colour, columns) if grid else scatter_png(drawn))
+        write_atomically(
+            path, grid_png(drawn, made.colour, made.columns) if grid else scatter_png(drawn)
+        )
     elif drawn.ndim != 4:
         raise UsageError(f"points are no images: expected a .png or .npy file, got '{path}'")
     else:
-        for index, content in enumerate(image_pngs(drawn, colour)):
+        for index, content in enumerate(image_pngs(drawn, made.colour)):
             write_atomically(path / f"{index:05}.png", content)

@@ -13,9 +13,9 @@ import torch
 from harness import bench, table
 from safetensors.torch import load
 
-from bench.models import makejudges
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
+from bench.models import makejudges
 from metrics import JUDGES, Judge
 from metrics.judges.frozen import FOLDER
 from metrics.judges.network import JudgeNetwork
