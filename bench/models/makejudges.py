@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
 import metrics.judges
@@ -125,11 +125,7 @@ def make(name: str, split: Split) -> dict[str, Any]:
     rates = [float(passed[held_labels == c].double().mean()) for c in range(CLASSES)]
     with torch.inference_mode():
         features = network.features(held).double()
-    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
-    (FOLDER / f"{name}.safetensors").write_bytes(weights)
-    card = {
-        "name": name,
-        "sha256": hashlib.sha256(weights).hexdigest(),
+    measured = {
         "training_images": len(images),
         "held_out_images": len(held),
         "accuracy": float((judged.argmax(1) == held_labels).double().mean()),
@@ -142,6 +138,14 @@ def make(name: str, split: Split) -> dict[str, Any]:
         "feature_rank": int(torch.linalg.matrix_rank(torch.cov(features.T))),
         "features": features.shape[1],
     }
+    return write(name, network, measured)
+
+
+def write(name: str, network: nn.Module, measured: dict[str, Any]) -> dict[str, Any]:
+    """Write a judge's weights and its card; the card."""
+    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    (FOLDER / f"{name}.safetensors").write_bytes(weights)
+    card = {"name": name, "sha256": hashlib.sha256(weights).hexdigest(), **measured}
     (FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
     return card
 
@@ -191,11 +195,7 @@ def make_segmenter(name: str, split: Split) -> dict[str, Any]:
     np.add.at(confusion, (found.maps.ravel(), read.ravel()), 1)
     right = np.diagonal(confusion)
     union = confusion.sum(0) + confusion.sum(1) - right
-    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
-    (FOLDER / f"{name}.safetensors").write_bytes(weights)
-    card = {
-        "name": name,
-        "sha256": hashlib.sha256(weights).hexdigest(),
+    measured = {
         "training_images": len(split.images),
         "held_out_images": len(read),
         "pixel_accuracy": float(right.sum() / confusion.sum()),
@@ -203,8 +203,7 @@ def make_segmenter(name: str, split: Split) -> dict[str, Any]:
         "class_iou": float((right / union).mean()),
         "confusion": confusion.tolist(),
     }
-    (FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
-    return card
+    return write(name, network, measured)
 
 
 def as_scene(photos: np.ndarray) -> Tensor:

@@ -79,7 +79,6 @@ LEARNERS = [
     ("holes", "vae"),
     ("translations", "pix2pix"),
 ]
-PAIRED = {"l1", "psnr", "ssim"}
 
 
 class Cells(dict):
@@ -196,6 +195,7 @@ def names_of(values):
 
 def test_true_partners_change_what_is_compared_with_them_alone(cells, store, monkeypatch):
     before = rows(cells["translations", "pix2pix"], store)
+    assert before["noise_spread", "", 1] > 0
     swapped(monkeypatch, PairSource, "held_second", lambda images: images.flip(3))
     found = changed(before, rows(cells["translations", "pix2pix"], store))
     assert found == (taking("translated") & names_of(before)) - {"noise_spread"}
@@ -212,7 +212,7 @@ def test_translations_are_scored_against_the_truth(cells, store, block):
     assert value["pixel_accuracy", "", 1][0] > 0.9
 
 
-@pytest.mark.parametrize("model", ["vae", "nsgan", "cgan"])
+@pytest.mark.parametrize("model", ["vae", "cgan"])
 def test_labels_are_for_those_that_are_told_them(cells, tmp_path, monkeypatch, model):
     """Trained on images with other labels a conditional model is another one, others the same."""
     cell = cells["images", model]
@@ -267,7 +267,7 @@ def test_the_seed_decides_what_is_trained_and_what_is_made(cells, store, block, 
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize(("block", "model"), LEARNERS)
+@pytest.mark.parametrize(("block", "model"), LEARNERS[:4])
 def test_another_seed_changes_the_row(cells, store, block, model):
     cell = cells[block, model]
     assert changed(rows(cell, store), rows(replace(cell, seed=1), store))

@@ -43,7 +43,7 @@ class TrainedSettings(BaseModel):
         return Training(**{name: value for name, value in self if name in known})
 
 
-def trained(family: Literal["drawing", "translating"]) -> type[TrainedSettings]:
+def derive_settings(family: Literal["drawing", "translating"]) -> type[TrainedSettings]:
     """With every setting that the trainings of a family know."""
     known: Any = {
         name: (setting.kind, Field(default=setting.default, **setting.bounds._asdict()))
@@ -52,7 +52,7 @@ def trained(family: Literal["drawing", "translating"]) -> type[TrainedSettings]:
     return create_model("TrainedSettings", __base__=TrainedSettings, **known)
 
 
-class DrawingSettings(trained("drawing")):
+class DrawingSettings(derive_settings("drawing")):
     """Of a model that draws samples. samples: how many are scored."""
 
     protocol: str

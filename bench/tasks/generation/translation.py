@@ -31,9 +31,9 @@ from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_sco
 from bench.tasks.generation.imagescores import features_of
 from bench.tasks.generation.settings import (
     Target,
+    derive_settings,
     recipe_of,
     resolve,
-    trained,
     unmeasured,
 )
 from bench.tasks.values import checked, scored_by
@@ -49,7 +49,7 @@ PALETTE = "palette"
 """What reads label maps: the class of the nearest colour."""
 
 
-class TranslationSettings(trained("translating")):
+class TranslationSettings(derive_settings("translating")):
     """Of a translator; an empty protocol is what is usual for the model. size: the side that images
     are brought to. direction: what is scored.
     """
@@ -105,17 +105,23 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
         return fitted.translate(inputs, self.stream("noise", draw), self.asked.direction)
 
     def make(self, fitted: Translator) -> Made:
-        """Every draw of the noise, [draws, n, c, h, w]."""
+        """Every draw of the noise, [draws, n, c, h, w], off the device: there are many."""
         inputs = self.held_out[0][:MOST]
-        return Made(torch.stack([self.translate(fitted, inputs, i) for i in range(DRAWS)]))
+        first = self.translate(fitted, inputs, 0)
+        draws = torch.empty(DRAWS, *first.shape)
+        draws[0] = first
+        for draw in range(1, DRAWS):
+            draws[draw] = self.translate(fitted, inputs, draw)
+        return Made(draws)
 
     def score(self, fitted: Translator, made: Made) -> tuple[Iterable[Named], Arrays]:
+        first = made.values[0].to(self.device)
         scores = [
-            *self._featured(made.values[0]),
-            *self._compared(made.values.cpu().numpy()),
-            *self._segmented(made.values[0]),
+            *self._featured(first),
+            *self._compared(made.values.numpy()),
+            *self._segmented(first),
         ]
-        return scores, {"samples": to_bytes(made.values[0][:PICTURED]).cpu().numpy()}
+        return scores, {"samples": to_bytes(first[:PICTURED]).cpu().numpy()}
 
     def _featured(self, made: Tensor) -> Iterator[Named]:
         """Against the training images of the domain that is translated into."""
