@@ -166,6 +166,8 @@ def test_the_source_model_is_not_the_one_that_is_shown_the_images(rows):
         alone = rows("attack", model=model, settings=weak)
         assert own["transfer_error", None][::2] == alone["adversarial_error", 0.12][::2]
         assert 0.1 < own["transfer_error", None][0] < 0.9
+        sure = alone["confidence_on_errors", 0.12][0]
+        assert own["transfer_confidence", None][0] == pytest.approx(sure, rel=1e-12)
 
 
 CHANGES = [
