@@ -89,7 +89,7 @@ def _request(given: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None,
     usercode.add_folder(Path.cwd())
     same: Any = ("attack", "weights", "size", "images", "seed", "download", "threads")
     classifier, data = given["classifier"], given["data"]
-    arrays = data if isinstance(data, tuple) else None
+    arrays: tuple[Any, Any] | None = data if isinstance(data, tuple) else None
     network = None if isinstance(classifier, str) else classifier
     request = AttackRequest(
         classifier=classifier if network is None else type(network).__name__,
@@ -100,7 +100,7 @@ def _request(given: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None,
         audits=given["audit"],
         **{name: given[name] for name in same},
     )
-    pictures = arrays and pictures_of(arrays[0], arrays[1], "arrays", given["images"])
+    pictures = None if arrays is None else pictures_of(*arrays, "arrays", given["images"])
     return request, network, pictures
 
 
