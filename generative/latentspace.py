@@ -96,7 +96,7 @@ def read_sum(text: str) -> Sum:
     """`7-1+4`. Raises UsageError for anything else."""
     found = re.fullmatch(r"\s*[+-]?\s*\d+(\s*[+-]\s*\d+)+\s*", text)
     if not found:
-        raise UsageError(f"--arithmetic: expected a sum of classes such as 7-1+4, got '{text}'")
+        raise UsageError(f"`arithmetic`: expected a sum of classes such as 7-1+4, got '{text}'")
     parts = re.findall(r"([+-]?)\s*(\d+)", text)
     return Sum(tuple((-1 if sign == "-" else 1, int(number)) for sign, number in parts))
 
@@ -110,7 +110,7 @@ def arithmetic(model: Decoder, read: Read, asked: Sum, rng: torch.Generator) -> 
     """
     if isinstance(model, ConditionalSampler):
         raise UsageError(
-            "--arithmetic: this model is told the class, so that its codes hold none to add up: "
+            "`arithmetic`: this model is told the class, so that its codes hold none to add up: "
             "expected one that is not, such as dcgan"
         )
     codes = model.codes(CANDIDATES, rng)
@@ -120,7 +120,7 @@ def arithmetic(model: Decoder, read: Read, asked: Sum, rng: torch.Generator) -> 
         chosen = codes[torch.from_numpy(labels == concept).to(codes.device)][:EXEMPLARS]
         if len(chosen) < EXEMPLARS:
             raise UsageError(
-                f"--arithmetic: the judge reads class {concept} in {len(chosen)} of {CANDIDATES:,} "
+                f"`arithmetic`: the judge reads class {concept} in {len(chosen)} of {CANDIDATES:,} "
                 f"samples: expected {EXEMPLARS} at least"
             )
         mean = chosen.mean(0, keepdim=True)
@@ -144,8 +144,8 @@ def plane(model: Decoder, rng: torch.Generator, label: int | None = None) -> Ten
     latent = model.codes(1, rng).shape[1]
     if latent != 2:
         raise UsageError(
-            f"--codes: expected a model with 2 dimensions of codes, this one has {latent}: train "
-            "one with --set latent=2"
+            f"`codes`: expected a model with 2 dimensions of codes, this one has {latent}: train "
+            "one with the setting latent=2"
         )
     shares = (torch.arange(PLANE, device=rng.device) + 0.5) / PLANE
     ticks = quantiles(shares) if model.prior == "normal" else 2 * shares - 1
@@ -167,7 +167,7 @@ def truncated(
     and none is asked for. Raises UsageError for a bound that nothing is within.
     """
     if not bound >= LEAST_BOUND:
-        raise UsageError(f"--truncation: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
+        raise UsageError(f"`truncation`: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
     codes = model.codes(n, rng)
     for _ in range(REDRAWS):
         beyond = codes.abs() > bound
@@ -176,7 +176,7 @@ def truncated(
         codes = torch.where(beyond, model.codes(n, rng), codes)
     else:
         raise UsageError(
-            f"--truncation: this model's codes are hardly ever within {bound:g} of 0: expected a "
+            f"`truncation`: this model's codes are hardly ever within {bound:g} of 0: expected a "
             "larger bound, or a model whose codes are drawn from N(0, I)"
         )
     labels = torch.arange(n, device=codes.device)

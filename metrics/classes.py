@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from metrics.contracts import METRICS, Score
-from metrics.readings import StackTally, StackTruth
+from metrics.contracts import METRICS, Metric, Score
 from metrics.shares import share_error
 from metrics.stacks import off_manifold, reverse_kl_stack, stack_modes
 
@@ -27,55 +26,39 @@ class Asked:
     passed: Bool[np.ndarray, " n"]
 
 
-@METRICS.register(
+def _of_classes(name: str, part: Metric, summary: str, **changed: object) -> None:
+    """A metric of stacks over single images: its number and facts but for what is changed."""
+    entry = METRICS[part.__name__]
+    facts = {**vars(entry.facts), "takes": "classes", **changed}
+    METRICS.register(name, summary=summary, **facts)(part)
+
+
+_of_classes(
     "class_coverage",
-    takes="classes",
-    direction="higher",
+    stack_modes,
+    "Classes that are there, and not only read there.",
     title="classes",
-    low=0,
-    counts_modes=True,
-    absolute=0.5,
-    digits=1,
+    relative=0.0,
     estimator="classes with more images that pass the judge's gate than misreading of the others "
     "explains: Poisson test at 0.01 over the number of classes, against the leakage that unfolding "
     "through the out-of-fold confusion matrix predicts",
 )
-def class_coverage(real: StackTruth, fake: StackTally) -> Score:
-    """Classes that are there, and not only read there."""
-    return stack_modes(real, fake)
 
-
-@METRICS.register(
+_of_classes(
     "class_kl",
-    takes="classes",
-    direction="lower",
+    reverse_kl_stack,
+    "KL from the samples' shares of each class to the true ones, in nats.",
     title="class KL",
-    low=0,
-    absolute=0.01,
-    relative=0.1,
     estimator="sum of q log(q/p) over the classes and the off-manifold bin; q the shares of images "
     "that pass, unfolded through the confusion matrix; p as real images pass",
 )
-def class_kl(real: StackTruth, fake: StackTally) -> Score:
-    """KL from the samples' shares of each class to the true ones, in nats."""
-    return reverse_kl_stack(real, fake)
 
-
-@METRICS.register(
+_of_classes(
     "off_manifold_images",
-    takes="classes",
-    direction="lower",
-    title="off-manifold",
-    low=0,
-    high=1,
-    absolute=0.02,
-    percent=True,
-    digits=1,
+    off_manifold,
+    "Images that a judge can't read.",
     estimator="share of images of which the judge is less sure than of 95 % of real held-out ones",
 )
-def off_manifold_images(real: StackTruth, fake: StackTally) -> Score:
-    """Images that a judge can't read."""
-    return off_manifold(real, fake)
 
 
 @METRICS.register(

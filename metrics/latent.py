@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from metrics.contracts import METRICS, PerPoint, Score
+from metrics.shares import mean_score
 
 IMPORTANCE_SAMPLES = 200
 IMPORTANCE_EXAMPLES = 200
@@ -22,12 +23,6 @@ class LatentBound(Protocol):
 
     def elbo(self, x: Examples) -> tuple[PerPoint, PerPoint]: ...
     def importance_log_prob(self, x: Examples, samples: int) -> PerPoint: ...
-
-
-def _mean(values: PerPoint) -> Score:
-    return Score(
-        float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values)
-    )
 
 
 @METRICS.register(
@@ -45,7 +40,7 @@ def _mean(values: PerPoint) -> Score:
 def elbo(real: Examples, fake: LatentBound) -> Score:
     """Expected log-likelihood minus divergence, in nats an example."""
     expected, divergence = fake.elbo(real)
-    return _mean(expected - divergence)
+    return mean_score(expected - divergence)
 
 
 @METRICS.register(
@@ -59,7 +54,7 @@ def elbo(real: Examples, fake: LatentBound) -> Score:
 )
 def elbo_reconstruction(real: Examples, fake: LatentBound) -> Score:
     """Expected log-likelihood of an example given its code, in nats."""
-    return _mean(fake.elbo(real)[0])
+    return mean_score(fake.elbo(real)[0])
 
 
 @METRICS.register(
@@ -74,7 +69,7 @@ def elbo_reconstruction(real: Examples, fake: LatentBound) -> Score:
 )
 def elbo_divergence(real: Examples, fake: LatentBound) -> Score:
     """Divergence of the codes' posterior from the prior, in nats."""
-    return _mean(fake.elbo(real)[1])
+    return mean_score(fake.elbo(real)[1])
 
 
 @METRICS.register(
@@ -91,4 +86,4 @@ def elbo_divergence(real: Examples, fake: LatentBound) -> Score:
 )
 def log_likelihood_importance(real: Examples, fake: LatentBound) -> Score:
     """Importance-sampled log-likelihood (Burda et al. 2016, equation 8), in nats an example."""
-    return _mean(fake.importance_log_prob(real[:IMPORTANCE_EXAMPLES], IMPORTANCE_SAMPLES))
+    return mean_score(fake.importance_log_prob(real[:IMPORTANCE_EXAMPLES], IMPORTANCE_SAMPLES))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from metrics.contracts import METRICS, Density, Points, Score
+from metrics.shares import mean_score
 
 
 @METRICS.register(
@@ -18,6 +17,4 @@ from metrics.contracts import METRICS, Density, Points, Score
 )
 def log_likelihood(real: Points, fake: Density) -> Score:
     """Mean log density of held-out real samples [n, d], in nats per sample."""
-    values = fake.log_prob(real)
-    n = len(values)
-    return Score(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), n)
+    return mean_score(fake.log_prob(real))

@@ -22,33 +22,32 @@ def high_quality(real: ModeTruth, fake: ModeTally) -> Score:
 
 _BLIND = "the-oracle-is-better[collapsed-*]: it does not ask which modes the samples are in"
 
-METRICS.register(
-    "high_quality",
-    takes="modes",
-    direction="higher",
-    title="high quality",
-    low=0,
-    high=1,
-    absolute=0.02,
-    percent=True,
-    digits=1,
-    estimator="share of samples that the data's own rule accepts",
-    exempt=_BLIND,
-)(high_quality)
 
-for _rule in RULES.entries():
+def _register(name: str, title: str, estimator: str, paper: str = "", rule: str = "") -> None:
     METRICS.register(
-        f"high_quality@{_rule.name}",
-        paper=_rule.paper,
+        name,
+        paper=paper,
         takes="modes",
         direction="higher",
-        title=f"high quality ({_rule.name})",
+        title=title,
         low=0,
         high=1,
         absolute=0.02,
         percent=True,
         digits=1,
-        rule=_rule.name,
-        estimator=f"share of samples {_rule.summary}",
+        rule=rule,
+        estimator=estimator,
         exempt=_BLIND,
     )(high_quality)
+
+
+_register("high_quality", "high quality", "share of samples that the data's own rule accepts")
+
+for _rule in RULES.entries():
+    _register(
+        f"high_quality@{_rule.name}",
+        f"high quality ({_rule.name})",
+        f"share of samples {_rule.summary}",
+        _rule.paper,
+        _rule.name,
+    )

@@ -93,7 +93,7 @@ def refusing_damage(run: str) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        text = f"manifest.json of {run} is damaged ({error!r}): run the suite with --fresh"
+        text = f"manifest.json of {run} is damaged ({error!r}): run the suite with `fresh`"
         raise UsageError(one_line(text)) from error
 
 

@@ -48,12 +48,12 @@ class RunDirectory:
             self._claim(suite, tier)
         except OSError as error:
             raise UsageError(
-                one_line(f"{error.strerror}: choose another --out than {self.path}")
+                one_line(f"{error.strerror}: choose another `out` than {self.path}")
             ) from error
 
     def _claim(self, suite: str, tier: str) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"--out {self.path} is a file: expected a folder, or a new name")
+            raise UsageError(f"`out` {self.path} is a file: expected a folder, or a new name")
         manifest = self.manifest() if self.exists() else None
         if manifest is None and self.path.is_dir() and any(self._foreign()):
             raise UsageError(
@@ -62,7 +62,7 @@ class RunDirectory:
         if manifest is not None and (manifest["suite"], manifest["tier"]) != (suite, tier):
             raise UsageError(
                 f"{self.path} holds a run of {manifest['suite']} ({manifest['tier']}), not of "
-                f"{suite} ({tier}): choose another --out"
+                f"{suite} ({tier}): choose another `out`"
             )
         self._probe()
 
@@ -79,7 +79,7 @@ class RunDirectory:
             probe.unlink()
         except OSError as error:
             raise UsageError(
-                f"can't write in {self.path}: {error.strerror}; choose another --out"
+                f"can't write in {self.path}: {error.strerror}; choose another `out`"
             ) from error
         finally:
             if made:
@@ -102,7 +102,7 @@ class RunDirectory:
         return lock
 
     def _taken(self) -> str:
-        return f"another bench is running in {self.path}: wait for it, or choose another --out"
+        return f"another bench is running in {self.path}: wait for it, or choose another `out`"
 
     def set_aside(self) -> Path:
         """Move the folder out of the way, deleting nothing; where it went."""
@@ -158,7 +158,7 @@ class RunDirectory:
             raise UsageError(
                 one_line(
                     f"{path} can't be read ({error!r}): move the folder away, or run the suite "
-                    "with --fresh"
+                    "with `fresh`"
                 )
             ) from error
         return manifest

@@ -17,12 +17,14 @@ from bench.attack.report import Attacked, timed
 from bench.core import usercode
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
-from bench.core.files import cache_folder, refuse_files, write_atomically
+from bench.core.files import cache_folder, refuse_unwritable, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SEED, MAX_THREADS
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation
 from bench.tasks.robustness.settings import attack_of
 
+FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
+"""What may be written, and how its name must end."""
 EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
 Classifier = str | torch.nn.Module
 Data = str | Path | tuple[np.ndarray, np.ndarray]
@@ -69,14 +71,14 @@ def evaluate_attack(
     is being done. Raises UsageError for what can't be used.
     """
     files = {"figure": figure, "curve": curve, "save_adversarials": save_adversarials}
-    refuse_files(files)
+    refuse_unwritable(files, FILES)
     _refuse_numbers(images, threads, seed)
     asked = _asked(attack, epsilons, norm, settings or {}, clip)
     if len(range) != 2:
-        raise UsageError(f"--range: expected two rising numbers, got {range}")
+        raise UsageError(f"`range`: expected two rising numbers, got {range}")
     if "radii" not in asked and curve is not None:
         raise UsageError(
-            f"--curve: {attack} searches for the smallest perturbation, over no radius"
+            f"`curve`: {attack} searches for the smallest perturbation, over no radius"
         )
     usercode.add_folder(Path.cwd())
     request = AttackRequest(
@@ -105,8 +107,8 @@ def evaluate_attack(
 def _refuse_numbers(images: int, threads: int, seed: int) -> None:
     for what, number, low, high in (
         ("-n: images", images, 1, MAX_SAMPLES),
-        ("--threads", threads, 0, MAX_THREADS),
-        ("--seed", seed, 0, MAX_SEED),
+        ("`threads`", threads, 0, MAX_THREADS),
+        ("`seed`", seed, 0, MAX_SEED),
     ):
         if not isinstance(number, int) or not low <= number <= high:
             raise UsageError(f"{what}: expected {low} to {high}, got {number!r}")
@@ -128,17 +130,17 @@ def _asked(
     clip: bool,
 ) -> dict[str, Any]:
     """The settings of a cell, from the options of `bench attack`."""
-    options = {"norm": "--norm", "radii": "--epsilons", "clip": "--no-clip", "images": "-n"}
+    options = {"norm": "`norm`", "radii": "`epsilons`", "clip": "`clip`", "images": "`images`"}
     for name in settings:
         if name in options:
-            raise UsageError(f"--set {name}: it has an option of its own, {options[name]}")
+            raise UsageError(f"`settings` {name}: it has an option of its own, {options[name]}")
     asked: dict[str, Any] = {**settings, "clip": clip}
     if norm is not None:
         asked["norm"] = norm
     if isinstance(attack_of(attack).part, MinimalNorm):
         if epsilons is not None:
             raise UsageError(
-                f"--epsilons: {attack} searches for the smallest perturbation, whatever its size: "
+                f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "
                 "leave them out"
             )
         return asked

@@ -52,7 +52,7 @@ def pictures_named(
     the middle cropped). Raises UsageError that names the file or the index at fault.
     """
     if size is not None and not 1 <= size <= LARGEST:
-        raise UsageError(f"--size: expected 1 to {LARGEST} pixels, got {size}")
+        raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
     place = typed_place_of(name)
     if place.kind == "folder":
         return _folder(Path(place.name), size, limit)
@@ -62,7 +62,7 @@ def pictures_named(
         shown = name.removeprefix(torchvisions.PREFIX)
         return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), shown, classes)
     if size is not None:
-        raise UsageError("--size is for folders of images: arrays are taken as they stand")
+        raise UsageError("`size` is for folders of images: arrays are taken as they stand")
     if place.kind == "file":
         return pictures_of(*read_archive(Path(place.name)), name, limit)
     part = dataset_named(place.name if place.side else name, ("images", "classes"), "an attack")
@@ -106,7 +106,7 @@ def _folder(path: Path, size: int | None, limit: int) -> Pictures:
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         odd = next(f for f, i in zip(chosen, images, strict=True) if i.shape != images[0].shape)
-        raise UsageError(f"{odd} has another size than {chosen[0]}: bring all to one with --size N")
+        raise UsageError(f"{odd} has another size than {chosen[0]}: bring all to one with `size`")
     named = [child.name for child in folders]
     return Pictures(
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),

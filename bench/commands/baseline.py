@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from bench.commands.options import typed
+
 
 @click.group()
 def command() -> None:
@@ -25,7 +27,7 @@ def set_(run: str, reason: str, out: str | None, probe: bool, all_metrics: bool)
     from bench.gate.baseline import set_baseline
 
     def warn(text: str) -> None:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {typed(text)}", err=True)
 
     path = set_baseline(run, reason, out, probe, all_metrics, warn)
     click.echo(f"baseline: {path}")

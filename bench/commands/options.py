@@ -37,10 +37,13 @@ TYPED = {"images": "count", "n": "count", "range": "span", "clip": "no_clip"}
 
 
 def as_typed(text: str, command: click.Command | None) -> str:
-    """A message with the options of a verb for the parameters that it names: `out` is --out, and
-    `executor=inline` --executor inline.
+    """A message with the options of a verb, or else of `bench run`, for the parameters that it
+    names: `out` is --out, and `executor=inline` --executor inline.
     """
-    options = {} if command is None else {p.name: p.opts for p in command.params}
+    from bench.commands.run import command as run
+
+    verbs = [run] if command is None else [run, command]
+    options = {p.name: p.opts for verb in verbs for p in verb.params}
 
     def typed(found: re.Match[str]) -> str:
         name, value = found.groups()
@@ -51,6 +54,12 @@ def as_typed(text: str, command: click.Command | None) -> str:
         return f"{option} {value}" if value and value != "True" else option
 
     return re.sub(r"`([a-z_]+)(?:=([^`]+))?`", typed, text)
+
+
+def typed(text: str) -> str:
+    """A message as the running verb's options have it."""
+    context = click.get_current_context(silent=True)
+    return as_typed(text, context.command if context else None)
 
 
 def view(options: dict[str, Any]) -> dict[str, Any]:

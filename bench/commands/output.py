@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.commands.options import typed
 from bench.core.errors import PipeClosedError
 from results.tables import Layout, as_json
 
@@ -44,7 +45,7 @@ def print_layout(layout: Layout) -> None:
     for columns in _fitting(layout, out.width) if layout.heads else ():
         out.print(_table(layout, columns))
     for note in layout.remarks:
-        out.print(note, style="dim", markup=False)
+        out.print(typed(note), style="dim", markup=False)
 
 
 def _fitting(layout: Layout, width: int) -> list[list[int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import choosing, view
+from bench.commands.options import choosing, typed, view
 
 FAILED = 4
 INTERRUPTED = 130
@@ -60,7 +60,7 @@ def _print(report: Any) -> None:
         print_layout(layout)
         click.echo()
     for reason in _reasons(report.table):
-        click.echo(reason)
+        click.echo(typed(reason))
     statuses = report.statuses.items()
     counts = ", ".join(f"{count} {status}" for status, count in statuses) or "none"
     if not report.measured and not report.interrupted:
@@ -140,4 +140,4 @@ class _Progress:
         return text
 
     def _warn(self, message: str) -> None:
-        self._console.print(f"warning: {message}", markup=False, style="yellow")
+        self._console.print(f"warning: {typed(message)}", markup=False, style="yellow")

@@ -97,6 +97,7 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print(result: Scored, form: str) -> None:
+    from bench.commands.options import typed
     from bench.commands.output import print_layout
     from results.tables import as_json, markdown
 
@@ -104,7 +105,7 @@ def _print(result: Scored, form: str) -> None:
         print_layout(result.layout())
         return
     for warning in result.scores.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {typed(warning)}", err=True)
     if form == "json":
         click.echo(as_json(result.table))
     elif form == "csv":

@@ -54,33 +54,27 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_cache_path("minimax-bench")
 
 
-def refuse_unwritable(option: str, path: str | None) -> None:
-    """Raise UsageError for a file that could not be written in the end."""
-    if path is None:
-        return
-    whole = Path(path).expanduser()
-    try:
-        folder = whole.resolve().parent
-        fine = folder.is_dir() and os.access(folder, os.W_OK) and not whole.is_dir()
-    except (OSError, ValueError) as error:
-        raise UsageError(one_line(f"{option}: can't write {path}: {error}")) from error
-    if not fine:
-        raise UsageError(f"{option}: can't write {path}: expected a file in a folder that is there")
-
-
-def refuse_files(files: Mapping[str, str | None]) -> None:
-    """Raise UsageError for a file that could not be written in the end."""
-    paths = [Path(path).expanduser().resolve() for path in files.values() if path is not None]
-    for name, path in files.items():
-        if path is None:
-            continue
-        option, suffix = name.replace("_", "-"), ".npz" if name.startswith("save_") else ".png"
-        whole = Path(path).expanduser().resolve()
-        if whole.suffix.lower() != suffix:
-            raise UsageError(f"--{option}: expected a name that ends in {suffix}, got '{path}'")
-        if not os.access(whole.parent, os.W_OK) or not whole.parent.is_dir() or whole.is_dir():
+def refuse_unwritable(
+    files: Mapping[str, str | None], suffixes: Mapping[str, str] | None = None
+) -> None:
+    """Raise UsageError for a file that could not be written in the end, by its parameter's name: in
+    no folder, without the suffix that it must have, or one that another parameter names, too.
+    """
+    named = {name: Path(path).expanduser() for name, path in files.items() if path is not None}
+    for name, path in named.items():
+        suffix = (suffixes or {}).get(name, path.suffix)
+        if path.suffix.lower() != suffix.lower():
+            raise UsageError(f"`{name}`: expected a name that ends in {suffix}, got '{path}'")
+        try:
+            whole = path.resolve()
+            writable = whole.parent.is_dir() and os.access(whole.parent, os.W_OK)
+            writable = writable and not whole.is_dir()
+            twice = [other.resolve() for other in named.values()].count(whole) > 1
+        except (OSError, ValueError) as error:
+            raise UsageError(one_line(f"`{name}`: can't write {path}: {error}")) from error
+        if not writable:
             raise UsageError(
-                f"--{option}: can't write {path}: expected a file in a folder that is there"
+                f"`{name}`: can't write {path}: expected a file in a folder that is there"
             )
-        if paths.count(whole) > 1:
-            raise UsageError(f"--{option}: {path} is named twice")
+        if twice:
+            raise UsageError(f"`{name}`: {path} is named twice")

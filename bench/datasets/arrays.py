@@ -71,7 +71,7 @@ def _refuse_values(images: np.ndarray, origin: str) -> None:
     if outside.any():
         index = int(outside.argmax())
         low, high = float(flat[index].min()), float(flat[index].max())
-        advice = "divide by 255" if high > 2 else "bring them to [0, 1] and declare --range"
+        advice = "divide by 255" if high > 2 else "bring them to [0, 1] and declare `range`"
         raise UsageError(
             f"{origin}: image {index} has values from {low:.3g} to {high:.3g}: expected [0, 1]; "
             f"{advice}"

@@ -127,7 +127,7 @@ _IMAGE_ERRORS = (
 def _damaged(path: Path, error: BaseException) -> str:
     return (
         f"can't read {shown(path)}: it is no image, or damaged ({one_line(error, 80)}); "
-        "--skip-unreadable leaves such files out and counts them"
+        "`skip_unreadable` leaves such files out and counts them"
     )
 
 

@@ -130,7 +130,7 @@ def _entry(
         part = torchvisions.named(name, side)
     elif place.kind == "file":
         if side is not None:
-            raise UsageError("--size is for folders of images: arrays are taken as they stand")
+            raise UsageError("`size` is for folders of images: arrays are taken as they stand")
         part = _labelled(name, partial(read_file, str(Path(place.name).resolve())))
     elif "domains" in needs:
         part = folder_pairs(name, Path(place.name), side)

@@ -68,7 +68,7 @@ def _read(first: str, second: str, side: int | None, paired: bool) -> Domains:
         raise UsageError(
             f"{opened[0].origin} has images of {shapes[0][1]} x {shapes[0][0]} pixels and "
             f"{opened[1].origin} of {shapes[1][1]} x {shapes[1][0]}: bring them to one size with "
-            "--set size=64"
+            "the setting size=64"
         )
     rng = np.random.default_rng(SPLIT_SEED)
     orders = [rng.permutation(len(part)) for part in images]

@@ -61,7 +61,7 @@ def alike(found: Folder, side: int | None) -> list[np.ndarray]:
         small, large = min(found.sizes), max(found.sizes)
         raise UsageError(
             f"{found.origin} has images of several sizes, {small[1]} x {small[0]} to {large[1]} x "
-            f"{large[0]} pixels: bring them to one with --set size=64"
+            f"{large[0]} pixels: bring them to one with the setting size=64"
         )
     try:
         return [_square(found.read(index), side, not found.grey) for index in range(len(found))]
@@ -77,7 +77,7 @@ def refuse_broken(found: Folder) -> None:
 
 def without_option(text: str) -> str:
     """What is wrong with a file, without the option of `bench score` that leaves it out."""
-    return text.partition("; --skip-unreadable")[0] + ": take it out of the folder"
+    return text.partition("; `skip_unreadable`")[0] + ": take it out of the folder"
 
 
 def _square(image: Tensor, side: int | None, colour: bool) -> np.ndarray:

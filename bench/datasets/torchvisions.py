@@ -62,7 +62,7 @@ def fetch(name: str) -> None:
     """
     short = source_of(name)
     if not short:
-        raise UsageError(f"--download: dataset '{name}' is nothing that torchvision can fetch")
+        raise UsageError(f"`download`: dataset '{name}' is nothing that torchvision can fetch")
     for train in (True, False):
         _opened(short, train, download=True)
     _looked_for.cache_clear()
@@ -93,7 +93,7 @@ def _opened(name: str, train: bool, download: bool) -> Any:
     except (RuntimeError, TypeError, OSError, ValueError) as error:
         raise UsageError(
             f"{PREFIX}{name} is not here ({one_line(error, 100)}): looked in {data_folder()}, "
-            "which MINIMAX_DATA sets; --download fetches it"
+            "which MINIMAX_DATA sets; `download` fetches it"
         ) from error
 
 
@@ -129,7 +129,8 @@ def _arrays(
         labels.append(int(label))
     if len({image.shape for image in images}) != 1:
         raise UsageError(
-            f"{PREFIX}{name} has images of several sizes: bring them to one with --set size=64"
+            f"{PREFIX}{name} has images of several sizes: bring them to one with the setting "
+            "size=64"
         )
     return np.stack(images), np.array(labels, dtype=np.int64)
 

@@ -67,8 +67,8 @@ def _found(loading: Loading) -> bytes:
         return path.read_bytes()
     if loading.weights or not loading.download:
         raise UsageError(
-            f"features 'inception' need the 2015 weights, and {path} is not there: --download "
-            f"fetches them (91 MB) from {URL}, or --weights FILE names yours"
+            f"features 'inception' need the 2015 weights, and {path} is not there: `download` "
+            f"fetches them (91 MB) from {URL}, or `weights=FILE` names yours"
         )
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder) / FILE
@@ -115,61 +115,79 @@ def tensorflow_bilinear(images: Tensor, size: Pair) -> Tensor:
 
 def pooled(images: Tensor, weights: Weights) -> Tensor:
     """Images [n, 3, 299, 299] in [-1, 1] to 2,048 features each."""
-
-    def conv(name: str, x: Tensor, stride: int = 1, padding: int | Pair = 0) -> Tensor:
-        x = conv2d(x, weights[f"{name}.conv.weight"], None, stride, padding)
-        norm = (weights[f"{name}.bn.{part}"] for part in _NORM)
-        return batch_norm(x, *norm, training=False, eps=EPSILON).relu_()
-
-    def chain(name: str, x: Tensor, *steps: tuple[str, int | Pair]) -> Tensor:
-        for step, padding in steps:
-            x = conv(f"{name}.{step}", x, padding=padding)
-        return x
-
-    def average(name: str, x: Tensor) -> Tensor:
-        return conv(f"{name}.branch_pool", avg_pool2d(x, 3, 1, 1, count_include_pad=False))
-
-    def fine(name: str, x: Tensor) -> Tensor:
-        wide = chain(name, x, ("branch5x5_1", 0), ("branch5x5_2", 2))
-        deep = chain(name, x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1), ("branch3x3dbl_3", 1))
-        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, average(name, x)], 1)
-
-    def medium(name: str, x: Tensor) -> Tensor:
-        wide = chain(name, x, ("branch7x7_1", 0), ("branch7x7_2", (0, 3)), ("branch7x7_3", (3, 0)))
-        paddings: tuple[int | Pair, ...] = (0, (3, 0), (0, 3), (3, 0), (0, 3))
-        steps = [(f"branch7x7dbl_{i}", padding) for i, padding in enumerate(paddings, 1)]
-        deep = chain(name, x, *steps)
-        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, average(name, x)], 1)
-
-    def split(name: str, x: Tensor) -> Tensor:
-        """Along and across, side by side."""
-        across, along = (conv(f"{name}{end}", x, padding=p) for end, p in _SPLIT)
-        return torch.cat([across, along], 1)
-
-    def coarse(name: str, x: Tensor, pool: Tensor) -> Tensor:
-        wide = split(f"{name}.branch3x3_2", conv(f"{name}.branch3x3_1", x))
-        deep = chain(name, x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
-        deep = split(f"{name}.branch3x3dbl_3", deep)
-        return torch.cat([conv(f"{name}.branch1x1", x), wide, deep, pool], 1)
-
-    x = conv("Conv2d_1a_3x3", images, stride=2)
-    x = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", x), padding=1)
-    x = conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", max_pool2d(x, 3, 2)))
+    net = Blocks(weights)
+    x = net.conv("Conv2d_1a_3x3", images, stride=2)
+    x = net.conv("Conv2d_2b_3x3", net.conv("Conv2d_2a_3x3", x), padding=1)
+    x = net.conv("Conv2d_4a_3x3", net.conv("Conv2d_3b_1x1", max_pool2d(x, 3, 2)))
     x = max_pool2d(x, 3, 2)
     for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
-        x = fine(name, x)
-    deep = chain("Mixed_6a", x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
-    deep = conv("Mixed_6a.branch3x3dbl_3", deep, stride=2)
-    x = torch.cat([conv("Mixed_6a.branch3x3", x, stride=2), deep, max_pool2d(x, 3, 2)], 1)
+        x = net.fine(name, x)
+    deep = net.chain("Mixed_6a", x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
+    deep = net.conv("Mixed_6a.branch3x3dbl_3", deep, stride=2)
+    x = torch.cat([net.conv("Mixed_6a.branch3x3", x, stride=2), deep, max_pool2d(x, 3, 2)], 1)
     for name in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
-        x = medium(name, x)
-    wide = conv("Mixed_7a.branch3x3_2", conv("Mixed_7a.branch3x3_1", x), stride=2)
+        x = net.medium(name, x)
+    wide = net.conv("Mixed_7a.branch3x3_2", net.conv("Mixed_7a.branch3x3_1", x), stride=2)
     steps = (("branch7x7x3_1", 0), ("branch7x7x3_2", (0, 3)), ("branch7x7x3_3", (3, 0)))
-    deep = conv("Mixed_7a.branch7x7x3_4", chain("Mixed_7a", x, *steps), stride=2)
+    deep = net.conv("Mixed_7a.branch7x7x3_4", net.chain("Mixed_7a", x, *steps), stride=2)
     x = torch.cat([wide, deep, max_pool2d(x, 3, 2)], 1)
-    x = coarse("Mixed_7b", x, average("Mixed_7b", x))
-    x = coarse("Mixed_7c", x, conv("Mixed_7c.branch_pool", max_pool2d(x, 3, 1, 1)))
+    x = net.coarse("Mixed_7b", x, net.average("Mixed_7b", x))
+    x = net.coarse("Mixed_7c", x, net.conv("Mixed_7c.branch_pool", max_pool2d(x, 3, 1, 1)))
     return x.mean((2, 3))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What the network is built of, over its weights by name: each from [n, c, h, w] to the same
+    with other channels.
+    """
+
+    weights: Weights
+
+    def conv(self, name: str, x: Tensor, stride: int = 1, padding: int | Pair = 0) -> Tensor:
+        """A convolution, its batch norm and a ReLU."""
+        x = conv2d(x, self.weights[f"{name}.conv.weight"], None, stride, padding)
+        norm = (self.weights[f"{name}.bn.{part}"] for part in _NORM)
+        return batch_norm(x, *norm, training=False, eps=EPSILON).relu_()
+
+    def chain(self, name: str, x: Tensor, *steps: tuple[str, int | Pair]) -> Tensor:
+        """One convolution after another, each with its padding."""
+        for step, padding in steps:
+            x = self.conv(f"{name}.{step}", x, padding=padding)
+        return x
+
+    def average(self, name: str, x: Tensor) -> Tensor:
+        """The branch of a block that averages."""
+        pool = avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        return self.conv(f"{name}.branch_pool", pool)
+
+    def fine(self, name: str, x: Tensor) -> Tensor:
+        """A block at 35 x 35."""
+        wide = self.chain(name, x, ("branch5x5_1", 0), ("branch5x5_2", 2))
+        steps = (("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1), ("branch3x3dbl_3", 1))
+        deep = self.chain(name, x, *steps)
+        first = self.conv(f"{name}.branch1x1", x)
+        return torch.cat([first, wide, deep, self.average(name, x)], 1)
+
+    def medium(self, name: str, x: Tensor) -> Tensor:
+        """A block at 17 x 17."""
+        steps = (("branch7x7_1", 0), ("branch7x7_2", (0, 3)), ("branch7x7_3", (3, 0)))
+        wide = self.chain(name, x, *steps)
+        paddings: tuple[int | Pair, ...] = (0, (3, 0), (0, 3), (3, 0), (0, 3))
+        deep = self.chain(name, x, *((f"branch7x7dbl_{i}", p) for i, p in enumerate(paddings, 1)))
+        first = self.conv(f"{name}.branch1x1", x)
+        return torch.cat([first, wide, deep, self.average(name, x)], 1)
+
+    def coarse(self, name: str, x: Tensor, pool: Tensor) -> Tensor:
+        """A block at 8 x 8."""
+        wide = self._split(f"{name}.branch3x3_2", self.conv(f"{name}.branch3x3_1", x))
+        deep = self.chain(name, x, ("branch3x3dbl_1", 0), ("branch3x3dbl_2", 1))
+        deep = self._split(f"{name}.branch3x3dbl_3", deep)
+        return torch.cat([self.conv(f"{name}.branch1x1", x), wide, deep, pool], 1)
+
+    def _split(self, name: str, x: Tensor) -> Tensor:
+        """Along and across, side by side."""
+        return torch.cat([self.conv(f"{name}{end}", x, padding=p) for end, p in _SPLIT], 1)
 
 
 _NORM = ("running_mean", "running_var", "weight", "bias")
@@ -179,5 +197,5 @@ _SPLIT: tuple[tuple[str, Pair], ...] = (("a", (0, 1)), ("b", (1, 0)))
 EXTRACTORS.register(
     "inception",
     paper="arXiv:1512.00567",
-    summary="2,048 features of the 2015 Inception network: FID; weights by --weights or --download",
+    summary="2,048 features of the 2015 Inception network: FID; its weights are to be downloaded",
 )(Inception(size=(SIDE, SIDE), channels=3, dims=2_048, published="FID", fetches=True))

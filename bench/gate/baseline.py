@@ -39,11 +39,11 @@ def set_baseline(
     no .csv.
     """
     if not reason.strip():
-        raise UsageError("--reason: say why the baseline changes; it is kept in the file")
+        raise UsageError("`reason`: say why the baseline changes; it is kept in the file")
     found = open_run(run)
     target = Path(out).expanduser() if out else _usual(found.manifest)
     if target.suffix != ".csv":
-        raise UsageError(f"--out: expected a name that ends in .csv, got '{out}'")
+        raise UsageError(f"`out`: expected a name that ends in .csv, got '{out}'")
     side = side_of_run(found)
     refuse_gaps(side, "a baseline has no gaps")
     if probe:

@@ -45,8 +45,7 @@ def comparison(
     judged_by = read_policy(policy)
     if on_inconclusive is not None:
         judged_by = judged_by.with_inconclusive(on_inconclusive)
-    for option, path in (("--junit", junit), ("--markdown", markdown)):
-        refuse_unwritable(option, path)
+    refuse_unwritable({"junit": junit, "markdown": markdown})
     chosen = list(only)
     before, after = (narrowed(side_of(name), chosen) for name in (base, new))
     found = judging.compare_sides(before, after, judged_by)
@@ -72,7 +71,7 @@ def calibration(
     file for the margins at which nothing but noise would pass. Raises UsageError for a run of fewer
     than four seeds.
     """
-    refuse_unwritable("--write-policy", write_policy)
+    refuse_unwritable({"write_policy": write_policy})
     found = calibrating.calibrate(side_of(run), read_policy(policy), new, splits, notify)
     if write_policy is not None:
         write_atomically(Path(write_policy).expanduser(), policy_text(found).encode())

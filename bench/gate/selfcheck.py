@@ -275,6 +275,6 @@ def check_gate(
     one for shuffled seeds, where nothing may.
     """
     if not LEAST_SEEDS <= seeds <= MAX_CHECK_SEEDS:
-        raise UsageError(f"--seeds: expected {LEAST_SEEDS} to {MAX_CHECK_SEEDS}, got {seeds}")
+        raise UsageError(f"`seeds`: expected {LEAST_SEEDS} to {MAX_CHECK_SEEDS}, got {seeds}")
     with measured(seeds, workers or os.cpu_count() or 1) as made:
         return planted(made, notify)

@@ -103,7 +103,7 @@ class TrainingOrder:
         return ("artifact", self.recipe, protocol, str(differing), self.seed)
 
 
-def restored(order: TrainingOrder, source: Source, store: ArtifactStore) -> Fitted:
+def restored(kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore) -> F:
     """A model that was trained before. Raises UsageError where it wasn't."""
     artifact = store.find(KIND, order.key(source.device))
     if artifact is None:
@@ -117,18 +117,19 @@ def restored(order: TrainingOrder, source: Source, store: ArtifactStore) -> Fitt
         raise UsageError(f"model '{order.recipe}', seed {order.seed}, diverged: {reason}")
     trainer = RECIPES[order.recipe].part.trainer(order.training, source.shape)
     try:
-        return trainer.restore(source, fitted)
+        return _as(kind, trainer.restore(source, fitted), order)
     except KeyError as error:
         raise UsageError(
             f"the weights are not those of a model '{order.recipe}': they lack {error}"
         ) from error
 
 
-def sampler(order: TrainingOrder, source: Source, store: ArtifactStore) -> Sampler:
-    """The same, where it draws samples."""
-    model = restored(order, source, store)
-    if not isinstance(model, Sampler):
-        raise UsageError(f"model '{order.recipe}' draws no samples: it translates images")
+def _as(kind: type[F], model: Fitted, order: TrainingOrder) -> F:
+    if not isinstance(model, kind):
+        raise UsageError(
+            f"model '{order.recipe}' gives a {type(model).__name__}: this task needs a "
+            f"{kind.__name__}"
+        )
     return model
 
 
@@ -152,15 +153,10 @@ def trained_as(
 
     artifact = store.get_or_make(KIND, key, make)
     tree = artifact.tree
-    fitted = None if tree["fitted"] is None else trainer.restore(source, tree["fitted"])
-    if not isinstance(fitted, kind | None):
-        raise UsageError(
-            f"model '{order.recipe}' gives a {type(fitted).__name__}: this task needs a "
-            f"{kind.__name__}"
-        )
+    found = None if tree["fitted"] is None else trainer.restore(source, tree["fitted"])
     return Trained(
         key,
-        fitted,
+        None if found is None else _as(kind, found, order),
         tree["snapshots"].cpu().numpy(),
         list(tree["steps"]),
         trainer.steps,

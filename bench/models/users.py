@@ -24,7 +24,7 @@ from bench.core.errors import UsageError, nearest, one_line
 
 FORMS = (
     "module:callable, an exported program (.pt2), a TorchScript file (.pt), torchvision:NAME or "
-    "timm:NAME with --weights, or a registered name (`bench list classifiers`)"
+    "timm:NAME with `weights`, or a registered name (`bench list classifiers`)"
 )
 FILES = (".pt2", ".pt", ".ts", ".pth", ".safetensors")
 
@@ -44,15 +44,15 @@ class Preparation:
         """Raise UsageError where the numbers make no sense."""
         if not self.low < self.high:
             raise UsageError(
-                f"--range: expected two rising numbers, got {self.low:g},{self.high:g}"
+                f"`range`: expected two rising numbers, got {self.low:g},{self.high:g}"
             )
         if len(self.mean) != len(self.std):
             raise UsageError(
-                f"--mean and --std: expected as many numbers of both, got {len(self.mean)} and "
+                f"`mean` and `std`: expected as many numbers of both, got {len(self.mean)} and "
                 f"{len(self.std)}"
             )
         if any(not s > 0 for s in self.std):
-            raise UsageError(f"--std: expected numbers above 0, got {min(self.std):g}")
+            raise UsageError(f"`std`: expected numbers above 0, got {min(self.std):g}")
 
 
 class Prepared(nn.Module):
@@ -115,19 +115,19 @@ def _load(name: str, weights: str | None) -> Callable[[Tensor], Any]:
         model = _torchvision(rest) if kind == "torchvision" else _timm(rest)
         if weights is None:
             raise UsageError(
-                f"{name} has random weights: name its weights' file by --weights (.pth or "
+                f"{name} has random weights: name its weights' file by `weights` (.pth or "
                 ".safetensors); nothing is downloaded"
             )
         return _filled(model, weights)
     if Path(name).suffix in FILES:
         if weights is not None:
-            raise UsageError(f"--weights: {name} has its own")
+            raise UsageError(f"`weights`: {name} has its own")
         return _from_file(Path(name).expanduser())
     made = _from_code(name)
     if weights is None:
         return made
     if not isinstance(made, nn.Module):
-        raise UsageError(f"--weights: {name} is no torch.nn.Module that could take them")
+        raise UsageError(f"`weights`: {name} is no torch.nn.Module that could take them")
     return _filled(made, weights)
 
 
@@ -156,7 +156,7 @@ def _from_file(path: Path) -> Callable[[Tensor], Any]:
     if path.suffix in (".pth", ".safetensors"):
         raise UsageError(
             f"{path} holds weights without a model: name the model (module:callable, "
-            f"torchvision:NAME) and give the file by --weights {path}"
+            f"torchvision:NAME) and give the file by `weights={path}`"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -196,7 +196,7 @@ def _refuse_pickle(path: Path) -> None:
         raise UsageError(
             f"{path} is no TorchScript file, and what torch.save writes is a pickle that could run "
             "code: save an exported program (torch.export.save, .pt2), or name the model and give "
-            "its weights by --weights"
+            "its weights by `weights`"
         )
 
 
@@ -204,7 +204,7 @@ def _filled(model: nn.Module, weights: str) -> nn.Module:
     """A model with the weights of a file. Raises UsageError where they don't fit."""
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise UsageError(f"--weights: {path} is not there")
+        raise UsageError(f"`weights`: {path} is not there")
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
@@ -222,7 +222,7 @@ def _filled(model: nn.Module, weights: str) -> nn.Module:
         TypeError,
     ) as error:
         raise UsageError(
-            f"--weights: {path} was refused: expected tensors alone (.safetensors, or a state_dict "
+            f"`weights`: {path} was refused: expected tensors alone (.safetensors, or a state_dict "
             f"that loads with weights_only=True): {one_line(error, 100)}"
         ) from error
     state = _unwrapped(state)
@@ -230,7 +230,7 @@ def _filled(model: nn.Module, weights: str) -> nn.Module:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"--weights: {path} does not fit the model: {one_line(error, 150)}"
+            f"`weights`: {path} does not fit the model: {one_line(error, 150)}"
         ) from error
     return model
 

@@ -189,5 +189,5 @@ def smallest_p(seeds: int) -> float:
 
 
 def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
-    """Where a run lives: `--out`, or runs/<suite>/<tier>."""
+    """Where a run lives: `out`, or runs/<suite>/<tier>."""
     return Path(out).expanduser() if out else Path("runs") / suite.name / tier

@@ -116,7 +116,7 @@ def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -
     forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
     """
     if workers < 1:
-        raise UsageError(f"--workers: expected at least 1, got {workers}")
+        raise UsageError(f"`workers`: expected at least 1, got {workers}")
     planned = plan_of(suite, **view)
     run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
@@ -193,7 +193,7 @@ def execute(
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
     if not directory.is_run():
         raise UsageError(
-            f"{directory.path} holds a manifest.json that is no run's: choose another --out"
+            f"{directory.path} holds a manifest.json that is no run's: choose another `out`"
         )
     if directory.readable():
         directory.claim(planned.suite.name, planned.view.tier)
@@ -280,7 +280,7 @@ def _refuse_other_code(
     if other:
         raise UsageError(
             f"{other} of {len(standing)} finished cells in {directory.path} were measured by "
-            "other code: --fresh moves that run aside and measures all again, --keep-old keeps "
+            "other code: `fresh` moves that run aside and measures all again, `keep_old` keeps "
             "its rows"
         )
 
@@ -322,9 +322,9 @@ def _folders(suite: str) -> tuple[str, ...]:
 
 def _executor(name: str, workers: int | None, timeout: float | None) -> Executor:
     if workers is not None and workers < 1:
-        raise UsageError(f"--workers: expected at least 1, got {workers}")
+        raise UsageError(f"`workers`: expected at least 1, got {workers}")
     if timeout is not None and not timeout > 0:
-        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}")
+        raise UsageError(f"`timeout`: expected seconds above 0, got {timeout:g}")
     if name == "inline" and timeout is not None:
-        raise UsageError("--timeout needs --executor processes: a cell can't be cut off inline")
+        raise UsageError("`timeout` needs `executor=processes`: a cell can't be cut off inline")
     return EXECUTORS[name].part(workers or os.cpu_count() or 1, timeout)

@@ -61,15 +61,15 @@ class Exploration:
         chosen = [
             name
             for name, given in (
-                ("--interpolate", self.interpolate),
-                ("--arithmetic", self.arithmetic is not None),
-                ("--codes", self.codes),
-                ("--truncation", bool(self.truncation)),
+                ("`interpolate`", self.interpolate),
+                ("`arithmetic`", self.arithmetic is not None),
+                ("`codes`", self.codes),
+                ("`truncation`", bool(self.truncation)),
             )
             if given
         ]
         if self.label is not None and self.arithmetic is not None:
-            chosen.append("--class")
+            chosen.append("`label`")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
         return bool(chosen) or self.label is not None
@@ -101,7 +101,7 @@ def explored(
 
 def _refuse_class(model: Decoder, cell: Cell, label: int) -> None:
     if not isinstance(model, ConditionalSampler):
-        raise UsageError(f"--class: model '{cell.part('model')}' can't be asked for one: cgan can")
+        raise UsageError(f"`label`: model '{cell.part('model')}' can't be asked for one: cgan can")
     if not 0 <= label < model.classes:
         raise UsageError(f"label {label} is outside the classes: expected 0 to {model.classes - 1}")
 
@@ -111,7 +111,7 @@ def truncation_curve(
 ) -> pd.DataFrame:
     """Quality against diversity: a row for each bound and score, and for no bound (infinite)."""
     if cell.task != "image":
-        raise UsageError("--truncation: a curve is drawn for models of task image alone")
+        raise UsageError("`truncation`: a curve is drawn for models of task image alone")
     model, rows = _decoder(cell, store), []
     scores = scores_of(cell, cell.device)
     for bound in (*bounds, float("inf")):
@@ -146,7 +146,7 @@ def _decoder(cell: Cell, store: ArtifactStore) -> Decoder:
 def _reader(cell: Cell) -> Read:
     name = entry_of(cell).part.judge
     if not name:
-        raise UsageError("--arithmetic: no judge reads such images, so that concepts have no names")
+        raise UsageError("`arithmetic`: no judge reads such images, so that concepts have no names")
 
     def read(images: Tensor) -> np.ndarray:
         reading = reading_of(name, images)

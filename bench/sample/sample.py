@@ -68,7 +68,7 @@ def sample(
     columns, colour = 0, False
     if model is None:
         if chosen.asked:
-            raise UsageError("--model: which one? (a data set has no codes to look at)")
+            raise UsageError("`model`: which one? (a data set has no codes to look at)")
         drawn = _real(run, n)
         colour = drawn.shape[1] == 3
     else:
@@ -129,7 +129,7 @@ def _real(name: str, n: int) -> np.ndarray:
     """The first images of a data set, uint8 [n, c, h, w]."""
     if (Path(name) / "manifest.json").exists() or name in builtin.names():
         raise UsageError(
-            f"--model: which one of {name}? (without it, expected data with images, such as "
+            f"`model`: which one of {name}? (without it, expected data with images, such as "
             "mnist5k)"
         )
     usercode.add_folder(Path.cwd())

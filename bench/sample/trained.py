@@ -43,7 +43,7 @@ def find_cell(
         blocks = ", ".join(dict.fromkeys(cell.block for cell in candidates))
         raise UsageError(
             f"model '{model}' was trained with several settings, in the blocks {blocks}: say which "
-            "by --block"
+            "by `block`"
         )
     sampled = (cell for cell in candidates if isinstance(TASKS[cell.task].part, SamplingTask))
     return next(sampled, candidates[0])
@@ -63,7 +63,7 @@ def _rows_of(
     datasets = list(dict.fromkeys(cell["parts"].get("dataset", "") for cell in found))
     if dataset is None and len(datasets) > 1:
         raise UsageError(
-            f"model '{model}' was trained on {', '.join(datasets)}: say which by --dataset"
+            f"model '{model}' was trained on {', '.join(datasets)}: say which by `dataset`"
         )
     if dataset is not None and dataset not in datasets:
         raise unknown("dataset", dataset, datasets, f"(model '{model}' of this run)")

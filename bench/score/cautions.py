@@ -91,13 +91,13 @@ def _of_copies(sets: Sets, trained: bool) -> Iterator[str]:
     if real.origin == fake.origin and _same(real.ids, fake.ids):
         yield "REAL and FAKE are the same samples"
         return
-    sources = [("REAL", real)] + ([("--train", seen)] if trained else [])
+    sources = [("REAL", real)] + ([("`train`", seen)] if trained else [])
     for role, kept in sources:
         if kept.ids is not None and fake.ids is not None:
             exact = int(np.isin(fake.ids, kept.ids).sum())
             if exact:
                 yield f"{exact:,} of the {len(fake.ids):,} of FAKE are exact copies from {role}"
-    how, where = (" up to a shift by one pixel,", "--train" if trained else "REAL")
+    how, where = (" up to a shift by one pixel,", "`train`" if trained else "REAL")
     try:
         share = copies(*(sets.shifted if sets.has_thumbnails else sets.nearest))
     except UsageError:

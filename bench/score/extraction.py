@@ -89,7 +89,7 @@ def way_of(
     wanted = usual_size(extractor, sizes) if side is None else (side, side)
     if side is not None and extractor.size:
         raise UsageError(
-            f"--size: features '{extractor.tag}' read {extractor.size[0]} x {extractor.size[1]} "
+            f"`size`: features '{extractor.tag}' read {extractor.size[0]} x {extractor.size[1]} "
             "always: leave it out"
         )
     channels = 1 if _grey(extractor, sets, colours) else extractor.channels or 3
@@ -105,12 +105,12 @@ def _grey(extractor: Extractor, sets: list[Images], colours: str) -> bool:
     if len(set(kinds)) > 1:
         told = ", ".join(f"{s.origin} {'grey' if s.grey else 'in colour'}" for s in sets)
         raise UsageError(
-            f"expected both grey or both in colour, got {told}: --colours grey or --colours "
+            f"expected both grey or both in colour, got {told}: `colours=grey` or `colours` "
             "rgb brings both to one"
         )
     if extractor.channels == 1 and not kinds[0]:
         raise UsageError(
-            f"features '{extractor.tag}' read grey images, and these are in colour: --colours grey "
+            f"features '{extractor.tag}' read grey images, and these are in colour: `colours=grey` "
             "makes them so"
         )
     return kinds[0]

@@ -1,4 +1,4 @@
-"""Features that were kept: as --save-stats writes them, or as mu and sigma of other tools."""
+"""Features that were kept: as `save_stats` writes them, or as mu and sigma of other tools."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def usable(points: np.ndarray, origin: str) -> np.ndarray:
 
 
 def statistics(path: Path, file: Any) -> Kept:
-    """Moments, with all that --save-stats keeps, or mu and sigma alone as other tools keep them."""
+    """Moments, with all that `save_stats` keeps, or mu and sigma alone as other tools keep them."""
     origin = shown(path)
     card = _card(file, origin)
     n = int(card.get("n", file["n"] if "n" in file.files else 0))
@@ -105,7 +105,7 @@ def _moments(file: Any, origin: str, n: int) -> Moments:
 
 
 def packed(kept: Kept) -> bytes:
-    """The .npz file of --save-stats: mu and sigma as others have them, and what else is known. A
+    """The .npz file of `save_stats`: mu and sigma as others have them, and what else is known. A
     covariance of more than LARGEST_SIGMA dimensions is left out: the points tell it.
     """
     features, buffer = kept.features, io.BytesIO()

@@ -101,9 +101,9 @@ def score(request: ScoreRequest, notify: Notify = tell_nobody) -> Scores:
         for given, role in (
             (request.real, "REAL"),
             (request.fake, "FAKE"),
-            (request.train, "--train"),
+            (request.train, "`train`"),
         )
-        if role != "--train" or given is not None
+        if role != "`train`" or given is not None
     ]
     with pool_of(request.workers) as pool:
         return _scored(request, asked, opened, pool, notify)
@@ -153,11 +153,11 @@ def _features(
         return _read(request, extractor, opened, pool, notify)
     _refuse_fid(asked, _extractor_of(tags))
     for option, given in (
-        ("--size", request.size),
-        ("--colours", request.colours),
-        ("--weights", request.weights),
-        ("--download", request.download),
-        ("--features", request.features if request.features not in _names(tags) else ""),
+        ("`size`", request.size),
+        ("`colours`", request.colours),
+        ("`weights`", request.weights),
+        ("`download`", request.download),
+        ("`features`", request.features if request.features not in _names(tags) else ""),
     ):
         if given:
             raise UsageError(
@@ -170,7 +170,7 @@ def _features(
 
 
 def _names(tags: set[str]) -> set[str]:
-    """What --features may say of kept statistics: their tag, or the name before its hash."""
+    """What `features` may say of kept statistics: their tag, or the name before its hash."""
     found = _extractor_of(tags)
     return tags | {entry.name for entry in EXTRACTORS.entries() if entry.part is found}
 
@@ -205,7 +205,7 @@ def _read(
     pool: ThreadPoolExecutor,
     notify: Notify,
 ) -> tuple[Extractor, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
-    for option, given in (("--weights", request.weights), ("--download", request.download)):
+    for option, given in (("`weights`", request.weights), ("`download`", request.download)):
         if given and not extractor.fetches:
             raise UsageError(f"{option} is for features inception, and these are {extractor.tag}")
     ready = [_checked(samples, request, pool, notify) for samples in opened]
@@ -276,12 +276,12 @@ def _refuse_other(kept: Kept, extractor: Extractor) -> None:
         name = next((e.name for e in EXTRACTORS.entries() if e.part is known), kept.tag)
         raise UsageError(
             f"{kept.origin} holds statistics of features '{kept.tag}', and these are of "
-            f"'{extractor.tag}': pass --features {name}, or save them again"
+            f"'{extractor.tag}': pass `features={name}`, or save them again"
         )
     if extractor.dims and kept.features.dims != extractor.dims:
         raise UsageError(
             f"{kept.origin} holds statistics of {kept.features.dims:,} features, and "
-            f"'{extractor.tag}' has {extractor.dims:,}: which ones are they of? (--features)"
+            f"'{extractor.tag}' has {extractor.dims:,}: which ones are they of? (`features`)"
         )
 
 
@@ -291,8 +291,8 @@ def _refuse_way(kept: Kept, settings: Mapping[str, str | int]) -> None:
         if kept.read and kept.read.get(name) != settings.get(name):
             raise UsageError(
                 f"{kept.origin} was kept of images read with {name} {kept.read.get(name)}, and "
-                f"these are read with {name} {settings.get(name)}: pass the same --size and "
-                "--colours, or save it again"
+                f"these are read with {name} {settings.get(name)}: pass the same `size` and "
+                "`colours`, or save it again"
             )
 
 
@@ -355,7 +355,7 @@ def _refuse_fid(asked: Sequence[tuple[str, str]], extractor: Extractor | None) -
     published = extractor.published if extractor else ""
     if any(name == FID for name, _ in asked) and published.lower() != FID:
         raise UsageError(
-            "only the 2015 Inception features give fid: pass --features inception, or ask for "
+            "only the 2015 Inception features give fid: pass `features=inception`, or ask for "
             "frechet"
         )
 

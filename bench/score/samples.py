@@ -25,7 +25,7 @@ from metrics.features import Features
 
 FORMS = (
     "a folder of images, an .npy, .npz or .pt file with an array [n, d] or [n, h, w(, c)], "
-    "statistics that --save-stats kept, or a data set with images, such as mnist5k or mnist5k:train"
+    "statistics that `save_stats` kept, or a data set with images, such as mnist5k or mnist5k:train"
 )
 NAMES = ("images", "features", "samples", "x", "X", "data", "arr_0")
 MOST_BYTES = 2**35

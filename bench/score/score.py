@@ -14,7 +14,7 @@ import pandas as pd
 from bench.core import usercode
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
-from bench.core.files import refuse_files, write_atomically
+from bench.core.files import refuse_unwritable, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.core.progress import Notify, tell_nobody
 from bench.score.kept import packed
@@ -71,9 +71,9 @@ def _request(given: Mapping[str, Any]) -> ScoreRequest:
     for name, most in (("batch", MAX_SAMPLES), ("size", MAX_SIDE), ("workers", MAX_THREADS)):
         number = given[name]
         if number is not None and not (isinstance(number, int) and 1 <= number <= most):
-            raise UsageError(f"--{name}: expected 1 to {most:,}, got {number!r}")
+            raise UsageError(f"`{name}`: expected 1 to {most:,}, got {number!r}")
     if given["colours"] not in ("", "grey", "rgb"):
-        raise UsageError(f"--colours: expected grey or rgb, got '{given['colours']}'")
+        raise UsageError(f"`colours`: expected grey or rgb, got '{given['colours']}'")
     usercode.add_folder(Path.cwd())
     metrics = given["metrics"]
     same = {field.name: given[field.name] for field in fields(ScoreRequest)}
@@ -91,7 +91,7 @@ def _refuse_overwriting(save_stats: str | None, sets: Iterable[Given | None]) ->
     """Raise UsageError for a file of statistics that can't be written, or is one of the sets."""
     if save_stats is None:
         return
-    refuse_files({"save_stats": save_stats})
+    refuse_unwritable({"save_stats": save_stats}, {"save_stats": ".npz"})
     named = [Path(one).expanduser() for one in sets if isinstance(one, str | Path)]
     if Path(save_stats).expanduser().resolve() in [path.resolve() for path in named]:
-        raise UsageError(f"--save-stats: {save_stats} is what is to be scored: name another")
+        raise UsageError(f"`save_stats`: {save_stats} is what is to be scored: name another")

@@ -145,7 +145,7 @@ def check_metrics(
     Raises UsageError for unknown features.
     """
     if not 2 <= seeds <= MAX_CHECK_SEEDS:
-        raise UsageError(f"--seeds: expected 2 to {MAX_CHECK_SEEDS}, got {seeds}")
+        raise UsageError(f"`seeds`: expected 2 to {MAX_CHECK_SEEDS}, got {seeds}")
     jobs = [(fault, seed) for seed in range(seeds) for fault in FAULTS]
     found: list[dict[str, float]] = []
     with guarded(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:

@@ -41,11 +41,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `0,1,2` are those. Raises UsageError for none or negative ones."""
     advice = f"expected a count such as 5 or a list such as 0,1,2, got '{text}'"
     if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*,?\s*", text):
-        raise UsageError(f"--seeds: {advice}")
+        raise UsageError(f"`seeds`: {advice}")
     numbers = [int(part.strip()) for part in text.split(",") if part.strip()]
     seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(min(numbers[0], 2**20)))
     if not seeds or len(seeds) > MAX_SEEDS:
-        raise UsageError(f"--seeds: expected 1 to {MAX_SEEDS} seeds, got {len(seeds)}")
+        raise UsageError(f"`seeds`: expected 1 to {MAX_SEEDS} seeds, got {len(seeds)}")
     return seeds
 
 
@@ -57,7 +57,7 @@ def choices(suite: Suite, view: View, every: Every) -> Iterator[Choice]:
     """
     blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
     axes = {axis for block in blocks for axis in block.grid}
-    for option, asked in (("--only", view.only), ("--grid", view.grid)):
+    for option, asked in (("`only`", view.only), ("`grid`", view.grid)):
         for axis, _ in asked:
             if axis not in axes:
                 raise unknown(f"axis in {option}", axis, axes)
@@ -109,7 +109,7 @@ def _refuse_empty(view: View, grids: list[dict[str, list[str]]]) -> None:
     for axis, pattern in view.only:
         names = sorted({name for grid in grids for name in grid.get(axis, [])})
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise unknown(axis, pattern, names, "(--only matches nothing)")
+            raise unknown(axis, pattern, names, "(`only` matches nothing)")
 
 
 def _settings(suite: Suite, block: Block, parts: dict[str, str], view: View) -> dict[str, Scalar]:

@@ -86,11 +86,11 @@ def _calibrate(
     count = len(seeds) // 2 if new is None else new
     if len(seeds) < LEAST:
         raise UsageError(
-            f"{run.name} has {len(seeds)} seeds: expected at least {LEAST}; run it with --seeds 10"
+            f"{run.name} has {len(seeds)} seeds: expected at least {LEAST}; run it with `seeds=10`"
         )
     if not 1 <= count < len(seeds):
         raise UsageError(
-            f"--new: expected 1 to {len(seeds) - 1} of {len(seeds)} seeds, got {count}"
+            f"`new`: expected 1 to {len(seeds) - 1} of {len(seeds)} seeds, got {count}"
         )
     dealt = list(_splits(len(seeds), count, splits))
     verdicts: Counter[str] = Counter()

@@ -57,7 +57,7 @@ def _series(
     ]
     notes = [str(suite["reason"]), *_counts(rows)]
     if len(shown) > most:
-        notes.append(f"{len(shown) - most:,} more lines are left out here: --json has them all")
+        notes.append(f"{len(shown) - most:,} more lines are left out here: the JSON has them all")
     if lines:
         notes.append(WHAT)
     heads = HEADS if lines else []

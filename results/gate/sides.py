@@ -153,7 +153,7 @@ def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
     patterns: dict[str, list[str]] = {}
     for axis, pattern in only:
         if axis not in AXES:
-            raise unknown("axis in --only", axis, AXES)
+            raise unknown("axis in `only`", axis, AXES)
         patterns.setdefault(axis, []).append(pattern)
     if not patterns:
         return side
@@ -166,7 +166,7 @@ def narrowed(side: Side, only: Iterable[tuple[str, str]]) -> Side:
     ]
     if not kept:
         said = ", ".join(f"{axis}={glob}" for axis, globs in patterns.items() for glob in globs)
-        raise UsageError(f"--only {said}: no cell of {side.name} matches")
+        raise UsageError(f"`only` {said}: no cell of {side.name} matches")
     return side.where("cell_id", kept)
 
 

@@ -173,6 +173,11 @@ def test_the_files_of_an_attack(home):
         moved = np.abs(saved["images"] - saved["clean"])
         assert moved.max() == pytest.approx(0.1, abs=1e-6)
         assert len(saved["labels"]) == len(saved["predictions"]) == 40
+        wrong = [saved[x] != saved["labels"] for x in ("clean_predictions", "predictions")]
+    table = api.attack(f"{name}:network", "digits.npz", audit=False, epsilons=(0, 0.1))
+    found = table.set_index(["metric", "epsilon"])["value"]
+    assert wrong[0].mean() == found["adversarial_error", 0.0]
+    assert wrong[1].mean() == found["adversarial_error", 0.1] > wrong[0].mean()
 
 
 def test_the_audit_is_printed(home, capsys):

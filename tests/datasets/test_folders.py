@@ -83,7 +83,7 @@ def test_images_of_several_sizes_are_refused(tmp_path, pairs):
         _written(folder, _names(11))
         _written(folder, ["100.png"], size=(10, 6))
     named = pairs_named if pairs else images_named
-    with pytest.raises(UsageError, match=r"several sizes, 10 x 6 to 8 x 8 .*--set size=64"):
+    with pytest.raises(UsageError, match=r"several sizes, 10 x 6 to 8 x 8 .*the setting size=64"):
         named(f"folder:{tmp_path}").source(0)
     assert named(f"folder:{tmp_path}", 16).source(0).shape == (3, 16, 16)
 
@@ -134,7 +134,7 @@ def test_a_damaged_image_is_answered_with_what_can_be_done(tmp_path):
     (tmp_path / "007.png").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="can't read") as refused:
         images_named(f"folder:{tmp_path}")
-    assert "--skip-unreadable" not in str(refused.value)
+    assert "skip_unreadable" not in str(refused.value)
 
 
 def test_folders_that_are_none(tmp_path):
@@ -226,7 +226,7 @@ def test_pairs_that_can_not_be_had(tmp_path):
     """Folders of other sizes or of few images, and names of what is no pair."""
     _written(tmp_path / "sizes" / "A", _names(12))
     _written(tmp_path / "sizes" / "B", _names(12), size=(16, 8))
-    with pytest.raises(UsageError, match=r"8 x 8 pixels and .* of 16 x 8: .*--set size=64"):
+    with pytest.raises(UsageError, match=r"8 x 8 pixels and .* of 16 x 8: .*the setting size=64"):
         pairs_named(f"folder:{tmp_path / 'sizes'}").source(0)
     assert pairs_named(f"folder:{tmp_path / 'sizes'}", 8).source(0).first_shape == (3, 8, 8)
     _two_folders(tmp_path / "few", _names(12), _names(11))

@@ -76,7 +76,9 @@ def test_images_of_several_sizes_need_one(data, monkeypatch):
             )
 
     monkeypatch.setattr(torchvision.datasets, "Food101", Several)
-    with pytest.raises(UsageError, match="several sizes: bring them to one with --set size=64"):
+    with pytest.raises(
+        UsageError, match="several sizes: bring them to one with the setting size=64"
+    ):
         images_named("torchvision:Food101")
     found = images_named("torchvision:Food101", 16)
     assert found.source(0).shape == (3, 16, 16)
@@ -93,7 +95,7 @@ def test_what_is_no_data_set_of_classified_images_is_refused_by_name(data, name)
 def test_every_known_data_set_takes_what_it_is_asked(data, name):
     """Absent ones say that they are absent, and not that an argument is unknown."""
     missing = images_named(f"torchvision:{name}").missing
-    assert "--download fetches it" in missing
+    assert "`download` fetches it" in missing
     assert "argument" not in missing
 
 
@@ -123,7 +125,7 @@ def test_cifar_from_its_files(data, monkeypatch):
 def test_what_is_not_here_says_how_to_get_it(data):
     for name in ("cifar10", "torchvision:CIFAR10"):
         missing = images_named(name).missing
-        assert "--download fetches it" in missing
+        assert "`download` fetches it" in missing
         assert str(data) in missing
     assert list(data.iterdir()) == []
 

@@ -104,5 +104,5 @@ def test_other_weights_are_refused(file):
 
 def test_missing_weights_are_asked_for(tmp_path):
     """Nothing is fetched unless it is asked for; the message says how."""
-    with pytest.raises(UsageError, match=r"need the 2015 weights, and .* --download fetches them"):
+    with pytest.raises(UsageError, match=r"need the 2015 weights, and .* `download` fetches them"):
         EXTRACTORS["inception"].part.load(Loading(weights=str(tmp_path / "none.pth")))

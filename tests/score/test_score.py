@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,12 @@ def _values(table):
     return dict(zip(table["metric"], table["value"], strict=True))
 
 
+@cache
+def _of_points():
+    """Every score of the points."""
+    return _values(api.score(*POINTS))
+
+
 # ---------------------------------------------------------------- what it takes
 
 
@@ -75,7 +82,7 @@ def test_features_as_they_stand(capfd):
     torch.save({"x": torch.from_numpy(POINTS[1])}, "fake.pt")
     found, _ = _rows(capfd, "real.npy", "fake.npz")
     again, _ = _rows(capfd, "real.npy", "fake.pt")
-    wanted = _values(api.score(*POINTS))
+    wanted = _of_points()
     assert {name: row["value"] for name, row in found.items()} == pytest.approx(
         {name: None if np.isnan(value) else value for name, value in wanted.items()}
     )
@@ -205,16 +212,15 @@ def test_neither_workers_nor_batches_nor_order_matter():
 
 def test_single_precision_is_enough():
     """float32 features give the scores of float64 to 1e-6."""
-    exact = api.score(*POINTS)
     single = api.score(*(x.astype(np.float32) for x in POINTS))
-    assert _values(single) == pytest.approx(_values(exact), rel=1e-6, abs=1e-6, nan_ok=True)
+    assert _values(single) == pytest.approx(_of_points(), rel=1e-6, abs=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("metric", PLAIN.split(","))
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_metric_alone(metric, workers):
     """As among the others, on any number of threads."""
-    wanted = _values(api.score(*POINTS))[metric]
+    wanted = _of_points()[metric]
     assert _values(api.score(*POINTS, metrics=[metric], workers=workers)) == {metric: wanted}
 
 
@@ -258,7 +264,7 @@ def test_statistics_of_other_tools(capfd):
     found, err = _rows(capfd, "real.npz", "fake.npz")
     measured = {name for name, row in found.items() if row["status"] == "ok"}
     assert measured == {"frechet"}
-    wanted = _values(api.score(*POINTS))["frechet"]
+    wanted = _of_points()["frechet"]
     assert found["frechet"]["value"] == pytest.approx(wanted, rel=1e-9)
     assert found["frechet"]["n"] is None
     assert "don't say of how many samples" in err

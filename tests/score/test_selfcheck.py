@@ -96,7 +96,7 @@ def test_the_command(monkeypatch, tmp_path, capfd):
     assert told["duplicates", "shifted"] == BLIND
     assert bench("check", "metrics", "--features", "pixels", "--seeds", "1") == 2
     assert "--seeds" in capfd.readouterr()[1]
-    with pytest.raises(UsageError, match="--seeds: expected 2 to 100, got 1"):
+    with pytest.raises(UsageError, match="`seeds`: expected 2 to 100, got 1"):
         api.check_metrics(seeds=1)
     with pytest.raises(UsageError, match="unknown features 'nothing'"):
         api.check_metrics(features="nothing")

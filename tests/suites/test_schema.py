@@ -168,7 +168,7 @@ def test_seeds_as_counts_and_lists(text, seeds):
      "99999999999999999999"],
 )  # fmt: skip
 def test_seeds_that_are_none(text):
-    with pytest.raises(UsageError, match="--seeds"):
+    with pytest.raises(UsageError, match="`seeds`"):
         parse_seeds(text)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from attacks import UNIT
+from attacks import UNIT, FixedBudget
 from attacks.audit import audit, tools
 from attacks.classifiers import Ready
 from bench.core.errors import UsageError
@@ -58,6 +58,16 @@ class Gone(Nearest):
     missing = "it is not here"
 
 
+class Far(FixedBudget):
+    """It goes twice as far as it may."""
+
+    norms = ("linf",)
+
+    def __call__(self, model, images, labels, *, radius, norm, seeds, box=UNIT, stop="never"):
+        return (images + 2 * radius).clamp(0, 1)
+
+
+far = Far()
 one, other, gone = Nearest(0), Nearest(1), Gone(0)
 
 
@@ -97,10 +107,14 @@ def _cell(task, seed=0, settings=None, attack="pgd", **parts):
 
 def _rows(cell, store):
     """The values of a cell, and the outcomes of images where it has any."""
-    measured = TASKS[cell.task].part.measure(cell, Bench(store))
+    measured = _measure(cell, store)
     assert measured.values
     assert measured.invalid == ""
     return {(v.metric, v.epsilon): (v.value, v.n, v.outcomes, v.label) for v in measured.values}
+
+
+def _measure(cell, store):
+    return TASKS[cell.task].part.measure(cell, Bench(store))
 
 
 @pytest.mark.parametrize("task", NAMES)
@@ -188,6 +202,36 @@ def test_the_first_images_are_attacked_alike_however_many_there_are(rows, task):
     few, all_ = (rows(task, settings={"images": n})[key][2] for n in (16, 40))
     assert len(few) == 4
     assert all_.startswith(few[:2])
+
+
+@pytest.mark.parametrize("task", ["attack", "transfer"])
+def test_examples_are_named_by_data_and_number(store, task):
+    """Whatever is done to them: the outcomes of such rows are pairs."""
+
+    def named(**swapped):
+        values = _measure(_cell(task, **swapped), store).values
+        (name,) = {value.examples for value in values if value.outcomes}
+        return name
+
+    alike = [
+        {},
+        {"attack": "fgsm"},
+        {"model": "other"},
+        {"seed": 1},
+        {"settings": {"radii": "0.3"}},
+    ]
+    assert len({named(**swapped) for swapped in alike}) == 1
+    assert len({named(), named(dataset="others"), named(settings={"images": 39})}) == 3
+
+
+@pytest.mark.parametrize("task", ["attack", "transfer"])
+def test_an_attack_that_goes_too_far_is_not_believed(store, task):
+    """No rows, the reason instead; the second time too, where the images are kept."""
+    cell = _cell(task, attack=f"{__name__}:far", settings={"radii": "0.1"})
+    for _ in range(2):
+        measured = _measure(cell, store)
+        assert "farther than the radius" in measured.invalid
+        assert not measured.values
 
 
 def test_an_audit_by_hand(rows):

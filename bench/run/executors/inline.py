@@ -16,6 +16,6 @@ class Inline(Executor):
 
     def run(self, cells: Sequence[Cell], context: Context) -> Iterator[Outcome]:
         if self.timeout is not None:
-            raise UsageError("--timeout needs --executor processes: a cell can't be cut off inline")
+            raise UsageError("`timeout` needs `executor=processes`: a cell can't be cut off inline")
         for cell in cells:
             yield run_cell(cell, context)

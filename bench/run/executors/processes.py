@@ -41,7 +41,7 @@ class Processes(Executor):
             idle_deaths = 0 if len(left) < before else idle_deaths + 1
             if left and idle_deaths > RESTARTS:
                 raise BenchError(
-                    "the worker processes die before they begin: --executor inline shows why; a "
+                    "the worker processes die before they begin: `executor=inline` shows why; a "
                     'script that uses processes needs `if __name__ == "__main__":`'
                 )
 

@@ -6,32 +6,37 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.core.randomness import stream
-from bench.datasets import Source
+from bench.core.registry import Entry
+from bench.datasets import DatasetFacts, Source
 from bench.datasets.pixels import outside, to_bytes
-from bench.models.generators import KIND, Trained, TrainingOrder, sampler, train
+from bench.models.generators import KIND, Trained, TrainingOrder, restored, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
-from bench.tasks.generation.facts import describe_model
+from bench.tasks.generation.facts import describe_model, modules_of
 from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.settings import DrawingSettings, TrainedSettings
 from bench.tasks.values import value_of
 from generative import Fitted, Sampler
 
 WATCHED = 16
 """How many of what is kept on the way are shown."""
 
-F = TypeVar("F", bound=Fitted)
-D = TypeVar("D", bound=Source)
-
 Arrays = Mapping[str, np.ndarray]
 """What pictures need, by name."""
+
+F = TypeVar("F", bound=Fitted)
+D = TypeVar("D", bound=Source)
+S = TypeVar("S", bound=TrainedSettings)
+A = TypeVar("A", bound=DrawingSettings)
+E = TypeVar("E", bound="Experiment[Any, Any, Any]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +50,22 @@ class Made:
 
 
 @dataclass(frozen=True, eq=False)
-class Experiment(ABC, Generic[F, D]):
-    """One cell on one device. outcome: what its model makes, in words."""
+class Experiment(ABC, Generic[F, D, S]):
+    """One cell on one device.
+
+    kind: of its settings. fixed_noise: the same of the model's noise at every look on the way.
+    outcome: what its model makes, in words.
+    """
 
     cell: Cell
     device: str
-    outcome = "final samples"
-
-    @cached_property
-    def source(self) -> D:
-        """The data."""
-        return self.open_source()
+    kind: ClassVar[type[TrainedSettings]]
+    fixed_noise: ClassVar[bool] = False
+    outcome: ClassVar[str] = "final samples"
 
     @abstractmethod
-    def open_source(self) -> D:
-        """The data of the cell's seed."""
-
-    @property
-    @abstractmethod
-    def order(self) -> TrainingOrder:
-        """What is trained."""
+    def open_entry(self) -> Entry[Any, DatasetFacts]:
+        """The data set of the cell, and what is known about it."""
 
     @abstractmethod
     def train(self, store: ArtifactStore) -> Trained[F]:
@@ -85,6 +86,30 @@ class Experiment(ABC, Generic[F, D]):
     @abstractmethod
     def score(self, fitted: F, made: Made) -> tuple[Iterable[Named], Arrays]:
         """The scores, and what is shown of them."""
+
+    @cached_property
+    def asked(self) -> S:
+        """Its task's settings; a recipe may have resolved others of its own."""
+        known, kind = self.kind.model_fields, self.kind
+        found: Any = kind(**{k: value for k, value in self.cell.settings.items() if k in known})
+        return found
+
+    @cached_property
+    def entry(self) -> Entry[Any, DatasetFacts]:
+        """The data set."""
+        return self.open_entry()
+
+    @cached_property
+    def source(self) -> D:
+        """The data of the cell's seed."""
+        return self.entry.part.source(self.cell.seed, self.device)
+
+    @property
+    def order(self) -> TrainingOrder:
+        """What is trained."""
+        cell, asked, model = self.cell, self.asked, self.cell.part("model")
+        told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
+        return TrainingOrder(model, *told, modules_of(self.entry), self.fixed_noise)
 
     def stream(self, *purpose: str | int) -> torch.Generator:
         """The cell's randomness for a purpose."""
@@ -120,34 +145,26 @@ def watched(trained: Trained) -> Arrays:
     return {"training": trained.snapshots[:, :WATCHED]} if several else {}
 
 
-class DrawingExperiment(Experiment[Sampler, D]):
+class DrawingExperiment(Experiment[Sampler, D, A]):
     """One whose model draws samples."""
-
-    @property
-    @abstractmethod
-    def samples(self) -> int:
-        """How many are scored."""
 
     def train(self, store: ArtifactStore) -> Trained[Sampler]:
         return train(self.order, self.source, store)
 
     def make(self, fitted: Sampler) -> Made:
-        return Made(fitted.sample(self.samples, self.stream("samples")))
+        return Made(fitted.sample(self.asked.samples, self.stream("samples")))
 
     def sample(self, fitted: Sampler, n: int) -> np.ndarray:
         """The first of those that are scored, and more where more are asked for."""
-        drawn = fitted.sample(max(n, self.samples), self.stream("samples"))[:n]
+        drawn = fitted.sample(max(n, self.asked.samples), self.stream("samples"))[:n]
         return (drawn if self.source.box is None else to_bytes(drawn)).cpu().numpy()
 
 
-class GenerationTask(Task):
+class GenerationTask(Task, Generic[E]):
     """A task whose cells train a generative model. Axes: dataset and model."""
 
     axes = ("dataset", "model")
-
-    @abstractmethod
-    def experiment(self, cell: Cell, device: str) -> Experiment[Any, Any]:
-        """A cell at its place of work."""
+    experiment: type[E]
 
     @abstractmethod
     def describe_data(self, cell: Cell) -> dict[str, Any]:
@@ -157,24 +174,19 @@ class GenerationTask(Task):
         return self.experiment(cell, bench.device).measure(bench.artifacts)
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        if cell.skip:
-            return None
-        return KIND, self.experiment(cell, cell.device).order.key(cell.device)
+        order = None if cell.skip else self.experiment(cell, cell.device).order
+        return order and (KIND, order.key(cell.device))
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         return {"dataset": self.describe_data(cell), "model": describe_model(cell)}
 
 
-class DrawingTask(GenerationTask, SamplingTask):
+class DrawingTask(GenerationTask[DrawingExperiment[Any, Any]], SamplingTask):
     """One whose models draw samples."""
-
-    @abstractmethod
-    def experiment(self, cell: Cell, device: str) -> DrawingExperiment[Any]:
-        """A cell at its place of work."""
-
-    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
-        return self.experiment(cell, bench.device).sample(self.fitted(cell, bench), n)
 
     def fitted(self, cell: Cell, bench: Bench) -> Sampler:
         at_work = self.experiment(cell, bench.device)
-        return sampler(at_work.order, at_work.source, bench.artifacts)
+        return restored(Sampler, at_work.order, at_work.source, bench.artifacts)
+
+    def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
+        return self.experiment(cell, bench.device).sample(self.fitted(cell, bench), n)

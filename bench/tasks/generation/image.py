@@ -18,7 +18,7 @@ from bench.datasets.labelled import LabelledSource
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
@@ -41,9 +41,7 @@ from bench.tasks.generation.imagescores import (
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -109,21 +107,13 @@ def resolve_images(
     return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 
 
-class ImageExperiment(DrawingExperiment[LabelledSource]):
+class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
     """A model of images."""
 
-    def open_source(self) -> LabelledSource:
-        return entry_of(self.cell).part.source(self.cell.seed, self.device)
+    kind, fixed_noise = ImageSettings, True
 
-    @property
-    def order(self) -> TrainingOrder:
-        """Other tasks on the same model share what is trained."""
-        modules = modules_of(entry_of(self.cell))
-        return order_of(self.cell, ImageSettings, modules, fixed_noise=True)
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, ImageSettings).samples
+    def open_entry(self) -> Entry[Any, DatasetFacts]:
+        return entry_of(self.cell)
 
     @cached_property
     def scores(self) -> ImageScores:
@@ -162,6 +152,7 @@ class ImageTask(DrawingTask):
     """
 
     needs = IMAGES
+    experiment = ImageExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -182,9 +173,6 @@ class ImageTask(DrawingTask):
         entry = entry_of(cell)
         colour = not entry.part.missing and entry.part.source(0).shape[0] == 3
         return describe_images(entry, colour)
-
-    def experiment(self, cell: Cell, device: str) -> ImageExperiment:
-        return ImageExperiment(cell, device)
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

@@ -67,7 +67,7 @@ def refuse_colour(part: Extractor, channels: int) -> None:
     if part.channels == 1 and channels == 3:
         raise UsageError(
             f"features '{part.tag}' are of grey images, and these are in colour: ask for others "
-            "(--set features=lite0)"
+            "(the setting features=lite0)"
         )
 
 

@@ -15,23 +15,20 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
+from bench.core.registry import Entry
+from bench.datasets import DatasetFacts
 from bench.datasets.labelled import LabelledSource
 from bench.datasets.pixels import to_bytes
-from bench.models.generators import Trained, TrainingOrder, train
+from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made
 from bench.tasks.generation.facts import facts_by_what
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.image import (
-    ImageExperiment,
-    ImageSettings,
-    entry_of,
-    resolve_images,
-)
+from bench.tasks.generation.image import ImageSettings, entry_of, resolve_images
 from bench.tasks.generation.imagescores import reading_of
-from bench.tasks.generation.settings import asked_of, recipe_of
+from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import scored_by
 from generative import Completer, Decoder, Sampler
 from generative.inpainting import Descent, complete
@@ -77,22 +74,14 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     return known
 
 
-class InpaintingExperiment(Experiment[Sampler, LabelledSource]):
-    """A model of images, and held-out pictures to complete."""
+class InpaintingExperiment(Experiment[Sampler, LabelledSource, InpaintingSettings]):
+    """A model of images, the same that others are scored by, and held-out pictures to complete."""
 
+    kind, fixed_noise = InpaintingSettings, True
     outcome = "completed pictures"
 
-    @cached_property
-    def asked(self) -> InpaintingSettings:
-        """What it was told."""
-        return asked_of(self.cell, InpaintingSettings)
-
-    def open_source(self) -> LabelledSource:
-        return entry_of(self.cell).part.source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        return ImageExperiment(self.cell, self.device).order
+    def open_entry(self) -> Entry[Any, DatasetFacts]:
+        return entry_of(self.cell)
 
     @property
     def pictures(self) -> Tensor:
@@ -158,11 +147,13 @@ def filled(
     return torch.where(known, pictures, nearest), nearest
 
 
-class InpaintingTask(GenerationTask):
+class InpaintingTask(GenerationTask[InpaintingExperiment]):
     """The dataset is of images. A model that decodes codes is searched for the best; one that
     completes in closed form does; the oracle knows the truth; of any other the sample is taken
     that fits best.
     """
+
+    experiment = InpaintingExperiment
 
     def every(self, axis: str) -> list[str]:
         return TASKS["image"].part.every(axis)
@@ -185,9 +176,6 @@ class InpaintingTask(GenerationTask):
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
         return TASKS["image"].part.describe(cell)["dataset"]
-
-    def experiment(self, cell: Cell, device: str) -> InpaintingExperiment:
-        return InpaintingExperiment(cell, device)
 
 
 TASKS.register("inpainting")(InpaintingTask())

@@ -6,7 +6,7 @@ Points whose modes nobody knows are scored by what can be said of any two sets o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from bench.core.registry import Entry
 from bench.datasets import DatasetFacts, Source
 from bench.datasets.mixtures import Mixture, from_table
 from bench.datasets.named import entry_named, names_with
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
@@ -26,9 +26,7 @@ from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -49,29 +47,18 @@ class MixtureSettings(DrawingSettings):
     evaluations: Evaluations = 20
 
 
-class MixtureExperiment(DrawingExperiment[Source]):
+class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
     """A model of points."""
 
-    @cached_property
-    def entry(self) -> Entry[Any, DatasetFacts]:
-        """What the points are drawn from: a Mixture, where their modes are known."""
+    kind = MixtureSettings
+
+    def open_entry(self) -> Entry[Any, DatasetFacts]:
         return _entry(self.cell.part("dataset"), _freeze(self.cell.definition))
 
     @property
     def moded(self) -> bool:
         """Whether the modes are known."""
         return "modes" in self.entry.part.offers
-
-    def open_source(self) -> Source:
-        return self.entry.part.source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        return order_of(self.cell, MixtureSettings, modules_of(self.entry))
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, MixtureSettings).samples
 
     def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
         if not self.moded:
@@ -123,6 +110,7 @@ class MixtureTask(DrawingTask):
 
     needs = POINTS
     takes_mixtures = True
+    experiment = MixtureExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -161,9 +149,6 @@ class MixtureTask(DrawingTask):
             "centres": _flat(mixture.centres).tolist(),
             "widths": mixture.widest.tolist(),
         }
-
-    def experiment(self, cell: Cell, device: str) -> MixtureExperiment:
-        return MixtureExperiment(cell, device)
 
 
 def _flat(points: np.ndarray) -> np.ndarray:

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from bench.core.errors import UsageError, one_line
 from bench.core.registry import Entry
-from bench.models.generators import TrainingOrder
-from bench.suites.cell import Cell
 from bench.tasks.base import Resolved
 from bench.tasks.values import checked, scored_by
 from generative import (
@@ -61,7 +59,6 @@ class DrawingSettings(trained("drawing")):
     samples: Samples = 10_000
 
 
-S = TypeVar("S", bound=TrainedSettings)
 D = TypeVar("D", bound=DrawingSettings)
 
 
@@ -186,24 +183,6 @@ def _set_up(
     except Exception as error:
         text = one_line(repr(error), 150)
         raise UsageError(f"model '{recipe.name}' can't be set up: {text}") from error
-
-
-def asked_of(cell: Cell, kind: type[S]) -> S:
-    """The settings of a cell that are its task's; a recipe may have resolved others of its own."""
-    known = kind.model_fields
-    return kind(**{name: value for name, value in cell.settings.items() if name in known})
-
-
-def order_of(
-    cell: Cell,
-    kind: type[TrainedSettings],
-    data_modules: tuple[str, ...],
-    fixed_noise: bool = False,
-) -> TrainingOrder:
-    """What a cell needs trained."""
-    asked, model = asked_of(cell, kind), cell.part("model")
-    told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
-    return TrainingOrder(model, *told, data_modules, fixed_noise)
 
 
 def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:

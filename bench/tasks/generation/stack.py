@@ -15,7 +15,7 @@ from bench.datasets import DatasetFacts, Source
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.datasets.stacks import Stack
-from bench.models.generators import Trained, TrainingOrder
+from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
@@ -26,9 +26,7 @@ from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
     Target,
-    asked_of,
     models_for,
-    order_of,
     read_settings,
     resolve_drawing,
 )
@@ -52,24 +50,18 @@ class StackSettings(DrawingSettings):
     evaluations: Evaluations = 4
 
 
-class StackExperiment(DrawingExperiment[Source]):
+class StackExperiment(DrawingExperiment[Source, StackSettings]):
     """A model of stacks of digits, and the judge that reads them."""
 
-    @cached_property
+    kind = StackSettings
+
+    def open_entry(self) -> Entry[Stack, DatasetFacts]:
+        return _entry(self.cell.part("dataset"))
+
+    @property
     def stack(self) -> Stack:
         """What it is trained on."""
-        return _entry(self.cell.part("dataset")).part
-
-    def open_source(self) -> Source:
-        return self.stack.source(self.cell.seed, self.device)
-
-    @property
-    def order(self) -> TrainingOrder:
-        return order_of(self.cell, StackSettings, modules_of(_entry(self.cell.part("dataset"))))
-
-    @property
-    def samples(self) -> int:
-        return asked_of(self.cell, StackSettings).samples
+        return self.entry.part
 
     @property
     def judge(self) -> Judge:
@@ -133,6 +125,7 @@ class StackTask(DrawingTask):
     """
 
     needs = STACKS
+    experiment = StackExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -180,9 +173,6 @@ class StackTask(DrawingTask):
             "judge": JUDGES[stack.judge].part.tag,
             "images": True,
         }
-
-    def experiment(self, cell: Cell, device: str) -> StackExperiment:
-        return StackExperiment(cell, device)
 
 
 def _refuse_size(name: str, stack: Stack, wanted: tuple[int, int]) -> None:

@@ -21,7 +21,7 @@ from bench.datasets.named import entry_named, names_with
 from bench.datasets.pairs import Pairs, PairSource
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
-from bench.models.generators import Trained, TrainingOrder, restored, trained_as
+from bench.models.generators import Trained, restored, trained_as
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
@@ -31,8 +31,6 @@ from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_sco
 from bench.tasks.generation.imagescores import features_of
 from bench.tasks.generation.settings import (
     Target,
-    asked_of,
-    order_of,
     recipe_of,
     resolve,
     trained,
@@ -61,9 +59,10 @@ class TranslationSettings(trained("translating")):
     direction: Literal["forward", "backward"] = "forward"
 
 
-class TranslationExperiment(Experiment[Translator, PairSource]):
+class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettings]):
     """A translator, and held-out images of the domain that it translates from."""
 
+    kind = TranslationSettings
     outcome = "final translations"
 
     @cached_property
@@ -71,17 +70,8 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
         """Both domains."""
         return _entry_of(self.cell).part
 
-    def open_source(self) -> PairSource:
-        return self.data.source(self.cell.seed, self.device)
-
-    @cached_property
-    def asked(self) -> TranslationSettings:
-        """What it was told."""
-        return asked_of(self.cell, TranslationSettings)
-
-    @property
-    def order(self) -> TrainingOrder:
-        return order_of(self.cell, TranslationSettings, modules_of(_entry_of(self.cell)))
+    def open_entry(self) -> Entry[Pairs, DatasetFacts]:
+        return _entry_of(self.cell)
 
     @property
     def forward(self) -> bool:
@@ -161,10 +151,11 @@ class TranslationExperiment(Experiment[Translator, PairSource]):
             yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
 
 
-class TranslationTask(GenerationTask, SamplingTask):
+class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
     """The dataset is of two domains: registered, or folder:PATH with two folders."""
 
     needs = DOMAINS
+    experiment = TranslationExperiment
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
@@ -213,22 +204,17 @@ class TranslationTask(GenerationTask, SamplingTask):
             colour = 3 in (source.first_shape[0], source.shape[0])
         return describe_images(entry, colour)
 
-    def experiment(self, cell: Cell, device: str) -> TranslationExperiment:
-        return TranslationExperiment(cell, device)
-
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:
         at_work = self.experiment(cell, bench.device)
         inputs = at_work.held_out[0]
         if n > len(inputs):
-            raise UsageError(f"there are {len(inputs)} held-out images to translate, got -n {n}")
+            raise UsageError(f"there are {len(inputs)} held-out images to translate, got {n}")
         made = at_work.translate(self.fitted(cell, bench), inputs, 0)[:n]
         return to_bytes(made).cpu().numpy()
 
     def fitted(self, cell: Cell, bench: Bench) -> Translator:
         at_work = self.experiment(cell, bench.device)
-        model = restored(at_work.order, at_work.source, bench.artifacts)
-        assert isinstance(model, Translator)
-        return model
+        return restored(Translator, at_work.order, at_work.source, bench.artifacts)
 
 
 def _unfit(

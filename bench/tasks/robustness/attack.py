@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from attacks.engine import Counted, frozen, measure
+from attacks.engine import Counted, Measured, frozen, measure
 from bench.core.errors import UsageError
 from bench.models.classifiers import Victim, labelled
 from bench.suites.cell import Cell
@@ -91,15 +91,17 @@ def attack_values(
     """
     counted, images = Counted(trial.against.model), trial.images
     clean = clean_of(trial.against, images, trial.labels)
+    norm, box = chosen.settings.norm, chosen.settings.box
     within, found = np.zeros(len(images), bool), []
     fake, attacked = None, images
     notify(0)
     with frozen(trial.against.model):
         for done, (radius, attacked) in enumerate(perturb(chosen, counted, trial), 1):
             notify(done)
-            fake, wrong = attacked_of(chosen, trial, clean, attacked, radius, within)
-            if wrong:
-                return [], wrong, attacked
+            measured = measure(images, attacked, norm=norm, radius=radius, box=box)
+            if measured.wrong:
+                return [], measured.wrong, attacked
+            fake = _attacked(trial.against, clean, attacked, measured, within)
             within = fake.within
             names = SEARCH if radius is None else CURVE
             found += _scored(names, clean, fake, chosen, radius, trial.examples)
@@ -117,30 +119,19 @@ def clean_of(against: Victim, images: Tensor, labels: Tensor) -> Clean:
     return Clean(_array(labels), _array(answers.predictions), _array(answers.confidences))
 
 
-def attacked_of(
-    chosen: ChosenAttack,
-    trial: Trial,
-    clean: Clean,
-    attacked: Tensor,
-    radius: float | None,
-    within: np.ndarray,
-) -> tuple[Attacked, str]:
-    """What a classifier makes of them after it, and what the attack did wrong."""
-    norm, box = chosen.settings.norm, chosen.settings.box
-    measured = measure(trial.images, attacked, norm=norm, radius=radius, box=box)
-    if measured.wrong:
-        none = np.empty(0)
-        return Attacked(clean.predictions, none, none, none, within), measured.wrong
-    answers = trial.against.classify(attacked)
+def _attacked(
+    against: Victim, clean: Clean, attacked: Tensor, measured: Measured, within: np.ndarray
+) -> Attacked:
+    """What a classifier makes of them after it."""
+    answers = against.classify(attacked)
     predictions = _array(answers.predictions)
-    misled = clean.right & (predictions != clean.labels)
     return Attacked(
         predictions,
         _array(answers.confidences),
         _array(measured.distances),
         _array(measured.rms),
-        within | misled,
-    ), ""
+        within | (clean.right & (predictions != clean.labels)),
+    )
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -135,7 +135,8 @@ def settings_of(attack: Attack) -> dict[str, Any]:
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         found = dict(attack.settings)
     else:
-        found = {field.name: getattr(attack, field.name) for field in fields(cast(Any, attack))}
+        own = fields(attack) if is_dataclass(attack) else ()
+        found = {field.name: getattr(attack, field.name) for field in own}
     return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
 
 
@@ -153,7 +154,7 @@ def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
         _refuse_number(f"setting '{key}' of {name}", value, usual[key])
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         return adapt(name, **chosen).part
-    return replace(cast(Any, attack), **chosen)
+    return replace(cast(Any, attack), **chosen) if chosen else attack
 
 
 def _refuse_number(what: str, value: Any, usual: Any) -> None:

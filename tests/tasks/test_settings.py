@@ -1,0 +1,117 @@
+"""A setting of a training is declared once and arrives where it is used."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.core.errors import UsageError
+from bench.run.run import plan_of
+from bench.tasks import TASKS
+from bench.tasks.generation.image import ImageSettings
+from bench.tasks.generation.translation import TranslationSettings
+from bench.tasks.values import checked
+from generative import PROTOCOLS, RECIPES, Training
+from generative.training import settings_of, told
+
+KINDS = {"drawing": ImageSettings, "translating": TranslationSettings}
+BOUNDED = [
+    (family, name, setting.bounds)
+    for family in KINDS
+    for name, setting in settings_of(family).items()
+    if setting.bounds.le is not None
+]
+TOLD = {
+    "steps": 3,
+    "batch": 5,
+    "generator_lr": 0.25,
+    "critic_lr": 0.125,
+    "critic_steps": 2,
+    "latent": 7,
+    "penalty_weight": 0.5,
+    "l1_weight": 11.0,
+    "cycle_weight": 12.0,
+    "identity_weight": 13.0,
+    "channels_last": True,
+    "precision": "bfloat16",
+    "compiled": True,
+}
+
+
+def test_every_setting_of_a_training_is_known_to_some_family():
+    families = [settings_of(family).keys() for family in KINDS]
+    assert set().union(*families) == Training.__dataclass_fields__.keys()
+    assert {"protocol", "steps", "precision"} <= families[0] & families[1]
+
+
+@pytest.mark.parametrize(("family", "name", "bounds"), BOUNDED)
+def test_bounds_are_those_that_are_declared(family, name, bounds):
+    kind, usual = KINDS[family], KINDS[family]().protocol
+    number = type(bounds.le) if bounds.gt is None else float
+    inside = [bounds.le] if bounds.gt is not None else [bounds.le, number(bounds.ge)]
+    outside = [bounds.le + 1, bounds.gt if bounds.gt is not None else number(bounds.ge - 1)]
+    for value in inside:
+        training = checked(kind, {name: value}).training()
+        assert training == Training(**{"protocol": usual, name: value})
+    for value in outside:
+        with pytest.raises(UsageError, match=f"setting '{name}': input should be"):
+            checked(kind, {name: number(value)})
+
+
+@pytest.mark.parametrize(
+    ("family", "other", "nearest"),
+    [("drawing", "l1_weight", ""), ("translating", "latent", ""), ("drawing", "stepz", "steps")],
+)
+def test_settings_of_the_other_family_are_unknown(family, other, nearest):
+    hint = f"did you mean '{nearest}'" if nearest else ""
+    with pytest.raises(UsageError, match=f"unknown setting '{other}': {hint}"):
+        checked(KINDS[family], {other: 1})
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset", "model"),
+    [
+        ("mixture", "ring8@pacgan", "dragan"),
+        ("image", "optdigits", "vae"),
+        ("inpainting", "optdigits", "nsgan"),
+        ("translation", "scenes@digits", "pix2pix"),
+        ("translation", "scenes@digits", "cyclegan"),
+    ],
+)
+def test_what_a_suite_says_is_what_is_trained(tmp_path, task, dataset, model):
+    """From a file to the trainer: each at its own place."""
+    family = "translating" if task == "translation" else "drawing"
+    said = {name: TOLD[name] for name in settings_of(family) if name in TOLD}
+    text = "\n".join(f"{k} = {str(v).lower() if v is True else repr(v)}" for k, v in said.items())
+    (tmp_path / "told.toml").write_text(
+        f'name = "told"\n[[block]]\nname = "b"\ntask = "{task}"\ngrid.dataset = ["{dataset}"]\n'
+        f'grid.model = ["{model}"]\n[block.settings]\n{text}\n'
+    )
+    (cell,) = plan_of(str(tmp_path / "told.toml"), seeds=(0,)).cells
+    at_work = TASKS[task].part.experiment(cell, "cpu")
+    recipe = RECIPES[model].part
+    read = {name: value for name, value in said.items() if name in cell.settings}
+    assert read.items() <= cell.settings.items()
+    assert recipe.relevant(at_work.order.training).items() <= cell.settings.items()
+    trainer = recipe.trainer(at_work.order.training, at_work.source.shape)
+    assert vars(trainer.execution) == {name: TOLD[name] for name in vars(trainer.execution)}
+    assert (trainer.protocol.steps, trainer.protocol.batch) == (3, 5)
+    if family == "translating":
+        assert trainer.rates == (0.25, 0.125)
+        weights = {name for name in vars(trainer) if name.endswith("_weight")}
+        assert {name: getattr(trainer, name) for name in weights} == {n: TOLD[n] for n in weights}
+    else:
+        assert trainer.protocol.generator_adam.lr == 0.25
+        assert trainer.protocol.latent == 7
+    if hasattr(trainer, "penalty_weight") and trainer.penalty:
+        assert (trainer.penalty_weight, trainer.protocol.critic_steps) == (0.5, 2)
+        assert trainer.protocol.critic_adam.lr == 0.125
+
+
+def test_a_protocol_is_told_what_a_training_says_and_no_more():
+    protocol = PROTOCOLS["plane"].part
+    assert told(protocol, Training("plane")) == protocol
+    assert protocol.told(Training("plane")) == protocol
+    changed = protocol.told(Training("plane", steps=3, critic_lr=0.5))
+    assert (changed.steps, changed.critic_lr) == (3, 0.5)
+    assert changed.generator_adam == protocol.generator_adam
+    assert changed.critic_adam.betas == protocol.critic_adam.betas
