@@ -124,7 +124,7 @@ def _typed(message: str, given: list[str]) -> str:
         if not isinstance(command, click.Group) or name not in command.list_commands(_NO_CONTEXT):
             break
         command = command.get_command(_NO_CONTEXT, name) or command
-    return as_typed(message, command)
+    return as_typed(message, command, cli.get_command(_NO_CONTEXT, "run"))
 
 
 _NO_CONTEXT = click.Context(click.Command("bench"))

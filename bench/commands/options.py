@@ -36,14 +36,11 @@ TYPED = {"images": "count", "n": "count", "range": "span", "clip": "no_clip"}
 """What a verb's option is called where its parameter in Python has another name."""
 
 
-def as_typed(text: str, command: click.Command | None) -> str:
-    """A message with the options of a verb, or else of `bench run`, for the parameters that it
-    names: `out` is --out, and `executor=inline` --executor inline.
+def as_typed(text: str, *verbs: click.Command | None) -> str:
+    """A message with the options of the first verb that has them for the parameters that it names:
+    `out` is --out, and `executor=inline` --executor inline.
     """
-    from bench.commands.run import command as run
-
-    verbs = [run] if command is None else [run, command]
-    options = {p.name: p.opts for verb in verbs for p in verb.params}
+    options = {p.name: p.opts for verb in reversed(verbs) if verb for p in verb.params}
 
     def typed(found: re.Match[str]) -> str:
         name, value = found.groups()
@@ -57,9 +54,13 @@ def as_typed(text: str, command: click.Command | None) -> str:
 
 
 def typed(text: str) -> str:
-    """A message as the running verb's options have it."""
+    """A message as the running verb's options have it, or else those of `bench run`."""
     context = click.get_current_context(silent=True)
-    return as_typed(text, context.command if context else None)
+    if context is None:
+        return text
+    verbs = context.find_root().command
+    run = verbs.get_command(context, "run") if isinstance(verbs, click.Group) else None
+    return as_typed(text, context.command, run)
 
 
 def view(options: dict[str, Any]) -> dict[str, Any]:

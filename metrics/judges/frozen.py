@@ -96,7 +96,7 @@ class FrozenFile:
 class Judge(FrozenFile):
     """A frozen classifier.
 
-    Made by `python -m bench.makejudges <name>`, never trained at run time: the same script on
+    Made by `python -m bench.models.makejudges <name>`, never trained at run time: the same script on
     another machine gives weights that differ in their last bits, and every score with them.
     """
 

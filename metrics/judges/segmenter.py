@@ -71,7 +71,7 @@ def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
 
 @dataclass(frozen=True)
 class Segmenter(FrozenFile):
-    """Two files, as a judge's; made by `python -m bench.makejudges <name>`."""
+    """Two files, as a judge's; made by `python -m bench.models.makejudges <name>`."""
 
     def network(self, device: torch.device) -> SegmenterNetwork:
         """The verified network, in evaluation mode."""

@@ -13,7 +13,7 @@ import torch
 from harness import bench, table
 from safetensors.torch import load
 
-from bench import makejudges
+from bench.models import makejudges
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from metrics import JUDGES, Judge

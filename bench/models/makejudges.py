@@ -1,4 +1,4 @@
-"""Make a judge: `python -m bench.makejudges digits-cnn`. Deterministic on one machine.
+"""Make a judge: `python -m bench.models.makejudges digits-cnn`. Deterministic on one machine.
 
 On another machine the last bits differ, and with them the hash and every score: the files in
 metrics/judges/ are the judges, and this script says how they came to be. Six trainings: one on all
