@@ -23,6 +23,7 @@ CAUGHT = {
     "one_norm": "a-batch-is-its-samples",
     "halve": "projecting-twice-is-projecting-once",
     "out_of_the_ball": "an-attack-stays-in-the-ball-and-the-box",
+    "normless": "an-attack-names-its-norms",
     "mates": "batch-mates-do-not-matter",
     "of_the_first": "the-order-does-not-matter",
     "one_seed": "another-seed-has-other-data",
