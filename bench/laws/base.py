@@ -113,7 +113,11 @@ def load() -> None:
 
 def laws_of(entry: Entry, kind: str) -> list[Law]:
     """The laws that are about such a part."""
-    return [each for each in (*LAWS.get(ANY, []), *LAWS.get(kind, [])) if each.where(entry)]
+    return [each for each in _every(kind) if each.where(entry)]
+
+
+def _every(kind: str) -> list[Law]:
+    return [*LAWS.get(ANY, []), *LAWS.get(kind, [])]
 
 
 def excuse(texts: Iterable[str], law: Law, case: str) -> str:
@@ -156,12 +160,20 @@ def _strict(finding: Finding, broken: bool) -> Finding:
 
 
 def judge_all(entry: Entry, kind: str) -> Iterable[Finding]:
-    """Put a part to every case of every law of its kind, one after another."""
-    for each in laws_of(entry, kind):
-        if exempt := each.exemption(entry):
+    """Put a part to every case of every law of its kind, one after another. A part of which it
+    can't even be said what is to be asked breaks the law.
+    """
+    for each in _every(kind):
+        try:
+            cases = each.cases_of(entry) if each.where(entry) else {}
+            exempt = each.exemption(entry) if cases else ""
+        except Exception as error:
+            yield Finding(each, "", "broken", counter_example(error))
+            continue
+        if exempt:
             yield Finding(each, "", "exempt", exempt)
             continue
-        for case, values in each.cases_of(entry).items():
+        for case, values in cases.items():
             yield judge(each, entry, case, values)
 
 

@@ -214,7 +214,7 @@ def unpaired_domains_need_not_be_equally_large(recipe: Entry) -> None:
 @law(cases={"images": (LABELLED,), "points": (DATASETS["ring8@pacgan"].part,)})
 def one_domain_is_refused(recipe: Entry, data: Dataset) -> None:
     """Labelled images and points have nothing to be translated into."""
-    source, trainer = data.source(0), trainer_of(recipe, data)
+    source, trainer = data.source(0), trainer_of(recipe)
     with raises(UsageError, "needs two domains of images, and these are one"):
         trainer.finish(trainer.start(source, stream("one")))
 

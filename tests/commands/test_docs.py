@@ -99,7 +99,9 @@ OF_REGISTRIES = (
     "tests/generative/test_penalties.py",
     "tests/metrics/test_modes.py",
     "tests/metrics/test_robustness.py",
+    "tests/reference/test_optimal_critics.py",
     "tests/reference/test_translation_metrics.py",
+    "tests/results/test_baselines.py",
 )
 """What reads registries whole, and is fast."""
 

@@ -114,6 +114,13 @@ class Mates(Step):
         return into_box(images + spread(radius, images) * gradient, box)
 
 
+class Normless(Step):
+    """It names no norms."""
+
+    norms = None
+
+
+normless = Normless()
 good_attack, out_of_the_ball, mates = Step(), Step(stretch=1.5), Mates()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import api
+from bench.cli import main
 from bench.core.errors import UsageError
 from bench.laws.base import judge, laws_of, load
 
@@ -22,6 +23,7 @@ CAUGHT = {
     "one_norm": "a-batch-is-its-samples",
     "halve": "projecting-twice-is-projecting-once",
     "out_of_the_ball": "an-attack-stays-in-the-ball-and-the-box",
+    "normless": "an-attack-names-its-norms",
     "mates": "batch-mates-do-not-matter",
     "of_the_first": "the-order-does-not-matter",
     "one_seed": "another-seed-has-other-data",
@@ -145,16 +147,24 @@ def _bench(folder, *arguments):
     )
 
 
+def _exit_code(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main([*arguments])
+    return left.value.code
+
+
+def test_exit_codes(planted, capsys):
+    """0 where all laws hold, 2 for an unknown part."""
+    assert _exit_code("check", "part", "planted_parts:GoodLoss") == 0
+    assert "a-loss-is-unreduced" in capsys.readouterr().out
+    assert _exit_code("check", "part", "planted_parts:Nothing") == 2
+    assert "has no 'Nothing'" in capsys.readouterr().err
+
+
 def test_the_command_needs_no_pytest(planted):
-    """In a user's folder, outside the tree: rows, exit codes 0, 4 and 2."""
-    good = _bench(planted, "check", "part", "planted_parts:GoodLoss")
-    assert good.returncode == 0, good.stderr
-    assert "a-loss-is-unreduced" in good.stdout
+    """In a user's folder, outside the tree: rows, and exit code 4 where a law is broken."""
     bad = _bench(planted, "check", "part", "planted_parts:WrongSign", "--json")
     assert bad.returncode == 4, bad.stderr
     rows = {row["law"]: row for row in json.loads(bad.stdout)}
     assert rows["the-generator-pulls-fakes-up"]["verdict"] == "broken"
     assert "by_fake" in rows["the-generator-pulls-fakes-up"]["counter_example"]
-    unknown = _bench(planted, "check", "part", "planted_parts:Nothing")
-    assert unknown.returncode == 2
-    assert "has no 'Nothing'" in unknown.stderr

