@@ -49,7 +49,7 @@ ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGME
 """What is listed with the others, and has a registry of its own."""
 
 
-def list(kind: str) -> pd.DataFrame:
+def list_parts(kind: str) -> pd.DataFrame:
     """What is registered under a kind such as "models", the suites, or the published numbers."""
     if kind == "suites":
         return pd.DataFrame(tomlsuites.rows())

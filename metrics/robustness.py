@@ -31,7 +31,7 @@ class Clean:
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
+class AfterAttack:
     """The images after it. distances: in the attack's norm; rms: the root of the mean squared
     difference of a pixel; within: which were misled at this radius or at a smaller one of a curve;
     forwards, backwards: passes through the classifier for each image, over all radii of the curve.
@@ -49,12 +49,12 @@ class Attacked:
 Bits = Bool[np.ndarray, " n"]
 
 
-def misled(real: Clean, fake: Attacked) -> Bits:
+def misled(real: Clean, fake: AfterAttack) -> Bits:
     """Which images were right before and are not any more."""
     return real.right & (fake.predictions != real.labels)
 
 
-def outcomes(name: str, real: Clean, fake: Attacked) -> Bits | None:
+def outcomes(name: str, real: Clean, fake: AfterAttack) -> Bits | None:
     """The bits that a share is the mean of, image by image, or None for another kind of metric.
 
     For `attack_success` and `attack_success_within`: of the images that were right before.
@@ -102,7 +102,7 @@ SHARE = {
     estimator="share of all images that are misclassified before the attack",
     **SHARE,
 )
-def clean_error(real: Clean, fake: Attacked) -> Score:
+def clean_error(real: Clean, fake: AfterAttack) -> Score:
     """The error without an attack."""
     return share(~real.right)
 
@@ -116,7 +116,7 @@ def clean_error(real: Clean, fake: Attacked) -> Score:
     "literally: an image that the attack puts right counts as right",
     **SHARE,
 )
-def adversarial_error(real: Clean, fake: Attacked) -> Score:
+def adversarial_error(real: Clean, fake: AfterAttack) -> Score:
     """The error after the attack, as papers print it."""
     return share(fake.predictions != real.labels)
 
@@ -130,7 +130,7 @@ def adversarial_error(real: Clean, fake: Attacked) -> Score:
     "curve up to this one",
     **SHARE,
 )
-def robust_accuracy(real: Clean, fake: Attacked) -> Score:
+def robust_accuracy(real: Clean, fake: AfterAttack) -> Score:
     """What is left of the accuracy at this radius or any smaller one of the curve."""
     return share(real.right & ~fake.within)
 
@@ -145,7 +145,7 @@ def robust_accuracy(real: Clean, fake: Attacked) -> Score:
     "at this radius literally",
     **SHARE,
 )
-def attack_success(real: Clean, fake: Attacked) -> Score:
+def attack_success(real: Clean, fake: AfterAttack) -> Score:
     """Success among the images that were right, at this radius alone; not monotone in it."""
     return share(misled(real, fake)[real.right])
 
@@ -159,7 +159,7 @@ def attack_success(real: Clean, fake: Attacked) -> Score:
     "at this radius or at a smaller one of the grid that the metric's name tells",
     **SHARE,
 )
-def attack_success_within(real: Clean, fake: Attacked) -> Score:
+def attack_success_within(real: Clean, fake: AfterAttack) -> Score:
     """Success at this radius or any smaller one of the curve: depends on the grid of radii."""
     return share(fake.within[real.right])
 
@@ -179,7 +179,7 @@ def attack_success_within(real: Clean, fake: Attacked) -> Score:
     estimator="mean probability of the predicted class over the misclassified images, 0 where "
     "there are none",
 )
-def confidence_on_errors(real: Clean, fake: Attacked) -> Score:
+def confidence_on_errors(real: Clean, fake: AfterAttack) -> Score:
     """How sure the classifier is where it is wrong (Goodfellow et al. 2014, section 4)."""
     return mean(fake.confidences[fake.predictions != real.labels])
 
@@ -197,7 +197,7 @@ def confidence_on_errors(real: Clean, fake: Attacked) -> Score:
     digits=1,
     estimator="mean probability of the predicted class over all images before the attack",
 )
-def clean_confidence(real: Clean, fake: Attacked) -> Score:
+def clean_confidence(real: Clean, fake: AfterAttack) -> Score:
     """How sure the classifier is without an attack."""
     return mean(real.confidences)
 
@@ -215,7 +215,7 @@ def clean_confidence(real: Clean, fake: Attacked) -> Score:
     estimator="mean over the images that the attack misled of the root of the mean squared "
     "difference of a pixel (Szegedy et al. 2013, section 4.2), 0 where there are none",
 )
-def distortion(real: Clean, fake: Attacked) -> Score:
+def distortion(real: Clean, fake: AfterAttack) -> Score:
     """How far the misled images were moved, a pixel on average."""
     return mean(fake.rms[misled(real, fake)])
 
@@ -232,7 +232,7 @@ def distortion(real: Clean, fake: Attacked) -> Score:
     estimator="median over the images that the attack misled of the norm of the difference, in the "
     "attack's norm, 0 where there are none",
 )
-def distance(real: Clean, fake: Attacked) -> Score:
+def distance(real: Clean, fake: AfterAttack) -> Score:
     """How far the misled images were moved, in the attack's norm."""
     found = fake.distances[misled(real, fake)]
     return Score(float(np.median(found)) if len(found) else 0.0, None, len(found))
@@ -248,7 +248,7 @@ _COST = {"takes": "attack", "direction": "lower", "low": 0, "digits": 1, "relati
     "all radii of the curve",
     **_COST,
 )
-def attack_forwards(real: Clean, fake: Attacked) -> Score:
+def attack_forwards(real: Clean, fake: AfterAttack) -> Score:
     """What the attack cost in forward passes, an image."""
     return Score(fake.forwards, None, len(real.labels))
 
@@ -260,6 +260,6 @@ def attack_forwards(real: Clean, fake: Attacked) -> Score:
     "curve",
     **_COST,
 )
-def attack_backwards(real: Clean, fake: Attacked) -> Score:
+def attack_backwards(real: Clean, fake: AfterAttack) -> Score:
     """What the attack cost in backward passes, an image."""
     return Score(fake.backwards, None, len(real.labels))

@@ -14,7 +14,7 @@ from metrics.robustness import PAPER, SHARE, Clean, mean, share
 @dataclass(frozen=True, eq=False)
 class Transferred:
     """Images made on one classifier and shown to another. source: what the one they were made on
-    makes of them, predictions [n]; distances and rms as in `Attacked`.
+    makes of them, predictions [n]; distances and rms as in `AfterAttack`.
     """
 
     predictions: Int[np.ndarray, " n"]

@@ -16,7 +16,7 @@ from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
 from bench.datasets.folders import SUFFIXES, class_numbers, eight_bits
 from bench.datasets.labelled import as_tensor
-from bench.datasets.named import dataset_named, typed_place_of
+from bench.datasets.named import dataset_named, read_typed_name
 from bench.datasets.pixels import to_unit
 
 LARGEST = 4096
@@ -53,7 +53,7 @@ def pictures_named(
     """
     if size is not None and not 1 <= size <= LARGEST:
         raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
-    place = typed_place_of(name)
+    place = read_typed_name(name)
     if place.kind == "folder":
         return _folder(Path(place.name), size, limit)
     train = place.side == "train"

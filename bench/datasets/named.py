@@ -35,7 +35,7 @@ FORMS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class DataName:
     """What a name stands for. kind: registered, folder, file, torchvision or users. name: as the
     kind knows it. side: "train" or "held-out" where the name ends so.
     """
@@ -45,41 +45,41 @@ class Place:
     side: str = ""
 
 
-def place_of(name: str) -> Place:
+def read_name(name: str) -> DataName:
     """Where the data of a name are. Raises UsageError for a name that stands for nothing."""
     if name in DATASETS:
-        return Place("registered", name)
+        return DataName("registered", name)
     head, _, last = name.rpartition(":")
     if head in DATASETS or head.startswith(torchvisions.PREFIX):
         if last not in SIDES:
             raise UsageError(
                 f"dataset '{name}': expected {head}, its held-out images, or {head}:train"
             )
-        return Place(place_of(head).kind, head, last)
+        return DataName(read_name(head).kind, head, last)
     if name.startswith(FOLDER):
         path = Path(name.removeprefix(FOLDER)).expanduser()
         if not path.is_dir():
             raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with images in it")
-        return Place("folder", str(path))
+        return DataName("folder", str(path))
     if name.startswith(torchvisions.PREFIX):
-        return Place("torchvision", name)
+        return DataName("torchvision", name)
     path = Path(name).expanduser()
     if name and path.is_dir():
-        return Place("folder", str(path))
+        return DataName("folder", str(path))
     if path.suffix.lower() in FILES and path.is_file():
-        return Place("file", str(path))
+        return DataName("file", str(path))
     if ":" in name and "/" not in name:
-        return Place("users", name)
+        return DataName("users", name)
     guess = nearest(name, DATASETS)
     hint = f"did you mean '{guess}'? " if guess else ""
     raise UsageError(f"dataset '{shown(name)}' is not there: {hint}{FORMS}")
 
 
-def typed_place_of(name: str) -> Place:
+def read_typed_name(name: str) -> DataName:
     """The same for a name that a person types beside file names. Raises UsageError for a registered
     one that a file or folder here has, too: which is meant decides every number.
     """
-    place = place_of(name)
+    place = read_name(name)
     if name in DATASETS and Path(name).exists():
         raise UsageError(
             f"'{name}' is a registered data set, and a folder here: ./{name} is the folder, "
@@ -97,7 +97,7 @@ def entry_named(
     that images are brought to; None for as they come. Raises UsageError for what can't be had, or
     lacks what is needed.
     """
-    place = place_of(name)
+    place = read_name(name)
     if place.side:
         raise UsageError(
             f"dataset '{name}': {user} divides a data set itself: expected '{place.name}'"
@@ -118,7 +118,7 @@ def dataset_named(name: str, needs: Iterable[str], user: str, side: int | None =
 
 
 def _entry(
-    name: str, place: Place, needs: frozenset[str], side: int | None
+    name: str, place: DataName, needs: frozenset[str], side: int | None
 ) -> Entry[Any, DatasetFacts]:
     if place.kind in ("registered", "users"):
         found = DATASETS[name]
@@ -189,7 +189,7 @@ def image_set(name: str, user: str) -> Images:
     """The images of a name as they are: the held-out ones of a data set, or those to train on where
     it ends in `:train`; all images of a folder or file. Raises UsageError for data without images.
     """
-    place = typed_place_of(name)
+    place = read_typed_name(name)
     if place.kind == "folder":
         return open_folder(Path(place.name))
     if place.kind == "file":

@@ -13,11 +13,11 @@ from bench.laws import base
 from bench.laws.examples import near
 from bench.laws.modes import assert_in_range, takes
 from metrics import METRICS, Score
-from metrics.robustness import Attacked, Clean, outcomes
+from metrics.robustness import AfterAttack, Clean, outcomes
 from metrics.rubbish import Rubbish
 from metrics.transfer import Transferred
 
-Drawn = tuple[Clean, Attacked, Transferred, Rubbish]
+Drawn = tuple[Clean, AfterAttack, Transferred, Rubbish]
 law = partial(base.law, METRICS.kind, where=takes("attack", "transfer", "rubbish"))
 CHANCES = {"0,0": (0, 0), "0,1": (0, 1), "1,0": (1, 0), "1,1": (1, 1), "0.7,0.4": (0.7, 0.4)}
 
@@ -34,7 +34,7 @@ def drawn(seed: int, n: int = 40, accuracy: float = 0.8, success: float = 0.5) -
     real = Clean(labels, answers(accuracy), rng.random(n))
     predictions, confidences = answers(1 - success), rng.random(n)
     within = (predictions != labels) & real.right | (rng.random(n) < 0.1) & real.right
-    attacked = Attacked(predictions, confidences, rng.random(n), rng.random(n), within, 2.0, 1.0)
+    attacked = AfterAttack(predictions, confidences, rng.random(n), rng.random(n), within, 2.0, 1.0)
     transferred = Transferred(predictions, confidences, answers(1 - success), rng.random(n))
     return real, attacked, transferred, Rubbish(rng.dirichlet(np.full(10, 0.2), n))
 

@@ -12,7 +12,7 @@ from PIL import Image
 from small import mnist_files, noise
 
 from bench.datasets import DATASETS, named, torchvisions
-from bench.datasets.named import entry_named, names_with, place_of
+from bench.datasets.named import entry_named, names_with, read_name
 
 OWN = """
 import numpy as np
@@ -230,7 +230,7 @@ def test_what_data_offer_is_what_tasks_need():
     assert "mnist5k" in names_with(("images", "classes"))
     assert "scenes@digits" in names_with(("domains",))
     assert names_with(("captions",)) == []
-    assert place_of("optdigits:train") == named.Place("registered", "optdigits", "train")
+    assert read_name("optdigits:train") == named.DataName("registered", "optdigits", "train")
 
 
 MOONS = """

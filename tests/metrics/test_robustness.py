@@ -8,7 +8,7 @@ import pytest
 from bench.laws.modes import takes
 from bench.laws.robustness import drawn
 from metrics import METRICS, Score
-from metrics.robustness import Attacked, Clean, mean, misled, outcomes, share
+from metrics.robustness import AfterAttack, Clean, mean, misled, outcomes, share
 from metrics.rubbish import Rubbish
 from metrics.transfer import Transferred
 
@@ -33,7 +33,7 @@ CLEAN = Clean(
 )
 
 
-ATTACKED = Attacked(
+ATTACKED = AfterAttack(
     np.array([0, 5, 6, 3, 4, 5, 6, 1]),
     np.array([0.3, 0.5, 0.9, 0.3, 0.3, 0.3, 0.3, 0.7]),
     np.array([9.0, 0.2, 0.4, 9.0, 9.0, 9.0, 9.0, 9.0]),

@@ -31,7 +31,7 @@ from bench.tasks.robustness.settings import (
 )
 from bench.tasks.values import facts_of, value_of
 from metrics import METRICS
-from metrics.robustness import Attacked, Clean, outcomes
+from metrics.robustness import AfterAttack, Clean, outcomes
 
 CLEAN = ("clean_error", "clean_confidence")
 COST = ("attack_forwards", "attack_backwards")
@@ -121,11 +121,11 @@ def clean_of(against: Victim, images: Tensor, labels: Tensor) -> Clean:
 
 def _attacked(
     against: Victim, clean: Clean, attacked: Tensor, measured: Measured, within: np.ndarray
-) -> Attacked:
+) -> AfterAttack:
     """What a classifier makes of them after it."""
     answers = against.classify(attacked)
     predictions = _array(answers.predictions)
-    return Attacked(
+    return AfterAttack(
         predictions,
         _array(answers.confidences),
         _array(measured.distances),
@@ -141,7 +141,7 @@ def _array(values: Tensor) -> np.ndarray:
 def _scored(
     names: Iterable[str],
     real: Clean,
-    fake: Attacked,
+    fake: AfterAttack,
     chosen: ChosenAttack,
     epsilon: float | None,
     examples: str,
