@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/bench run --suite mode-collapse --tier quick
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto --benchmark-disable
+	$(BIN)/pytest -n auto --dist worksteal --benchmark-disable
 
 # Quality against the committed baseline. On another machine numbers differ in their last bits, and
 # training makes that a change that few seeds can't judge: inconclusive is no failure here.
