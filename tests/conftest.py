@@ -6,7 +6,10 @@ import itertools
 import os
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("bench", deadline=None)
+settings.load_profile("bench")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 

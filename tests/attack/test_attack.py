@@ -219,7 +219,7 @@ def _arrays(images=None, labels=None):
     [
         (np.zeros((4, 8, 8), np.uint8), None, "floats in \\[0, 1\\], got uint8: divide by 255"),
         (np.full((4, 8, 8), 255.0), None, "image 0 has values from 255 to 255.*divide by 255"),
-        (np.full((4, 8, 8), -0.5), None, "image 0 has values from -0.5.*declare --range"),
+        (np.full((4, 8, 8), -0.5), None, "image 0 has values from -0.5.*declare `range`"),
         (np.full((4, 8, 8), np.nan), None, "image 0 is not finite"),
         (np.zeros((4, 8)), None, "expected images \\[n, h, w"),
         (None, np.zeros(3, np.int64), "a label for each of 4 images, got \\(3,\\)"),
@@ -264,7 +264,7 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--attack", "foolbox:FGSM", "--set", "steps=3"), "foolbox:FGSM has these"),
         ("{}:network", ("--attack", "foolbox:LinfPGD", "--set", "steps=x"), "expected a int"),
         ("{}:network", ("--figure", "a.jpg"), "ends in .png"),
-        ("{}:network", ("-n", "0"), "-n: images: expected 1 to"),
+        ("{}:network", ("-n", "0"), "-n: expected 1 to"),
         ("softmax", (), "trained on a registered data set"),
         ("sofmax", (), "did you mean 'softmax'"),
         ("{}:network", ("--attack", "pgd", "--set", "steps=0"), "expected a number above 0, got 0"),

@@ -349,7 +349,7 @@ def test_copies_are_flagged():
     for fake in (shifted, grained):
         assert "nearly copies from REAL" in _warned(train, fake, **quick)
         held = split.held_images[:300]
-        assert "nearly copies from --train" in _warned(held, fake, train=train, **quick)
+        assert "nearly copies from `train`" in _warned(held, fake, train=train, **quick)
     assert "copies" not in _warned(train, split.held_images, **quick)
     assert "REAL and FAKE are the same samples" in _warned("mnist5k", "mnist5k", **quick)
 

@@ -220,8 +220,8 @@ def test_grid_replaces(names, models):
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (View("quick", (0,), only=(("modl", "m1"),)), "unknown axis in --only 'modl': did you"),
-        (View("quick", (0,), grid=(("modl", ("m1",)),)), "unknown axis in --grid 'modl'"),
+        (View("quick", (0,), only=(("modl", "m1"),)), "unknown axis in `only` 'modl': did you"),
+        (View("quick", (0,), grid=(("modl", ("m1",)),)), "unknown axis in `grid` 'modl'"),
         (View("quick", (0,), only=(("model", "m9"),)), "did you mean 'm"),
         (View("quick", (0,), only=(("dataset", "zzz"),)), "matches nothing"),
     ],
