@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -109,6 +110,7 @@ def started(*arguments: str, cwd: Path, **changes: str) -> Iterator[tuple[subpro
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_interruptible,
     )
     try:
         yield driver, mark
@@ -119,6 +121,11 @@ def started(*arguments: str, cwd: Path, **changes: str) -> Iterator[tuple[subpro
         driver.stderr.close()
         for process in marked(mark):
             process.kill()
+
+
+def _interruptible() -> None:
+    """Ctrl-C is heard, also where the tests themselves run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def marked(mark: str) -> list[psutil.Process]:
