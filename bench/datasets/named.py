@@ -21,13 +21,23 @@ from bench.datasets.base import DATASETS, OFFERED, Dataset, DatasetFacts
 from bench.datasets.folders import open_folder
 from bench.datasets.images import ImageArray, Images, shown
 from bench.datasets.labelled import Labelled
+from bench.datasets.mixtures import Mixture
 from bench.datasets.namedpairs import folder_pairs, resized
 from bench.datasets.own import read_file, read_folder
 from bench.datasets.pairs import Pairs
+from bench.datasets.stacks import Stack
 
 FOLDER = "folder:"
 FILES = (".npz",)
 SIDES = ("train", "held-out")
+FULFILLED = {
+    "images": (Labelled,),
+    "classes": (Labelled,),
+    "modes": (Mixture, Stack),
+    "stacks": (Stack,),
+    "domains": (Pairs,),
+}
+"""Who has what is offered; points alone need no more than the contract of a data set."""
 FORMS = (
     "expected a registered data set (`bench list datasets`), a folder of images or folder:PATH, an "
     ".npz file of images and labels, torchvision:NAME, or module:attribute"
@@ -125,6 +135,7 @@ def _entry(
         if not isinstance(found.part, Dataset):
             kind = type(found.part).__name__
             raise UsageError(f"dataset '{name}' is a {kind}: expected a bench.datasets.Dataset")
+        _refuse_claims(name, found.part)
         return found if side is None else _brought(found, side)
     if place.kind == "torchvision":
         part = torchvisions.named(name, side)
@@ -138,6 +149,18 @@ def _entry(
         part = _labelled(name, partial(read_folder, str(Path(place.name).resolve()), side))
     facts = DatasetFacts(modes=part.modes, licence=part.licence)
     return Entry(name, part, "", name, __name__, facts)
+
+
+def _refuse_claims(name: str, part: Dataset) -> None:
+    """Raise UsageError for a data set that offers what its kind has not: tasks rely on it."""
+    for offer in sorted(part.offers):
+        kinds = FULFILLED.get(offer, (Dataset,))
+        if not isinstance(part, kinds):
+            expected = " or ".join(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
+            raise UsageError(
+                f"dataset '{name}' says that it offers {OFFERED.get(offer, offer)}: expected an "
+                f"instance of {expected}, got {type(part).__name__}"
+            )
 
 
 def _brought(entry: Entry[Any, DatasetFacts], side: int) -> Entry[Any, DatasetFacts]:

@@ -11,6 +11,7 @@ from harness import bench
 from PIL import Image
 from small import mnist_files, noise
 
+from bench.core.errors import UsageError
 from bench.datasets import DATASETS, named, torchvisions
 from bench.datasets.named import entry_named, names_with, read_name
 
@@ -300,3 +301,32 @@ def test_points_without_known_modes(tmp_path, monkeypatch):
     assert values.loc["oracle", "frechet"] < values.loc["noise", "frechet"]
     assert values.loc["oracle", "precision"] > values.loc["noise", "precision"]
     assert "modes_covered" not in values.columns
+
+
+@pytest.mark.parametrize(
+    ("offers", "kind"),
+    [("images", "Labelled"), ("modes", "Mixture"), ("stacks", "Stack"), ("domains", "Pairs")],
+)
+def test_what_is_claimed_must_be_there(tmp_path, monkeypatch, offers, kind):
+    """Tasks rely on it: one line, and no AttributeError in a cell."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / f"claims_{offers}.py").write_text(MOONS.replace('{"points"}', f'{{"{offers}"}}'))
+    with pytest.raises(UsageError, match=rf"says that it offers .*an instance of .*{kind}"):
+        entry_named(f"claims_{offers}:MOONS", (offers,), "a test")
+
+
+def test_points_that_are_not_here_are_skipped(tmp_path, monkeypatch):
+    """With their own reason, whatever the model."""
+    from bench import api
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    absent = MOONS.replace("name, offers", 'missing = "bring the moon"\n    name, offers')
+    (tmp_path / "far.py").write_text(
+        absent.replace("return Moons(seed, device)", "raise AssertionError")
+    )
+    grid = {"dataset": ["far:MOONS"], "model": ["oracle", "gan"]}
+    table = api.run("mode-collapse", tier="quick", seeds=1, grid=grid)
+    assert set(table["status"]) == {"skipped"}
+    assert set(table["reason"]) == {"bring the moon"}

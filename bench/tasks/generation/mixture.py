@@ -37,6 +37,8 @@ from metrics import METRICS, ModeTally, tally, truth
 POINTS = frozenset({"points"})
 CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
+EXAMPLE = (2,)
+"""The shape that points which are not here are taken to have."""
 TAKES = ("modes", "density", "likelihood", "latent", *OF_FEATURES)
 
 
@@ -121,15 +123,16 @@ class MixtureTask(DrawingTask):
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
         entry = _entry(parts["dataset"], _freeze(definition))
-        asked = read_settings(MixtureSettings, settings)
+        asked, missing = read_settings(MixtureSettings, settings), entry.part.missing
         target = Target(
-            shape=entry.part.source(0).shape,
+            shape=EXAMPLE if missing else entry.part.source(0).shape,
             fingerprint=entry.part.fingerprint,
             modules=(__name__,),
             data_modules=modules_of(entry),
             takes=TAKES,
             seconds=2e-5 * asked.samples,
             moded="modes" in entry.part.offers,
+            skip=missing,
         )
         return resolve_drawing(target, parts["model"], asked, MixtureSettings())
 
