@@ -150,7 +150,7 @@ def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
         if request.data not in DATASETS:
             raise UsageError(
                 f"classifier '{request.classifier}' is trained on a registered data set: name one "
-                f"instead of '{request.data}' (`bench list datasets`)"
+                f"instead of '{request.data}' (`bench list datasets`); a suite trains it on yours"
             )
         if reason := unfit(request.classifier, request.data):
             raise UsageError(reason)

@@ -42,7 +42,7 @@ def as_typed(text: str, *verbs: click.Command | None) -> str:
     """
     options = {p.name: p.opts for verb in reversed(verbs) if verb for p in verb.params}
 
-    def typed(found: re.Match[str]) -> str:
+    def spelled(found: re.Match[str]) -> str:
         name, value = found.groups()
         spellings = options.get(name) or options.get(TYPED.get(name, ""))
         if not spellings:
@@ -50,7 +50,7 @@ def as_typed(text: str, *verbs: click.Command | None) -> str:
         option = max(spellings, key=len)
         return f"{option} {value}" if value and value != "True" else option
 
-    return re.sub(r"`([a-z_]+)(?:=([^`]+))?`", typed, text)
+    return re.sub(r"`([a-z_]+)(?:=([^`]+))?`", spelled, text)
 
 
 def typed(text: str) -> str:
