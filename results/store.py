@@ -27,7 +27,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError, UsageError, one_line
-from bench.core.files import write_atomically
+from bench.core.files import sweep_unfinished, write_atomically
 from results.rows import COLUMNS, SCHEMA_VERSION, TYPES, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -90,7 +90,9 @@ class RunDirectory:
             self.path.rmdir()
 
     def lock(self) -> FileLock:
-        """The lock against a second driver, acquired. Raises UsageError where it is held."""
+        """The lock against a second driver, acquired; what a killed one left half written is gone.
+        Raises UsageError where it is held.
+        """
         lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -99,6 +101,8 @@ class RunDirectory:
             if isinstance(error, Timeout):
                 raise UsageError(self._taken()) from None
             raise UsageError(f"can't lock {self.path}: {error.strerror}") from error
+        for folder in (self.path, self.path / "samples", *(self.path / "cells").glob("*")):
+            sweep_unfinished(folder)
         return lock
 
     def _taken(self) -> str:

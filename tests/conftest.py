@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import settings
@@ -33,3 +34,23 @@ def _own_cache(_caches, monkeypatch):
 def undrawn(monkeypatch):
     """No pictures are drawn, which take half of the seconds of a small run."""
     monkeypatch.setattr("bench.run.run.draw", lambda *run: [])
+
+
+@pytest.fixture
+def killed_writes(monkeypatch):
+    """A context in which whoever writes a file is killed before it has its name."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*names: object) -> None:
+        raise Killed
+
+    @contextmanager
+    def killed():
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr("bench.core.files.os.replace", kill)
+            yield
+            pytest.fail("nothing was written")
+
+    return killed

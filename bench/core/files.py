@@ -37,6 +37,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
+def sweep_unfinished(folder: Path, name: str = "") -> None:
+    """Delete what writers that were killed left half written of files in a folder whose names begin
+    so. For who holds the lock of these files: a living writer's would go, too.
+    """
+    for path in folder.glob(f".{name}*.tmp"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def _opened(path: Path) -> BinaryIO:
     """A new file; its folder is made where it is missing."""
     try:

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.core.errors import StoreError
-from bench.core.files import write_atomically
+from bench.core.files import sweep_unfinished, write_atomically
 from bench.core.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
 
 CHECKPOINT_SECONDS = 15.0
@@ -127,6 +127,7 @@ class ArtifactStore:
                 "that can be written"
             ) from error
         with FileLock(f"{tensors}.lock"):
+            sweep_unfinished(tensors.parent, key)
             found = self.find(kind, key)
             if found is not None:
                 return found

@@ -186,6 +186,17 @@ def test_a_making_that_fails_leaves_nothing_behind_and_frees_the_lock(store):
     assert same(store.get_or_make("kind", KEY, Maker()).tree, TREE)
 
 
+def test_who_makes_an_artifact_sweeps_what_a_killed_writer_left_of_it(store, killed_writes):
+    other = KEY[:2] + "d" * 62
+    for key in (KEY, other):
+        with killed_writes():
+            store.get_or_make("kind", key, Maker())
+    folder = store.root / "artifacts" / "kind" / KEY[:2]
+    assert len(list(folder.glob(".*.tmp"))) == 2
+    store.get_or_make("kind", KEY, Maker())
+    assert [path.name.startswith(f".{other}") for path in folder.glob(".*.tmp")] == [True]
+
+
 def test_a_cache_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="set MINIMAX_CACHE"):

@@ -271,6 +271,22 @@ def test_a_second_driver_is_refused_while_the_first_runs(run):
     run.lock().release()
 
 
+def test_who_gets_the_lock_sweeps_what_a_killed_writer_left(run, killed_writes):
+    manifest = {"suite": "s", "tier": "t", "cells": [], "metrics": {}}
+    for leave in (
+        lambda: run.write_manifest(manifest),
+        lambda: run.write_cell(full_record(), {}),
+        lambda: run.write_cell(full_record(), {"x": np.zeros(2)}),
+    ):
+        with killed_writes():
+            leave()
+    left = sorted(path.parent.name for path in run.path.rglob("*.tmp"))
+    assert left == sorted([KEY[:2], "samples", run.path.name])
+    (run.path / "notes.tmp").write_text("the user's")
+    run.lock().release()
+    assert [path.name for path in run.path.rglob("*.tmp")] == ["notes.tmp"]
+
+
 def test_the_manifest_comes_back_as_it_was(run):
     cells = [{"key": KEY, "text": '\n "cells": []'}, {"key": "b" * 64}]
     manifest = {"suite": 's "cells": []', "tier": "t", "cells": cells, "metrics": {}, "blocks": []}
