@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--epsilons",
     metavar="0,1/255",
-    help="Radii for images in [0, 1]; [default: 0,1/255,2/255,4/255,8/255]",
+    help="Radii for images in [0, 1]; in linf 0,1/255,2/255,4/255,8/255 if there are none.",
 )
 @click.option(
     "--norm", metavar="linf|l2|l1", help="Radii are of this norm; linf if the attack has it."
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 @click.option("--std", default="", metavar="S,S,S", help="What it divides channels by after that.")
 @click.option(
     "--weights", metavar="FILE", help="Weights of a model that has none: .pth, .safetensors."
+)
+@click.option(
+    "--trust", is_flag=True, help="Run what a model's file holds, be it more than arithmetic."
+)
+@click.option("--colours", default="", metavar="grey|rgb", help="Bring the images to it.")
+@click.option(
+    "--keys", default="", metavar="IMAGES,LABELS", help="What an .npz file calls its arrays."
 )
 @click.option("--size", type=int, metavar="PIXELS", help="Resize and crop a folder's images.")
 @click.option(
@@ -79,9 +86,9 @@ def command(**options: Any) -> None:
             norm=options["norm"],
             settings=dict(setting(text) for text in options["settings"]),
             clip=not options["no_clip"],
-            range=_numbers("--range", options["span"], 2),
-            mean=_numbers("--mean", options["mean"]),
-            std=_numbers("--std", options["std"]),
+            range=options["span"],
+            mean=options["mean"],
+            std=options["std"],
             weights=options["weights"],
             size=options["size"],
             images=options["count"],
@@ -89,6 +96,9 @@ def command(**options: Any) -> None:
             device=options["device"],
             audit=not options["no_audit"],
             download=options["download"],
+            colours=options["colours"],
+            keys=options["keys"],
+            trust=options["trust"],
             threads=options["threads"],
             figure=options["figure"],
             curve=options["curve"],
@@ -109,18 +119,6 @@ def _status() -> Iterator[Callable[[str], None]]:
         return
     with err.status("attack") as status:
         yield lambda text: status.update(text)
-
-
-def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:
-    from bench.core.errors import UsageError
-
-    try:
-        found = tuple(float(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        raise UsageError(f"{option}: expected numbers with commas between, got '{text}'") from None
-    if count is not None and len(found) != count:
-        raise UsageError(f"{option}: expected {count} numbers, got '{text}'")
-    return found
 
 
 def _print(result: Attacked, options: dict[str, Any]) -> None:

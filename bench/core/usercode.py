@@ -11,12 +11,13 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import BenchError, UsageError, one_line
 
 OURS = ("attacks", "generative", "metrics", "results")
 
@@ -62,6 +63,44 @@ def import_module(name: str) -> ModuleType:
             f"can't import '{name}': {one_line(f'{type(error).__name__}: {error}', 150)}; its "
             "folder must be the present one, the suite file's, or on PYTHONPATH"
         ) from error
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    """Whatever code of the user's, or a library that it calls, raises in here is a UsageError with
+    its name; what our own lines raise stays an error of ours.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except SystemExit as error:
+        raise UsageError(f"{name} ended Python by SystemExit({error.code!r})") from error
+    except Exception as error:
+        if _is_ours(error):
+            raise
+        text = one_line(f"{type(error).__name__}: {error}", 200)
+        raise UsageError(f"{name} failed: {text}{_memory_advice(error)}") from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the line that raised is in a package of ours, and it was not for lack of memory."""
+    if _memory_advice(error):
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    home = Path(__file__).resolve().parents[2]
+    file = Path("" if frame is None else frame.tb_frame.f_code.co_filename)
+    return any(file.is_relative_to(home / package) for package in ("bench", *OURS))
+
+
+def _memory_advice(error: BaseException) -> str:
+    """What to do about too little memory; empty for every other error."""
+    lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    said = str(error)
+    lacking = lacking or "can't allocate memory" in said or "out of memory" in said
+    return "; take fewer or smaller images" if lacking else ""
 
 
 def refuse_shadows() -> None:

@@ -566,10 +566,10 @@ IMAGES = np.zeros((4, 8, 8, 3), dtype=np.uint8)
         (IMAGES[0], "looks like one image"),
         (IMAGES[:, :0], "a pixel at least"),
         (IMAGES[:1], "holds one image"),
-        (IMAGES.astype(int), "images as uint8, or floats"),
+        (IMAGES.astype(int), "images as uint8, uint16, or floats"),
         (
             IMAGES - 1.0,
-            r"values of -1 to -1: expected uint8, or floats in \[0, 1\]: \(x \+ 1\) / 2",
+            r"values of -1 to -1: expected uint8, or floats in \[0, 1\]; \(x \+ 1\) / 2",
         ),
         (IMAGES + 255.0, "values of 255 to 255"),
         (IMAGES + np.nan, "values that are not finite"),
