@@ -82,6 +82,9 @@ def refuse_unwritable(
     """Raise UsageError for a file that could not be written in the end, by its parameter's name: in
     no folder, without the suffix that it must have, or one that another parameter names, too.
     """
+    for name, path in files.items():
+        if path is not None and not path.strip():
+            raise UsageError(f"`{name}`: the name is empty: expected a file's")
     named = {name: Path(path).expanduser() for name, path in files.items() if path is not None}
     for name, path in named.items():
         suffix = (suffixes or {}).get(name, path.suffix)

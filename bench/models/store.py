@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -17,19 +18,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from bench.core.errors import StoreError
 from bench.core.files import sweep_unfinished, write_atomically
 from bench.core.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
+from results.provenance import versions
 
 CHECKPOINT_SECONDS = 15.0
 
 
 def artifact_key(kind: str, facts: dict[str, Any]) -> str:
-    """A sha256 over everything that decides what the artifact is."""
-    text = json.dumps({"kind": kind, **facts}, sort_keys=True)
+    """A sha256 over everything that decides what the artifact is; facts may name its device."""
+    made_by = _made_by(str(facts.get("device", "cpu")))
+    text = json.dumps({"kind": kind, **facts, "made_by": made_by}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _made_by(device: str) -> dict[str, str]:
+    """What decides the last bits of a training beside our own code: another version of torch or
+    NumPy, other vector instructions or another GPU round otherwise.
+    """
+    known = versions()
+    unit = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    if device.startswith("cuda"):
+        unit = torch.cuda.get_device_name()
+    packages = {name: known[name] for name in ("torch", "numpy", "scikit-learn")}
+    return {**packages, "unit": unit}
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ def _refuse_request(n: int, out: str | None) -> None:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is None:
         return
+    if not out.strip():
+        raise UsageError("`out`: the name is empty: expected a file's or a folder's")
     suffix = Path(out).suffix.lower()
     if suffix not in ("", ".png", ".npy", WEIGHTS):
         raise UsageError(
