@@ -75,7 +75,8 @@ def from_run(run: Run, lookup: Lookup) -> Side:
     """A run; cells that are planned and not measured count as left."""
     name, manifest = run.name, run.manifest
     table = _typed(Path(name), frame(run.records.values()))
-    facts = {name: facts_from(about) for name, about in manifest["metrics"].items()}
+    every = {**manifest.get("measured", {}), **manifest["metrics"]}
+    facts = {name: facts_from(about) for name, about in every.items()}
     side = from_table(name, with_facts(table, facts, lookup))
     known = {(cell_id, metric): role for cell_id, metric, role in _deciding(manifest)}
     keys = list(zip(side.rows["cell_id"], side.rows["metric"], strict=True))

@@ -418,6 +418,12 @@ def test_a_calibration_with_diverged_seeds_says_nothing_else(capfd, tables):
     assert comparison(name, name, policy="p.toml").exit_code == 0
 
 
+def test_a_baseline_without_a_deciding_series_is_shown(capfd, tables):
+    tables(plain(5, 2, primary=False), "none.csv")
+    assert bench("baseline", "show", "none.csv") == 0
+    assert "0 deciding series of 2" in capfd.readouterr().out
+
+
 # Series that can't fall
 
 SHARE = {"metric": "high_quality", "direction": "higher", "absolute": 0.02, "worst": 0.0}
