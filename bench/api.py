@@ -14,8 +14,8 @@ import pandas as pd
 
 from bench.attack.attack import Classifier, Data, attack, evaluate_attack
 from bench.attack.report import Attacked
-from bench.catalogue import REGISTRIES, cache_contents, cite, clean, env
-from bench.catalogue import list_parts as list
+from bench.catalogue.parts import REGISTRIES, cache_contents, cite, clean, env
+from bench.catalogue.parts import list_parts as list
 from bench.datasets import DATASETS
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate

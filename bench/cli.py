@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import sys
 import traceback
 from typing import Any
@@ -100,6 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = _fail(one_line(error.format_message()), error.exit_code, error, shown)
     except BenchError as error:
         code = _fail(_typed(one_line(error), given), error.exit_code, error, shown)
+    except ModuleNotFoundError as error:
+        code = _fail(_missing(error), 2 if _is_ours(error) else 1, error, shown)
     except (click.Abort, KeyboardInterrupt) as error:
         code = _fail("interrupted", INTERRUPTED, error, shown)
     except (PipeClosedError, BrokenPipeError):
@@ -109,9 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = _pipe_closed()
     except Exception as error:
-        advice = "this is a bug of bench: --traceback shows where"
-        text = f"internal error: {type(error).__name__}: {error}; {advice}"
-        code = _fail(one_line(text), 1, error, shown)
+        code = _fail(_internal(error), 1, error, shown)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -125,6 +126,33 @@ def _typed(message: str, given: list[str]) -> str:
             break
         command = command.get_command(_NO_CONTEXT, name) or command
     return as_typed(message, command, cli.get_command(_NO_CONTEXT, "run"))
+
+
+def _internal(error: Exception) -> str:
+    advice = "this is a bug of bench: --traceback shows where"
+    return one_line(f"internal error: {type(error).__name__}: {error}; {advice}")
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    """Whether it is a package that this distribution needs, and that was left out."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        needed = requires("minimax-bench") or []
+    except PackageNotFoundError:
+        return False
+    package = {"sklearn": "scikit-learn", "PIL": "pillow"}.get(str(error.name), str(error.name))
+    return any(re.match(rf"{re.escape(package)}\b(?!-)", text) for text in needed)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    if _is_ours(error):
+        return (
+            f"this needs the package {error.name}, which is not installed here: install "
+            "minimax-bench with all it needs (show, compare, baseline, calibrate, cite RUN and "
+            "list suites do with less)"
+        )
+    return _internal(error)
 
 
 _NO_CONTEXT = click.Context(click.Command("bench"))

@@ -70,15 +70,31 @@ def tails(old: np.ndarray, new: np.ndarray, limit: int = WAYS) -> tuple[np.ndarr
     The statistic is the rank sum of the new seeds (Mann and Whitney 1947), halves of
     whole numbers, which single precision adds without rounding.
     """
-    from scipy.stats import rankdata  # slow to import, and a run of one seed needs none
-
-    ranks = rankdata(np.concatenate([old, new]), axis=0).astype(np.float32)
+    ranks = mid_ranks(np.concatenate([old, new])).astype(np.float32)
     some = ways_for(ranks.shape[1], limit)
     ways = relabelings(len(old), len(new), some).new.astype(np.float32)
     width = max(1, CHUNK // len(ways))
     parts = [_tails(ranks[:, i : i + width], ways) for i in range(0, ranks.shape[1], width)]
     worse, better = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
     return np.concatenate(worse), np.concatenate(better)
+
+
+def mid_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 within each column, ties sharing their mean; scipy.stats has them too, and takes
+    half a second to import.
+    """
+    places = np.broadcast_to(np.arange(len(values))[:, None], values.shape)
+    order = values.argsort(axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    new = np.ones(values.shape, bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    first = np.maximum.accumulate(np.where(new, places, 0), axis=0)
+    closes = np.roll(new, -1, axis=0)
+    ends = np.where(closes, places, len(values))[::-1]
+    last = np.minimum.accumulate(ends, axis=0)[::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=0)
+    return ranks
 
 
 def _tails(ranks: np.ndarray, ways: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,15 +24,25 @@ def command(
 
     RUN: a folder, a table, or a baseline; ten seeds or more tell most.
     """
+    from bench.commands.options import typed
     from bench.commands.output import print_layout, print_rows
     from bench.commands.score import progress
     from bench.gate.compare import calibration
     from results.gate.calibration import as_rows, layout
 
+    warned: list[str] = []
     with progress("calibrate") as notify:
         found = calibration(
-            run, policy=policy, new=new, splits=splits, write_policy=write_policy, notify=notify
+            run,
+            policy=policy,
+            new=new,
+            splits=splits,
+            write_policy=write_policy,
+            notify=notify,
+            warn=warned.append,
         )
+    for text in warned:
+        click.echo(f"warning: {typed(text)}", err=True)
     if as_json:
         print_rows(as_rows(found), True)
         return

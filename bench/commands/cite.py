@@ -9,6 +9,6 @@ import click
 @click.argument("what", metavar="RUN|PART")
 def command(what: str) -> None:
     """BibTeX for exactly what a run ran, or for one registered part."""
-    from bench import api
+    from bench.catalogue.index import cited
 
-    click.echo(api.cite(what))
+    click.echo(cited(what))

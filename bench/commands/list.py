@@ -39,10 +39,10 @@ def command(kind: str, as_rows: bool) -> None:
     if kind == "suites":
         _suites(as_rows)
         return
-    from bench import api
+    from bench.catalogue.index import listed
     from bench.commands.output import print_rows
 
-    table = api.list(kind)
+    table = listed(kind)
     shown = list(PUBLISHED if kind == "published" else COLUMNS)
     print_rows(table if as_rows else table.filter(shown), as_rows)
 

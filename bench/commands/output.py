@@ -51,7 +51,7 @@ def print_layout(layout: Layout) -> None:
 def _fitting(layout: Layout, width: int) -> list[list[int]]:
     """Columns grouped so that each group fits, the first column in all of them."""
     sizes = [
-        max(_head_width(head), *(_width(layout, row, i) for row in range(len(layout.rows)))) + 3
+        max([_head_width(head), *(_width(layout, row, i) for row in range(len(layout.rows)))]) + 3
         for i, head in enumerate(layout.heads)
     ]
     groups: list[list[int]] = [[0]]

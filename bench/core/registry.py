@@ -143,6 +143,17 @@ def import_all(package: ModuleType) -> None:
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 
+def sources_of_others() -> list[str]:
+    """The files of the packages that other distributions offer as `minimax.parts`, as far as they
+    were imported.
+    """
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    packages = {point.value.partition(":")[0].partition(".")[0] for point in points}
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in packages]
+    files = {getattr(module, "__file__", None) for module in modules}
+    return sorted(file for file in files if file)
+
+
 def discover() -> None:
     """Import the modules that other distributions offer as `minimax.parts`.
 

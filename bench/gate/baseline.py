@@ -16,6 +16,8 @@ from bench.core.files import write_atomically
 from bench.gate.compare import side_of_run
 from results.frames import column, pick
 from results.gate import baselines
+from results.gate.policy import Policy
+from results.gate.reach import stuck
 from results.gate.sides import refuse_gaps
 from results.ranks import smallest_p
 from results.runs import Run, open_run
@@ -81,6 +83,8 @@ def _probed(rows: pd.DataFrame, run: Run) -> np.ndarray:
 def _warn(rows: pd.DataFrame, manifest: dict[str, Any], warn: Callable[[str], None]) -> None:
     seeds = len(set(column(rows, "seed")))
     deciding = len(set(column(pick(rows, column(rows, "primary").astype(bool)), "id")))
+    if text := stuck(rows, Policy()):
+        warn(text)
     least = smallest_p(seeds, max(1, seeds // 2))
     if not deciding:
         warn("the suite names no primary metric: a policy must, or nothing decides")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.catalogue.index import metric_facts
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.files import refuse_unwritable, write_atomically
 from bench.core.progress import Notify, tell_nobody
 from results.gate import baselines, judging
 from results.gate import calibration as calibrating
-from results.gate.calibration import SPLITS, Calibration, as_rows, policy_text
+from results.gate.calibration import SPLITS, Calibration, as_rows
 from results.gate.junit import junit as junit_xml
+from results.gate.margins import margins
 from results.gate.policy import read_policy
 from results.gate.sides import Side, from_run, narrowed, read_side
 from results.gate.summary import summary
@@ -64,17 +67,26 @@ def calibration(
     splits: int = SPLITS,
     write_policy: str | None = None,
     notify: Notify = tell_nobody,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> list[Calibration]:
     """What a gate on a run's own seeds would see, and how often it would err; one for each suite.
 
     new: how many seeds are dealt to the new part; half of them unless told. write_policy: a TOML
-    file for the margins at which nothing but noise would pass. Raises UsageError for a run of fewer
-    than four seeds.
+    file for the margins at which nothing but noise would pass; `warn` is told of those that would
+    gate nothing and are not in it. Raises UsageError for a run of fewer than four seeds, and where
+    all margins would gate nothing.
     """
     refuse_unwritable({"write_policy": write_policy})
     found = calibrating.calibrate(side_of(run), read_policy(policy), new, splits, notify)
     if write_policy is not None:
-        write_atomically(Path(write_policy).expanduser(), policy_text(found).encode())
+        policy_of = margins(found)
+        if not policy_of.written:
+            raise UsageError(
+                f"`write_policy`: no margin would gate anything: {'; '.join(policy_of.refused[:3])}"
+            )
+        write_atomically(Path(write_policy).expanduser(), policy_of.text.encode())
+        for why in policy_of.refused:
+            warn(f"no margin for {why}")
     return found
 
 
@@ -130,11 +142,12 @@ def side_of_run(run: Run) -> Side:
 
 
 def registered_facts(task: str, metric: str) -> Mapping[str, Any]:
-    """What a task says of a metric by the name on its rows; nothing where it knows none."""
-    from bench.tasks import TASKS  # torch comes with it, and few tables need it
+    """The facts of a metric by the name on its rows, for tables that do not say them; none where
+    nobody knows them: kind and margin are then the narrowest. From the tasks where they were
+    imported anyway, since torch comes with them; else as they were kept.
+    """
+    if "bench.tasks" in sys.modules:
+        from bench.tasks.values import facts_on_rows
 
-    name, _, rest = metric.partition("@")
-    try:
-        return TASKS[task].part.metric_facts(f"{name}@{rest.partition(':')[0]}" if rest else name)
-    except UsageError:
-        return {}
+        return facts_on_rows(task, metric)
+    return metric_facts(metric)

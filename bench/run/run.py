@@ -24,6 +24,7 @@ from bench.suites import builtin as tomlsuites
 from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
 from bench.tasks import TASKS
+from bench.tasks.values import facts_on_rows
 from results.pictures.run import draw
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
@@ -247,7 +248,10 @@ def _finish(
     keys = planned.unique()
     table = frame(records[key] for key in keys if key in records)
     directory.write_tables(table)
-    made = Run(directory, directory.manifest(), records)
+    manifest = directory.manifest()
+    manifest["measured"] = _facts(table, manifest["metrics"])
+    directory.write_manifest(manifest)
+    made = Run(directory, manifest, records)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
         try:
@@ -264,6 +268,18 @@ def _finish(
         interrupted,
         pictures,
     )
+
+
+def _facts(table: pd.DataFrame, known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The facts of the metrics that were measured and that no block names: a gate reads them
+    without the tasks, and so without torch.
+    """
+    pairs = table[["task", "metric"]].drop_duplicates().itertuples(index=False)
+    return {
+        metric: facts_on_rows(task, metric)
+        for task, metric in pairs
+        if metric and metric not in known
+    }
 
 
 def _warnings(records: Iterable[dict[str, Any]]) -> Iterable[str]:

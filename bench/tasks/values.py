@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.core.errors import UsageError, one_line, uncapital, unknown
 from bench.core.registry import Entry
-from bench.tasks.base import Value
+from bench.tasks.base import TASKS, Value
 from metrics import METRICS, Score
 from metrics.contracts import MetricFacts
 
@@ -60,6 +60,15 @@ def facts_of(name: str, takes: Iterable[str]) -> dict[str, Any]:
         known = [e.name for e in scored_by(takes)]
         raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(known)}")
     return {**vars(entry.facts), "paper": entry.paper}
+
+
+def facts_on_rows(task: str, metric: str) -> dict[str, Any]:
+    """What a task says of a metric by the name on its rows; nothing where it knows none."""
+    name, _, rest = metric.partition("@")
+    try:
+        return TASKS[task].part.metric_facts(f"{name}@{rest.partition(':')[0]}" if rest else name)
+    except UsageError:
+        return {}
 
 
 def scored_by(takes: Iterable[str]) -> list[Entry]:

@@ -6,11 +6,9 @@ changed between them, so that an alarm is a false one. Then the new part is made
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from glob import escape
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -20,13 +18,14 @@ import pandas as pd
 
 from bench.core.errors import UsageError
 from bench.core.progress import Notify, tell_nobody
-from results.frames import as_dicts, column, pick
-from results.gate.columns import BRIEF, LOOK, PARTS
+from results.frames import as_dicts, column
+from results.gate.columns import BRIEF, LOOK
 from results.gate.coverage import signs
 from results.gate.judging import compare_sides
 from results.gate.layouts import metric, shown, what
 from results.gate.levels import share_out
 from results.gate.policy import Policy
+from results.gate.reach import judged, room
 from results.gate.sides import Side, refuse_gaps
 from results.gate.state import middle
 from results.ranks import shift, smallest_p, tails
@@ -118,14 +117,7 @@ def _calibrate(
 def _deciding(run: Side, suite: str, policy: Policy) -> Side:
     """A side with the series that decide, complete and directed."""
     side = run.where("suite", [suite])
-    known = {
-        row["id"]: policy.is_primary(row["metric"], row["primary"])
-        and row["role"] != "floor"
-        and row["direction"] != "none"
-        and not policy.ignored(row)
-        for row in as_dicts(side.rows.drop_duplicates("id"))
-    }
-    kept = pick(side.rows, [known[one] for one in column(side.rows, "id")])
+    kept = judged(side.rows, policy)
     if kept.empty:
         raise UsageError(f"{run.name}: no series of {suite} decides: name some in a policy")
     return replace(side, rows=kept, primary=True).where("cell_id", column(kept, "cell_id"))
@@ -172,9 +164,7 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
     value = np.where(np.isnan(value), np.inf, value * sign)
     usual = np.array([abs(middle(value[:, i])) for i in range(len(about))])
     usual[~np.isfinite(usual)] = 0.0
-    margins = np.array(
-        [max(a, r * m) for (a, r), m in zip(map(policy.margins, about), usual, strict=True)]
-    )
+    margins = np.array([policy.margin_at(*one) for one in zip(about, usual, strict=True)])
     seen = _seen(value, usual, margins, dealt, policy)
     upper = np.array([shift(value[~new], value[new], policy.alpha).high for new in dealt])
     rows = []
@@ -191,6 +181,7 @@ def _series(side: Side, seeds: np.ndarray, dealt: list[np.ndarray], policy: Poli
                 "passes": float((upper[:, i] <= margins[i]).mean()),
                 "sees": min(sees) if sees else np.nan,
                 "margin_that_passes": max(needed, 0.0),
+                "room": room(middle(value[:, i]) * sign[i], row["worst"], row["direction"]),
             }
         )
     return pd.DataFrame(rows)
@@ -261,41 +252,6 @@ def _notes(found: Calibration) -> Iterator[str]:
         "sees alone: the smallest loss of this series alone that is seen in 80 % of the splits. "
         "would pass at: the margin with which it passes unchanged in 95 % of them"
     )
-
-
-def policy_text(found: list[Calibration]) -> str:
-    """A policy with the margins at which unchanged series pass: TOML to be read and edited."""
-    lines = [
-        "# Margins with which these series pass unchanged in 95 % of the splits of their seeds."
-    ]
-    widest: dict[tuple[str, ...], float] = {}
-    for row in (row for calibration in found for row in as_dicts(calibration.series)):
-        key = (*(row[axis] for axis in ("suite", *PARTS)), row["metric"].partition(":")[0])
-        widest[key] = max(widest.get(key, 0.0), row["margin_that_passes"], row["margin"])
-    for key, margin in widest.items():
-        named = [
-            f"{axis} = {_quoted(name)}"
-            for axis, name in zip(("suite", *PARTS, "metric"), key, strict=True)
-            if name
-        ]
-        if np.isfinite(margin):
-            lines += ["", "[[margin]]", *named, f"absolute = {_rounded_up(margin)!r}"]
-        else:
-            lines += ["", f"# no margin would do with so few seeds: {', '.join(named)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(name: str) -> str:
-    """A name as a TOML string that matches nothing but itself."""
-    return json.dumps(escape(name), ensure_ascii=False)
-
-
-def _rounded_up(value: float) -> float:
-    """To two digits, never down."""
-    if value <= 0 or not np.isfinite(value):
-        return 0.0
-    step = 10.0 ** (np.floor(np.log10(value)) - 1)
-    return float(np.ceil(value / step) * step)
 
 
 def as_rows(found: list[Calibration]) -> pd.DataFrame:

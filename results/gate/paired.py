@@ -1,4 +1,6 @@
-"""Series that need no seeds: the same examples under the same trained models."""
+"""Series that need no seeds: the same examples under the same trained models, or under models that
+came with their weights, each of which is itself what is judged.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from results.gate.outcomes import Change, bits, change
-from results.gate.seeded import SAME, Tested, families
+from results.gate.seeded import BEYOND, SAME, Tested, families
 from results.gate.state import State
 from results.gate.verdicts import Verdict
 from results.ranks import holm
@@ -50,12 +52,13 @@ def deterministic(state: State, place: int) -> dict[str, Any]:
 
 
 def paired(state: State, place: int) -> Change | None:
-    """What became of the outcomes, where both sides have those of the same models and examples."""
+    """What became of the outcomes, where both sides have those of the same examples."""
     pairs = state.every_pair(place)
-    if not pairs or not all(
-        old.same_input(new) and old.artifact and old.examples for old, new in pairs
-    ):
+    chosen = bool(state.about[place]["conditional"])
+    if not pairs or not all(old.paired_with(new) for old, new in pairs):
         return None
+    if chosen and not state.same_model(place):
+        return None  # each model has its own examples
     try:
         before, after = (
             [bits(seed.outcomes, int(seed.n)) for seed in side] for side in zip(*pairs, strict=True)
@@ -70,7 +73,6 @@ def paired(state: State, place: int) -> Change | None:
     means = ((value, np.count_nonzero(found) / max(len(found), 1)) for value, found in known)
     if any(abs(value - mean) > ROUNDING for value, mean in means):
         return None
-    chosen = bool(state.about[place]["conditional"])
     names = [f"{old.examples}{i if chosen else ''}" for i, (old, _) in enumerate(pairs)]
     return change(before, after, names, -int(state.sign[place]))
 
@@ -78,23 +80,33 @@ def paired(state: State, place: int) -> Change | None:
 def paired_rows(
     state: State, found: list[tuple[int, Change]], level: float
 ) -> Iterator[dict[str, Any]]:
-    """The rows of paired series. A change for the better is a fault too: nothing was trained."""
+    """The rows of paired series. Where the model is the same, a change for the better is a fault
+    too: nothing was trained.
+    """
     for family, alpha in families(state, [place for place, _ in found], level):
         some = [item for item in found if item[0] in family]
-        p = np.array([min(1.0, 2 * min(one.p_worse, one.p_better)) for _, one in some])
-        adjusted = holm(p)
+        same = [state.same_model(place) for place, _ in some]
+        p = np.array([_tails(one, both) for (_, one), both in zip(some, same, strict=True)])
+        adjusted = np.stack([holm(side) for side in p.T], axis=1)
         for i, (place, one) in enumerate(some):
             tested = Tested(
                 one.loss,
                 one.low,
                 one.high,
                 state.margin(place),
-                (p[i], p[i]),
-                (adjusted[i], adjusted[i]),
+                (p[i, 0], p[i, 1]),
+                (adjusted[i, 0], adjusted[i, 1]),
                 alpha,
-                both=True,
+                both=same[i],
             )
             row = {**state.row(place), **tested.row(state.sign[place]), "kind": "paired"}
             text = f"{one.worse} of {one.n} outcomes worse, {one.better} better (McNemar)"
-            said = SAME if tested.verdict == "REGRESSED" else ""
+            why = SAME if same[i] else BEYOND
+            said = why if tested.verdict == "REGRESSED" else ""
             yield {**row, "reason": "; ".join(filter(None, [text, said]))}
+
+
+def _tails(one: Change, both: bool) -> tuple[float, float]:
+    """p-values that outcomes got worse, and better; both: of either, where either is a fault."""
+    either = min(1.0, 2 * min(one.p_worse, one.p_better))
+    return (either, either) if both else (one.p_worse, one.p_better)

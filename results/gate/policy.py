@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -90,6 +91,11 @@ class Policy(BaseModel):
                 absolute = absolute if rule.absolute is None else rule.absolute
                 relative = relative if rule.relative is None else rule.relative
         return absolute, relative
+
+    def margin_at(self, series: Mapping[str, Any], usual: float) -> float:
+        """By how much a series may get worse whose usual value is this one."""
+        absolute, relative = self.margins(series)
+        return max(absolute, relative * abs(usual) if math.isfinite(usual) else 0.0)
 
     def ignored(self, series: Mapping[str, Any]) -> str:
         """Why a series is not judged, or empty."""

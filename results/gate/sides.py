@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.core.errors import UsageError, one_line, unknown
 from results.frames import among, as_dicts, column, pick, plain_words
-from results.gate.columns import AXES, FACTS, FLAGS, GIVEN, NUMBERS, READ, ROWS
+from results.gate.columns import ASKED, AXES, FACTS, FLAGS, GIVEN, NUMBERS, READ, ROWS, facts_from
 from results.rows import BAD, SCHEMA_VERSION, STATUSES
 from results.runs import Run
 from results.store import frame
@@ -75,14 +75,17 @@ def from_run(run: Run, lookup: Lookup) -> Side:
     """A run; cells that are planned and not measured count as left."""
     name, manifest = run.name, run.manifest
     table = _typed(Path(name), frame(run.records.values()))
-    facts = {name: _only_facts(about) for name, about in manifest["metrics"].items()}
+    every = {**manifest.get("measured", {}), **manifest["metrics"]}
+    facts = {name: facts_from(about) for name, about in every.items()}
     side = from_table(name, with_facts(table, facts, lookup))
     known = {(cell_id, metric): role for cell_id, metric, role in _deciding(manifest)}
     keys = list(zip(side.rows["cell_id"], side.rows["metric"], strict=True))
     roles = {cell["cell_id"]: role_of(manifest, cell) for cell in manifest["cells"]}
+    shipped = {cell["cell_id"] for cell in manifest["cells"] if _is_shipped(manifest, cell)}
     rows = side.rows.assign(
         primary=[known.get(key, "floor") != "floor" for key in keys],
         role=[roles.get(cell_id, "model") for cell_id, _ in keys],
+        shipped=[cell_id in shipped for cell_id, _ in keys],
     )
     left = [
         {
@@ -102,10 +105,6 @@ def from_run(run: Run, lookup: Lookup) -> Side:
     return Side(name, rows, cast(pd.DataFrame, cells), True)
 
 
-def _only_facts(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: about[name] for name in FACTS if name in about}
-
-
 def _deciding(manifest: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
     """Cell, metric and role of what the suite's blocks name as primary."""
     primary = {block["name"]: block["primary"] for block in manifest["blocks"]}
@@ -123,17 +122,30 @@ def role_of(manifest: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
     return next((role for role in found if role != "model"), "model")
 
 
+def _is_shipped(manifest: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
+    """Whether every model of a cell came with its weights."""
+    parts = manifest.get("parts", {})
+    models = [parts.get(axis, {}).get(name, {}) for axis, name in _models(cell)]
+    return bool(models) and all(facts.get("shipped", False) for facts in models)
+
+
+def _models(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (axis, cell["parts"][axis]) for axis in ("source_model", "model") if axis in cell["parts"]
+    ]
+
+
 def with_facts(
     table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]], lookup: Lookup
 ) -> pd.DataFrame:
     """A table with the columns of `FACTS`, where it lacks them: from `facts` by metric, else looked
     up.
     """
-    if set(FACTS) <= set(table.columns):
+    if set(ASKED) <= set(table.columns):
         return table
     pairs = table[["task", "metric"]].drop_duplicates()
     known = {
-        (task, metric): {**FACTS, **_only_facts(lookup(task, metric)), **facts.get(metric, {})}
+        (task, metric): {**FACTS, **(facts.get(metric) or facts_from(lookup(task, metric)))}
         for task, metric in pairs.itertuples(index=False)
         if metric
     }

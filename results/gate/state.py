@@ -30,10 +30,20 @@ class Seed:
     examples: str
     outcomes: str
     probed: bool
+    shipped: bool
 
     def same_input(self, other: Seed) -> bool:
         """Whether both come from the same trained model and the same examples."""
         return (self.artifact, self.examples) == (other.artifact, other.examples)
+
+    def paired_with(self, other: Seed) -> bool:
+        """Whether the outcomes are pairs: the same examples under the same trained model, or under
+        two that came with their weights.
+        """
+        if not self.examples or self.examples != other.examples:
+            return False
+        shipped = self.shipped and other.shipped
+        return shipped or (bool(self.artifact) and self.artifact == other.artifact)
 
     def same_code(self, other: Seed) -> bool:
         """Whether nothing at all tells the two measurements apart."""
@@ -47,7 +57,9 @@ class Rows:
     def __init__(self, rows: pd.DataFrame) -> None:
         self._places = rows.groupby("id", sort=False).indices
         names = ("value", "n", "artifact_key", "key", "commit", "dirty", "examples", "outcomes")
-        self._columns: list[Any] = [column(rows, name).tolist() for name in (*names, "probed")]
+        self._columns: list[Any] = [
+            column(rows, name).tolist() for name in (*names, "probed", "shipped")
+        ]
         self._seeds = column(rows, "seed").tolist()
 
     def seeds(self, one: str) -> dict[int, Seed]:
@@ -105,9 +117,7 @@ class State:
         return self.found.old.value[:, places] * sign, self.found.now.value[:, places] * sign
 
     def margin(self, place: int) -> float:
-        absolute, relative = self.policy.margins(self.about[place])
-        usual = middle(self.found.old.value[:, place])
-        return max(absolute, relative * abs(usual) if math.isfinite(usual) else 0.0)
+        return self.policy.margin_at(self.about[place], middle(self.found.old.value[:, place]))
 
     def identical_row(self, place: int) -> dict[str, Any]:
         """The row of a series whose values are the same to the last bit, seed for seed."""

@@ -24,7 +24,7 @@ from harness import (
     wait_for,
 )
 
-from bench import api, cli
+from bench import cli
 from bench.core import files
 from bench.core.errors import BenchError, StoreError, UsageError, nearest, one_line, unknown
 from results.store import RunDirectory
@@ -254,7 +254,7 @@ def test_a_bug_is_one_line_and_exit_code_1(capfd, monkeypatch):
     def broken(kind: str) -> None:
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr(api, "list", broken)
+    monkeypatch.setattr("bench.catalogue.index.listed", broken)
     message = error(capfd, "list", "models", code=1)
     assert "internal error: ZeroDivisionError: division by zero" in message
     assert "--traceback" in message
@@ -264,7 +264,7 @@ def test_an_interrupt_is_130(capfd, monkeypatch):
     def interrupted(kind: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "list", interrupted)
+    monkeypatch.setattr("bench.catalogue.index.listed", interrupted)
     assert bench("list", "models") == cli.INTERRUPTED == 130
     assert capfd.readouterr().err.strip() == "Error: interrupted"
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,10 @@ from simulated import lost, plain, rows
 from bench import api
 from bench.gate.compare import calibration, comparison
 from results.gate.baselines import ADDED
+from results.gate.margins import margins
+from results.ranks import shift
 from results.rows import COLUMNS
+from results.store import RunDirectory
 
 RUN = "runs/smoke/quick"
 NAME = "smoke-quick"
@@ -374,9 +378,11 @@ def test_the_margins_that_are_written_let_unchanged_seeds_pass(tables):
 
 
 @pytest.mark.usefixtures("_unjudged")
-def test_a_margin_that_few_seeds_can_not_tell_is_not_written_as_none(tables):
-    """Two against two: every margin would have to be infinite, so none is narrower than it was."""
-    margins_hold(tables(plain(4, 2)))
+def test_no_margin_is_written_where_seeds_are_too_few(capfd, tables, tmp_path):
+    """Two against two: every margin would have to be infinite."""
+    err = refused(capfd, "calibrate", tables(plain(4, 2)), "--write-policy", "p.toml")
+    assert "2 seeds against 2 bound no loss: 3 on each side are the fewest that can" in err
+    assert not (tmp_path / "p.toml").exists()
 
 
 @pytest.mark.usefixtures("_unjudged")
@@ -404,5 +410,128 @@ def test_a_calibration_with_diverged_seeds_says_nothing_else(capfd, tables):
     capfd.readouterr()
     name = tables(lost(table, few | most, "diverged"))
     assert bench("calibrate", name, "--write-policy", "p.toml") == 0
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "".join(
+        f"warning: no margin for {model} · d score ↓: seeds diverge, and no margin allows for "
+        "that: train more stably\n"
+        for model in ("model0", "model1")
+    )
     assert comparison(name, name, policy="p.toml").exit_code == 0
+
+
+def test_a_baseline_without_a_deciding_series_is_shown(capfd, tables):
+    tables(plain(5, 2, primary=False), "none.csv")
+    assert bench("baseline", "show", "none.csv") == 0
+    assert "0 deciding series of 2" in capfd.readouterr().out
+
+
+# Series that can't fall
+
+SHARE = {"metric": "high_quality", "direction": "higher", "absolute": 0.02, "worst": 0.0}
+
+
+def shares(middle, spread, seeds=6, worst=0.0, **changes):
+    """A share of samples over seeds, in steps of the spread about its middle."""
+    steps = np.arange(seeds) - (seeds - 1) / 2
+    table = rows((middle + spread * steps)[:, None], **{**SHARE, "worst": worst, **changes})
+    table["series"] = table["series"].str.replace("score", "high_quality")
+    return table.assign(relative=0.0, percent=True, digits=1, title="high quality")
+
+
+@pytest.mark.parametrize(
+    ("middle", "changes", "stuck"),
+    [
+        (0.008, {}, True),
+        (0.02, {}, True),
+        (0.03, {}, False),
+        (0.9, {}, False),
+        (0.99, {"direction": "lower", "worst": 1.0}, True),
+        (0.9, {"direction": "lower", "worst": 1.0}, False),
+        (0.008, {"worst": np.nan}, False),
+        (0.008, {"role": "floor"}, False),
+        (0.008, {"primary": False}, False),
+    ],
+)
+def test_a_series_that_can_not_get_worse_by_its_margin_is_told(tables, middle, changes, stuck):
+    """0.8 % high quality with a margin of 2 %: whatever breaks, it passes."""
+    one = shares(middle, 0.0005, **changes)
+    other = plain(6, 1, model="another")
+    name = tables(pd.concat([one, other]))
+    said = [note for note in comparison(name, name).notes if "can't get worse" in note]
+    assert len(said) == stuck
+    if stuck:
+        assert "1 of 2 deciding series can't get worse by more than the margin" in said[0]
+        assert f"model0 · d high quality % {'↓' if 'direction' in changes else '↑'}" in said[0]
+
+
+def test_a_narrower_margin_of_a_policy_lets_it_fall(tables, tmp_path):
+    (tmp_path / "p.toml").write_text('[[margin]]\nmetric = "high_quality"\nabsolute = 0.004\n')
+    name = tables(shares(0.008, 0.0005))
+    assert "no deciding series can get worse" in comparison(name, name).notes[0]
+    assert comparison(name, name, policy="p.toml").notes == ()
+
+
+@pytest.mark.usefixtures("_here")
+def test_setting_a_baseline_warns_of_them(capfd):
+    """An oracle that hits the modes with 0.8 % of its samples can't be worse by 2 %."""
+    assert "can't get worse" not in set_it(capfd, RUN).err
+    for path in cell_files(Path(RUN)):
+        record = json.loads(path.read_text())["cell"]
+        for value in record["values"]:
+            if record["model"] == "oracle" and value["metric"] == "high_quality":
+                value["value"] = 0.008
+        RunDirectory(Path(RUN)).write_cell(record, {})
+    _, err = set_it(capfd, RUN)
+    assert "can't get worse by more than the margin" in err
+    said = "median 0.8, worst possible 0.0, margin 2.0"
+    assert f"oracle · ring8@pacgan high quality % ↑ ({said})" in err
+    kept = pd.read_csv(f"results/baselines/{NAME}.csv", keep_default_na=False)
+    worst = kept.drop_duplicates("metric").set_index("metric")["worst"].astype(str)
+    assert worst["high_quality"] == "0.0"
+    assert worst["reverse_kl_modes"] == ""
+
+
+@pytest.mark.usefixtures("_unjudged")
+def test_a_margin_that_gates_nothing_is_refused(capfd, tables, tmp_path):
+    """Shares of .1 to .9: the margin that passes is wider than half of what can be lost; the other
+    series is written, with what the first would need.
+    """
+    wild = shares(0.5, 0.15, seeds=6)
+    calm = shares(0.5, 0.01, seeds=6, model="calm")
+    name = tables(pd.concat([wild, calm.assign(series="s", cell_id="c")]))
+    capfd.readouterr()
+    assert bench("calibrate", name, "--write-policy", "p.toml") == 0
+    err = capfd.readouterr().err
+    assert err.startswith("warning: no margin for model0 · d high quality % ↑: ")
+    assert "gates nothing: from the median of 50.0 it can lose 50.0; about " in err
+    assert "or more training steps, until seeds differ by " in err
+    text = (tmp_path / "p.toml").read_text()
+    assert text.count("[[margin]]") == 1
+    assert '"calm"' in text
+    assert "# refused: model0" in text
+    assert "every margin" not in refused(
+        capfd, "calibrate", tables(wild), "--write-policy", "q.toml"
+    )
+    assert not (tmp_path / "q.toml").exists()
+
+
+def test_the_seeds_that_a_refusal_names_would_do(tables):
+    """Normal shares with that spread: with so many seeds unchanged ones pass nearly always."""
+    found = calibrated(0.5, 0.5, 6, tables)
+    (why,) = found.refused
+    count = int(re.search(r"about (\d+) seeds on each side would do \(now 3 and 3\)", why)[1])
+    spread = float(re.search(r"\(now ([\d.]+)\)", why)[1]) / 100
+    limit = float(re.search(r"it can lose ([\d.]+)", why)[1]) / 200
+    rng, passed = np.random.default_rng(1), 0
+    for _ in range(400):
+        old, new = rng.normal(0.5, spread, (2, count, 1))
+        passed += shift(-old, -new, 0.05).high[0] <= limit
+    assert passed / 400 > 0.9, (why, count, spread, limit)
+    steady = float(re.search(r"differ by ([\d.]+)", why)[1]) / 100
+    assert steady < spread
+
+
+def calibrated(middle, spread, seeds, tables):
+    """The margins of normal shares."""
+    values = np.random.default_rng(0).normal(middle, spread, seeds)
+    table = shares(middle, 0.0, seeds).assign(value=np.sort(values))
+    return margins(calibration(tables(table)))

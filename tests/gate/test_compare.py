@@ -714,6 +714,39 @@ def test_seeds_that_repeat_one_another_are_no_evidence_that_nothing_changed(shar
     assert five["low"] <= alone["low"] + 1e-9
 
 
+def test_a_shipped_model_with_one_seed_is_judged_by_its_images():
+    """Robust accuracy of 56 and 30 % on the same 200 images, of two sets of weights that came as
+    they are: McNemar's test, and a better one is no fault.
+    """
+    right = np.zeros((2, 1, 200), bool)
+    right[0, 0, :112], right[1, 0, 30:90] = True, True
+    told = {"direction": "higher", "shipped": True, "artifact_key": ["v1"]}
+    old, new = (outcomes(bits, **told) for bits in right)
+    new["artifact_key"] = "v2"
+    worse, better = against(old, new), against(new, old)
+    assert (row_of(worse)["kind"], row_of(worse)["verdict"]) == ("paired", "REGRESSED")
+    assert worse.exit_code == 3
+    assert row_of(worse)["reason"].startswith(
+        "52 of 200 outcomes worse, 0 better (McNemar); worse "
+    )
+    assert row_of(better)["verdict"] == "IMPROVED"
+    assert better.exit_code == 0
+    assert row_of(against(old, old))["verdict"] == "PASS"
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("change", [{"shipped": False}, {"examples": "others"}])
+def test_models_that_were_trained_are_not_judged_by_images(side, change):
+    """Nor shipped ones on other images: a training is one draw of many."""
+    bits = np.zeros((2, 1, 200), bool)
+    bits[0, 0, :112], bits[1, 0, 30:90] = True, True
+    told = {"direction": "higher", "shipped": True}
+    tables = [outcomes(one, **told, artifact_key=f"v{i}") for i, one in enumerate(bits)]
+    tables[side] = tables[side].assign(**change)
+    row = row_of(against(*tables))
+    assert (row["kind"], row["verdict"]) == ("seeded", "INCONCLUSIVE")
+
+
 SEEDED = {
     "retrained": {"artifact_key": "z"},
     "no artifact": {"artifact_key": ""},

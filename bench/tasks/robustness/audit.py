@@ -67,14 +67,10 @@ class AuditTask(RobustnessTask):
         return settings["images"] * SECONDS_AN_IMAGE
 
     def metric_facts(self, name: str) -> dict[str, Any]:
-        if name == COUNT:
-            return {**FINDINGS, "name": name}
-        known = {PREFIX + diagnostic: DIAGNOSTICS[diagnostic] for diagnostic in DIAGNOSTICS}
+        known = every_fact()
         if name not in known:
-            raise unknown("metric", name, [COUNT, *known])
-        entry = known[name]
-        about = {"direction": "none", "version": 1, "kind": "seeded", "estimator": entry.summary}
-        return {**vars(entry.facts), **about, "paper": entry.paper, "name": name}
+            raise unknown("metric", name, known)
+        return known[name]
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
         return artifact_of(cell)
@@ -84,6 +80,16 @@ class AuditTask(RobustnessTask):
         trial = trial_of(cell, bench, asked.images)
         findings = audit_trial(trial, asked, parse_radii(asked.radii), tools(*asked.attacks))
         return Measurement(values_of(findings, len(trial.images)), artifact_key=trial.against.key)
+
+
+def every_fact() -> dict[str, dict[str, Any]]:
+    """The facts of the number of findings and of each finding, by the names on the rows."""
+    found = {COUNT: {**FINDINGS, "name": COUNT}}
+    for entry in DIAGNOSTICS.entries():
+        about = {"direction": "none", "version": 1, "kind": "seeded", "estimator": entry.summary}
+        name = PREFIX + entry.name
+        found[name] = {**vars(entry.facts), **about, "paper": entry.paper, "name": name}
+    return found
 
 
 def audit_trial(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attacks import ATTACKS, MinimalNorm, Model
-from attacks.classifiers import CLASSIFIERS, Classifier
+from attacks.classifiers import CLASSIFIERS, Classifier, Ready
 from attacks.engine import run, search
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
@@ -102,8 +102,9 @@ def _describe(axis: str, name: str) -> dict[str, Any]:
     if axis == "attack":
         noise = attack_of(name).facts.noise
         return {"role": "floor" if noise else "model", **_cited(attack_of(name))}
+    entry = classifier_of(name)
     role = {"role": "model"} if axis == "model" else {}
-    return {**role, **_cited(classifier_of(name))}
+    return {**role, "shipped": isinstance(entry.part, Ready), **_cited(entry)}
 
 
 def _cited(entry: Entry) -> dict[str, Any]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import torch
 
 from attacks import ATTACKS, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
+from bench.catalogue.index import FREE, listed, papers_of_run
 from bench.core.errors import unknown
 from bench.core.files import cache_folder
 from bench.core.registry import Registry
 from bench.datasets import DATASETS
 from bench.extractors import EXTRACTORS
 from bench.models.store import ArtifactStore
-from bench.suites import builtin as tomlsuites
 from bench.tasks.generation.settings import papers_of
+from bench.tasks.robustness import audit
 from generative import (
     CONSTRAINTS,
     LOSSES,
@@ -26,9 +29,8 @@ from generative import (
 )
 from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
-from results import bibliography, published
+from results import bibliography
 from results.provenance import environment
-from results.runs import find_run, refusing_damage
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -51,12 +53,14 @@ ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGME
 
 def list_parts(kind: str) -> pd.DataFrame:
     """What is registered under a kind such as "models", the suites, or the published numbers."""
-    if kind == "suites":
-        return pd.DataFrame(tomlsuites.rows())
-    if kind == "published":
-        return pd.DataFrame(published.rows())
+    if kind in FREE:
+        return listed(kind)
     if kind not in REGISTRIES:
-        raise unknown("kind", kind, ["suites", "published", *REGISTRIES])
+        raise unknown("kind", kind, [*FREE, *REGISTRIES])
+    return pd.DataFrame(_rows(kind))
+
+
+def _rows(kind: str) -> list[dict[str, Any]]:
     rows = []
     more = ALSO[kind].entries() if kind in ALSO else []
     for entry in [*REGISTRIES[kind].entries(), *more]:
@@ -65,26 +69,38 @@ def list_parts(kind: str) -> pd.DataFrame:
         if text := getattr(entry.part, "deviations", ""):
             facts["deviations"] = text
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
-    return pd.DataFrame(rows + (foolbox_adapter.rows() if kind == "attacks" else []))
+    return rows + (foolbox_adapter.rows() if kind == "attacks" else [])
 
 
 def cite(what: str) -> str:
     """BibTeX for exactly what a run ran, or for one registered part."""
+    papers = _papers()
+    if what in papers:
+        return bibliography.cite(papers[what])
     if what.startswith(foolbox_adapter.PREFIX):
-        known = foolbox_adapter.names()
-        if what not in known:
-            raise unknown("attack", what, known)
-        return bibliography.cite([foolbox_adapter.PAPER])
+        raise unknown("attack", what, foolbox_adapter.names())
+    return bibliography.cite(papers_of_run(what))
+
+
+def _papers() -> dict[str, list[str]]:
+    """What to cite for each part, by its name; the first kind that has the name counts."""
+    found = {name: [foolbox_adapter.PAPER] for name in foolbox_adapter.names()}
     for registry in (*REGISTRIES.values(), *ALSO.values()):
-        if what in registry:
-            entry = registry[what]
-            return bibliography.cite([entry.paper, *papers_of(getattr(entry.facts, "parts", ()))])
-    manifest = find_run(what).manifest()
-    with refusing_damage(what):
-        parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
-        papers = [paper for facts in parts for paper in facts.get("papers", [])]
-        papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
-        return bibliography.cite(papers)
+        for entry in registry.entries():
+            papers = [entry.paper, *papers_of(getattr(entry.facts, "parts", ()))]
+            found.setdefault(entry.name, papers)
+    return found
+
+
+def index() -> dict[str, Any]:
+    """Every listing, the papers of every part and the facts of every metric, as
+    `bench.catalogue.index` keeps them.
+    """
+    return {
+        "kinds": {kind: _rows(kind) for kind in REGISTRIES},
+        "papers": _papers(),
+        "facts": {**{e.name: vars(e.facts) for e in METRICS.entries()}, **audit.every_fact()},
+    }
 
 
 def env() -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""What there is and what to cite: of every registered part, of suites, of runs."""
