@@ -21,6 +21,10 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class UnaskedError(UsageError):
+    """A file names code of somebody's, and nobody asked for it to be run."""
+
+
 class StoreError(BenchError):
     """The run directory can't take a result (a full disk, say); what was finished is kept."""
 

@@ -13,11 +13,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.errors import BenchError, UsageError, one_line
+from bench.core.errors import BenchError, UnaskedError, UsageError, one_line
 
 OURS = ("attacks", "generative", "metrics", "results")
 
@@ -37,15 +39,51 @@ def add(folders: Iterable[str | os.PathLike[str]], modules: Iterable[str]) -> No
         import_module(module)
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """Who names code in a file, and which of it may run: what the user named, too."""
+
+    origin: str
+    asked: frozenset[str]
+
+
+_REACH: ContextVar[_Reach | None] = ContextVar("reach", default=None)
+
+
+@contextmanager
+def only_asked(origin: str, asked: Iterable[str | None], trust: bool) -> Iterator[None]:
+    """In here code of the user's is loaded if it is among `asked`, what the command itself names;
+    what a file from elsewhere names raises UsageError, unless it is trusted.
+    """
+    names = frozenset(name for name in asked if name)
+    token = _REACH.set(None if trust else _Reach(origin, names))
+    try:
+        yield
+    finally:
+        _REACH.reset(token)
+
+
+def _refuse_unasked(name: str) -> None:
+    reach = _REACH.get()
+    if reach is None or name in reach.asked:
+        return
+    raise UnaskedError(
+        f"{one_line(reach.origin, 100)} names code, '{one_line(name, 60)}', which is not run "
+        "unasked: `trust` runs it, if you know where it comes from"
+    )
+
+
 def load(name: str) -> Any:
     """The object that `module:attribute` names.
 
-    Raises UsageError where the module can't be imported or lacks the attribute.
+    Raises UsageError where the module can't be imported or lacks the attribute, and for code that
+    was not asked for inside `only_asked`.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise UsageError(f"expected module:attribute, got '{name}'")
-    part: Any = import_module(module_name)
+    _refuse_unasked(name)
+    part: Any = _imported(module_name)
     for step in attribute.split("."):
         try:
             part = getattr(part, step)
@@ -55,7 +93,14 @@ def load(name: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """A module of the user's. Raises UsageError where it can't be imported, or exits."""
+    """A module of the user's. Raises UsageError where it can't be imported, or exits, and for one
+    that was not asked for inside `only_asked`.
+    """
+    _refuse_unasked(name)
+    return _imported(name)
+
+
+def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
