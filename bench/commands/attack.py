@@ -65,7 +65,10 @@ if TYPE_CHECKING:
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
 @click.option("--curve", metavar="FILE.png", help="Robust accuracy and error over the radius.")
 @click.option("--save-adversarials", metavar="FILE.npz", help="Attacked images, largest radius.")
-@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON.")
+@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON, with intervals and verdicts.")
+@click.option(
+    "--fail-if-weak", is_flag=True, help="Exit code 4 where the audit speaks against the figures."
+)
 def command(**options: Any) -> None:
     """Attack CLASSIFIER on DATA; what is left of its accuracy, and whether to believe it.
 
@@ -76,7 +79,10 @@ def command(**options: Any) -> None:
     """
     from bench import api
     from bench.commands.options import setting
+    from bench.core.errors import UsageError
 
+    if options["fail_if_weak"] and options["no_audit"]:
+        raise UsageError("--fail-if-weak: the audit tells what is weak: leave --no-audit out")
     with _status() as notify:
         result = api.evaluate_attack(
             options["classifier"],
@@ -106,6 +112,9 @@ def command(**options: Any) -> None:
             notify=notify,
         )
     _print(result, options)
+    if options["fail_if_weak"] and (code := WEAK[result.verdict.word]):
+        click.echo(f"Error: --fail-if-weak: {result.verdict.said}", err=True)
+        click.get_current_context().exit(code)
 
 
 @contextmanager
@@ -126,7 +135,9 @@ def _print(result: Attacked, options: dict[str, Any]) -> None:
     from results.tables import as_json
 
     if options["as_rows"]:
-        click.echo(as_json(result.table))
+        for note in result.evaluation.notes:
+            click.echo(f"warning: {note}", err=True)
+        click.echo(as_json(result.told))
         return
     for layout in result.layouts():
         print_layout(layout)
@@ -134,3 +145,7 @@ def _print(result: Attacked, options: dict[str, Any]) -> None:
     for name in ("figure", "curve", "save_adversarials"):
         if options[name]:
             click.echo(f"{name.replace('_', ' ')}: {options[name]}")
+
+
+WEAK = {"fine": 0, "weak": 4, "doubtful": 4, "unaudited": 5}
+"""Exit codes of --fail-if-weak: as of cells that can't be believed, and of nothing to judge by."""

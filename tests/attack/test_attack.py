@@ -93,7 +93,8 @@ def test_a_network_of_ones_own(home, capsys):
     _, name = home
     assert _attack(f"{name}:network", "digits.npz", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert set(rows[0]) == set(COLUMNS)
+    assert set(rows[0]) == {*COLUMNS, "low", "high", "verdict", "said"}
+    assert rows[0]["settings"]["images"] == 40
     at = {(row["metric"], row["epsilon"]): row for row in rows}
     clean, success = at["clean_error", None], at["attack_success", 0.1]
     assert clean["n"] == at["adversarial_error", 0.1]["n"] == 40
