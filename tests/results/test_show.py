@@ -569,12 +569,31 @@ def test_no_text_is_a_formula_in_a_spreadsheet(name):
     table.loc[0, "note"] = name
     text = as_csv(table)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert (rows[0]["model"], rows[0]["note"]) == (f"'{name}", f"'{name}")
+    seen = f"'{name}".replace("\t", "\\t").replace("\r", "\\r")
+    assert (rows[0]["model"], rows[0]["note"]) == (seen, seen)
     assert rows[1]["model"] == "bad"
     assert float(rows[0]["value"]) == table.loc[0, "value"] < 0
     assert (rows[0]["best"], rows[0]["tied"], rows[1]["best"]) == ("True", "False", "False")
     told = json.loads(as_json(table))
     assert (told[0]["model"], told[0]["note"]) == (name, name)
+
+
+HOSTILE = ["a\nb", "a\x1b[31mred", "a\u202eb", "a\x00b", "<img src=x>", "[a](javascript:b)", "`a`"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_shown_and_not_obeyed(name):
+    """By a terminal, by a viewer of Markdown, by a reader of CSV."""
+    made = run_of({name: [1.0, 2.0], "other": [1.0, 3.0]})
+    table = summarise(*made)
+    layout = next(iter(layouts(table, made[0])))
+    for text in (markdown(layout), as_csv(table), latex(layout)):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
+    assert len(as_csv(table).splitlines()) == 1 + len(table)
+    told = markdown(layout)
+    assert all(f"\\{letter}" in told for letter in "<[`" if letter in name)
+    assert not re.search(r"(?<!\\)[<\[`]", told)
+    assert json.loads(as_json(table))[0]["model"] == name
 
 
 def test_csv_differs_from_the_table_in_nothing_else():
