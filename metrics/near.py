@@ -27,7 +27,7 @@ Places = Int[np.ndarray, " m"]
 
 def nearest(tree: KDTree, points: Points) -> Places:
     """The mode whose centre is nearest to each point."""
-    return tree.query(points)[1]
+    return np.asarray(tree.query(points)[1])
 
 
 def too_far(columns: Columns) -> np.ndarray:

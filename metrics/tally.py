@@ -177,11 +177,11 @@ def _separated(mixture: Modes, rule: Rule) -> bool:
     spans = np.array([rule.span(int(d)) for d in mixture.spread_dims])
     reach, centres = (spans + MARGIN) * mixture.widest, mixture.centres
     tree = KDTree(centres)
-    neighbour = tree.query(centres, k=[2])[1][:, 0]
-    alone = neighbour == len(centres)
-    gaps = np.linalg.norm(centres - centres[np.where(alone, 0, neighbour)], axis=1)
-    if not (alone | (gaps > reach + reach[np.where(alone, 0, neighbour)])).all():
-        return False
+    if len(centres) > 1:
+        other = np.asarray(tree.query(centres, k=2)[1])[:, 1]
+        gaps = np.linalg.norm(centres - centres[other], axis=1)
+        if not (gaps > reach + reach[other]).all():
+            return False
     for part, found in near(tree, centres, reach + reach.max()):
         own, reaches = centres[part], reach[part]
         for mode, places in found:

@@ -157,7 +157,7 @@ class Mixture(Dataset):
     def _summed(self, columns: np.ndarray) -> np.ndarray:
         """The logarithm of the sum over the modes, without the constant, [n]."""
         terms = [self._term(mode, columns) for mode in range(self.modes)]
-        return logsumexp(np.array(terms), axis=0)
+        return np.asarray(logsumexp(np.array(terms), axis=0))
 
     def _term(self, mode: int, columns: np.ndarray) -> np.ndarray:
         """The logarithm of a mode's share of the density, without the constant, [n]."""
