@@ -7,12 +7,11 @@ distances in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from attacks.contracts import (
     Box,
@@ -26,6 +25,7 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.norms import size
+from bench.core.networks import frozen as frozen
 
 CHUNK_VALUES = 2**19
 ACCELERATED = 16
@@ -49,41 +49,6 @@ class Counted:
 
     def _count(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
-
-
-@contextmanager
-def frozen(model: Model) -> Iterator[Model]:
-    """The model, its parameters without gradients; afterwards all of it is as it was.
-
-    That is: requires_grad, gradients, buffers (the statistics of batch norm among them) and the
-    mode of every module, also where the attack fails. A model that is no module is left alone.
-    """
-    if not isinstance(model, nn.Module):
-        yield model
-        return
-    asked = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
-    gradients = [None if gradient is None else gradient.clone() for _, _, gradient in asked]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-    ]
-    modes = [(module, module.training) for module in model.modules()]
-    for weight, _, _ in asked:
-        weight.requires_grad_(False)
-    try:
-        yield model
-    finally:
-        with torch.no_grad():
-            for (weight, required, gradient), value in zip(asked, gradients, strict=True):
-                weight.requires_grad_(required)
-                weight.grad = (
-                    gradient.copy_(value) if gradient is not None and value is not None else None
-                )
-            for module, name, buffer, value in buffers:
-                setattr(module, name, buffer.copy_(value))
-        for module, training in modes:
-            module.training = training
 
 
 def chunk_of(images: Images) -> int:

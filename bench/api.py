@@ -16,6 +16,7 @@ from bench.attack.attack import Classifier, Data, attack, evaluate_attack
 from bench.attack.report import Attacked
 from bench.catalogue.parts import REGISTRIES, cache_contents, cite, clean, env
 from bench.catalogue.parts import list_parts as list
+from bench.core.errors import BenchError, StoreError, UsageError
 from bench.datasets import DATASETS
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
@@ -38,12 +39,15 @@ __all__ = [
     "RECIPES",
     "REGISTRIES",
     "Attacked",
+    "BenchError",
     "Classifier",
     "Data",
     "Given",
     "Plan",
     "Report",
     "Scored",
+    "StoreError",
+    "UsageError",
     "Watcher",
     "attack",
     "cache_contents",

@@ -27,26 +27,31 @@ def versions() -> dict[str, str]:
     return found
 
 
+UNKNOWN = "unknown"
+
+
 @cache
 def commit() -> tuple[str, bool]:
-    """The commit of our source and whether it was changed since; ("", False) outside git."""
+    """The commit of our source and whether it was changed since; ("", False) outside git, and
+    (UNKNOWN, True) where git can't say: what is not known to be clean counts as changed.
+    """
     if not (HOME / ".git").exists():
         return "", False
-    revision = _git("rev-parse", "HEAD")
-    return revision, bool(revision and _git("status", "--porcelain", "--untracked-files=no"))
+    try:
+        return _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "-uno"))
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN, True
 
 
 def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(HOME), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
+    """What git says, without taking its locks: another git may be at work here."""
+    done = subprocess.run(
+        ["git", "--no-optional-locks", "-C", str(HOME), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
     return done.stdout.strip()
 
 

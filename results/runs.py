@@ -52,6 +52,8 @@ def find_run(run: str) -> RunDirectory:
 
     Raises UsageError where there is none.
     """
+    if not run.strip():
+        raise UsageError("no run: the name is empty: expected a run's folder, or a suite's name")
     path = Path(run).expanduser()
     try:
         if path.exists() or "/" in run:

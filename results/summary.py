@@ -183,9 +183,12 @@ def _is_shown(epsilon: float | None, shown: Sequence[float]) -> bool:
 
 
 def label_of(cell: dict[str, Any]) -> str:
-    """The parts that tell a row from the others of its table."""
+    """The parts, and the settings that the grid varies, which tell a row from the others of its
+    table.
+    """
     rest = [name for axis, name in cell["parts"].items() if axis != "dataset"]
-    return " / ".join(rest) or cell["parts"].get("dataset", "")
+    swept = [f"{name}={value}" for name, value in cell.get("swept", {}).items()]
+    return " / ".join([" / ".join(rest) or cell["parts"].get("dataset", ""), *swept])
 
 
 def _role(facts: dict[str, Any], cell: dict[str, Any]) -> str:

@@ -302,10 +302,27 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
+NESTED = ("settings", "versions")
+"""Columns that hold JSON."""
+
+
 def as_json(table: pd.DataFrame) -> str:
-    """A list of rows; what is missing or infinite is null."""
-    rows = [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+    """A list of rows; what is missing or infinite is null, what a cell holds as JSON is nested."""
+    rows = [
+        {k: _nested(v) if k in NESTED else _plain(v) for k, v in row.items()}
+        for row in table.to_dict("records")
+    ]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _nested(value: Any) -> Any:
+    """The object that a text is the JSON of; other texts as they are."""
+    if not isinstance(value, str):
+        return _plain(value)
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _plain(value: Any) -> Any:

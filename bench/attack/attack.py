@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -15,19 +16,26 @@ from bench.attack.evaluate import AttackRequest, evaluate
 from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
+from bench.core.arguments import as_plain, given, numbers, text, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import cache_folder, refuse_unwritable, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SEED, MAX_THREADS
+from bench.datasets.arrays import pair_of
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation
-from bench.tasks.robustness.settings import attack_of
+from bench.tasks.robustness.settings import NORM, RADII, attack_of
 
 FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
 """What may be written, and how its name must end."""
-EPSILONS = ("0", "1/255", "2/255", "4/255", "8/255")
-Classifier = str | nn.Module
-Data = str | Path | tuple[np.ndarray, np.ndarray]
+EPSILONS = {NORM: "0,1/255,2/255,4/255,8/255"}
+"""The radii where none are given; those of other norms are the usual ones of a suite, and 0."""
+COLOURS = ("", "grey", "rgb")
+KEPT = ("classifier", "data", "notify")
+"""Arguments that are no plain values."""
+SAME = ("attack", "weights", "size", "images", "seed", "download", "threads", "colours", "trust")
+Classifier = str | Path | nn.Module
+Data = str | Path | tuple[Any, Any] | Mapping[str, Any] | Any
 
 
 def attack(classifier: Classifier, data: Data, **options: Any) -> pd.DataFrame:
@@ -42,11 +50,11 @@ def evaluate_attack(
     attack: str = "fgsm",
     epsilons: str | float | Sequence[float | str] | None = None,
     norm: str | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     clip: bool = True,
-    range: tuple[float, ...] = (0.0, 1.0),
-    mean: Sequence[float] = (),
-    std: Sequence[float] = (),
+    range: str | Sequence[float] = (0.0, 1.0),
+    mean: str | float | Sequence[float] = (),
+    std: str | float | Sequence[float] = (),
     weights: str | None = None,
     size: int | None = None,
     images: int = 1_000,
@@ -54,6 +62,9 @@ def evaluate_attack(
     device: str = "auto",
     audit: bool = True,
     download: bool = False,
+    colours: str = "",
+    keys: str | Sequence[str] = (),
+    trust: bool = False,
     threads: int = 0,
     figure: str | None = None,
     curve: str | None = None,
@@ -63,55 +74,72 @@ def evaluate_attack(
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`; a network may come as it is, and images with labels as
-    two arrays ([n, h, w(, c)] or channels first in [0, 1], and [n]). epsilons: radii in rising
-    order, in units of images in [0, 1]; 0 to 8/255 where none are given, and not for a search.
+    two arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
+    [n]), as a table with `images` and `labels`, or as a torch Dataset of pairs. epsilons: radii,
+    in units of images in [0, 1]; those of EPSILONS where none are given, and not for a search.
     norm: linf, or the first that the attack knows. settings: of the attack. range, mean, std: what
-    the classifier expects of its inputs. threads: of the CPU; 0: one for a registered classifier,
-    every core for a user's. figure, curve, save_adversarials: files to write. notify: is told what
-    is being done. Raises UsageError for what can't be used.
+    the classifier expects of its inputs. colours: grey or rgb, to bring images to it; else images
+    stay as they are where the classifier takes them, and grey ones become colour where it does not.
+    keys: what an .npz file calls its images and labels. trust: whether a file may run code that it
+    holds. threads: of the CPU; 0: one for a registered classifier, every core for a user's. figure,
+    curve, save_adversarials: files to write. notify: is told what is being done. Raises UsageError
+    for what can't be used.
     """
-    request, network, pictures = _request(locals())
+    request, network, pictures = _request(given(evaluate_attack, locals(), *KEPT))
     store = ArtifactStore(cache_folder(), request.device)
     result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
     _write(result, {"figure": figure, "curve": curve, "save_adversarials": save_adversarials})
     return result
 
 
-def _request(given: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None, Pictures | None]:
+def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None, Pictures | None]:
     """The arguments of `evaluate_attack`, checked; with a network and images that came as they are.
     Raises UsageError for what can't be used.
     """
-    refuse_unwritable({name: given[name] for name in FILES}, FILES)
-    _refuse_numbers(given["images"], given["threads"], given["seed"])
-    asked, span = _settings_of(given), given["range"]
+    refuse_unwritable({name: asked[name] for name in FILES}, FILES)
+    for name, low, high in (
+        ("images", 1, MAX_SAMPLES),
+        ("threads", 0, MAX_THREADS),
+        ("seed", 0, MAX_SEED),
+    ):
+        whole(name, asked[name], low, high)
+    settings = _settings_of(asked)
+    span, mean, std = (numbers(name, asked[name]) for name in ("range", "mean", "std"))
     if len(span) != 2:
         raise UsageError(f"`range`: expected two rising numbers, got {span}")
+    if asked["colours"] not in COLOURS:
+        raise UsageError(f"`colours`: expected grey or rgb, got '{asked['colours']}'")
     usercode.add_folder(Path.cwd())
-    same: Any = ("attack", "weights", "size", "images", "seed", "download", "threads")
-    classifier, data = given["classifier"], given["data"]
-    arrays: tuple[Any, Any] | None = data if isinstance(data, tuple) else None
-    network = None if isinstance(classifier, str) else classifier
+    classifier, data = asked["classifier"], asked["data"]
+    named = as_plain(data) if isinstance(data, str | os.PathLike) else None
+    network = None if isinstance(classifier, str | os.PathLike) else classifier
+    if network is not None and not callable(network):
+        raise UsageError(
+            f"`classifier`: expected a network or a name, got {type(network).__name__}"
+        )
     request = AttackRequest(
-        classifier=classifier if network is None else type(network).__name__,
-        data="arrays" if arrays else str(data),
-        settings=asked,
-        preparation=Preparation(span[0], span[1], tuple(given["mean"]), tuple(given["std"])),
-        device=device_named(given["device"]),
-        audits=given["audit"],
-        **{name: given[name] for name in same},
+        classifier=str(classifier) if network is None else type(network).__name__,
+        data="arrays" if named is None else named,
+        settings=settings,
+        preparation=Preparation(span[0], span[1], mean, std),
+        device=device_named(asked["device"]),
+        audits=asked["audit"],
+        keys=_keys(asked["keys"]),
+        **{name: asked[name] for name in SAME},
     )
-    pictures = None if arrays is None else pictures_of(*arrays, "arrays", given["images"])
-    return request, network, pictures
+    if named is not None:
+        return request, network, None
+    pair = pair_of(data, request.images)
+    return request, network, pictures_of(*pair, request.data, request.images)
 
 
-def _refuse_numbers(images: int, threads: int, seed: int) -> None:
-    for what, number, low, high in (
-        ("`images`", images, 1, MAX_SAMPLES),
-        ("`threads`", threads, 0, MAX_THREADS),
-        ("`seed`", seed, 0, MAX_SEED),
-    ):
-        if not isinstance(number, int) or not low <= number <= high:
-            raise UsageError(f"{what}: expected {low} to {high}, got {number!r}")
+def _keys(asked: Any) -> tuple[str, ...]:
+    """The names of images and labels, or none. Raises UsageError for others than two."""
+    found = asked.split(",") if isinstance(asked, str) else asked
+    names = tuple(str(name).strip() for name in found if str(name).strip())
+    if len(names) not in (0, 2):
+        raise UsageError(f"`keys`: expected two names such as x_test,y_test, got {asked!r}")
+    return names
 
 
 def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
@@ -122,36 +150,45 @@ def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
             write_atomically(Path(path).expanduser(), made[name]())
 
 
-def _settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a cell. Raises UsageError for one that is an argument, and for what a search
     for the smallest perturbation has no use for.
     """
-    attack, epsilons, settings = given["attack"], given["epsilons"], given["settings"] or {}
+    attack, epsilons, settings = (
+        text("attack", asked["attack"]),
+        asked["epsilons"],
+        asked["settings"],
+    )
     own = {"norm": "norm", "radii": "epsilons", "clip": "clip", "images": "images"}
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"`settings`: expected a table such as steps=100, got {settings!r}")
     for name in settings:
         if name in own:
             raise UsageError(f"`settings` {name}: it has an option of its own, `{own[name]}`")
-    asked: dict[str, Any] = {**settings, "clip": given["clip"]}
-    if given["norm"] is not None:
-        asked["norm"] = given["norm"]
-    if not isinstance(attack_of(attack).part, MinimalNorm):
-        return asked | {"radii": _radii(epsilons)}
+    made: dict[str, Any] = {**settings, "clip": bool(asked["clip"])}
+    part = attack_of(attack).part
+    made["norm"] = asked["norm"] or (NORM if NORM in part.norms else part.norms[0])
+    if not isinstance(part, MinimalNorm):
+        usual = EPSILONS.get(made["norm"]) or f"0,{RADII.get(made['norm'], RADII[NORM])}"
+        return made | {"radii": usual if epsilons is None else _radii(epsilons)}
     if epsilons is not None:
         raise UsageError(
             f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "
             "leave them out"
         )
-    if given["curve"] is not None:
+    if asked["curve"] is not None:
         raise UsageError(
             f"`curve`: {attack} searches for the smallest perturbation, over no radius"
         )
-    return asked
+    return made
 
 
-def _radii(epsilons: str | float | Sequence[float | str] | None) -> str:
+def _radii(epsilons: Any) -> str:
+    """Radii as the settings of a cell have them: a text. Raises UsageError for what are none."""
     if isinstance(epsilons, str):
         return epsilons
-    if isinstance(epsilons, int | float):
-        return repr(float(epsilons))
-    radii = EPSILONS if epsilons is None else epsilons
-    return ",".join(e if isinstance(e, str) else repr(float(e)) for e in radii)
+    found = epsilons if isinstance(epsilons, tuple) else (epsilons,)
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, str | int | float):
+            raise UsageError(f"`epsilons`: expected numbers such as 8/255, got {one!r}")
+    return ",".join(one if isinstance(one, str) else repr(float(one)) for one in found)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,14 @@ from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.errors import UsageError, one_line
+from bench.core.networks import moved, random_state_kept
 from bench.core.threads import THREADS, with_threads
+from bench.core.usercode import blamed
 from bench.datasets import DATASETS
+from bench.datasets.pixels import in_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
-from bench.models.users import Preparation, Prepared, is_users, load_model, prepare
+from bench.models.users import Preparation, Prepared, expected_logits, is_users, load_model, prepare
 from bench.tasks.base import Value
 from bench.tasks.robustness.attack import attack_values
 from bench.tasks.robustness.audit import audit_trial, values_of
@@ -34,7 +37,9 @@ PROBED = 3
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an attack did. attacked: the images of the largest radius, or of the search."""
+    """What an attack did. attacked: the images of the largest radius, or of the search. notes: what
+    a reader of the figures should know of the images.
+    """
 
     values: list[Value]
     findings: list[Finding]
@@ -42,8 +47,12 @@ class Evaluation:
     attacked: Tensor
     before: Tensor
     after: Tensor
-    classes: list[str]
     asked: ChosenAttack
+    notes: list[str]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.pictures.classes
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,9 @@ class AttackRequest:
     audits: bool = True
     download: bool = False
     threads: int = 0
+    colours: str = ""
+    keys: tuple[str, ...] = ()
+    trust: bool = False
 
     @property
     def threads_used(self) -> int:
@@ -82,26 +94,31 @@ def evaluate(
 ) -> Evaluation:
     """Attack a classifier and measure what is left; `notify` is told what is being done. network,
     pictures: in the place of what the request names. What the user's code prints goes to stderr.
-    Raises UsageError for what can't be used.
+    Raises UsageError for what can't be used, and for whatever the user's code raises.
     """
     chosen = choose_attack(request.attack, request.settings)
     refuse_others(chosen, request.settings, request.attack)
-    with redirect_stdout(sys.stderr):
+    said = f"{request.classifier} under {request.attack}"
+    with redirect_stdout(sys.stderr), blamed(said), random_state_kept(request.device):
         notify(f"reading {request.data}")
         pictures = pictures or pictures_named(
-            request.data, request.size, request.images, request.seed, request.download
+            request.data,
+            request.size,
+            request.images,
+            request.seed,
+            request.download,
+            request.keys,
         )
+        if not len(pictures.images):
+            raise UsageError(f"{request.data} has no images")
         notify(f"loading or training {request.classifier}")
         if network is None:
             against = _victim(request, cache)
         else:
-            against = _own(prepare(network, request.preparation), request)
+            against = _own(prepare(network, request.preparation, request.classifier))
         try:
-            return _evaluated(request, chosen, against, pictures, notify)
-        except SystemExit as error:
-            raise UsageError(
-                f"{request.classifier} ended Python by SystemExit({error.code!r}): expected logits"
-            ) from error
+            with moved(against.model, request.device):
+                return _evaluated(request, chosen, against, pictures, notify)
         finally:
             if isinstance(against.model, Prepared):
                 against.model.put_back()
@@ -114,6 +131,7 @@ def _evaluated(
     pictures: Pictures,
     notify: Callable[[str], None],
 ) -> Evaluation:
+    pictures, notes = _as_taken(request, against, pictures)
     images, labels = pictures.images.to(request.device), pictures.labels.to(request.device)
     trial, few = (
         trial_on(against, images[:n], labels[:n], request.seed, pictures.told_by)
@@ -128,8 +146,7 @@ def _evaluated(
         notify("audit")
         findings = _audit(chosen, few) if request.audits else []
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
-    classes = pictures.classes
-    return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, classes, chosen)
+    return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
 
 def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> None:
@@ -156,18 +173,46 @@ def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
             raise UsageError(reason)
         order = ClassifierOrder(request.classifier, request.data, request.seed)
         return victim(order, cache, request.device)
-    return _own(load_model(request.classifier, request.weights, request.preparation), request)
+    found = load_model(request.classifier, request.weights, request.preparation, request.trust)
+    return _own(found)
 
 
-def _own(model: Prepared, request: AttackRequest) -> Victim:
-    return Victim(model.to(request.device), softmax, "")
+def _own(model: Prepared) -> Victim:
+    return Victim(model, softmax, "")
+
+
+def _as_taken(
+    request: AttackRequest, against: Victim, pictures: Pictures
+) -> tuple[Pictures, list[str]]:
+    """The images in the colours that were asked for; else as they are, and, where the classifier
+    can't read them so, in those that it can where that loses nothing. With what to say of it.
+    """
+    images, notes = pictures.images, []
+    have, channels = images.shape[1], {"grey": 1, "rgb": 3}.get(request.colours)
+    if channels is None and have in (1, 3) and not _reads(request, against, images[:1]):
+        other = in_channels(images, 4 - have)
+        alike = have == 1 or bool((images == images[:, :1]).all())
+        if alike and _reads(request, against, other[:1]):
+            channels = 4 - have
+    if channels is not None and have in (1, 3) and channels != have:
+        images = in_channels(images, channels).contiguous()
+        kinds = {1: "grey", 3: "colour"}
+        notes.append(f"the {kinds[have]} images were given to the classifier as {kinds[channels]}")
+    return replace(pictures, images=images), notes
+
+
+def _reads(request: AttackRequest, against: Victim, images: Tensor) -> bool:
+    """Whether a classifier can read an image."""
+    try:
+        _asked_once(request, against, images.to(request.device))
+    except UsageError:
+        return False
+    return True
 
 
 def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
     """Raise UsageError where the classifier can't read the images, or its answers are none."""
     images, labels = trial.images, trial.labels
-    if not len(images):
-        raise UsageError(f"{request.data} has no images")
     counts = {1, min(len(images), PROBED)}
     logits = [_asked_once(request, trial.against, images[:n]) for n in sorted(counts)][-1]
     if not logits.is_floating_point():
@@ -193,6 +238,8 @@ def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tens
     try:
         with frozen(against.model):
             logits: Any = against.model(images.clone().requires_grad_())
+    except UsageError:
+        raise
     except Exception as error:
         means, channels = len(request.preparation.mean), images.shape[1]
         other = f"{means} means for {channels} channels; " if means not in (0, 1, channels) else ""
@@ -202,11 +249,7 @@ def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tens
             "differentiable float32 model for batches of any size"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(
-            f"{request.classifier}: expected logits [n, classes], got {got} for {len(images)} "
-            "images: wrap the model in one that returns them, for two classes at least"
-        )
+        raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
     return logits
 
 

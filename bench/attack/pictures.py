@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
-from bench.datasets.folders import SUFFIXES, class_numbers, eight_bits
+from bench.datasets.folders import class_numbers, is_junk
+from bench.datasets.imagefiles import SUFFIXES, read_image
+from bench.datasets.images import shown
 from bench.datasets.labelled import as_tensor
 from bench.datasets.named import dataset_named, read_typed_name
-from bench.datasets.pixels import to_unit
+from bench.datasets.pixels import changed, to_unit
 
 LARGEST = 4096
 
@@ -43,28 +45,36 @@ class Pictures:
 
 
 def pictures_named(
-    name: str, size: int | None, limit: int, seed: int = 0, download: bool = False
+    name: str,
+    size: int | None,
+    limit: int,
+    seed: int = 0,
+    download: bool = False,
+    keys: Sequence[str] = (),
 ) -> Pictures:
     """The first `limit` labelled images of a name: of a folder's classes in turn; of a data set
     those that are held out, or those to train on where the name ends in `:train`.
 
     size: the side of the square that a folder's images are brought to (the shorter side resized,
-    the middle cropped). Raises UsageError that names the file or the index at fault.
+    the middle cropped). keys: what an .npz file calls its images and labels. Raises UsageError that
+    names the file or the index at fault.
     """
     if size is not None and not 1 <= size <= LARGEST:
         raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
     place = read_typed_name(name)
+    if keys and place.kind != "file":
+        raise UsageError("`keys` is for an .npz file: it names the arrays in it")
     if place.kind == "folder":
         return _folder(Path(place.name), size, limit)
     train = place.side == "train"
     if place.kind == "torchvision":
         images, labels, classes = torchvisions.some(place.name, limit, size, train, download)
-        shown = name.removeprefix(torchvisions.PREFIX)
-        return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), shown, classes)
+        origin = name.removeprefix(torchvisions.PREFIX)
+        return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), origin, classes)
     if size is not None:
         raise UsageError("`size` is for folders of images: arrays are taken as they stand")
     if place.kind == "file":
-        return pictures_of(*read_archive(Path(place.name)), name, limit)
+        return pictures_of(*read_archive(Path(place.name), keys), shown(name), limit)
     part = dataset_named(place.name if place.side else name, ("images", "classes"), "an attack")
     if part.missing:
         raise UsageError(part.missing)
@@ -84,10 +94,7 @@ def _of_tensor(
 
 
 def _folder(path: Path, size: int | None, limit: int) -> Pictures:
-    folders = [child for child in path.iterdir() if child.is_dir() and not _is_junk(child)]
-    numbers = class_numbers(child.name for child in folders)
-    folders.sort(key=lambda child: list(numbers).index(child.name))
-    labels = {child: numbers[child.name] for child in folders}
+    folders = [child for child in path.iterdir() if child.is_dir() and not is_junk(child.name)]
     files = {child: sorted(f for f in child.iterdir() if _is_image(f)) for child in folders}
     for child in folders:
         deeper = next((f for f in child.glob("*/**/*") if _is_image(f)), None)
@@ -96,36 +103,42 @@ def _folder(path: Path, size: int | None, limit: int) -> Pictures:
                 f"{deeper} lies too deep: expected images directly in the folders of {path}, one "
                 f"for each class; name {child} if that holds the classes"
             )
-    if not any(files.values()):
-        raise UsageError(
-            f"{path} is empty, or holds no images: expected a folder for each class with images in "
-            f"it ({', '.join(SUFFIXES)})"
-        )
-    chosen = _in_turn(list(files.values()), limit)
+    used = [child for child in folders if files[child]]
+    if not used:
+        raise UsageError(_without_classes(path))
+    numbers = class_numbers(
+        (child.name for child in used), (child.name for child in folders if not files[child])
+    )
+    used.sort(key=lambda child: list(numbers).index(child.name))
+    chosen = _in_turn([files[child] for child in used], limit)
     images = _of_one_kind([_read(file, size) for file in chosen])
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        odd = next(f for f, i in zip(chosen, images, strict=True) if i.shape != images[0].shape)
-        raise UsageError(f"{odd} has another size than {chosen[0]}: bring all to one with `size`")
-    named = [child.name for child in folders]
+    odd = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
+    if odd is not None:
+        raise UsageError(
+            f"{shown(chosen[odd])} has another size than {shown(chosen[0])}: bring all to one with "
+            "`size`"
+        )
+    named = [child.name for child in used]
     return Pictures(
-        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
-        torch.tensor([labels[file.parent] for file in chosen]),
+        torch.stack(images),
+        torch.tensor([numbers[file.parent.name] for file in chosen]),
         [str(file.relative_to(path)) for file in chosen],
         [] if all(name.isdecimal() for name in named) else named,
     )
 
 
-def _of_one_kind(images: list[np.ndarray]) -> list[np.ndarray]:
+def _without_classes(path: Path) -> str:
+    """What is wrong with a folder none of whose folders has images."""
+    expected = f"expected a folder for each class with images in it ({', '.join(SUFFIXES)})"
+    if any(_is_image(file) for file in path.iterdir()):
+        return f"{shown(path)} has images, and no folders that tell their classes: {expected}"
+    return f"{shown(path)} holds no images: {expected}"
+
+
+def _of_one_kind(images: list[Tensor]) -> list[Tensor]:
     """All in colour where any is."""
-    if len({image.shape[2] for image in images}) == 1:
-        return images
-    return [np.repeat(image, 3, 2) if image.shape[2] == 1 else image for image in images]
-
-
-def _is_junk(folder: Path) -> bool:
-    """Folders that tools leave behind, and that are no class."""
-    return folder.name.startswith((".", "__"))
+    channels = max(len(image) for image in images)
+    return [image.expand(channels, -1, -1) for image in images]
 
 
 def _is_image(path: Path) -> bool:
@@ -139,19 +152,10 @@ def _in_turn(groups: list[list[Path]], limit: int) -> list[Path]:
     return mixed[:limit]
 
 
-def _read(path: Path, size: int | None) -> np.ndarray:
-    """float32 [h, w, 3] in [0, 1], or [h, w, 1] where the file is grey."""
-    try:
-        with Image.open(path) as opened:
-            if opened.mode.startswith("I"):
-                opened = Image.fromarray(eight_bits(np.asarray(opened)))
-            photo = opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise UsageError(f"can't read {path}: it is no image, or damaged") from error
-    if size is not None:
-        photo = _square(photo, size)
-    pixels = np.asarray(photo, dtype=np.float32) / 255
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+def _read(path: Path, size: int | None) -> Tensor:
+    """float32 [1 or 3, h, w] in [0, 1]; at `size` pixels a side where one is given."""
+    image = read_image(path)
+    return image if size is None else changed(image, lambda photo: _square(photo, size))
 
 
 def _square(photo: Image.Image, size: int) -> Image.Image:
@@ -163,8 +167,8 @@ def _square(photo: Image.Image, size: int) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def pictures_of(images: np.ndarray, labels: np.ndarray, origin: str, limit: int) -> Pictures:
-    """Arrays as images: [n, h, w], [n, h, w, 1 or 3], or channels first; floats in [0, 1].
+def pictures_of(images: Any, labels: Any, origin: str, limit: int) -> Pictures:
+    """Arrays as images: [n, h, w], [n, h, w, 1 or 3], or channels first; bytes or floats.
 
     Raises UsageError that names the index at fault.
     """

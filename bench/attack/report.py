@@ -7,7 +7,7 @@ import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from attacks.audit import Finding
 from attacks.diagnostics import DIAGNOSTICS
 from bench.attack.evaluate import AttackRequest as Request
 from bench.attack.evaluate import Evaluation
+from bench.attack.verdict import Verdict, verdict_of, with_verdicts
 from bench.tasks import TASKS
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Curve, Example, curves, triptychs
@@ -41,7 +42,6 @@ SHOWN = (
 )
 COSTS = ("attack_forwards", "attack_backwards")
 EXAMPLES = 4
-WEAKER = 0.05
 CURVES = (("robust_accuracy", "robust accuracy"), ("adversarial_error", "error"))
 
 
@@ -58,33 +58,23 @@ class Attacked:
         """The curve or the search, then the audit."""
         records = {self.record["key"]: self.record}
         manifest = _manifest(self.record, self.evaluation)
-        yield from layouts(summarise(manifest, records), manifest)
+        for layout in layouts(summarise(manifest, records), manifest):
+            notes = [*layout.notes, *(f"! {note}" for note in self.evaluation.notes)]
+            yield replace(layout, notes=notes)
         if self.evaluation.findings:
-            yield audit_layout(self.evaluation.findings, self.weakness())
+            yield audit_layout(self.evaluation.findings, self.verdict.said)
         elif self.request.audits:
-            yield Layout("audit", [], [], [], [self._unaudited()])
+            yield Layout("audit", [], [], [], [self.verdict.said])
 
-    def _unaudited(self) -> str:
-        if isinstance(self.evaluation.asked.attack, MinimalNorm):
-            return "no audit: a search for the smallest perturbation has no radius"
-        return "no audit: it needs a radius above 0, and images that the classifier gets right"
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the figures can be believed."""
+        return verdict_of(self.request, self.evaluation)
 
-    def weakness(self) -> str:
-        """What to say where the audit's white box misleads far more than the attack did."""
-        strong = next(f.value for f in self.evaluation.findings if f.name == "iterative_success")
-        radius = self.evaluation.asked.radii[-1]
-        own = next(
-            v.value
-            for v in self.evaluation.values
-            if v.metric == "attack_success" and v.epsilon == radius
-        )
-        if strong <= own + WEAKER:
-            return ""
-        return (
-            f"{self.request.attack} is weak: at {radius:.4g} it misleads {100 * own:.1f} % of the "
-            f"images that were right, the audit's white box {100 * strong:.1f} %: the robust "
-            "accuracy above is no lower bound"
-        )
+    @property
+    def told(self) -> pd.DataFrame:
+        """The table with the interval of each value, and what speaks for or against it."""
+        return with_verdicts(self.table, self.evaluation, self.verdict)
 
     def figure(self) -> bytes:
         """A PNG of the first images that were right and are misled, each with its perturbation."""
@@ -155,7 +145,10 @@ def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
         values=made.values,
         **source(),
     ).as_dict()
-    return Attacked(frame([record]), made, request, record)
+    table = frame([record])
+    verdict = verdict_of(request, made)
+    table.attrs |= {"verdict": verdict.word, "said": verdict.said, "notes": made.notes}
+    return Attacked(table, made, request, record)
 
 
 def timed(request: Request, work: Any) -> Attacked:
@@ -186,8 +179,10 @@ def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     return {"blocks": [block], "metrics": facts, "cells": [{**cell, "block": "attack"}]}
 
 
-def audit_layout(findings: Sequence[Finding], weakness: str = "") -> Layout:
-    """The audit, a row a diagnostic: its value, what it means, and whether it fires."""
+def audit_layout(findings: Sequence[Finding], said: str) -> Layout:
+    """The audit, a row a diagnostic: its value, what it means, and whether it fires; under it what
+    is said of all.
+    """
     rows = []
     for finding in findings:
         entry = DIAGNOSTICS[finding.name]
@@ -200,12 +195,6 @@ def audit_layout(findings: Sequence[Finding], weakness: str = "") -> Layout:
         limit = "" if entry.facts.above is None else f"{100 * entry.facts.above:g}"
         cells = (entry.facts.title, value, limit, verdict, entry.summary)
         rows.append([(cell, "") for cell in cells])
-    count = sum(finding.fires for finding in findings)
-    said = "nothing speaks against these figures"
-    if count:
-        said = f"{count} of {len(findings)} diagnostics fire: don't believe these figures yet"
-    elif weakness:
-        said = weakness
     heads = ["audit", "%", "above", "verdict", "what it measures"]
     return Layout("audit", heads, rows, ["model"] * len(rows), [said], (0, 3, 4))
 

@@ -122,7 +122,9 @@ def cache_contents() -> pd.DataFrame:
 
 
 def clean() -> pd.DataFrame:
-    """Empty the artifact store; what it held. Runs are left alone."""
+    """Empty the artifact store; what it held. Runs are left alone, and so are models that somebody
+    is training: `attrs["busy"]` says how many.
+    """
     held = cache_contents()
-    ArtifactStore(cache_folder()).empty()
+    held.attrs["busy"] = ArtifactStore(cache_folder()).empty()
     return held

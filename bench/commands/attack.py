@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--epsilons",
     metavar="0,1/255",
-    help="Radii for images in [0, 1]; [default: 0,1/255,2/255,4/255,8/255]",
+    help="Radii for images in [0, 1]; in linf 0,1/255,2/255,4/255,8/255 if there are none.",
 )
 @click.option(
     "--norm", metavar="linf|l2|l1", help="Radii are of this norm; linf if the attack has it."
@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 @click.option(
     "--weights", metavar="FILE", help="Weights of a model that has none: .pth, .safetensors."
 )
+@click.option(
+    "--trust", is_flag=True, help="Run what a model's file holds, be it more than arithmetic."
+)
+@click.option("--colours", default="", metavar="grey|rgb", help="Bring the images to it.")
+@click.option(
+    "--keys", default="", metavar="IMAGES,LABELS", help="What an .npz file calls its arrays."
+)
 @click.option("--size", type=int, metavar="PIXELS", help="Resize and crop a folder's images.")
 @click.option(
     "-n", "count", type=int, default=1000, show_default=True, help="How many images at most."
@@ -58,7 +65,10 @@ if TYPE_CHECKING:
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
 @click.option("--curve", metavar="FILE.png", help="Robust accuracy and error over the radius.")
 @click.option("--save-adversarials", metavar="FILE.npz", help="Attacked images, largest radius.")
-@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON.")
+@click.option("--json", "as_rows", is_flag=True, help="Rows as JSON, with intervals and verdicts.")
+@click.option(
+    "--fail-if-weak", is_flag=True, help="Exit code 4 where the audit speaks against the figures."
+)
 def command(**options: Any) -> None:
     """Attack CLASSIFIER on DATA; what is left of its accuracy, and whether to believe it.
 
@@ -69,7 +79,10 @@ def command(**options: Any) -> None:
     """
     from bench import api
     from bench.commands.options import setting
+    from bench.core.errors import UsageError
 
+    if options["fail_if_weak"] and options["no_audit"]:
+        raise UsageError("--fail-if-weak: the audit tells what is weak: leave --no-audit out")
     with _status() as notify:
         result = api.evaluate_attack(
             options["classifier"],
@@ -79,9 +92,9 @@ def command(**options: Any) -> None:
             norm=options["norm"],
             settings=dict(setting(text) for text in options["settings"]),
             clip=not options["no_clip"],
-            range=_numbers("--range", options["span"], 2),
-            mean=_numbers("--mean", options["mean"]),
-            std=_numbers("--std", options["std"]),
+            range=options["span"],
+            mean=options["mean"],
+            std=options["std"],
             weights=options["weights"],
             size=options["size"],
             images=options["count"],
@@ -89,6 +102,9 @@ def command(**options: Any) -> None:
             device=options["device"],
             audit=not options["no_audit"],
             download=options["download"],
+            colours=options["colours"],
+            keys=options["keys"],
+            trust=options["trust"],
             threads=options["threads"],
             figure=options["figure"],
             curve=options["curve"],
@@ -96,6 +112,9 @@ def command(**options: Any) -> None:
             notify=notify,
         )
     _print(result, options)
+    if options["fail_if_weak"] and (code := WEAK[result.verdict.word]):
+        click.echo(f"Error: --fail-if-weak: {result.verdict.said}", err=True)
+        click.get_current_context().exit(code)
 
 
 @contextmanager
@@ -111,24 +130,14 @@ def _status() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text)
 
 
-def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:
-    from bench.core.errors import UsageError
-
-    try:
-        found = tuple(float(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        raise UsageError(f"{option}: expected numbers with commas between, got '{text}'") from None
-    if count is not None and len(found) != count:
-        raise UsageError(f"{option}: expected {count} numbers, got '{text}'")
-    return found
-
-
 def _print(result: Attacked, options: dict[str, Any]) -> None:
     from bench.commands.output import print_layout
     from results.tables import as_json
 
     if options["as_rows"]:
-        click.echo(as_json(result.table))
+        for note in result.evaluation.notes:
+            click.echo(f"warning: {note}", err=True)
+        click.echo(as_json(result.told))
         return
     for layout in result.layouts():
         print_layout(layout)
@@ -136,3 +145,7 @@ def _print(result: Attacked, options: dict[str, Any]) -> None:
     for name in ("figure", "curve", "save_adversarials"):
         if options[name]:
             click.echo(f"{name.replace('_', ' ')}: {options[name]}")
+
+
+WEAK = {"fine": 0, "weak": 4, "doubtful": 4, "unaudited": 5}
+"""Exit codes of --fail-if-weak: as of cells that can't be believed, and of nothing to judge by."""

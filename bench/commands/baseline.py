@@ -22,14 +22,17 @@ def command() -> None:
     help="Measure once more what says it is deterministic; what is not is counted as seeded.",
 )
 @click.option("--all-metrics", is_flag=True, help="Keep every metric, not only those shown.")
-def set_(run: str, reason: str, out: str | None, probe: bool, all_metrics: bool) -> None:
+@click.option("--trust", is_flag=True, help="Import code of yours that the run names, to probe.")
+def set_(
+    run: str, reason: str, out: str | None, probe: bool, all_metrics: bool, trust: bool
+) -> None:
     """Make a finished run the baseline. RUN: a folder, or a suite that was run here."""
     from bench.gate.baseline import set_baseline
 
     def warn(text: str) -> None:
         click.echo(f"warning: {typed(text)}", err=True)
 
-    path = set_baseline(run, reason, out, probe, all_metrics, warn)
+    path = set_baseline(run, reason, out, probe, all_metrics, warn, trust)
     click.echo(f"baseline: {path}")
     click.echo(f"compare: bench compare {path} RUN")
 

@@ -20,5 +20,5 @@ def command(yes: bool) -> None:
     if not yes and not click.confirm("delete all of it? models are trained again when needed"):
         click.echo("nothing was deleted")
         return
-    api.clean()
-    click.echo("emptied")
+    busy = api.clean().attrs["busy"]
+    click.echo("emptied" + (f", but for {busy} that are being trained" if busy else ""))

@@ -29,6 +29,7 @@ from click.core import ParameterSource
 @click.option(
     "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
 )
+@click.option("--trust", is_flag=True, help="Import the code of yours that the run names.")
 @click.option(
     "-o",
     "--out",
@@ -79,7 +80,7 @@ def _curve(
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
     usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT
-    where = {name: options[name] for name in ("dataset", "block", "seed")}
+    where = {name: options[name] for name in ("dataset", "block", "seed", "trust")}
     table = api.truncations(run, model, bounds, n=1_000 if usual else count, out=out, **where)
     click.echo(table.pivot(index="truncation", columns="metric", values="value").to_string())
     click.echo(f"precision against recall: {out}", err=True)

@@ -107,7 +107,7 @@ def _print(result: Scored, form: str) -> None:
     for warning in result.scores.warnings:
         click.echo(f"warning: {typed(warning)}", err=True)
     if form == "json":
-        click.echo(as_json(result.table))
+        click.echo(as_json(result.told))
     elif form == "csv":
         click.echo(result.table.to_csv(index=False), nl=False)
     else:

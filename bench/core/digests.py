@@ -17,7 +17,10 @@ OURS = ("bench", "attacks", "generative", "metrics", "results")
 PLUMBING = frozenset(
     f"bench.{name}"
     for name in (
-        *(f"core.{plain}" for plain in ("digests", "errors", "files", "registry", "usercode")),
+        *(
+            f"core.{plain}"
+            for plain in ("arguments", "digests", "errors", "files", "registry", "usercode")
+        ),
         "run.worker",
         "suites.builtin",
     )

@@ -21,6 +21,10 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class UnaskedError(UsageError):
+    """A file names code of somebody's, and nobody asked for it to be run."""
+
+
 class StoreError(BenchError):
     """The run directory can't take a result (a full disk, say); what was finished is kept."""
 
@@ -41,9 +45,16 @@ def one_line(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be, or None."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def uncapital(text: str) -> str:
+    """A sentence inside another one: its first letter small, the rest as it is."""
+    return text[:1].lower() + text[1:]
+
+
+def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str | None:
+    """The known name that `name` was probably meant to be, or None. alike: how much of them has to
+    be the same, 0 to 1.
+    """
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=alike)
     return matches[0] if matches else None
 
 

@@ -55,6 +55,19 @@ def _opened(path: Path) -> BinaryIO:
         return open(path, "wb")
 
 
+POINTER = b"version https://git-lfs"
+
+
+def pointer_advice(path: Path) -> str:
+    """What to do about a file that only says where git-lfs keeps it; empty for every other."""
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(POINTER)) == POINTER
+    except OSError:
+        return ""
+    return "; it is a pointer of git-lfs, the file itself is elsewhere: git lfs pull" * is_pointer
+
+
 def cache_folder() -> Path:
     """Where trained models are kept: $MINIMAX_CACHE, or the user's cache folder."""
     from platformdirs import user_cache_path
@@ -69,6 +82,9 @@ def refuse_unwritable(
     """Raise UsageError for a file that could not be written in the end, by its parameter's name: in
     no folder, without the suffix that it must have, or one that another parameter names, too.
     """
+    for name, path in files.items():
+        if path is not None and not path.strip():
+            raise UsageError(f"`{name}`: the name is empty: expected a file's")
     named = {name: Path(path).expanduser() for name, path in files.items() if path is not None}
     for name, path in named.items():
         suffix = (suffixes or {}).get(name, path.suffix)

@@ -11,12 +11,15 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import BenchError, UnaskedError, UsageError, one_line
 
 OURS = ("attacks", "generative", "metrics", "results")
 
@@ -36,15 +39,51 @@ def add(folders: Iterable[str | os.PathLike[str]], modules: Iterable[str]) -> No
         import_module(module)
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """Who names code in a file, and which of it may run: what the user named, too."""
+
+    origin: str
+    asked: frozenset[str]
+
+
+_REACH: ContextVar[_Reach | None] = ContextVar("reach", default=None)
+
+
+@contextmanager
+def only_asked(origin: str, asked: Iterable[str | None], trust: bool) -> Iterator[None]:
+    """In here code of the user's is loaded if it is among `asked`, what the command itself names;
+    what a file from elsewhere names raises UsageError, unless it is trusted.
+    """
+    names = frozenset(name for name in asked if name)
+    token = _REACH.set(None if trust else _Reach(origin, names))
+    try:
+        yield
+    finally:
+        _REACH.reset(token)
+
+
+def _refuse_unasked(name: str) -> None:
+    reach = _REACH.get()
+    if reach is None or name in reach.asked:
+        return
+    raise UnaskedError(
+        f"{one_line(reach.origin, 100)} names code, '{one_line(name, 60)}', which is not run "
+        "unasked: `trust` runs it, if you know where it comes from"
+    )
+
+
 def load(name: str) -> Any:
     """The object that `module:attribute` names.
 
-    Raises UsageError where the module can't be imported or lacks the attribute.
+    Raises UsageError where the module can't be imported or lacks the attribute, and for code that
+    was not asked for inside `only_asked`.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise UsageError(f"expected module:attribute, got '{name}'")
-    part: Any = import_module(module_name)
+    _refuse_unasked(name)
+    part: Any = _imported(module_name)
     for step in attribute.split("."):
         try:
             part = getattr(part, step)
@@ -54,7 +93,14 @@ def load(name: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """A module of the user's. Raises UsageError where it can't be imported, or exits."""
+    """A module of the user's. Raises UsageError where it can't be imported, or exits, and for one
+    that was not asked for inside `only_asked`.
+    """
+    _refuse_unasked(name)
+    return _imported(name)
+
+
+def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -62,6 +108,44 @@ def import_module(name: str) -> ModuleType:
             f"can't import '{name}': {one_line(f'{type(error).__name__}: {error}', 150)}; its "
             "folder must be the present one, the suite file's, or on PYTHONPATH"
         ) from error
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    """Whatever code of the user's, or a library that it calls, raises in here is a UsageError with
+    its name; what our own lines raise stays an error of ours.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except SystemExit as error:
+        raise UsageError(f"{name} ended Python by SystemExit({error.code!r})") from error
+    except Exception as error:
+        if _is_ours(error):
+            raise
+        text = one_line(f"{type(error).__name__}: {error}", 200)
+        raise UsageError(f"{name} failed: {text}{_memory_advice(error)}") from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the line that raised is in a package of ours, and it was not for lack of memory."""
+    if _memory_advice(error):
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    home = Path(__file__).resolve().parents[2]
+    file = Path("" if frame is None else frame.tb_frame.f_code.co_filename)
+    return any(file.is_relative_to(home / package) for package in ("bench", *OURS))
+
+
+def _memory_advice(error: BaseException) -> str:
+    """What to do about too little memory; empty for every other error."""
+    lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    said = str(error)
+    lacking = lacking or "can't allocate memory" in said or "out of memory" in said
+    return "; take fewer or smaller images" if lacking else ""
 
 
 def refuse_shadows() -> None:

@@ -3,76 +3,184 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as Examples
+from torch.utils.data import TensorDataset
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, one_line
+from bench.datasets.images import as_unit, shown
 
-IMAGES, LABELS = ("images", "x", "X", "data"), ("labels", "y", "Y", "targets")
+IMAGES = ("images", "image", "x", "X", "data", "x_test", "X_test", "test_images", "arr_0")
+LABELS = ("labels", "label", "y", "Y", "targets", "target", "y_test", "test_labels", "arr_1")
+TRAINING = ("x_train", "X_train", "train_images"), ("y_train", "train_labels")
+MOST_BYTES = 2**35
+"""Of numbers that are read at once."""
+
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of an .npz file, as they are kept there. Raises UsageError for a file
-    that can't be read or lacks one of them.
+@contextmanager
+def opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """An .npz file. Raises UsageError for what is none, would run code, or unpacks to more than
+    any machine holds; so does what is read inside the context.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return _named(path, file, IMAGES), _named(path, file, LABELS)
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"can't read {path}: expected an .npz file of arrays ({error})") from error
+        with zipfile.ZipFile(path) as packed:
+            total = sum(member.file_size for member in packed.infolist())
+        if total > MOST_BYTES:
+            raise UsageError(
+                f"{shown(path)} would unpack to {total / 2**30:,.0f} GiB: expected "
+                f"{MOST_BYTES / 2**30:,.0f} at most"
+            )
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged archive makes NumPy raise nearly anything
+        raise UsageError(
+            f"can't read {shown(path)}: expected an .npz file of arrays ({one_line(error, 80)})"
+        ) from error
 
 
-def _named(path: Path, file: np.lib.npyio.NpzFile, names: tuple[str, ...]) -> np.ndarray:
+def read_archive(path: Path, keys: Sequence[str] = ()) -> Pair:
+    """The images and labels of an .npz file, as they are kept there: those to test on where it has
+    others to train on. keys: what they are called, where that is none of the usual names. Raises
+    UsageError for a file that can't be read or lacks one of them.
+    """
+    images, labels = ((key,) for key in keys) if keys else (IMAGES, LABELS)
+    with opened(path) as file:
+        return _named(path, file, images), _named(path, file, labels)
+
+
+def training_part(path: Path) -> Pair | None:
+    """The images and labels to train on, where an .npz file tells them from those to test on."""
+    with opened(path) as file:
+        found = [next((name for name in names if name in file.files), "") for names in TRAINING]
+        return (file[found[0]], file[found[1]]) if all(found) else None
+
+
+def _named(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> np.ndarray:
     found = next((name for name in names if name in file.files), None)
     if found is None:
         raise UsageError(
-            f"{path} has no '{names[0]}': expected one of {', '.join(names)}, it has "
-            f"{', '.join(file.files) or 'nothing'}"
+            f"{shown(path)} has no '{names[0]}': expected one of {', '.join(names)}, it has "
+            f"{one_line(', '.join(file.files), 100) or 'nothing'}; `keys` names others"
         )
     return file[found]
 
 
-def as_images(
-    images: np.ndarray, labels: np.ndarray, origin: str, limit: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The first `limit` images, [n, h, w], [n, h, w, 1 or 3] or channels first, floats in [0, 1],
-    as float32 [n, c, h, w]; and their labels, int64 [n].
+def pair_of(given: Any, limit: int) -> tuple[Any, Any]:
+    """Images and labels out of what Python users hold: two of anything, a table with `images` and
+    `labels`, a torch Dataset of pairs (the first `limit` of it). Raises UsageError for others.
+    """
+    if isinstance(given, Mapping):
+        found = [next((given[n] for n in names if n in given), None) for names in (IMAGES, LABELS)]
+        if found[0] is None or found[1] is None:
+            held = one_line(", ".join(map(str, given)), 100)
+            raise UsageError(f"`data`: expected a table with images and labels, it has {held}")
+        return found[0], found[1]
+    if isinstance(given, TensorDataset) and len(given.tensors) == 2:
+        return given.tensors[0], given.tensors[1]
+    if isinstance(given, Examples):
+        return _examples(given, limit)
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return given[0], given[1]
+    kind = type(given).__name__
+    if isinstance(given, tuple | list):
+        kind = f"{kind} of {len(given)}"
+    raise UsageError(
+        f"`data`: expected a name, (images, labels), or a torch Dataset of pairs, got a {kind}"
+    )
+
+
+def _examples(given: Any, limit: int) -> tuple[Any, Any]:
+    """The first of a data set of pairs, as two lists."""
+    try:
+        pairs = [given[index] for index in range(min(limit, len(given)))]
+        return [array_of(image, "`data`") for image, _ in pairs], [int(label) for _, label in pairs]
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise UsageError(
+            f"`data`: expected pairs of an image and a label from a {type(given).__name__}, got "
+            f"{one_line(f'{type(error).__name__}: {error}', 100)}"
+        ) from error
+
+
+def array_of(given: Any, origin: str) -> np.ndarray:
+    """An array of what holds numbers: an array, a tensor of any layout and device, lists. bfloat16
+    and its like become float32. Raises UsageError for others.
+    """
+    if isinstance(given, Tensor):
+        return _dense(given, origin)
+    try:
+        return np.asarray(given)
+    except Exception as error:  # whatever an object's __array__ raises
+        raise UsageError(f"{origin}: expected numbers: {one_line(error, 100)}") from error
+
+
+def _dense(tensor: Tensor, origin: str) -> np.ndarray:
+    size = tensor.numel() * max(4, tensor.element_size())
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"{origin}: {size / 2**30:,.0f} GiB of numbers: expected "
+            f"{MOST_BYTES / 2**30:,.0f} at most"
+        )
+    try:
+        plain = tensor.detach()
+        plain = plain.dequantize() if plain.is_quantized else plain
+        plain = plain.to_dense() if plain.layout != torch.strided else plain
+        plain = plain.cpu().resolve_conj().resolve_neg()
+        narrow = plain.is_floating_point() and plain.dtype not in (torch.float32, torch.float64)
+        return (plain.float() if narrow else plain).numpy()
+    except Exception as error:
+        raise UsageError(
+            f"{origin}: expected a plain tensor of numbers, got {tensor.dtype} "
+            f"({one_line(error, 80)})"
+        ) from error
+
+
+def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -> Pair:
+    """The first `limit` images, [n, h, w], [n, h, w, 1 or 3] or channels first, uint8, uint16 or
+    floats in [0, 1], as float32 [n, c, h, w]; and their labels, int64 [n].
 
     Raises UsageError that names the index at fault.
     """
-    if not np.issubdtype(images.dtype, np.floating):
-        raise UsageError(
-            f"{origin}: expected images as floats in [0, 1], got {images.dtype}: divide by 255"
-        )
-    if images.ndim not in (3, 4) or not len(images):
-        raise UsageError(f"{origin}: expected images [n, h, w(, c)], got {images.shape}")
-    if labels.shape != (len(images),):
-        raise UsageError(
-            f"{origin}: expected a label for each of {len(images)} images, got {labels.shape}"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(f"{origin}: expected labels as integers, got {labels.dtype}")
-    grown = images[:, None] if images.ndim == 3 else images
+    given = array_of(images, f"{origin}: images")
+    if given.ndim not in (3, 4) or not len(given):
+        raise UsageError(f"{origin}: expected images [n, h, w(, c)], got {given.shape}")
+    if not all(given.shape):
+        raise UsageError(f"{origin}: expected images of a pixel at least, got {given.shape}")
+    known = _as_labels(array_of(labels, f"{origin}: labels"), len(given), origin)
+    grown = given[:, None] if given.ndim == 3 else given
     if grown.shape[1] not in (1, 3) and grown.shape[-1] in (1, 3):
         grown = np.moveaxis(grown, -1, 1)
-    first = np.ascontiguousarray(grown[:limit], dtype=np.float32)
-    _refuse_values(first, origin)
-    return first, labels[:limit].astype(np.int64)
+    return np.ascontiguousarray(as_unit(grown[:limit], origin)), known[:limit]
 
 
-def _refuse_values(images: np.ndarray, origin: str) -> None:
-    flat = images.reshape(len(images), -1)
-    broken = ~np.isfinite(flat).all(1)
-    if broken.any():
-        index = int(broken.argmax())
-        raise UsageError(f"{origin}: image {index} is not finite: expected numbers in [0, 1]")
-    outside = ((flat < 0) | (flat > 1)).any(1)
-    if outside.any():
-        index = int(outside.argmax())
-        low, high = float(flat[index].min()), float(flat[index].max())
-        advice = "divide by 255" if high > 2 else "bring them to [0, 1] and declare `range`"
+def _as_labels(labels: np.ndarray, n: int, origin: str) -> np.ndarray:
+    """int64 [n]. Raises UsageError for what names no class of every image."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (n,):
+        hint = ": argmax(1) makes numbers of them" if labels.ndim == 2 else ""
         raise UsageError(
-            f"{origin}: image {index} has values from {low:.3g} to {high:.3g}: expected [0, 1]; "
-            f"{advice}"
+            f"{origin}: expected a label for each of {n} images, got {labels.shape}{hint}"
         )
+    if labels.dtype.kind == "f":
+        broken = ~(np.isfinite(labels) & (np.floor(labels) == labels))
+        if broken.any():
+            index = int(broken.argmax())
+            raise UsageError(
+                f"{origin}: label {index} is {labels[index]:g}: expected whole numbers"
+            )
+    elif labels.dtype.kind not in "iub":
+        raise UsageError(f"{origin}: expected labels as integers, got {labels.dtype}")
+    return labels.astype(np.int64)

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from bench.core.errors import UsageError
+from bench.datasets.imagefiles import FORMATS
 from bench.datasets.pairs import Domains, Pairs, register
 
 SIDE = 64
@@ -72,7 +73,7 @@ def _raster(root: ElementTree.Element, side: int) -> np.ndarray:
     picture = renderer.svg_to_bytes(
         svg_string=text, width=side, height=side, background="white", skip_system_fonts=True
     )
-    return np.asarray(Image.open(io.BytesIO(bytes(picture))).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(bytes(picture)), formats=FORMATS).convert("RGB"))
 
 
 @cache

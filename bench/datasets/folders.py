@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import UsageError
+from bench.datasets.imagefiles import SUFFIXES, Head, read_head, read_image
 from bench.datasets.images import Images, Unreadable, shown
 from metrics.features import Apply
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-
-MOST_PIXELS = 2**27
-"""Of one image; what claims to be larger is taken for a decompression bomb."""
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True, eq=False)
 class Folder(Images):
-    """The images below a folder, by name. files: those whose heads could be read: size, whether
-    grey, whether partly transparent. others: files of other kinds, by suffix.
+    """The images below a folder, by name. files: those whose heads could be read. refused: what is
+    wrong with the others. others: files of other kinds, by suffix.
     """
 
     origin: str
     files: list[Path]
-    heads: list[tuple[tuple[int, int], bool, bool]]
+    heads: list[Head]
     refused: list[str]
     others: dict[str, int] = field(default_factory=dict)
 
@@ -43,7 +33,7 @@ class Folder(Images):
 
     @property
     def sizes(self) -> set[tuple[int, int]]:
-        return {size for size, _, _ in self.heads}
+        return {head.size for head in self.heads}
 
     @property
     def grey(self) -> bool:
@@ -51,7 +41,7 @@ class Folder(Images):
 
     @property
     def coloured(self) -> int:
-        return sum(not grey for _, grey, _ in self.heads)
+        return sum(not head.grey for head in self.heads)
 
     @property
     def notes(self) -> list[str]:
@@ -61,9 +51,12 @@ class Folder(Images):
                 f"{len(self) - self.coloured:,} of the {len(self):,} images of {self.origin} are "
                 "grey: they are taken as colour"
             )
-        clear = sum(transparent for _, _, transparent in self.heads)
+        clear = sum(head.transparent for head in self.heads)
         if clear:
             found.append(f"{clear:,} images of {self.origin} have transparency, which is left out")
+        turned = sum(head.turned for head in self.heads)
+        if turned:
+            found.append(f"{turned:,} images of {self.origin} are turned upright, as EXIF says")
         if self.others:
             told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.others.items()))
             found.append(f"files of {self.origin} that were left out: {told}")
@@ -97,38 +90,7 @@ class Folder(Images):
         )
 
     def read(self, index: int) -> Tensor:
-        path = self.files[index]
-        try:
-            with Image.open(path) as opened:
-                if opened.mode.startswith("I"):
-                    opened = Image.fromarray(eight_bits(np.asarray(opened)))
-                grey = opened.mode in GREY_MODES
-                pixels = np.asarray(opened.convert("L" if grey else "RGB"))
-        except _IMAGE_ERRORS as error:
-            raise Unreadable(_damaged(path, error)) from error
-        image = torch.from_numpy(pixels.astype(np.float32) / 255)
-        return image[None] if image.ndim == 2 else image.permute(2, 0, 1).contiguous()
-
-
-_IMAGE_ERRORS = (
-    OSError,
-    UnidentifiedImageError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    MemoryError,
-    OverflowError,
-)
-
-
-def _damaged(path: Path, error: BaseException) -> str:
-    return (
-        f"can't read {shown(path)}: it is no image, or damaged ({one_line(error, 80)}); "
-        "`skip_unreadable` leaves such files out and counts them"
-    )
+        return read_image(self.files[index])
 
 
 def open_folder(path: Path) -> Folder:
@@ -141,18 +103,10 @@ def open_folder(path: Path) -> Folder:
     files, heads, refused = [], [], []
     for file in found:
         try:
-            with Image.open(file) as opened:
-                width, height = opened.size
-                grey = opened.mode in GREY_MODES
-                clear = opened.mode in ("RGBA", "LA", "PA", "La") or "transparency" in opened.info
-        except _IMAGE_ERRORS as error:
-            refused.append(_damaged(file, error))
-            continue
-        if width * height > MOST_PIXELS:
-            refused.append(_damaged(file, ValueError(f"{width} x {height} pixels: a bomb?")))
-            continue
-        files.append(file)
-        heads.append(((height, width), grey, clear))
+            heads.append(read_head(file))
+            files.append(file)
+        except Unreadable as error:
+            refused.append(str(error))
     return Folder(shown(path), files, heads, refused, others)
 
 
@@ -167,7 +121,7 @@ def _below(path: Path) -> tuple[list[Path], dict[str, int]]:
 
     for folder, below, names in os.walk(path, followlinks=True, onerror=refuse):
         real = os.path.realpath(folder)
-        fresh = [name for name in below if not name.startswith((".", "__"))]
+        fresh = [name for name in below if not is_junk(name)]
         below[:] = [] if real in seen else sorted(fresh)
         for name in [] if real in seen else names:
             if name.startswith("."):
@@ -180,16 +134,35 @@ def _below(path: Path) -> tuple[list[Path], dict[str, int]]:
     return sorted(found), dict(others)
 
 
-def eight_bits(deep: np.ndarray) -> np.ndarray:
-    """16 bits a pixel as 8."""
-    return (deep.astype(np.uint32).clip(0, 65535) / 257).round().astype(np.uint8)
-
-
-def class_numbers(folders: Iterable[str]) -> dict[str, int]:
+def class_numbers(folders: Iterable[str], empty: Iterable[str] = ()) -> dict[str, int]:
     """The label of each class folder: its own number where all names are numbers, else its place
-    among the sorted names.
+    among the sorted names. empty: folders beside them without images.
+
+    Raises UsageError where a folder that may be none of the classes would decide their numbers.
     """
     names = sorted(folders)
-    if all(name.isdecimal() for name in names):
-        return {name: int(name) for name in sorted(names, key=int)}
-    return {name: index for index, name in enumerate(names)}
+    numbered = [name for name in names if name.isdecimal()]
+    if len(numbered) < len(names):
+        if numbered:
+            odd = next(name for name in names if not name.isdecimal())
+            raise UsageError(
+                f"folders {shown(numbered[0])} and {shown(odd)}: expected class folders that are "
+                f"all numbers or all names: take {shown(odd)} away if it is no class"
+            )
+        stray = next((name for name in sorted(empty) if name < names[-1]), None)
+        if stray is not None:
+            raise UsageError(
+                f"folder {shown(stray)} has no images, and stands before {shown(names[-1])}, and "
+                "labels follow the order of the names: take it away if it is no class, else name "
+                "the class folders by their numbers"
+            )
+        return {name: index for index, name in enumerate(names)}
+    found = {name: int(name) for name in sorted(names, key=int)}
+    if len(set(found.values())) < len(found):
+        raise UsageError(f"folders {', '.join(names[:8])}: expected each class number once")
+    return found
+
+
+def is_junk(name: str) -> bool:
+    """Whether a folder is one that tools leave behind, and no class."""
+    return name.startswith((".", "__"))

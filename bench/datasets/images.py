@@ -87,16 +87,55 @@ class ImageArray(Images):
     def read(self, index: int) -> Tensor:
         pixels = np.asarray(self.array[index])
         pixels = np.moveaxis(pixels, -1, 0) if self.last else pixels
-        image = torch.from_numpy(np.ascontiguousarray(pixels).astype(np.float32))
-        if pixels.dtype == np.uint8:
-            return image / 255
-        low, high = float(image.min()), float(image.max())
-        if not (low >= 0 and high <= 1):
-            finite = np.isfinite(low + high)
-            what = f"values of {low:.7g} to {high:.7g}" if finite else "values that are not finite"
-            hint = ": (x + 1) / 2 brings [-1, 1] there" if -1 <= low < 0 and high <= 1 else ""
-            raise UsageError(
-                f"{self.origin}: image {index} has {what}: expected uint8, or floats in [0, 1]"
-                f"{hint}"
-            )
-        return image
+        return torch.from_numpy(as_unit(pixels[None], self.origin, index)[0])
+
+
+LEVELS = {"uint8": 255, "uint16": 65535}
+"""What a pixel of integers is a share of."""
+ROUNDING = 8
+"""How many units in the last place floats may lie outside [0, 1]: what undoing a normalisation
+leaves there."""
+
+
+def as_unit(images: np.ndarray, origin: str, first: int = 0) -> np.ndarray:
+    """Images [n, ...] as float32 in [0, 1]: integers by their levels, black and white as 0 and 1,
+    floats as they are, a rounding error outside clipped. first: the number of the first image.
+
+    Raises UsageError, with the index at fault, for pixels of other kinds or ranges.
+    """
+    if images.dtype.name in LEVELS:
+        return images.astype(np.float32) / LEVELS[images.dtype.name]
+    if images.dtype.kind == "b":
+        return images.astype(np.float32)
+    if images.dtype.kind != "f":
+        raise UsageError(
+            f"{origin}: expected images as uint8, uint16, or floats in [0, 1], got {images.dtype}"
+        )
+    if not len(images):
+        return images.astype(np.float32)
+    flat = images.reshape(len(images), -1)
+    low, high = flat.min(1), flat.max(1)
+    eps = max(np.finfo(images.dtype).eps, np.finfo(np.float32).eps)
+    fine = (low >= -ROUNDING * eps) & (high <= 1 + ROUNDING * eps)
+    if not fine.all():
+        index = int((~fine).argmax())
+        raise UsageError(
+            f"{origin}: image {first + index} {_trouble(float(low[index]), float(high[index]))}"
+        )
+    return images.astype(np.float32).clip(0, 1)
+
+
+def _trouble(low: float, high: float) -> str:
+    """What is wrong with an image whose values span this, and what to do."""
+    if not np.isfinite(low + high):
+        return "has values that are not finite: expected numbers in [0, 1]"
+    if low >= 0:
+        advice = "divide by 255" if high > 2 else "divide by what stands for white"
+    elif low >= -1 and high <= 1:
+        advice = "(x + 1) / 2 brings [-1, 1] there, and a classifier that expects it gets `range`"
+    else:
+        advice = (
+            "if they were normalised, x * std + mean undoes it, and a classifier that expects it "
+            "gets `mean` and `std`"
+        )
+    return f"has values of {low:.8g} to {high:.8g}: expected uint8, or floats in [0, 1]; {advice}"

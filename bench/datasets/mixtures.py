@@ -26,6 +26,8 @@ from metrics import RULES
 from metrics.near import MANY, grouped, near, nearest, too_far
 
 ESTIMATOR_POINTS = 100_000
+TWINS = 1e-6
+"""Standard deviations between two centres that are taken for one place."""
 ESTIMATOR_VALUES = 2**24
 NEGLIGIBLE = 40.0
 """Modes are left out that lie so many nats below all others, together: below a double's digits."""
@@ -67,11 +69,29 @@ class Mixture(Dataset):
             )
         if (weights <= 0).any() or weights.max() > 1e300:
             raise UsageError(f"mixture '{self.name}': expected positive weights of a finite sum")
+        self._refuse_twins(centres, covariances)
         object.__setattr__(self, "centres", centres)
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "covariances", covariances)
         object.__setattr__(self, "_factors", self._factor(covariances))
         object.__setattr__(self, "_fingerprint", self._digest())
+
+    def _refuse_twins(self, centres: np.ndarray, covariances: np.ndarray) -> None:
+        """Raise UsageError for two modes in one place: no sample tells which of them it is of."""
+        if len(centres) < 2:
+            return
+        from scipy.spatial import cKDTree
+
+        far, other = cKDTree(centres).query(centres, k=2)
+        diagonal = covariances if covariances.ndim == 2 else covariances.diagonal(0, 1, 2)
+        close = far[:, 1] <= TWINS * np.sqrt(np.abs(diagonal).max(1))
+        if close.any():
+            one = int(close.argmax())
+            pair = sorted({one, *map(int, other[one])})[:2]
+            raise UsageError(
+                f"mixture '{self.name}': modes {pair[0]} and {pair[1]} are in one place: expected "
+                "centres apart from each other; one mode of both, or other centres"
+            )
 
     def _factor(self, covariances: np.ndarray) -> np.ndarray:
         """Standard deviations [K, d], or lower Cholesky factors [K, d, d]."""

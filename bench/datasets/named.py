@@ -57,6 +57,8 @@ class DataName:
 
 def read_name(name: str) -> DataName:
     """Where the data of a name are. Raises UsageError for a name that stands for nothing."""
+    if not name.removeprefix(FOLDER).strip():
+        raise UsageError(f"dataset: the name is empty: {FORMS}")
     if name in DATASETS:
         return DataName("registered", name)
     head, _, last = name.rpartition(":")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.core.errors import UsageError
 from bench.datasets.digits import Split
+from bench.datasets.imagefiles import FORMATS
 
 PHOTO_SIZE = 224
 PHOTO_RESIZED = 256
@@ -26,7 +27,9 @@ def photos() -> Split:
     if not paths:
         raise UsageError("the photos come with foolbox, which is not here: pip install foolbox")
     labels = np.array([int(path.stem.rsplit("_", 1)[1]) for path in paths], dtype=np.int64)
-    images = np.stack([_cropped(Image.open(path).convert("RGB")) for path in paths])
+    images = np.stack(
+        [_cropped(Image.open(path, formats=FORMATS).convert("RGB")) for path in paths]
+    )
     return Split(images[:0], labels[:0], images, labels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
@@ -12,7 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError, one_line
+from bench.core.trees import dump
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
+
+DIGITS = 12
+"""Of the digest of a network's weights."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,22 @@ class Users(Extractor):
     def tag(self) -> str:
         return self.name
 
+    @property
+    def network(self) -> Any:
+        return self.call
+
+    @property
+    def weights(self) -> str:
+        if not isinstance(self.call, nn.Module):
+            return ""
+        state = self.call.state_dict()
+        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        return hashlib.sha256(dump(tensors)).hexdigest()[:DIGITS]
+
     def load(self, loading: Loading) -> Reader:
         call = self.call
-        if isinstance(call, nn.Module):
-            call = call.eval().requires_grad_(False).to(loading.device)
-
+        if isinstance(call, nn.Module) and hasattr(call, "training"):
+            call.eval()
         turn = Lock()
 
         def read(images: Tensor) -> Seen:

@@ -10,26 +10,53 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import platform
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+import torch
+from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError
 from bench.core.files import sweep_unfinished, write_atomically
 from bench.core.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
+from results.provenance import versions
 
 CHECKPOINT_SECONDS = 15.0
+TAG = (
+    b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# The trained models of minimax-bench; `bench clean` empties this folder.\n"
+)
+"""The content of a CACHEDIR.TAG (bford.info/cachedir)."""
+NAMES = re.compile(
+    r"\.?([0-9a-f]{64})(\.safetensors|\.safetensors\.lock|\.json|\.partial\.json|"
+    r"\.partial-[0-9a-f]{8}\.safetensors)(\.\d+-\d+\.tmp)?"
+)
+"""The files of an artifact, by its key."""
 
 
 def artifact_key(kind: str, facts: dict[str, Any]) -> str:
-    """A sha256 over everything that decides what the artifact is."""
-    text = json.dumps({"kind": kind, **facts}, sort_keys=True)
+    """A sha256 over everything that decides what the artifact is; facts may name its device."""
+    made_by = _made_by(str(facts.get("device", "cpu")))
+    text = json.dumps({"kind": kind, **facts, "made_by": made_by}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _made_by(device: str) -> dict[str, str]:
+    """What decides the last bits of a training beside our own code: another version of torch or
+    NumPy, other vector instructions or another GPU round otherwise.
+    """
+    known = versions()
+    unit = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    if device.startswith("cuda") and torch.cuda.is_available():
+        unit = torch.cuda.get_device_name()
+    packages = {name: known[name] for name in ("torch", "numpy", "scikit-learn")}
+    return {**packages, "unit": unit}
 
 
 @dataclass(frozen=True)
@@ -121,6 +148,7 @@ class ArtifactStore:
         tensors, described = self._paths(kind, key)
         try:
             tensors.parent.mkdir(parents=True, exist_ok=True)
+            self._mark()
         except OSError as error:
             raise StoreError(
                 f"can't make {tensors.parent}: {error.strerror}; set MINIMAX_CACHE to a folder "
@@ -139,7 +167,7 @@ class ArtifactStore:
             facts = {**facts, "sha256": _sha256(tensors)}
             write_atomically(described, json.dumps(facts, indent=1).encode())
             checkpoint.clear()
-        return Artifact(key, load_tree(tensors, self.device), facts)
+            return Artifact(key, load_tree(tensors, self.device), facts)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether the artifact is there, without reading it."""
@@ -166,7 +194,7 @@ class ArtifactStore:
         """Each kind of artifact with how many there are and how many bytes they take."""
         rows = []
         base = self.root / "artifacts"
-        for folder in sorted(base.iterdir()) if base.is_dir() else []:
+        for folder in sorted(path for path in base.glob("*") if path.is_dir()):
             files = [path for path in folder.rglob("*") if path.is_file()]
             unfinished = sum(path.name.endswith(".partial.json") for path in files)
             rows.append(
@@ -179,9 +207,49 @@ class ArtifactStore:
             )
         return rows
 
-    def empty(self) -> None:
-        """Delete every artifact."""
-        shutil.rmtree(self.root / "artifacts", ignore_errors=True)
+    def _mark(self) -> None:
+        """Tell backups, and who looks, what the folder is."""
+        marker = self.root / "artifacts" / "CACHEDIR.TAG"
+        if not marker.exists():
+            marker.write_bytes(TAG)
+
+    def empty(self) -> int:
+        """Delete every artifact that nobody is making; how many somebody is. What is not by its
+        name an artifact of ours stays where it is.
+        """
+        base, busy = self.root / "artifacts", 0
+        for folder in sorted(base.glob("*/??")):
+            files: dict[str, list[Path]] = {}
+            for path in folder.iterdir():
+                if (named := NAMES.fullmatch(path.name)) and path.is_file():
+                    files.setdefault(named[1], []).append(path)
+            busy += sum(not _delete(folder, key, found) for key, found in files.items())
+            _remove_if_empty(folder)
+        for folder in sorted(base.glob("*")):
+            _remove_if_empty(folder)
+        marker = base / "CACHEDIR.TAG"
+        if [path.name for path in base.glob("*")] == [marker.name] and marker.read_bytes() == TAG:
+            marker.unlink()
+            _remove_if_empty(base)
+        return busy
+
+
+def _delete(folder: Path, key: str, files: Iterable[Path]) -> bool:
+    """Delete the files of an artifact under its lock; False where somebody holds it."""
+    lock = FileLock(folder / f"{key}.safetensors.lock")
+    try:
+        with lock.acquire(timeout=0):
+            for path in files:
+                path.unlink(missing_ok=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _sha256(path: Path) -> str:

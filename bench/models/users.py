@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import pickle
-import struct
-import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.core import usercode
-from bench.core.errors import UsageError, nearest, one_line
+from bench.core.errors import UsageError, one_line
+from bench.models.files import PROGRAMS, WEIGHTS, load_program
+from bench.models.weights import fit, read_weights
+from bench.models.zoo import ZOOS, maker_of, shaped
 
 FORMS = (
     "module:callable, an exported program (.pt2), a TorchScript file (.pt), torchvision:NAME or "
     "timm:NAME with `weights`, or a registered name (`bench list classifiers`)"
 )
-FILES = (".pt2", ".pt", ".ts", ".pth", ".safetensors")
+FILES = (*PROGRAMS, *WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -61,9 +55,12 @@ class Prepared(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Callable[[Tensor], Any], preparation: Preparation) -> None:
+    def __init__(
+        self, model: Callable[[Tensor], Any], preparation: Preparation, name: str = "the model"
+    ) -> None:
         super().__init__()
         self.model = model
+        self.name, self.classes = name, 0
         self.found: list[tuple[nn.Module, bool]] = []
         self.stretch = preparation.high - preparation.low
         self.low = preparation.low
@@ -77,29 +74,52 @@ class Prepared(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         stretched = images * self.stretch + self.low
-        return self.model((stretched - self.mean) / self.std)
+        logits = self.model((stretched - self.mean) / self.std)
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+            raise UsageError(f"{self.name}: {expected_logits(logits, len(images))}")
+        self.classes = self.classes or logits.shape[1]
+        if logits.shape[1] != self.classes:
+            raise UsageError(
+                f"{self.name}: expected as many classes for all images, got {self.classes} of some "
+                f"and {logits.shape[1]} of others"
+            )
+        return logits
+
+
+def expected_logits(logits: Any, n: int) -> str:
+    """What is wrong with an answer that is no table of logits."""
+    got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    return (
+        f"expected logits [n, classes], got {got} for {n} images: wrap the model in one that "
+        "returns them, for two classes at least"
+    )
 
 
 def _channels(numbers: Sequence[float]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float32)[:, None, None]
 
 
-def load_model(name: str, weights: str | None, preparation: Preparation) -> Prepared:
-    """A classifier of the user's in evaluation mode. Raises UsageError where it can't be had."""
+def load_model(
+    name: str, weights: str | None, preparation: Preparation, trust: bool = False
+) -> Prepared:
+    """A classifier of the user's in evaluation mode. trust: whether a file may run code that it
+    holds. Raises UsageError where it can't be had.
+    """
     preparation.refuse()
-    return prepare(_load(name, weights), preparation, exported=name.endswith(".pt2"))
+    return prepare(_load(name, weights, trust), preparation, name, exported=name.endswith(".pt2"))
 
 
 def prepare(
-    model: Callable[[Tensor], Any], preparation: Preparation, exported: bool = False
+    model: Callable[[Tensor], Any], preparation: Preparation, name: str, exported: bool = False
 ) -> Prepared:
     """A classifier in evaluation mode, behind its preparation; `found` says how it was before. An
-    exported program keeps the mode it was exported in.
+    exported program keeps the mode it was exported in, and so does frozen TorchScript.
     """
-    modes = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
-    if isinstance(model, nn.Module) and not exported:
+    parts = model.modules() if isinstance(model, nn.Module) else ()
+    modes = [(part, part.training) for part in parts if hasattr(part, "training")]
+    if isinstance(model, nn.Module) and hasattr(model, "training") and not exported:
         model.eval()
-    prepared = Prepared(model, preparation)
+    prepared = Prepared(model, preparation, name)
     prepared.training, prepared.found = False, modes
     return prepared
 
@@ -109,26 +129,27 @@ def is_users(name: str) -> bool:
     return ":" in name or Path(name).suffix in FILES
 
 
-def _load(name: str, weights: str | None) -> Callable[[Tensor], Any]:
-    kind, _, rest = name.partition(":")
-    if kind in ("torchvision", "timm") and rest:
-        model = _torchvision(rest) if kind == "torchvision" else _timm(rest)
+def _load(name: str, weights: str | None, trust: bool) -> Callable[[Tensor], Any]:
+    zoo, _, rest = name.partition(":")
+    if zoo in ZOOS and rest:
+        make = maker_of(zoo, rest)
         if weights is None:
             raise UsageError(
                 f"{name} has random weights: name its weights' file by `weights` (.pth or "
                 ".safetensors); nothing is downloaded"
             )
-        return _filled(model, weights)
+        state = read_weights(Path(weights).expanduser())
+        return fit(shaped(make, state), state, weights)
     if Path(name).suffix in FILES:
         if weights is not None:
             raise UsageError(f"`weights`: {name} has its own")
-        return _from_file(Path(name).expanduser())
+        return load_program(Path(name).expanduser(), trust)
     made = _from_code(name)
     if weights is None:
         return made
     if not isinstance(made, nn.Module):
         raise UsageError(f"`weights`: {name} is no torch.nn.Module that could take them")
-    return _filled(made, weights)
+    return fit(made, read_weights(Path(weights).expanduser()), weights)
 
 
 def _from_code(name: str) -> Callable[[Tensor], Any]:
@@ -148,120 +169,3 @@ def _from_code(name: str) -> Callable[[Tensor], Any]:
     if not callable(made):
         raise UsageError(f"{name}() returned a {type(made).__name__}: expected a torch.nn.Module")
     return made
-
-
-def _from_file(path: Path) -> Callable[[Tensor], Any]:
-    if not path.is_file():
-        raise UsageError(f"{path} is not there: expected {FORMS}")
-    if path.suffix in (".pth", ".safetensors"):
-        raise UsageError(
-            f"{path} holds weights without a model: name the model (module:callable, "
-            f"torchvision:NAME) and give the file by `weights={path}`"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        try:
-            if path.suffix == ".pt2":
-                with _silent():
-                    return torch.export.load(path).module()
-            _refuse_pickle(path)
-            return torch.jit.load(str(path), map_location="cpu")
-        except UsageError:
-            raise
-        except Exception as error:
-            kind = "an exported program" if path.suffix == ".pt2" else "a TorchScript file"
-            text = one_line(error, 120)
-            raise UsageError(f"can't read {path}: expected {kind} ({text})") from error
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Nothing logged below what is critical."""
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-def _refuse_pickle(path: Path) -> None:
-    """Raise UsageError for what torch.save wrote: reading a whole model of it would run code."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        names = []
-    if not any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        raise UsageError(
-            f"{path} is no TorchScript file, and what torch.save writes is a pickle that could run "
-            "code: save an exported program (torch.export.save, .pt2), or name the model and give "
-            "its weights by `weights`"
-        )
-
-
-def _filled(model: nn.Module, weights: str) -> nn.Module:
-    """A model with the weights of a file. Raises UsageError where they don't fit."""
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise UsageError(f"`weights`: {path} is not there")
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        struct.error,
-        KeyError,
-        TypeError,
-    ) as error:
-        raise UsageError(
-            f"`weights`: {path} was refused: expected tensors alone (.safetensors, or a state_dict "
-            f"that loads with weights_only=True): {one_line(error, 100)}"
-        ) from error
-    state = _unwrapped(state)
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"`weights`: {path} does not fit the model: {one_line(error, 150)}"
-        ) from error
-    return model
-
-
-def _unwrapped(state: Any) -> Any:
-    """A state_dict out of a checkpoint around it, and without the prefix of DataParallel."""
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if isinstance(state, dict) and state and all(str(k).startswith("module.") for k in state):
-        state = {str(key).removeprefix("module."): value for key, value in state.items()}
-    return state
-
-
-def _torchvision(name: str) -> nn.Module:
-    import torchvision.models
-    from torchvision.models import get_model, list_models
-
-    known = list_models(module=torchvision.models)
-    if name not in known:
-        guess = nearest(name, known)
-        hint = f"did you mean '{guess}'?" if guess else "see torchvision.models.list_models()"
-        raise UsageError(f"torchvision has no classifier '{name}': {hint}")
-    return get_model(name, weights=None)
-
-
-def _timm(name: str) -> nn.Module:
-    if importlib.util.find_spec("timm") is None:
-        raise UsageError(f"timm:{name} needs timm, which is not installed: pip install timm")
-    timm: Any = importlib.import_module("timm")
-    try:
-        return timm.create_model(name, pretrained=False)
-    except RuntimeError as error:
-        raise UsageError(f"timm has no model '{name}': {one_line(error, 120)}") from error

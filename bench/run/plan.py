@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.digests import digest_of
-from bench.core.errors import UsageError, unknown
+from bench.core.errors import UsageError, nearest, unknown
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
 from bench.suites.cell import Cell, cell_table
-from bench.suites.grid import Choice, View, choices
+from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
 from bench.tasks import TASKS, Resolved, Task
 from results import claims, published
@@ -104,17 +104,21 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     asked = [name for axis, names in view.grid if axis == "dataset" for name in names]
     every = {b.task: _every(_task(b.task), definitions, asked) for b in suite.block}
     resolved: dict[tuple[str, ...], Resolved] = {}
-    cells = []
+    cells: dict[tuple[str, str], Cell] = {}
     for choice in choices(suite, view, every):
         definition = definitions.get(choice.parts.get("dataset", ""))
-        point = (choice.block.name, *choice.parts.values())
+        point = (choice.block.name, *choice.parts.values(), *map(repr, choice.swept.items()))
         if point not in resolved:
             task = _task(choice.block.task)
             resolved[point] = task.resolve(choice.parts, choice.settings, definition)
-        cells.append(_cell(choice, resolved[point], definition, device))
+        cell = _cell(choice, resolved[point], definition, device)
+        cells.setdefault((cell.block, cell.key), cell)
     if not cells:
-        raise UsageError(f"suite {suite.name} has no cells at tier {view.tier}: choose another")
-    return Plan(suite, view, cells, device)
+        raise UsageError(
+            f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "
+            "another tier, or other names"
+        )
+    return Plan(suite, view, [*cells.values()], device)
 
 
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:
@@ -137,9 +141,16 @@ def _check_names(suite: Suite) -> None:
         task = _task(block.task)
         if not isinstance(task, Task):
             raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
-        for axis in block.grid:
-            if axis not in task.axes:
-                raise unknown("axis", axis, task.axes, f"(block {block.name})")
+        for axis, values in block.grid.items():
+            if axis in task.axes:
+                if not all(isinstance(value, str) for value in values):
+                    raise UsageError(
+                        f"block {block.name}: grid.{axis}: expected names, got {values}"
+                    )
+            elif guess := nearest(axis, task.axes, ALIKE):
+                raise UsageError(
+                    f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})"
+                )
         missing = [axis for axis in task.axes if not block.grid.get(axis)]
         if missing:
             raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
@@ -180,6 +191,7 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         definition=definition,
         seconds=resolved.seconds,
         skip=resolved.skip,
+        swept={k: v for k, v in choice.swept.items() if k in resolved.settings},
     )
 
 
@@ -189,5 +201,7 @@ def smallest_p(seeds: int) -> float:
 
 
 def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
-    """Where a run lives: `out`, or runs/<suite>/<tier>."""
+    """Where a run lives: `out`, or runs/<suite>/<tier>. Raises UsageError for an empty name."""
+    if out is not None and not out.strip():
+        raise UsageError("`out`: the name is empty: expected a folder's")
     return Path(out).expanduser() if out else Path("runs") / suite.name / tier

@@ -19,7 +19,7 @@ from typing import SupportsFloat
 import numpy as np
 import torch
 
-from bench.core.errors import StoreError, one_line
+from bench.core.errors import StoreError, UnaskedError, one_line
 from bench.core.randomness import forked, stream_seed
 from bench.core.threads import THREADS, with_threads
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
@@ -114,7 +114,7 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
         try:
             measured = _measure(cell, context)
             status, reason = _judge(measured)
-        except StoreError:
+        except (StoreError, UnaskedError):
             raise
         except (MemoryError, torch.OutOfMemoryError) as error:
             status, reason, measured = "oom", one_line(f"out of memory: {error}"), nothing

@@ -45,6 +45,7 @@ def sample(
     codes: bool = False,
     truncation: float | None = None,
     weights: str | None = None,
+    trust: bool = False,
 ) -> np.ndarray:
     """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
 
@@ -57,8 +58,8 @@ def sample(
     In the place of plain samples of a model of images: `label`, samples of that class of a
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
     7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `truncation`, samples of
-    codes within that bound. Raises UsageError where the model was not trained, or its trained
-    weights have left the cache.
+    codes within that bound. `trust`: whether code of yours that the run names is imported. Raises
+    UsageError where the model was not trained, or its trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
     chosen = Exploration(label, interpolate, arithmetic, codes, bounds)
@@ -66,7 +67,9 @@ def sample(
     if model is None:
         made = _of_data(run, n, chosen)
     else:
-        made = _of_model(_trained_cell(run, model, dataset, block, seed), n, chosen, weights, out)
+        with usercode.only_asked(f"the run {run}", (model, dataset), trust):
+            trained = _trained_cell(run, model, dataset, block, seed)
+            made = _of_model(trained, n, chosen, weights, out)
     if out is not None and made is not None:
         _write_samples(made, Path(out).expanduser())
     return np.empty(0) if made is None else made.samples
@@ -117,16 +120,19 @@ def truncations(
     seed: int | None = None,
     n: int = 1_000,
     out: str | None = None,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """Quality against diversity of a trained model of images as its codes keep to the middle: a
     row for each bound and score, and for no bound. `out`: a .png of precision against recall.
+    `trust`: whether code of yours that the run names is imported.
     """
     if not 100 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 100 to {MAX_SAMPLES:,} samples for scores, got {n}")
     if out is not None and Path(out).suffix.lower() != ".png":
         raise UsageError(f"expected a name that ends in .png for a curve, got '{out}'")
-    cell, _ = _trained_cell(run, model, dataset, block, seed)
-    table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
+    with usercode.only_asked(f"the run {run}", (model, dataset), trust):
+        cell, _ = _trained_cell(run, model, dataset, block, seed)
+        table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
     if out is not None:
         write_atomically(Path(out).expanduser(), curve_png(table, model))
     return table
@@ -166,6 +172,8 @@ def _refuse_request(n: int, out: str | None) -> None:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is None:
         return
+    if not out.strip():
+        raise UsageError("`out`: the name is empty: expected a file's or a folder's")
     suffix = Path(out).suffix.lower()
     if suffix not in ("", ".png", ".npy", WEIGHTS):
         raise UsageError(

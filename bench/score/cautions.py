@@ -31,6 +31,7 @@ def cautions(
     """One line each."""
     found = {value.metric.partition("@")[0]: value for value in values}
     yield from _of_files(opened)
+    yield from dict.fromkeys(note for kept in (sets.real, sets.fake) for note in kept.notes)
     yield from _of_numbers(sets, found)
     yield from _of_copies(sets, trained)
     yield from _of_variety(sets, found)
@@ -97,14 +98,14 @@ def _of_copies(sets: Sets, trained: bool) -> Iterator[str]:
             exact = int(np.isin(fake.ids, kept.ids).sum())
             if exact:
                 yield f"{exact:,} of the {len(fake.ids):,} of FAKE are exact copies from {role}"
-    how, where = (" up to a shift by one pixel,", "`train`" if trained else "REAL")
+    how, where = (", up to a shift by one pixel,", "`train`" if trained else "REAL")
     try:
         share = copies(*(sets.shifted if sets.has_thumbnails else sets.nearest))
     except UsageError:
         return
     if share.value - SURE * (share.std_error or 0) > NEAR:
         how = how if sets.has_thumbnails else ""
-        near = f"{100 * share.value:.0f} % of FAKE are,{how} nearly copies from {where}"
+        near = f"{100 * share.value:.0f} % of FAKE are{how} nearly copies from {where}"
         yield f"{near} (1 % is chance)"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,16 +14,17 @@ from torch.nn.functional import interpolate
 
 from bench.core.errors import UsageError
 from bench.datasets.images import Images, Unreadable
+from bench.datasets.pixels import in_channels
 from bench.extractors import Extractor, Reader, Seen
-from bench.extractors.pixels import usual_size
 from bench.score.identity import image_id
 from bench.score.kept import Kept
 from metrics.features import Features
 
 THUMBNAIL = 32
 """The most pixels a side at which copies are looked for."""
-GREY = (0.299, 0.587, 0.114)
-"""Red, green and blue in a grey: ITU-R BT.601, as Pillow has it."""
+ALIKE = 1e-3
+"""A share of the features' size by which those of one image may differ from batch to batch."""
+ADVICE = "`skip_unreadable` leaves such files out and counts them"
 
 Progress = Callable[[int, int], None]
 
@@ -39,6 +40,7 @@ class Extracted:
     ids: np.ndarray
     thumbnails: np.ndarray
     unreadable: list[str]
+    notes: tuple[str, ...] = ()
 
     def kept(self, origin: str, tag: str, read: Mapping[str, str | int]) -> Kept:
         """As features with what is known of them. Raises UsageError where they are not finite."""
@@ -47,7 +49,7 @@ class Extracted:
         except UsageError as error:
             raise UsageError(f"{origin}: {error}") from error
         more = (self.ids, self.thumbnails, self.probabilities)
-        return Kept(origin, features, tag, True, *more, read)
+        return Kept(origin, features, tag, True, *more, read, self.notes)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def way_of(
     sizes = set().union(*(images.sizes for images in sets))
     if not sizes:
         raise UsageError(next(text for images in sets for text in images.broken))
-    wanted = usual_size(extractor, sizes) if side is None else (side, side)
+    wanted = extractor.usual_size(sizes) if side is None else (side, side)
     if side is not None and extractor.size:
         raise UsageError(
             f"`size`: features '{extractor.tag}' read {extractor.size[0]} x {extractor.size[1]} "
@@ -125,7 +127,7 @@ def extract(
 ) -> Extracted:
     """Read all of a set. Raises Unreadable for the first that can't be, unless they are skipped."""
     if images.broken and not way.skip:
-        raise Unreadable(images.broken[0])
+        raise Unreadable(f"{images.broken[0]}; {ADVICE}")
     starts = range(0, len(images), way.batch)
     found, done = [], 0
     for part in pool.map(lambda start: _chunk(images, start, way, read), starts):
@@ -149,7 +151,21 @@ def extract(
         np.concatenate([part.ids for part in full]),
         np.concatenate([part.thumbnails for part in full]),
         unreadable,
+        tuple(_of_batches(images, way, read, full[0].features)),
     )
+
+
+def _of_batches(images: Images, way: Way, read: Reader, features: np.ndarray) -> Iterator[str]:
+    """What to say where the features of an image depend on those it is read with."""
+    if way.extractor.network is None or len(features) < 2:
+        return
+    few = _chunk(images, 0, replace(way, batch=1), read).features
+    scale = float(np.abs(features).max())
+    if len(few) and not np.allclose(few[0], features[0], rtol=ALIKE, atol=ALIKE * scale):
+        yield (
+            f"features '{way.extractor.tag}' of an image depend on the others of its batch (batch "
+            "norm in training mode?): no score over them means anything"
+        )
 
 
 def _chunk(images: Images, start: int, way: Way, read: Reader) -> Extracted:
@@ -159,10 +175,10 @@ def _chunk(images: Images, start: int, way: Way, read: Reader) -> Extracted:
             image = images.read(index)
         except Unreadable as error:
             if not way.skip:
-                raise
+                raise Unreadable(f"{error}; {ADVICE}") from error
             unreadable.append(str(error))
             continue
-        image = _coloured(image[None], way.channels)
+        image = in_channels(image[None], way.channels)
         ids.append(image_id(image))
         small.append(_thumbnail(image, way.thumbnail))
         image = image if way.size is None else way.extractor.resized(image, way.size)
@@ -174,7 +190,7 @@ def _chunk(images: Images, start: int, way: Way, read: Reader) -> Extracted:
     wanted = way.extractor.channels or way.channels
     if batch.shape[1] != wanted:
         batch = batch.expand(-1, wanted, -1, -1)
-    with torch.inference_mode():
+    with torch.no_grad():
         seen = read(batch.to(way.device))
     features, chances = (None if x is None else x.cpu().numpy().copy() for x in _plain(seen))
     return Extracted(
@@ -192,18 +208,8 @@ def _plain(seen: Seen) -> tuple[Tensor, Tensor | None]:
     return seen.features.detach().float(), None if chances is None else chances.detach().float()
 
 
-def _coloured(image: Tensor, channels: int) -> Tensor:
-    """One channel or three."""
-    if image.shape[1] == channels:
-        return image
-    if channels == 3:
-        return image.expand(-1, 3, -1, -1)
-    weights = torch.tensor(GREY).reshape(1, 3, 1, 1)
-    return (image * weights).sum(1, keepdim=True)
-
-
 def _thumbnail(image: Tensor, size: tuple[int, int]) -> np.ndarray:
-    grey = _coloured(image, 1)
+    grey = in_channels(image, 1)
     if tuple(grey.shape[-2:]) != size:
         grey = interpolate(grey, size, mode="bilinear", antialias=True, align_corners=False)
     return (grey[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()

@@ -18,6 +18,8 @@ from metrics.moments import Moments
 
 VERSION = 1
 LARGEST_SIGMA = 4_096
+SKEWED, NEGATIVE = 1e-6, 1e-4
+"""Shares of the largest entry that rounding to float32 explains."""
 UNKNOWN = 2
 """The number of samples that moments pretend to, where the file does not say it."""
 
@@ -26,7 +28,8 @@ UNKNOWN = 2
 class Kept:
     """Features as they stand, or what was kept of some. tag: what they are of, empty where a file
     does not say; read: how images were brought to them. counted: whether the number of samples is
-    known. thumbnails, ids, probabilities: as `Extracted` has them, or None.
+    known. thumbnails, ids, probabilities: as `Extracted` has them, or None. notes: what a reader of
+    the scores should know.
     """
 
     origin: str
@@ -37,6 +40,7 @@ class Kept:
     thumbnails: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     read: Mapping[str, str | int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def usable(points: np.ndarray, origin: str) -> np.ndarray:
@@ -97,9 +101,11 @@ def _moments(file: Any, origin: str, n: int) -> Moments:
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise UsageError(f"{origin}: mu or sigma is not finite")
     scale = np.abs(covariance).max()
-    if np.abs(covariance - covariance.T).max() > 1e-6 * scale or covariance.diagonal().min() < 0:
+    least = float(np.linalg.eigvalsh((covariance + covariance.T) / 2).min())
+    if np.abs(covariance - covariance.T).max() > SKEWED * scale or least < -NEGATIVE * scale:
         raise UsageError(
-            f"{origin}: sigma is no covariance: expected it symmetric, variances above 0"
+            f"{origin}: sigma is no covariance: expected it symmetric, without negative "
+            f"eigenvalues, got {least:.3g}"
         )
     return Moments(n or UNKNOWN, mean, covariance * ((n or UNKNOWN) - 1))
 

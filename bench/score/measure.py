@@ -12,17 +12,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UsageError, unknown
+from bench.core.networks import frozen, moved, random_state_kept
 from bench.core.progress import Notify, tell_nobody
 from bench.core.threads import with_threads
+from bench.core.usercode import blamed
 from bench.datasets.folders import Folder
 from bench.datasets.images import Images
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
+from bench.score.agreement import (
+    FID,
+    extractor_of,
+    names_of,
+    refuse_fid,
+    refuse_sets,
+    refuse_unnamed,
+    refuse_way,
+)
 from bench.score.cautions import cautions
 from bench.score.extraction import Way, extract, pool_of, way_of
 from bench.score.identity import row_ids
@@ -37,7 +49,6 @@ from metrics.features import Apply, refuse_dims
 
 TAKES = ("features", "neighbours", "probabilities", "nearest", "identities")
 ALIASES = {"kid": "kernel_distance", "is": "inception_score_10"}
-FID = "fid"
 PREFERRED = "lite0"
 FALLBACK = "pixels"
 SHIFTS = "shifts"
@@ -88,7 +99,8 @@ def guarded() -> Iterator[None]:
     """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
     warn of nowhere. Not to be entered by several threads.
     """
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), with_threads():
+    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), random_state_kept()
+    with quiet[0], quiet[1], quiet[2], with_threads():
         warnings.simplefilter("ignore")
         yield
 
@@ -149,15 +161,15 @@ def _features(
                     "images or both as features"
                 )
         extractor = chosen(request, opened)
-        _refuse_fid(asked, extractor)
+        refuse_fid(asked, extractor)
         return _read(request, extractor, opened, pool, notify)
-    _refuse_fid(asked, _extractor_of(tags))
+    refuse_fid(asked, extractor_of(tags))
     for option, given in (
         ("`size`", request.size),
         ("`colours`", request.colours),
         ("`weights`", request.weights),
         ("`download`", request.download),
-        ("`features`", request.features if request.features not in _names(tags) else ""),
+        ("`features`", request.features if request.features not in names_of(tags) else ""),
     ):
         if given:
             raise UsageError(
@@ -165,19 +177,8 @@ def _features(
             )
     settings = next((samples.read for samples in kept if samples.read), {})
     for samples in kept:
-        _refuse_way(samples, settings)
-    return _extractor_of(tags), kept, {}, settings
-
-
-def _names(tags: set[str]) -> set[str]:
-    """What `features` may say of kept statistics: their tag, or the name before its hash."""
-    found = _extractor_of(tags)
-    return tags | {entry.name for entry in EXTRACTORS.entries() if entry.part is found}
-
-
-def _extractor_of(tags: set[str]) -> Extractor | None:
-    parts = [entry.part for entry in EXTRACTORS.entries()]
-    return next((part for part in parts if part.tag in tags), None)
+        refuse_way(samples, settings)
+    return extractor_of(tags), kept, {}, settings
 
 
 def chosen(request: ScoreRequest, opened: Sequence[Samples]) -> Extractor:
@@ -186,7 +187,7 @@ def chosen(request: ScoreRequest, opened: Sequence[Samples]) -> Extractor:
     asked = {name.partition("@")[0].lower() for name in request.metrics}
     given = request.features
     if not given and tags:
-        given = _extractor_of(tags) or next(iter(tags))
+        given = extractor_of(tags) or refuse_unnamed(opened)
     if isinstance(given, Extractor):
         return given
     if not given:
@@ -220,32 +221,22 @@ def _read(
         request.skip_unreadable,
     )
     settings = _settings(way)
-    _refuse_sets(ready, extractor, settings)
+    refuse_sets(ready, extractor, settings)
     notify(f"loading {extractor.tag}", 0, 0)
-    read = extractor.load(Loading(request.device, request.weights, request.download))
     kept, unreadable = [], {}
-    for samples in ready:
-        if isinstance(samples, Kept):
-            kept.append(samples)
-            continue
-        said = f"{extractor.tag} of {samples.origin}"
-        found = extract(samples, way, read, pool, lambda d, t, said=said: notify(said, d, t))
-        if found.unreadable:
-            unreadable[samples.origin] = found.unreadable
-        kept.append(found.kept(samples.origin, extractor.tag, settings))
+    network, said = extractor.network, f"features '{extractor.tag}'"
+    with frozen(network), moved(network, request.device), blamed(said):
+        read = extractor.load(Loading(request.device, request.weights, request.download))
+        for samples in ready:
+            if isinstance(samples, Kept):
+                kept.append(samples)
+                continue
+            done = partial(notify, f"{extractor.tag} of {samples.origin}")
+            found = extract(samples, way, read, pool, done)
+            if found.unreadable:
+                unreadable[samples.origin] = found.unreadable
+            kept.append(found.kept(samples.origin, extractor.tag, settings))
     return extractor, kept, unreadable, settings
-
-
-def _refuse_sets(
-    ready: Sequence[Samples], extractor: Extractor, settings: Mapping[str, str | int]
-) -> None:
-    """Raise UsageError for statistics of other features, and for one image alone."""
-    for samples in ready:
-        if isinstance(samples, Kept):
-            _refuse_other(samples, extractor)
-            _refuse_way(samples, settings)
-        elif len(samples) + len(samples.broken) < 2:
-            raise UsageError(f"{samples.origin} holds one image: expected two at least, and many")
 
 
 def _checked(
@@ -266,34 +257,9 @@ def _settings(way: Way) -> dict[str, str | int]:
     if way.resizes:
         told["resize"] = way.extractor.resize
     told["colours"] = "grey" if way.channels == 1 else "rgb"
+    if way.extractor.weights:
+        told["weights"] = way.extractor.weights
     return told
-
-
-def _refuse_other(kept: Kept, extractor: Extractor) -> None:
-    """Statistics that are not of this extractor."""
-    if kept.tag and kept.tag != extractor.tag:
-        known = _extractor_of({kept.tag})
-        name = next((e.name for e in EXTRACTORS.entries() if e.part is known), kept.tag)
-        raise UsageError(
-            f"{kept.origin} holds statistics of features '{kept.tag}', and these are of "
-            f"'{extractor.tag}': pass `features={name}`, or save them again"
-        )
-    if extractor.dims and kept.features.dims != extractor.dims:
-        raise UsageError(
-            f"{kept.origin} holds statistics of {kept.features.dims:,} features, and "
-            f"'{extractor.tag}' has {extractor.dims:,}: which ones are they of? (`features`)"
-        )
-
-
-def _refuse_way(kept: Kept, settings: Mapping[str, str | int]) -> None:
-    """Statistics of images that were read in another way."""
-    for name in ("size", "colours"):
-        if kept.read and kept.read.get(name) != settings.get(name):
-            raise UsageError(
-                f"{kept.origin} was kept of images read with {name} {kept.read.get(name)}, and "
-                f"these are read with {name} {settings.get(name)}: pass the same `size` and "
-                "`colours`, or save it again"
-            )
 
 
 def _sets(kept: Sequence[Kept], apply: Apply) -> Sets:
@@ -305,13 +271,12 @@ def _sets(kept: Sequence[Kept], apply: Apply) -> Sets:
             raise UsageError(
                 f"{ready[0].origin} and {one.origin}: {error}: are they of the same features?"
             ) from None
-    for one in ready:
-        points = one.features.points
-        if points is not None and bool((points == points[0]).all()):
-            raise UsageError(
-                f"{one.origin}: all {len(points):,} samples have the same features: there is "
-                "nothing to measure; has the sampler collapsed, or is one file there many times?"
-            )
+    real = ready[0].features.points
+    if real is not None and bool((real == real[0]).all()):
+        raise UsageError(
+            f"{ready[0].origin}: all {len(real):,} samples have the same features: there is "
+            "nothing to measure against; is one file there many times?"
+        )
     return Sets(ready[0], ready[1], ready[2] if len(ready) > 2 else None, apply)
 
 
@@ -348,16 +313,6 @@ def asked_metrics(names: Sequence[str]) -> list[tuple[str, str]]:
             raise unknown("metric", name, [*known, *ALIASES, FID], "(`bench list metrics` has all)")
         found.append((name.lower() if name.lower() == FID else name, suffix))
     return list(dict.fromkeys(found))
-
-
-def _refuse_fid(asked: Sequence[tuple[str, str]], extractor: Extractor | None) -> None:
-    """`fid` is frechet on Inception features, and on no others."""
-    published = extractor.published if extractor else ""
-    if any(name == FID for name, _ in asked) and published.lower() != FID:
-        raise UsageError(
-            "only the 2015 Inception features give fid: pass `features=inception`, or ask for "
-            "frechet"
-        )
 
 
 def _names_for(asked: Sequence[tuple[str, str]], dims: int) -> Iterator[tuple[str, str]]:

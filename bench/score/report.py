@@ -34,6 +34,18 @@ class Scored:
     table: pd.DataFrame
     scores: Scores
 
+    @property
+    def told(self) -> pd.DataFrame:
+        """The table with the 95 % interval of each value."""
+        bounds = {}
+        for value in self.scores.values:
+            facts = METRICS[value.metric.partition("@")[0]].facts
+            at = interval([value.value], value.std_error, facts.low, facts.high)
+            bounds[value.metric] = at.low, at.high
+        found = [bounds.get(str(name), (None, None)) for name in self.table["metric"]]
+        low, high = zip(*found, strict=True)
+        return self.table.assign(low=list(low), high=list(high))
+
     def layout(self) -> Layout:
         """A line for each score: value, interval, number of samples, what it rests on."""
         scores, rows, notes = self.scores, [], []

@@ -6,7 +6,6 @@ Images stay where they are until they are read, one at a time, as float32 [c, h,
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError, one_line
-from bench.datasets.images import ImageArray, Images, shown
+from bench.datasets.arrays import array_of, opened
+from bench.datasets.images import LEVELS, ImageArray, Images, shown
 from bench.datasets.named import image_set
 from bench.score.identity import row_ids
 from bench.score.kept import Kept, statistics, usable
@@ -27,8 +27,8 @@ FORMS = (
     "a folder of images, an .npy, .npz or .pt file with an array [n, d] or [n, h, w(, c)], "
     "statistics that `save_stats` kept, or a data set with images, such as mnist5k or mnist5k:train"
 )
+POINTER = b"version https://git-lfs"
 NAMES = ("images", "features", "samples", "x", "X", "data", "arr_0")
-MOST_BYTES = 2**35
 
 
 Samples = Images | Kept
@@ -37,14 +37,9 @@ Given = str | Path | np.ndarray | Tensor | pd.DataFrame | Sequence
 
 def open_samples(given: Given | None, role: str) -> Samples:
     """What a user names, or arrays. Raises UsageError that names what is wrong."""
-    if isinstance(given, Tensor):
-        return _of_array(_dense(given, role), role)
     if not isinstance(given, str | Path):
-        try:
-            return _of_array(np.asarray(given), role)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{role}: {one_line(error, 100)}: expected {FORMS}") from error
-    if not str(given):
+        return _of_array(array_of(given, role), role)
+    if not str(given).strip():
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
     path = Path(given).expanduser()
     suffix = path.suffix.lower()
@@ -79,6 +74,10 @@ def _tensor(path: Path) -> np.ndarray:
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if _is_pointer(path):
+            raise UsageError(
+                f"{shown(path)} is a pointer of git-lfs, the file itself is elsewhere: git lfs pull"
+            ) from error
         raise UsageError(
             f"{shown(path)} was refused: it holds more than tensors, and reading it could run "
             "code: save the tensor alone (torch.save(x, ...)), or an .npy file"
@@ -90,29 +89,13 @@ def _tensor(path: Path) -> np.ndarray:
         found = tensors[_chosen(path, list(tensors))]
     if not isinstance(found, Tensor):
         raise UsageError(f"{shown(path)}: expected a tensor, got {type(found).__name__}")
-    return _dense(found, shown(path))
+    return array_of(found, shown(path))
 
 
-def _dense(tensor: Tensor, origin: str) -> np.ndarray:
-    """A tensor of any layout as an array, bfloat16 and its like as float32."""
-    size = tensor.numel() * max(4, tensor.element_size())
-    if size > MOST_BYTES:
-        raise UsageError(
-            f"{origin}: {size / 2**30:,.0f} GiB of numbers: expected "
-            f"{MOST_BYTES / 2**30:,.0f} at most"
-        )
-    try:
-        plain = tensor.detach()
-        plain = plain.dequantize() if plain.is_quantized else plain
-        plain = plain.to_dense() if plain.layout != torch.strided else plain
-        plain = plain.cpu().resolve_conj().resolve_neg()
-        narrow = plain.is_floating_point() and plain.dtype not in (torch.float32, torch.float64)
-        return (plain.float() if narrow else plain).numpy()
-    except Exception as error:
-        raise UsageError(
-            f"{origin}: expected a plain tensor of numbers, got {tensor.dtype} "
-            f"({one_line(error, 80)})"
-        ) from error
+def _is_pointer(path: Path) -> bool:
+    """Whether a file only says where git-lfs keeps it."""
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def _chosen(path: Path, names: list[str]) -> str:
@@ -126,24 +109,10 @@ def _chosen(path: Path, names: list[str]) -> str:
 
 
 def _archive(path: Path) -> Samples:
-    try:
-        with zipfile.ZipFile(path) as packed:
-            total = sum(member.file_size for member in packed.infolist())
-        if total > MOST_BYTES:
-            raise UsageError(
-                f"{shown(path)} would unpack to {total / 2**30:,.0f} GiB: expected "
-                f"{MOST_BYTES / 2**30:,.0f} at most"
-            )
-        with np.load(path, allow_pickle=False) as file:
-            if {"mu", "sigma"} <= set(file.files) or "card" in file.files:
-                return statistics(path, file)
-            return _of_array(file[_chosen(path, file.files)], shown(path))
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"can't read {shown(path)}: expected an .npz file of arrays ({one_line(error, 80)})"
-        ) from error
+    with opened(path) as file:
+        if {"mu", "sigma"} <= set(file.files) or "card" in file.files:
+            return statistics(path, file)
+        return _of_array(file[_chosen(path, file.files)], shown(path))
 
 
 def _of_array(array: np.ndarray, origin: str) -> Samples:
@@ -163,9 +132,9 @@ def _of_array(array: np.ndarray, origin: str) -> Samples:
         raise UsageError(
             f"{origin}: expected features [n, d] or images [n, h, w(, c)], got {list(array.shape)}"
         )
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
+    if array.dtype.name not in LEVELS and array.dtype.kind not in "fb":
         raise UsageError(
-            f"{origin}: expected images as uint8, or floats in [0, 1], got {array.dtype}"
+            f"{origin}: expected images as uint8, uint16, or floats in [0, 1], got {array.dtype}"
         )
     if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
         raise UsageError(

@@ -17,7 +17,7 @@ class Cell:
     cell_id says what is measured, without suite and seed; random streams derive from it. key
     identifies the measurement: same key, measured already. code is the digest of the source
     that makes the number. definition: the table of a data set that the suite file defines.
-    skip: why it can't be measured here, or empty.
+    swept: the settings that the grid varies. skip: why it can't be measured here, or empty.
     """
 
     block: str
@@ -33,6 +33,7 @@ class Cell:
     definition: dict[str, Any] | None = None
     seconds: float = 0.0
     skip: str = ""
+    swept: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def part(self, axis: str) -> str:
@@ -47,9 +48,11 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
         device=manifest["device"],
         definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
         skip=row["skip"],
+        swept=row.get("swept", {}),
     )
 
 
 def cell_table(cell: Cell) -> dict[str, Any]:
     """A cell's row in a manifest."""
-    return {**{name: getattr(cell, name) for name in KEPT}, "skip": cell.skip}
+    swept = {"swept": cell.swept} if cell.swept else {}
+    return {**{name: getattr(cell, name) for name in KEPT}, **swept, "skip": cell.skip}

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import itertools
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bench.core.errors import UsageError, unknown
+from bench.core.errors import UsageError, nearest, unknown
 from bench.suites.schema import MAX_SEEDS, Block, Scalar, Suite  # MOVED-NEEDS
 
 MAX_CELLS = 1_000_000
+ALIKE = 0.75
+"""How like an axis a word must be to be taken for it, misspelt, and not for a setting."""
 Every = dict[str, dict[str, list[str]]]
 """By task and axis, the parts that `*` stands for."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One point of a grid before it is resolved: the parts, and the settings that apply."""
+    """One point of a grid before it is resolved: the parts, the settings that apply, and those of
+    them that the grid varies.
+    """
 
     block: Block
     parts: dict[str, str]
     settings: dict[str, Scalar]
+    swept: dict[str, Scalar]
     seed: int
 
 
@@ -57,57 +63,94 @@ def choices(suite: Suite, view: View, every: Every) -> Iterator[Choice]:
     """
     blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
     axes = {axis for block in blocks for axis in block.grid}
-    for option, asked in (("`only`", view.only), ("`grid`", view.grid)):
-        for axis, _ in asked:
-            if axis not in axes:
-                raise unknown(f"axis in {option}", axis, axes)
+    for axis, _ in view.only:
+        if axis not in axes | {name for name, _ in view.grid}:
+            raise unknown("axis in `only`", axis, axes)
     replaced: dict[str, tuple[str, ...]] = {}
     for axis, names in view.grid:
+        if axis not in axes and (guess := nearest(axis, axes, ALIKE)):
+            raise UsageError(f"unknown axis in `grid` '{axis}': did you mean '{guess}'?")
         replaced[axis] = (*replaced.get(axis, ()), *names)
+    for axis, names in replaced.items():
+        if not any(name.strip() for name in names):
+            raise UsageError(f"`grid` {axis}: expected names with commas between, got none")
+        if axis in dict(view.set):
+            raise UsageError(f"`set` {axis}: the grid varies it, too: leave one of them out")
     grids = [_grid(block, replaced, every) for block in blocks]
     _refuse_empty(view, grids)
     total = sum(_size(grid) for grid in grids) * len(view.seeds)
     if total > MAX_CELLS:
         raise UsageError(f"{total} cells are more than {MAX_CELLS}: narrow the grid or the seeds")
     for block, grid in zip(blocks, grids, strict=True):
-        kept = {
-            axis: [name for name in names if _kept(axis, name, view)]
-            for axis, names in grid.items()
-        }
-        for point in itertools.product(*kept.values()):
-            parts = dict(zip(kept, point, strict=True))
-            settings = _settings(suite, block, parts, view)
-            for seed in view.seeds:
-                yield Choice(block, parts, settings, seed)
+        yield from _points(suite, block, grid, view, every)
 
 
-def _size(grid: dict[str, list[str]]) -> int:
+def _points(
+    suite: Suite, block: Block, grid: dict[str, list[Scalar]], view: View, every: Every
+) -> Iterator[Choice]:
+    kept = {
+        axis: [name for name in names if _kept(axis, name, view)] for axis, names in grid.items()
+    }
+    axes = every.get(block.task, {})
+    for point in itertools.product(*kept.values()):
+        chosen = dict(zip(kept, point, strict=True))
+        parts = {axis: str(name) for axis, name in chosen.items() if axis in axes}
+        swept = {axis: value for axis, value in chosen.items() if axis not in axes}
+        settings = {**_settings(suite, block, {**parts, **_as_text(swept)}, view), **swept}
+        for seed in view.seeds:
+            yield Choice(block, parts, settings, swept, seed)
+
+
+def _as_text(swept: dict[str, Scalar]) -> dict[str, str]:
+    """Values as the patterns of rules and views see them."""
+    return {axis: str(value) for axis, value in swept.items()}
+
+
+def scalar(text: str) -> Scalar:
+    """A value as TOML reads it: a number, true, false; else the text as it is."""
+    try:
+        value = tomllib.loads(f"value = {text}").get("value", text)
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _size(grid: dict[str, list[Scalar]]) -> int:
     size = 1
     for names in grid.values():
         size *= len(names)
     return size
 
 
-def _grid(block: Block, replaced: dict[str, tuple[str, ...]], every: Every) -> dict[str, list[str]]:
-    out = {}
-    for axis, names in block.grid.items():
-        known = every.get(block.task, {}).get(axis, [])
-        elsewhere = {name for axes in every.values() for name in axes.get(axis, [])} - set(known)
+def _grid(
+    block: Block, replaced: dict[str, tuple[str, ...]], every: Every
+) -> dict[str, list[Scalar]]:
+    out: dict[str, list[Scalar]] = {}
+    axes = every.get(block.task, {})
+    for axis in dict.fromkeys([*block.grid, *replaced]):
+        known = axes.get(axis, [])
+        elsewhere = {name for other in every.values() for name in other.get(axis, [])} - set(known)
+        if axis in axes and axis not in block.grid:
+            continue
         asked = [name for name in replaced.get(axis, ()) if name not in elsewhere]
-        chosen = asked if axis in replaced else names
+        chosen: list[Scalar] = [*(asked if axis in replaced else block.grid[axis])]
+        if axis not in axes:
+            if not elsewhere:
+                out[axis] = [scalar(str(v)) if axis in replaced else v for v in chosen]
+            continue
         expanded = [n for name in chosen for n in (known if name == "*" else [name])]
         out[axis] = list(dict.fromkeys(expanded))
     return out
 
 
-def _kept(axis: str, name: str, view: View) -> bool:
+def _kept(axis: str, name: Scalar, view: View) -> bool:
     patterns = [pattern for key, pattern in view.only if key == axis]
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+    return not patterns or any(fnmatchcase(str(name), pattern) for pattern in patterns)
 
 
-def _refuse_empty(view: View, grids: list[dict[str, list[str]]]) -> None:
+def _refuse_empty(view: View, grids: list[dict[str, list[Scalar]]]) -> None:
     for axis, pattern in view.only:
-        names = sorted({name for grid in grids for name in grid.get(axis, [])})
+        names = sorted({str(name) for grid in grids for name in grid.get(axis, [])})
         if not any(fnmatchcase(name, pattern) for name in names):
             raise unknown(axis, pattern, names, "(`only` matches nothing)")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from bench.core.errors import UsageError, nearest, one_line, unknown
+from bench.core.errors import UsageError, nearest, one_line, uncapital, unknown
 from bench.suites import builtin as tomlsuites
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -38,7 +38,7 @@ class Tier(Strict):
 
 
 class Block(Strict):
-    """One task over a grid of parts.
+    """One task over a grid of parts; what is no axis of its task is a setting with several values.
 
     metrics: shown, in this order; every measured one where none is named. primary: what a gate
     may judge by. published: tables printed beside ours. epsilons: the radii of a curve that tables
@@ -48,7 +48,7 @@ class Block(Strict):
 
     name: Slug
     task: Name
-    grid: dict[Name, list[Name]]
+    grid: dict[Name, list[Name | Scalar]]
     settings: Settings = {}
     metrics: list[Name] = []
     primary: list[Name] = []
@@ -146,7 +146,7 @@ def _explain(error: ValidationError | RecursionError) -> str:
         guess = nearest(key, fields)
         hint = f"did you mean '{guess}'?" if guess else f"known: {', '.join(sorted(fields))}"
         return f"unknown key '{place}': {hint}"
-    return f"{place or 'suite'}: {first['msg'].lower()}, got {_shown(first.get('input'))}"
+    return f"{place or 'suite'}: {uncapital(first['msg'])}, got {_shown(first.get('input'))}"
 
 
 def _shown(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.core.errors import UsageError, one_line, unknown
+from bench.core.errors import UsageError, one_line, uncapital, unknown
 from bench.core.registry import Entry
 from bench.tasks.base import TASKS, Value
 from metrics import METRICS, Score
@@ -28,7 +28,7 @@ def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = (
         if first["type"] == "extra_forbidden":
             raise unknown("setting", name, [*model.model_fields, *more]) from None
         got = one_line(repr(first["input"]), 60)
-        raise UsageError(f"setting '{name}': {first['msg'].lower()}, got {got}") from None
+        raise UsageError(f"setting '{name}': {uncapital(first['msg'])}, got {got}") from None
 
 
 def value_of(

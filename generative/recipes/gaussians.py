@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
 VARIANCE_FLOOR = 1e-9
+"""A share of the data's mean variance: what a change of units changes nothing in."""
 SELECTION_POINTS = 5_000
 PATIENCE = 8
 
@@ -70,8 +71,8 @@ class MixtureTrainer(FitTrainer):
 
     components: K, or "modes" for the number the data have (a GAN is not told it), or "bic" for
     the K with the lowest Bayesian information criterion on 5,000 points, one start each:
-    K = 1, 2, ... until eight in a row have not improved on the best. `VARIANCE_FLOOR` is added
-    to every variance.
+    K = 1, 2, ... until eight in a row have not improved on the best. `VARIANCE_FLOOR` of the
+    data's mean variance is added to every variance.
     """
 
     components: int | str
@@ -106,8 +107,9 @@ def _em(points: np.ndarray, components: int, starts: int, seed: int) -> Gaussian
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
+    floor = VARIANCE_FLOOR * float(points.var(axis=0).mean()) or VARIANCE_FLOOR
     model = GaussianMixture(
-        components, n_init=starts, random_state=seed, reg_covar=VARIANCE_FLOOR, max_iter=200
+        components, n_init=starts, random_state=seed, reg_covar=floor, max_iter=200
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -22,6 +22,7 @@ from bench.datasets import DATASETS
 from bench.models.generators import KIND, TrainingOrder, train
 from bench.models.store import Artifact, ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Training
+from results.provenance import versions
 
 KEY = "c" * 64
 TREE = {"a": torch.arange(3.0), "b": [1, 2.5, None, "x", True], "empty": {}}
@@ -203,10 +204,66 @@ def test_a_cache_that_can_not_be_written_is_named(tmp_path):
         ArtifactStore(tmp_path / "file").get_or_make("kind", KEY, Maker())
 
 
+def test_emptying_leaves_what_is_not_ours(store):
+    """By name: a file, a folder and a link of the user's beside artifacts, and in their folders."""
+    store.get_or_make("kind", KEY, Maker())
+    folder = store.root / "artifacts" / "kind" / KEY[:2]
+    foreign = [
+        store.root / "notes.txt",
+        store.root / "artifacts" / "paper.json",
+        folder / "model.safetensors",
+        folder / f"{KEY}.json.bak",
+        folder / KEY,
+    ]
+    for path in foreign:
+        path.write_text("mine")
+    assert store.empty() == 0
+    assert all(path.read_text() == "mine" for path in foreign)
+    assert not store.has("kind", KEY)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in foreign[2:])
+
+
+def test_a_model_that_is_being_made_survives_an_emptying(store):
+    """Whoever empties is told of it; whoever makes it gets it."""
+    busy = []
+
+    def make(checkpoint: Checkpoint) -> tuple[object, dict]:
+        checkpoint.offer(lambda: TREE)
+        busy.append(ArtifactStore(store.root).empty())
+        assert checkpoint.load() is not None
+        return TREE, {}
+
+    assert same(store.get_or_make("kind", KEY, make).tree, TREE)
+    assert busy == [1]
+    assert same(store.get_or_make("kind", KEY, Maker({"not": "made"})).tree, TREE)
+
+
+def test_a_model_that_was_deleted_is_made_again(store):
+    make = Maker()
+    for _ in range(2):
+        assert same(store.get_or_make("kind", KEY, make).tree, TREE)
+        assert store.empty() == 0
+    assert make.calls == 2
+    assert not (store.root / "artifacts").exists()
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "scikit-learn"])
+def test_an_artifact_is_of_the_versions_that_made_it(monkeypatch, name):
+    """And of the instructions of its processor."""
+    usual = artifact_key("kind", {"device": "cpu"})
+    assert artifact_key("kind", {"device": "cpu"}) == usual
+    with monkeypatch.context() as patch:
+        known = versions()
+        patch.setattr("bench.models.store.versions", lambda: {**known, name: "99.0.0"})
+        assert artifact_key("kind", {"device": "cpu"}) != usual
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "OTHER")
+    assert artifact_key("kind", {"device": "cpu"}) != usual
+
+
 def test_contents_and_emptying(store):
     assert store.contents() == []
     store.get_or_make("kind", KEY, Maker())
-    half = Checkpoint(store.root / "artifacts" / "kind" / "cc" / "half.partial", every=0.0)
+    half = Checkpoint(store.root / "artifacts" / "kind" / "dd" / f"{'d' * 64}.partial", every=0.0)
     half.path.parent.mkdir(parents=True, exist_ok=True)
     half.offer(lambda: TREE)
     (row,) = store.contents()

@@ -252,9 +252,11 @@ def test_other_files_are_refused(run, tmp_path, capfd, name):
 def test_a_folder_is_never_filled_twice(run, tmp_path, capfd):
     """Nor is the present one."""
     (tmp_path / "kept").mkdir()
-    for name in ("kept", "", "."):
+    for name in ("kept", "."):
         message = refused(capfd, run, "--model", "vae", "--dataset", STACK, "-o", name)
         assert "is there already: expected a folder to be made" in message
+    message = refused(capfd, run, "--model", "vae", "--dataset", STACK, "-o", "")
+    assert "--out: the name is empty" in message
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
@@ -317,7 +319,7 @@ def test_a_task_without_samples_says_so(tmp_path, capfd):
 
     suite = faulty_suite(tmp_path, "number")
     assert bench("run", "--suite", suite, "--executor", "inline", "--out", "faulty") == 0
-    message = refused(capfd, "faulty", "--model", "number", "-o", "grid.png")
+    message = refused(capfd, "faulty", "--model", "number", "-o", "grid.png", "--trust")
     assert "trains nothing that draws samples" in message
 
 

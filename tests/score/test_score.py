@@ -454,8 +454,10 @@ def test_every_format(capfd):
     assert [line["metric"] for line in lines] == [row["metric"] for row in rows]
     assert rows[0]["task"] == "score"
     assert {row["dataset"] for row in rows} == {"real.npy"}
-    assert json.loads(rows[0]["settings"])["n_fake"] == 300
-    assert isinstance(json.loads(rows[0]["settings"])["warnings"], list)
+    assert rows[0]["settings"]["n_fake"] == 300
+    at = next(row for row in rows if row["std_error"])
+    assert at["low"] < at["value"] < at["high"]
+    assert isinstance(rows[0]["settings"]["warnings"], list)
 
 
 def test_only_inception_gives_fid(capfd):
@@ -508,8 +510,8 @@ def test_damaged_images_are_named_and_can_be_skipped(capfd):
     assert "--skip-unreadable" in told
     found, _ = _rows(capfd, "real", "fake", "--features", "pixels", "--skip-unreadable")
     assert found["frechet@pixels"]["n"] == 19
-    assert json.loads(found["frechet@pixels"]["settings"])["unreadable in fake"] == 4
-    assert json.loads(found["frechet@pixels"]["settings"])["size"] == "28 x 28"
+    assert found["frechet@pixels"]["settings"]["unreadable in fake"] == 4
+    assert found["frechet@pixels"]["settings"]["size"] == "28 x 28"
     bench("score", "real", "fake", "--features", "pixels", "--skip-unreadable")
     assert "unreadable files" in capfd.readouterr()[0]
 
@@ -566,10 +568,10 @@ IMAGES = np.zeros((4, 8, 8, 3), dtype=np.uint8)
         (IMAGES[0], "looks like one image"),
         (IMAGES[:, :0], "a pixel at least"),
         (IMAGES[:1], "holds one image"),
-        (IMAGES.astype(int), "images as uint8, or floats"),
+        (IMAGES.astype(int), "images as uint8, uint16, or floats"),
         (
             IMAGES - 1.0,
-            r"values of -1 to -1: expected uint8, or floats in \[0, 1\]: \(x \+ 1\) / 2",
+            r"values of -1 to -1: expected uint8, or floats in \[0, 1\]; \(x \+ 1\) / 2",
         ),
         (IMAGES + 255.0, "values of 255 to 255"),
         (IMAGES + np.nan, "values that are not finite"),

@@ -15,7 +15,6 @@ from bench.datasets.labelled import Labelled
 from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
-from bench.extractors.pixels import usual_size
 from bench.extractors.users import extractor as extractor_named
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.values import scored_by
@@ -57,7 +56,7 @@ def features_of(part: Extractor, images: Tensor, device: str) -> np.ndarray:
             if part.channels == 3 and seen.shape[1] == 1:
                 seen = seen.expand(-1, 3, -1, -1)
             refuse_colour(part, seen.shape[1])
-            size = usual_size(part, [(seen.shape[2], seen.shape[3])])
+            size = part.usual_size([(seen.shape[2], seen.shape[3])])
             found.append(read(seen if size is None else part.resized(seen, size)).features.cpu())
     return torch.cat(found).numpy()
 

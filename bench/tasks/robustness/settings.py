@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -18,6 +17,13 @@ from bench.tasks.values import checked
 
 WITHIN = "attack_success_within"
 NORM = "linf"
+RADII = {
+    "linf": "0.05,0.1,0.15,0.2,0.25,0.3",
+    "l2": "0.25,0.5,1,2",
+    "l1": "3,6,12,24",
+    "l0": "5,10,20,40",
+}
+"""The usual radii of a norm, for images in [0, 1]: around those of the literature on small ones."""
 
 
 class AttackSettings(BaseModel):
@@ -29,7 +35,7 @@ class AttackSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     norm: Literal["linf", "l2", "l1", "l0"] = NORM
-    radii: str = "0.05,0.1,0.15,0.2,0.25,0.3"
+    radii: str = RADII[NORM]
     clip: bool = True
     images: int = Field(default=1_000, ge=1, le=1_000_000)
 
@@ -58,7 +64,7 @@ class ChosenAttack:
 
 
 def parse_radii(text: str) -> list[float]:
-    """Radii in rising order. Raises UsageError for what is none, negative, or out of order."""
+    """Radii in rising order, each once. Raises UsageError for what is none, or negative."""
     try:
         radii = [_number(part) for part in text.split(",")]
     except ValueError:
@@ -68,9 +74,7 @@ def parse_radii(text: str) -> list[float]:
             raise UsageError(
                 f"radii: expected finite numbers of 0 or more, number {index} is {radius}"
             )
-    if any(b <= a for a, b in pairwise(radii)):
-        raise UsageError(f"radii: expected each larger than the one before, got '{text}'")
-    return radii
+    return sorted(set(radii))
 
 
 def _number(text: str) -> float:
@@ -107,6 +111,8 @@ def choose_attack(
     rest = {name: value for name, value in settings.items() if name not in own}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
+    if rest["norm"] in RADII and rest["norm"] != NORM:
+        rest.setdefault("radii", RADII[rest["norm"]])
     asked = checked(kind, rest, every)
     part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
     if asked.norm not in part.norms:

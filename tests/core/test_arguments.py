@@ -1,0 +1,71 @@
+"""What Python users pass becomes plain values, or one line that names the parameter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.core.arguments import as_plain, given, numbers, text, whole
+from bench.core.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.int64(3), 3),
+        (np.float64(0.5), 0.5),
+        (np.array([1, 2]), (1, 2)),
+        (np.array(2.0), 2.0),
+        (torch.tensor([1.5]), (1.5,)),
+        (torch.tensor(3), 3),
+        (torch.device("cpu"), "cpu"),
+        (Path("a") / "b", "a/b"),
+        ([1, np.int8(2)], (1, 2)),
+        ({"steps": np.int64(5)}, {"steps": 5}),
+        (None, None),
+        ("x", "x"),
+        (np.bool_(True), True),
+    ],
+)
+def test_plain_values(value, plain):
+    found = as_plain(value)
+    assert found == plain
+    assert type(found) is type(plain)
+
+
+def test_none_is_the_default_where_that_is_no_none():
+    def call(a, b=3, c=None, *, d=(1,), e="x"):
+        return a, b, c, d, e
+
+    arguments = {"a": None, "b": None, "c": None, "d": [np.int64(2)], "e": None}
+    found = given(call, arguments)
+    assert found == {"a": None, "b": 3, "c": None, "d": (2,), "e": "x"}
+    kept = given(call, {**arguments, "d": [1]}, "d")
+    assert kept["d"] == [1]
+
+
+@pytest.mark.parametrize("value", [True, 2.0, "3", 0, 11, None, (3,)])
+def test_what_is_no_whole_number(value):
+    with pytest.raises(UsageError, match="`images`: expected 1 to 10, got "):
+        whole("images", value, 1, 10)
+
+
+def test_numbers_come_in_many_forms():
+    for value in (0.5, "0.5", (0.5,), [0.5], ("0.5",)):
+        assert numbers("mean", value) == (0.5,)
+    assert numbers("mean", "") == numbers("mean", ()) == ()
+    assert numbers("range", "0,255", 2) == (0.0, 255.0)
+    with pytest.raises(UsageError, match="`range`: expected 2 numbers, got '1'"):
+        numbers("range", "1", 2)
+    for value in ("a", (None,), ((1,),)):
+        with pytest.raises(UsageError, match="`mean`: expected numbers with commas between"):
+            numbers("mean", value)
+
+
+@pytest.mark.parametrize("value", ["", "  ", None, 3])
+def test_what_is_no_name(value):
+    with pytest.raises(UsageError, match="`attack`: expected a name, got"):
+        text("attack", value)
