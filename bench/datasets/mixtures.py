@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from scipy.special import logsumexp
 from torch import Tensor
 
@@ -22,11 +23,14 @@ from bench.core.randomness import stream
 from bench.datasets.base import DATASETS, Batches, Dataset, Source
 from bench.datasets.batches import FreshDraws, ShuffledEpochs
 from metrics import RULES
+from metrics.near import MANY, grouped, near, nearest, too_far
 
 ESTIMATOR_POINTS = 100_000
 TWINS = 1e-6
 """Standard deviations between two centres that are taken for one place."""
 ESTIMATOR_VALUES = 2**24
+NEGLIGIBLE = 40.0
+"""Modes are left out that lie so many nats below all others, together: below a double's digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,12 +167,50 @@ class Mixture(Dataset):
         if self.degenerate:
             raise ValueError(f"mixture '{self.name}' is degenerate: it has no density")
         columns = np.ascontiguousarray(np.asarray(x, dtype=np.float64).T)
-        terms = np.empty((self.modes, columns.shape[1]))
-        for mode, factor in enumerate(self._factors):
-            scales = factor if factor.ndim == 1 else np.diagonal(factor)
-            square = (self.standardised(mode, columns) ** 2).sum(axis=0)
-            terms[mode] = np.log(self.weights[mode]) - np.log(scales).sum() - square / 2
-        return logsumexp(terms, axis=0) - self.dim / 2 * np.log(2 * np.pi)
+        summed = np.empty(columns.shape[1])
+        by_tree = ~too_far(columns) & (self.modes >= MANY)
+        for those, look in ((by_tree, self._summed_by_tree), (~by_tree, self._summed)):
+            if those.any():
+                summed[those] = look(np.ascontiguousarray(columns[:, those]))
+        return summed - self.dim / 2 * np.log(2 * np.pi)
+
+    def _summed(self, columns: np.ndarray) -> np.ndarray:
+        """The logarithm of the sum over the modes, without the constant, [n]."""
+        terms = [self._term(mode, columns) for mode in range(self.modes)]
+        return np.asarray(logsumexp(np.array(terms), axis=0))
+
+    def _term(self, mode: int, columns: np.ndarray) -> np.ndarray:
+        """The logarithm of a mode's share of the density, without the constant, [n]."""
+        square = (self.standardised(mode, columns) ** 2).sum(axis=0)
+        return self._peaks[mode] - square / 2
+
+    @cached_property
+    def _peaks(self) -> np.ndarray:
+        """The same at the centre of each mode, [K]."""
+        diagonal = self._factors.ndim == 2
+        scales = self._factors if diagonal else np.diagonal(self._factors, axis1=1, axis2=2)
+        return np.array(
+            [np.log(w) - np.log(s).sum() for w, s in zip(self.weights, scales, strict=True)]
+        )
+
+    def _summed_by_tree(self, columns: np.ndarray) -> np.ndarray:
+        """The same, but for the modes that are too far to change a digit."""
+        points, tree = columns.T, KDTree(self.centres)
+        most = np.empty(len(points))
+        for mode, places in grouped(nearest(tree, points)):
+            most[places] = self._term(mode, np.ascontiguousarray(columns[:, places]))
+        room = self._peaks.max() - most + np.log(self.modes) + NEGLIGIBLE
+        found = np.empty(len(points))
+        for part, modes in near(tree, points, self.widest.max() * np.sqrt(2 * room)):
+            own, top = columns[:, part], most[part].copy()
+            terms = [self._term(m, np.ascontiguousarray(own[:, places])) for m, places in modes]
+            for (_, places), term in zip(modes, terms, strict=True):
+                top[places] = np.maximum(top[places], term)
+            total = np.zeros(len(top))
+            for (_, places), term in zip(modes, terms, strict=True):
+                total[places] += np.exp(term - top[places])
+            found[part] = top + np.log(total)
+        return found
 
     def of_modes(self, modes: Sequence[int]) -> Mixture:
         """The mixture of some of the modes, with their relative weights."""

@@ -115,6 +115,11 @@ def test_a_run_is_compared_by_the_facts_of_every_metric_it_has(folder):
         assert facts["kind"] in ("seeded", "paired", "deterministic"), name
 
 
+def test_the_documents_name_what_is_needed():
+    text = (HOME / "docs" / "ci" / "README.md").read_text()
+    assert f"\npip install {' '.join(NEEDED)}\n" in text
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """A virtual environment with the packages of `NEEDED`, and ours by its wheel alone."""
