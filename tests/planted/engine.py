@@ -23,10 +23,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 COPIED = ("bench", "attacks", "generative", "metrics", "results", "tests", "pyproject.toml")
-USUAL = (
-    "-x -q --no-header --tb=short -p no:randomly -p no:cacheprovider -p no:xdist "
-    "-W ignore::pytest.PytestAssertRewriteWarning"
-).split()
+USUAL = [
+    *"-x -q --no-header --tb=short -p no:randomly -p no:cacheprovider -p no:xdist".split(),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    *("-o", "addopts=--import-mode=importlib -m 'not slow' --strict-markers --strict-config"),
+]
+"""Without the checks of shapes, which take longer to set up than most of these tests to run."""
 SECONDS = 240.0
 GREEN, RED = 0, 1
 """Pytest's exit codes: all passed, some failed. Anything else is a fault of the list."""

@@ -143,9 +143,7 @@ POINTS, IMAGES = (2,), (1, 8, 8)
 PLACES = {
     "plane": Place(POINTS, 2, (Mlp((128, 128, 128)), LEAKY), ("default",), (1e-3, 1e-3)),
     "unrolled-notebook": Place(POINTS, 256, (TANH, TANH), ("orthogonal", 1.4), (1e-3, 1e-4)),
-    "small-dcgan": Place(
-        IMAGES, 16, (SMALL, SMALL), ("normal", 0.02), (2e-3, 2e-3), average=True
-    ),
+    "small-dcgan": Place(IMAGES, 16, (SMALL, SMALL), ("normal", 0.02), (2e-3, 2e-3), average=True),
     "dcgan-32": Place(
         IMAGES,
         64,
@@ -361,7 +359,9 @@ def test_every_kind_of_protocol(protocol):
 def test_the_schedule_of_2014_on_its_way():
     """Half-way the momentum is .6, and the rate has fallen."""
     place, first = PLACES["goodfellow-2014"], 62_500
-    assert_like(trained("gan", "goodfellow-2014", place.shape, first), ByHand(GAMES["gan"], place, first))
+    assert_like(
+        trained("gan", "goodfellow-2014", place.shape, first), ByHand(GAMES["gan"], place, first)
+    )
 
 
 def test_a_schedule_of_each_player():
@@ -412,3 +412,21 @@ def test_what_a_training_says_of_a_penalty(name):
     place = PLACES["plane"]
     hand = ByHand(replace(GAMES[name], weight=0.7), place)
     assert_like(trained(name, "plane", place.shape, penalty_weight=0.7), hand)
+
+
+@pytest.mark.parametrize("protocol", ["small-dcgan", "dense"])
+@pytest.mark.parametrize("name", ["nsgan", *WITH_CLASSES])
+def test_samples_are_made_of_codes_of_the_prior(name, protocol):
+    """By batch norm's running statistics; of every class in turn where a class is told."""
+    place = PLACES[protocol]
+    told = {"cgan": concatenated, "cgan-projection": projected}.get(name)
+    hand = ByHand(PLAIN, place, told=told)
+    trainer, state = trained(name, protocol, place.shape)
+    codes = replace(place, shape=place.shape).codes(torch.Generator().manual_seed(3))
+    found = trainer.finish(state).sample(BATCH, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        for own, mean in zip(hand.generator.state_dict().values(), hand.model(), strict=False):
+            own.copy_(mean)
+        hand.generator.eval()
+        wanted = hand.made(codes, *([torch.arange(BATCH) % 3] if told else []))
+    torch.testing.assert_close(found, wanted)

@@ -125,7 +125,9 @@ def test_pix2pix(name, first):
         data, adams = Pairs(1, first, COLOURED), (adam(generator), adam(critic))
         torch.manual_seed(7)
         for done in range(STEPS):
-            own = [at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)]
+            own = [
+                at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)
+            ]
             x, y = data.next(BATCH)
             made = generator(x)
             loss = weight * span * l1_loss(made, y)
@@ -188,7 +190,9 @@ def test_cyclegan(name, first):
         generators, critics = nn.ModuleList([there, back]), nn.ModuleList([of_second, of_first])
         adams, kept = (adam(generators), adam(critics)), ([], [])
         for done in range(STEPS):
-            own = [at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)]
+            own = [
+                at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)
+            ]
             x, y = data.next(BATCH)
             as_y, as_x = there(x), back(y)
             loss = adversarial * ((of_second(as_y) - 1) ** 2).mean()
