@@ -69,7 +69,9 @@ def test_the_images_of_a_data_set_are_held_out_and_have_seeds(trials, seed):
 
 def test_the_images_to_train_on_are_asked_for_by_name():
     found = pictures_named("optdigits:train", None, N, 0)
-    shown = {image.tobytes(): label for image, label in zip(SPLIT.images, SPLIT.labels, strict=True)}
+    shown = {
+        image.tobytes(): label for image, label in zip(SPLIT.images, SPLIT.labels, strict=True)
+    }
     for image, label in zip(found.images, found.labels, strict=True):
         bytes_ = (image[0] * 255).round().to(torch.uint8).numpy().tobytes()
         assert shown[bytes_] == label

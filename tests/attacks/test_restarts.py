@@ -67,9 +67,7 @@ def test_a_search_in_parts_keeps_its_targets(parts, targets):
 
 
 def test_a_ray_in_parts_goes_each_images_own_way(parts):
-    found = run(
-        Fgsm(), model, IMAGES, LABELS, radii=[0.1, 0.2], norm="linf", seeds=SEEDS, box=None
-    )
+    found = run(Fgsm(), model, IMAGES, LABELS, radii=[0.1, 0.2], norm="linf", seeds=SEEDS, box=None)
     way = (WEIGHT[1 - LABELS] - WEIGHT[LABELS]).sign().reshape(IMAGES.shape)
     for radius, images in zip((0.1, 0.2), found, strict=True):
         torch.testing.assert_close(images, IMAGES + radius * way)

@@ -17,8 +17,8 @@ CLASSES = 10
 
 
 def _named(n, held, low):
-    """Images that tell which they are: the number in the first pixel, held out or not in the second,
-    the class in the third.
+    """Images that tell which they are: the number in the first pixel, held out or not in the
+    second, the class in the third.
     """
     images = np.zeros((n, 2, 2), np.uint8)
     images[:, 0, 0] = np.arange(n)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from harness import record, value
-from simulated import against, outcomes, rows, row_of
+from simulated import against, outcomes, row_of, rows
 
 from results.gate.sides import from_run, from_table
 from results.runs import Run

@@ -58,8 +58,8 @@ def by_part(part, box):
 
 @dataclass
 class Against:
-    """Goodfellow et al. 2014, section 6: images attacked now, beside the clean ones. ramp: the share
-    of the training in which the radius grows.
+    """Goodfellow et al. 2014, section 6: images attacked now, beside the clean ones. ramp: the
+    share of the training in which the radius grows.
     """
 
     attack: object

@@ -227,6 +227,7 @@ def test_a_model_has_its_generators_in_their_directions():
     data = Domains(GREY, COLOURED)
     floor = RECIPES["mean-image"].part.trainer(Training(""), COLOURED)
     floor = floor.finish(floor.start(data, rng))
-    for way, x, images in (("forward", x, data.second), ("backward", y, data.first)):
+    for way, source, images in (("forward", x, data.second), ("backward", y, data.first)):
         wanted = (images.double() / 255).mean(0).expand(2, -1, -1, -1)
-        torch.testing.assert_close(floor.translate(x, rng, way).double(), wanted, atol=1e-6, rtol=0)
+        made = floor.translate(source, rng, way).double()
+        torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)

@@ -17,7 +17,9 @@ from metrics import METRICS
 
 RNG = np.random.default_rng(0)
 REAL, FAKE, TRAIN = (RNG.normal(size=(n, 3)) for n in (30, 24, 27))
-IMAGES = {name: RNG.integers(0, 256, (n, 9, 9), np.uint8) for name, n in (("real", 21), ("fake", 17))}
+IMAGES = {
+    name: RNG.integers(0, 256, (n, 9, 9), np.uint8) for name, n in (("real", 21), ("fake", 17))
+}
 IMAGES["train"] = RNG.integers(0, 256, (19, 9, 9), np.uint8)
 TAKES = ("features", "neighbours", "nearest", "identities", "probabilities")
 
@@ -74,7 +76,9 @@ def test_precision_is_about_samples_and_recall_about_reals():
     real = np.concatenate([RNG.normal(size=(100, 2)), RNG.normal(size=(100, 2)) + 20])
     fake = np.concatenate([real[:40], RNG.normal(size=(40, 2))])
     table = api.score(real, fake)
-    value = {name.partition("@")[0]: v for name, v in zip(table["metric"], table["value"], strict=True)}
+    value = {
+        name.partition("@")[0]: v for name, v in zip(table["metric"], table["value"], strict=True)
+    }
     assert value["precision"] > 0.9 > 0.6 > value["recall"]
     assert value["exact_copies"] == 0.5
 

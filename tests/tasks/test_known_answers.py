@@ -175,7 +175,7 @@ def _digit(at_work, label):
 
 
 def test_digits_of_a_stack_are_read_in_their_places(store):
-    """A sampler of one mode has one; one whose second digit is noise is off with half its digits."""
+    """A sampler of one mode has one; with noise for the second digit half its digits are off."""
     at_work = experiment_of(cell_of("stack", model="oracle", **STACKS))
     three, seven = _digit(at_work, 3), _digit(at_work, 7)
     found = scores_of(at_work, Given(torch.stack([three, seven])[None]))

@@ -79,7 +79,9 @@ class Known(FixedBudget):
         self.fails_above, self.asked = fails_above, []
 
     def __call__(self, model, images, labels, *, radius, norm, seeds, box=UNIT, stop="never"):
-        self.asked.append({"radius": radius, "norm": norm, "seeds": seeds, "box": box, "stop": stop})
+        self.asked.append(
+            {"radius": radius, "norm": norm, "seeds": seeds, "box": box, "stop": stop}
+        )
         if radius > self.fails_above:
             return images.clone()
         way = torch.tensor(FIRST).sign().reshape(SHAPE) / (4 if norm == "l2" else 1)
@@ -114,7 +116,9 @@ def store(tmp_path):
 def cell(task, *, dataset="greys", model="first", source_model="first", attack="fgsm", **more):
     """A cell of parts of this file; attacks by their registered name, or of this file."""
     mine = ("known", "odd", "search")
-    parts = {axis: f"{ME}:{x}" for axis, x in (("dataset", dataset), ("source_model", source_model))}
+    parts = {
+        axis: f"{ME}:{x}" for axis, x in (("dataset", dataset), ("source_model", source_model))
+    }
     parts["model"] = f"{ME}:{model}" if model in globals() else model
     parts["attack"] = f"{ME}:{attack}" if attack in mine else attack
     return cell_of(task, **parts, **more)
@@ -191,7 +195,7 @@ def test_success_at_a_smaller_radius_counts_at_a_larger_one(store):
 @pytest.mark.parametrize("clip", [True, False])
 @pytest.mark.parametrize("task", ["attack", "transfer", "audit"])
 def test_what_an_attack_is_asked_for(store, monkeypatch, task, clip):
-    """To its end, in the box, with a seed for each image that the run's seed and its place decide."""
+    """To its end, in the box, with a seed for each image by the run's seed and its place."""
     asked = []
     monkeypatch.setattr(known, "asked", asked)
     settings = {"radii": "0.05", "clip": clip, "norm": "l2" if task == "attack" else "linf"}
@@ -213,7 +217,9 @@ def test_a_search_for_the_nearest_image(store, monkeypatch, clip):
     """It is told the box and no target; its distances are those to the boundary."""
     asked = []
     monkeypatch.setattr(search, "asked", asked)
-    table = values(cell("attack", attack="search", seed=2, settings={"norm": "l2", "clip": clip}), store)
+    table = values(
+        cell("attack", attack="search", seed=2, settings={"norm": "l2", "clip": clip}), store
+    )
     (given,) = asked
     assert given["box"] == (UNIT if clip else None)
     assert given["targets"] is None
@@ -247,14 +253,16 @@ def test_images_of_one_classifier_shown_to_another(store, wanted):
 
 
 def test_an_audit_of_a_linear_classifier(store):
-    """Shares of the images that were right; all its radii count, the last is the one of interest."""
+    """Shares of the images that were right; all its radii count, the last most."""
     settings = {"radii": "0.05,0.15"}
     names = {"single": "known", "iterative": "odd", "black_box": "known", "noise": "odd"}
     settings |= {name: f"{ME}:{attack}" for name, attack in names.items()}
     found = values(cell("audit", settings=settings), store)
     clean = margins(FIRST)
     lost = [(clean[clean > 0] - r * np.abs(FIRST).sum() < 0).mean() for r in (0.05, 0.15)]
-    shares = {name: found[f"audit_{name}", None].value for name in ("single_step_wins", "not_monotone")}
+    shares = {
+        name: found[f"audit_{name}", None].value for name in ("single_step_wins", "not_monotone")
+    }
     assert shares == pytest.approx({"single_step_wins": lost[1], "not_monotone": lost[0]})
     assert found["audit_iterative_success", None].value == 0
     fires = [v for (name, _), v in found.items() if name != "audit_findings" and v.label == "fires"]
@@ -265,7 +273,9 @@ def test_an_audit_of_a_linear_classifier(store):
 @pytest.mark.parametrize("confidence", ["softmax", "exp"])
 def test_rubbish_is_noise_of_the_shape_of_images(store, monkeypatch, seed, confidence):
     """N(0, 1) in every pixel by the seed; a class by itself has the probability exp(logit)."""
-    entry = replace(CLASSIFIERS["rbf" if confidence == "exp" else "softmax"], name="here", part=first)
+    entry = replace(
+        CLASSIFIERS["rbf" if confidence == "exp" else "softmax"], name="here", part=first
+    )
     monkeypatch.setitem(CLASSIFIERS._entries, "here", entry)
     found = values(cell("rubbish", model="here", seed=seed, settings={"inputs": 300}), store)
     x = torch.randn((300, *SHAPE), generator=stream("data", "rubbish", *SHAPE, seed))
