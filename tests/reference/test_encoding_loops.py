@@ -5,6 +5,7 @@ three steps. Estimators that see the whole training set at once, by their formul
 from dataclasses import dataclass
 from math import pi
 
+import numpy as np
 import pytest
 import torch
 from reference.loops import STEPS, Known, Stream, advanced, assert_same, stepped
@@ -13,6 +14,7 @@ from torch import nn
 from bench.core.randomness import stream
 from generative import RECIPES, Training
 from generative.networks import Dcgan, Mlp
+from generative.recipes import gaussians
 
 BATCH = 6
 WHOLE, BEGINNING = (3, 0), (20, 1)
@@ -159,17 +161,23 @@ def test_the_variance_of_a_vae_is_settled_on_the_training_set():
     assert float(model.tensors()["variance"]) == pytest.approx(wanted, rel=1e-9)
 
 
-def test_an_estimator_gets_the_seed_and_the_training_set():
-    """The seed of its generator; a second one is another start of EM."""
-    from generative.recipes.gaussians import MixtureTrainer
+def test_an_estimator_gets_the_seed_and_the_training_set(monkeypatch):
+    """The seed of its generator, for every start of EM; the number of modes where it is told."""
+    seen, data = [], Known((2,), classes=4)
+    em = gaussians._em
 
-    seen, trainer = [], MixtureTrainer(2, starts=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MixtureTrainer, "fit", lambda self, data, seed: seen.append(seed) or self)
+    def spied(points, components, starts, seed):
+        seen.append((components, starts, seed))
+        np.testing.assert_array_equal(points, data.training.numpy())
+        return em(points, 1, 1, 0)
+
+    monkeypatch.setattr(gaussians, "_em", spied)
+    for name in ("gmm", "one-gaussian"):
+        trainer = RECIPES[name].part.trainer(Training("plane"), data.shape)
         for seed in (3, 4):
             rng = torch.Generator().manual_seed(seed)
-            trainer.advance(trainer.start(Known((2,)), rng), 1)
-    assert seen == [3, 4]
+            trainer.advance(trainer.start(data, rng), 1)
+    assert seen == [(4, 3, 3), (4, 3, 4), (1, 1, 3), (1, 1, 4)]
 
 
 def test_principal_components_by_hand():

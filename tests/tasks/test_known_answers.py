@@ -26,7 +26,7 @@ from bench.tasks.generation.inpainting import known_pixels
 from bench.tasks.values import scored_by
 from generative import RECIPES, Decoder, DensitySampler
 from generative.recipes.bounds import OneImage
-from metrics import METRICS, tally, truth
+from metrics import JUDGES, METRICS, tally, tally_stacks, truth, truth_of
 from metrics.features import Features
 
 ME = __name__
@@ -180,6 +180,11 @@ def test_digits_of_a_stack_are_read_in_their_places(store):
     three, seven = _digit(at_work, 3), _digit(at_work, 7)
     found = scores_of(at_work, Given(torch.stack([three, seven])[None]))
     shares(found, {"stack_modes_raw": 1, "stack_modes": 1, "off_manifold": 0})
+    truth_ = truth_of(JUDGES["optdigits-cnn"].part.card, 2)
+    counts = tally_stacks(np.array([[3, 7]] * 200), np.ones((200, 2), bool), 10)
+    for entry in scored_by(("stack",)):
+        score = entry.part(truth_, counts)
+        shares(found, {entry.name: getattr(score, "value", score)})
     noise = torch.rand((8, 8), generator=stream("noise"))
     found = scores_of(at_work, Given(torch.stack([three, noise])[None]))
     shares(found, {"off_manifold": 1, "off_manifold_digits": 0.5})
@@ -243,6 +248,19 @@ def test_what_is_read_in_images():
     assert found["recall"] < 0.3 < 0.6 < found["precision"]
     noise = torch.rand((300, 1, 8, 8), generator=stream("noise"))
     assert scores_of(at_work, Given(noise))["off_manifold_images"] > 0.9
+
+
+def test_classes_are_unfolded_by_the_judges_own_card():
+    """Counted where it is sure, of held-out digits."""
+    at_work = experiment_of(cell_of("image", model="oracle", settings={"samples": 300}, **IMAGES))
+    found, judge = scores_of(at_work, Given(at_work.source.held_out)), JUDGES["optdigits-cnn"].part
+    reading = judge.read(at_work.source.held_out)
+    sure = reading.confidences >= judge.card["gate"]
+    assert 0.8 < sure.mean() < 1
+    counts = tally_stacks(reading.labels[:, None], sure[:, None], 10)
+    for entry in scored_by(("classes",)):
+        score = entry.part(truth_of(judge.card, 1), counts)
+        shares(found, {entry.name: getattr(score, "value", score)})
 
 
 @pytest.mark.parametrize("seed", [0, 3])
