@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.core.errors import visible
-from results.legend import legend, spread
+from results.legend import legend, split_shared, spread
 from results.summary import bounds
 
 FEW = 4
@@ -86,10 +86,16 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
         name = f"{manifest.get('suite', '')} {block} {dataset}"
-        yield _layout(title, name, part, manifest)
+        yield _layout(title, name, part, manifest, described)
 
 
-def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any]) -> Layout:
+def _layout(
+    title: str,
+    name: str,
+    part: pd.DataFrame,
+    manifest: dict[str, Any],
+    described: Mapping[str, Any],
+) -> Layout:
     """The table of one block and data set."""
     facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
     constants = [name for name in facts if _is_constant(name, facts[name], part)]
@@ -111,7 +117,8 @@ def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any])
         found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
         looks.append([Look() for _ in begin] + found)
     directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
-    notes = [*legend(part, directed), *_settings(part), *_constants(part, constants, facts)]
+    notes = [*legend(part, directed), *split_shared(part, facts, described)]
+    notes += [*_settings(part), *_constants(part, constants, facts)]
     notes += [f"[{number}] {text}" for text, number in seen.items()]
     heads = ["model", *(["ε"] if curve else []), "seeds"]
     heads += [head(name, facts[name]) for name in metrics]

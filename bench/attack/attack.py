@@ -92,7 +92,7 @@ def evaluate_attack(
     return result
 
 
-def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, nn.Module | None, Pictures | None]:
+def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | None]:
     """The arguments of `evaluate_attack`, checked; with a network and images that came as they are.
     Raises UsageError for what can't be used.
     """

@@ -25,7 +25,7 @@ WRAPPERS = (
 PREFIXES = ("", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net.", "network.")
 """What DataParallel, torch.compile, Lightning and trainers put before every name."""
 DEEPEST = 4
-HARMLESS = (
+HARMLESS: tuple[Any, ...] = (
     *(kind for kind in vars(np.dtypes).values() if isinstance(kind, type)),
     *(np.dtype, np.ndarray, np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]),
     *(Namespace, pathlib.PosixPath, pathlib.PurePosixPath),

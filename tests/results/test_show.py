@@ -20,6 +20,7 @@ from scipy.stats import mannwhitneyu
 
 from bench import api
 from bench.commands import output
+from bench.tasks import TASKS
 from results.latex import cell, escaped, latex
 from results.rows import COLUMNS as ROW
 from results.separable import Entrant, compared, standings
@@ -326,6 +327,24 @@ def test_the_note_counts_the_seeds():
     records["good/0"]["values"][0] |= {"std_error": 0.01, "n": 100}
     (layout,) = layouts(summarise(manifest, records), manifest)
     assert layout.spread == "over the samples of the one seed (Wilson's of a share, else normal)"
+
+
+def test_the_note_says_that_seeds_share_their_held_out_images():
+    """Of a bound on the likelihood of images, over several seeds; points are drawn by each seed."""
+
+    def notes(values, *, takes="latent", images=True):
+        manifest, records = run_of({"vae": values}, takes=takes, title="ELBO")
+        manifest["parts"]["dataset"] = {"data": {"images": images}}
+        (layout,) = layouts(summarise(manifest, records), manifest)
+        return " ".join(layout.notes)
+
+    said = "ELBO: every seed is scored on the same held-out examples"
+    assert said in notes([-9.1, -9.2, -9.3])
+    for without in (notes([-9.1]), notes([-9.1, -9.2], images=False)):
+        assert said not in without
+    assert said not in notes([-9.1, -9.2], takes="features")
+    facts = TASKS["image"].part.metric_facts("elbo")
+    assert (facts["takes"], facts["title"]) == ("latent", "ELBO")
 
 
 @pytest.mark.parametrize(
