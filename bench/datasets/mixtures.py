@@ -82,7 +82,8 @@ class Mixture(Dataset):
             return
         from scipy.spatial import KDTree
 
-        far, other = KDTree(centres).query(centres, k=2)
+        found: Any = KDTree(centres).query(centres, k=2)
+        far, other = found
         diagonal = covariances if covariances.ndim == 2 else covariances.diagonal(0, 1, 2)
         close = far[:, 1] <= TWINS * np.sqrt(np.abs(diagonal).max(1))
         if close.any():

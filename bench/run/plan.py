@@ -176,6 +176,7 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         "dataset": resolved.fingerprint,
         "device": device,
         "dtype": "float32",
+        **({"brought": resolved.brought} if resolved.brought else {}),
     }
     return Cell(
         block=choice.block.name,

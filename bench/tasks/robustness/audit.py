@@ -10,6 +10,7 @@ from pydantic import Field
 from attacks.audit import Finding, audit, tools
 from attacks.diagnostics import DIAGNOSTICS, Tools
 from bench.core.errors import unknown
+from bench.models.brought import SETTINGS
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of
@@ -76,7 +77,8 @@ class AuditTask(RobustnessTask):
         return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        asked = checked(AuditSettings, cell.settings)
+        own = {k: v for k, v in cell.settings.items() if k not in SETTINGS}
+        asked = checked(AuditSettings, own)
         trial = trial_of(cell, bench, asked.images)
         findings = audit_trial(trial, asked, parse_radii(asked.radii), tools(*asked.attacks))
         return Measurement(values_of(findings, len(trial.images)), artifact_key=trial.against.key)
