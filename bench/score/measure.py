@@ -36,6 +36,7 @@ from bench.score.agreement import (
     refuse_way,
 )
 from bench.score.cautions import cautions
+from bench.score.drawing import draw_samples, sampler_in, size_of
 from bench.score.extraction import Way, extract, pool_of, way_of
 from bench.score.identity import row_ids
 from bench.score.kept import Kept
@@ -108,15 +109,14 @@ def guarded() -> Iterator[None]:
 def score(request: ScoreRequest, notify: Notify = tell_nobody) -> Scores:
     """Measure, inside `guarded`. Raises UsageError for what can't be used."""
     asked = asked_metrics(request.metrics)
-    opened = [
-        open_samples(given, role)
-        for given, role in (
-            (request.real, "REAL"),
-            (request.fake, "FAKE"),
-            (request.train, "`train`"),
-        )
-        if role != "`train`" or given is not None
-    ]
+    opened = [open_samples(request.real, "REAL")]
+    fake = sampler_in(request.fake)
+    if fake is None:
+        opened.append(open_samples(request.fake, "FAKE"))
+    else:
+        opened.append(draw_samples(fake, size_of(opened[0]), request.fake))
+    if request.train is not None:
+        opened.append(open_samples(request.train, "`train`"))
     with pool_of(request.workers) as pool:
         return _scored(request, asked, opened, pool, notify)
 
