@@ -25,7 +25,11 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.gradients import differentiable, look, ordinary
 from attacks.norms import size
+from attacks.objectives import answered
+from bench.core.asfound import inference_tensors, left_as_found
+from bench.core.errors import UsageError
 
 CHUNK_VALUES = 2**19
 ACCELERATED = 16
@@ -53,37 +57,21 @@ class Counted:
 
 @contextmanager
 def frozen(model: Model) -> Iterator[Model]:
-    """The model, its parameters without gradients; afterwards all of it is as it was.
+    """The model, its parameters without gradients, and gradients recorded whatever mode the caller
+    is in (torch.no_grad, inference_mode); afterwards all of it is as it was: `AsFound` says what.
 
-    That is: requires_grad, gradients, buffers (the statistics of batch norm among them) and the
-    mode of every module, also where the attack fails. A model that is no module is left alone.
+    A model that is no module is left alone. Raises UsageError for weights that no gradient can
+    pass, those made in torch.inference_mode.
     """
-    if not isinstance(model, nn.Module):
+    if inference_tensors(model):
+        raise UsageError(
+            "the model's weights were made in torch.inference_mode, and no gradient passes such "
+            "tensors: expected a model that is made or loaded outside it"
+        )
+    with differentiable(), left_as_found(model):
+        for weight in model.parameters() if isinstance(model, nn.Module) else ():
+            weight.requires_grad_(False)
         yield model
-        return
-    asked = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
-    gradients = [None if gradient is None else gradient.clone() for _, _, gradient in asked]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-    ]
-    modes = [(module, module.training) for module in model.modules()]
-    for weight, _, _ in asked:
-        weight.requires_grad_(False)
-    try:
-        yield model
-    finally:
-        with torch.no_grad():
-            for (weight, required, gradient), value in zip(asked, gradients, strict=True):
-                weight.requires_grad_(required)
-                weight.grad = (
-                    gradient.copy_(value) if gradient is not None and value is not None else None
-                )
-            for module, name, buffer, value in buffers:
-                setattr(module, name, buffer.copy_(value))
-        for module, training in modes:
-            module.training = training
 
 
 def chunk_of(images: Images) -> int:
@@ -95,9 +83,8 @@ def chunk_of(images: Images) -> int:
 
 
 def logits_of(model: Model, images: Images) -> Float[Tensor, "batch classes"]:
-    """The model's logits, in parts, without gradients."""
-    with torch.no_grad():
-        return torch.cat([model(part) for part in images.split(chunk_of(images))])
+    """The model's logits, in parts, without gradients; in float32 at least."""
+    return torch.cat([look(model, part) for part in images.split(chunk_of(images))])
 
 
 Confidences = Callable[[Tensor], Tensor]
@@ -115,16 +102,34 @@ def independent(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model makes of images: the likeliest class and its probability."""
+    """What a model makes of images: the likeliest class and its probability. wrong: which images it
+    answers with logits that are not finite, in words, or empty; of these there is no prediction.
+    """
 
     predictions: Int[Tensor, " n"]
     confidences: Float[Tensor, " n"]
+    wrong: str = ""
 
 
 def classify(model: Model, images: Images, confidences: Confidences = softmax) -> Answers:
     """What a model makes of images."""
     logits = logits_of(model, images)
-    return Answers(logits.argmax(1), confidences(logits))
+    return Answers(logits.argmax(1), confidences(logits), unanswered(logits))
+
+
+def unanswered(logits: Float[Tensor, "n classes"]) -> str:
+    """Which images are answered with a logit that is not finite, in words, or empty.
+
+    Such an image is neither misled nor robust: what it is counted as would be the figure of nobody.
+    """
+    broken = ~answered(logits)
+    if not bool(broken.any()):
+        return ""
+    first = int(broken.nonzero()[0, 0])
+    return (
+        f"the classifier answers {int(broken.sum())} of {len(broken)} images (the first is {first})"
+        " with a logit that is not finite: neither misled nor robust"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +196,9 @@ def run(
     stop: Stop = "never",
 ) -> Iterator[Images]:
     """The attacked images of each radius in turn; a ray's gradient is taken once for all."""
-    size_ = chunk_of(images)
+    size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
     parts = list(zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True))
-    if isinstance(attack, Ray):
+    if isinstance(attack, Ray) and any(radii):
         ways = [attack.direction(model, x, y, norm=norm, seeds=s) for x, y, s in parts]
         for radius in radii:
             given = {"radius": radius, "norm": norm, "box": box}
@@ -222,7 +227,7 @@ def search(
     targets: Labels | None = None,
 ) -> Images:
     """The attacked images of a search for the smallest perturbation."""
-    size_ = chunk_of(images)
+    size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
     aims = [None] * len(images.split(size_)) if targets is None else targets.split(size_)
     parts = zip(images.split(size_), labels.split(size_), seeds.split(size_), aims, strict=True)
     return torch.cat(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
+from attacks.gradients import differentiable, ordinary
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.errors import UsageError, one_line
 from bench.core.threads import THREADS, with_threads
@@ -86,7 +87,7 @@ def evaluate(
     """
     chosen = choose_attack(request.attack, request.settings)
     refuse_others(chosen, request.settings, request.attack)
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), differentiable():
         notify(f"reading {request.data}")
         pictures = pictures or pictures_named(
             request.data, request.size, request.images, request.seed, request.download
@@ -190,9 +191,21 @@ def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
 
 def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tensor:
     """The logits of a few images. Raises UsageError where there are none."""
+    with frozen(against.model):
+        logits = _tried(request, against, ordinary(images).clone().requires_grad_())
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(
+            f"{request.classifier}: expected logits [n, classes], got {got} for {len(images)} "
+            "images: wrap the model in one that returns them, for two classes at least"
+        )
+    return logits
+
+
+def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
+    """What the model returns. Raises UsageError where it can't read the images."""
     try:
-        with frozen(against.model):
-            logits: Any = against.model(images.clone().requires_grad_())
+        return against.model(images)
     except Exception as error:
         means, channels = len(request.preparation.mean), images.shape[1]
         other = f"{means} means for {channels} channels; " if means not in (0, 1, channels) else ""
@@ -201,13 +214,6 @@ def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tens
             f"once: {other}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
             "differentiable float32 model for batches of any size"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(
-            f"{request.classifier}: expected logits [n, classes], got {got} for {len(images)} "
-            "images: wrap the model in one that returns them, for two classes at least"
-        )
-    return logits
 
 
 def _audit(chosen: ChosenAttack, trial: Trial) -> list[Finding]:
