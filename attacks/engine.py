@@ -38,15 +38,18 @@ BOX_TOLERANCE = 1e-6
 
 
 class Counted:
-    """A model that counts the images it was asked about, forwards and backwards."""
+    """A model that counts the images it was asked about, forwards and backwards. silent: those that
+    it answered with a logit that is not finite.
+    """
 
     def __init__(self, model: Model) -> None:
-        self.forwards = self.backwards = 0
+        self.forwards = self.backwards = self.silent = 0
         self._model = model
 
     def __call__(self, images: Tensor) -> Tensor:
         self.forwards += len(images)
         logits = self._model(images)
+        self.silent += int((~answered(logits.detach())).sum())
         if logits.requires_grad:
             logits.register_hook(self._count)
         return logits

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.gradients import ascent, look, misled
+from attacks.gradients import ascent, look, misled, ordinary
 from attacks.halfspace import reach
 from attacks.norms import PerImage, into_box, refuse, size, spread
 from attacks.objectives import ahead
@@ -50,14 +50,12 @@ class Fab(MinimalNorm):
         if not len(images):
             return result
         logits = look(model, images)
-        right = (~misled(logits, labels)).nonzero()[:, 0]
-        x, y = images[right], labels[right]
-        best, nearest = x.clone(), torch.full_like(y, torch.inf, dtype=x.dtype)
-        for aims in self._aims(logits[right], y, None if targets is None else targets[right]):
-            found, far = self._search(model, x, y, aims, norm, box, targets is not None)
-            nearer = far < nearest
-            best[nearer], nearest[nearer] = found[nearer], far[nearer]
-        result[right] = best
+        right = ~misled(logits, labels)
+        nearest = torch.full_like(labels, torch.inf, dtype=images.dtype)
+        for aims in map(ordinary, self._aims(logits, labels, targets)):
+            found, far = self._search(model, images, labels, aims, norm, box, targets is not None)
+            nearer = right & (far < nearest)
+            result[nearer], nearest[nearer] = found[nearer], far[nearer]
         return result
 
     def _aims(self, logits: Tensor, labels: Labels, targets: Labels | None) -> Iterator[Labels]:

@@ -38,12 +38,11 @@ def _together(steep: Tensor, speed: Tensor, room: Tensor, wanted: Tensor) -> Ten
     until, order = until.sort(dim=1)
     rate = (steep * speed).gather(1, order)
     left = rate.flip(1).cumsum(1).flip(1)
-    steps = until - torch.cat([torch.zeros_like(until[:, :1]), until[:, :-1]], 1)
+    steps = until - _before(until)
     gained = torch.where(left > 0, left * steps, 0.0).cumsum(1)
     enough = gained >= wanted
     first = enough.int().argmax(1, keepdim=True)
-    before = torch.cat([torch.zeros_like(gained[:, :1]), gained[:, :-1]], 1).gather(1, first)
-    begun = torch.cat([torch.zeros_like(until[:, :1]), until[:, :-1]], 1).gather(1, first)
+    before, begun = (_before(values).gather(1, first) for values in (gained, until))
     time = begun + (wanted - before) / left.gather(1, first).clamp_min(1e-300)
     whole = torch.where(speed > 0, room.to(speed), 0.0)
     moves = torch.minimum(speed * time, room.to(speed))
@@ -56,8 +55,11 @@ def _one_by_one(steep: Tensor, room: Tensor, wanted: Tensor) -> Tensor:
     order = steep.argsort(dim=1, descending=True, stable=True)
     rate = steep.gather(1, order)
     gains = torch.where(rate > 0, rate * room.gather(1, order), 0.0)
-    before = gains.cumsum(1) - gains
-    missing = (wanted - before).clamp_min(0)
-    missing = torch.where(before.isfinite(), missing, 0.0)
+    missing = (wanted - _before(gains.cumsum(1))).clamp_min(0)
     taken = torch.where(rate > 0, torch.minimum(gains, missing) / rate.clamp_min(1e-300), 0.0)
     return torch.zeros_like(steep).scatter(1, order, taken)
+
+
+def _before(values: Tensor) -> Tensor:
+    """Each row's values one place later, after a 0."""
+    return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], 1)

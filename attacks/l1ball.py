@@ -24,10 +24,9 @@ def within(images: Images, difference: Images, radius: Radius, box: Box) -> Imag
     """
     flat, start = difference.flatten(1), images.flatten(1)
     budget = spread(radius, flat).double().expand(len(flat), 1)
-    size = flat.abs().double()
-    room = _room(start, flat, box).double()
+    size, room = flat.abs(), _room(start, flat, box)
     threshold = _threshold(size, room, budget)
-    kept = torch.minimum((size - threshold).clamp_min(0), room)
+    kept = torch.minimum((size.double() - threshold).clamp_min(0), room.double())
     return into_box((start + flat.sign() * kept.to(flat)).reshape(images.shape), box)
 
 
@@ -43,7 +42,7 @@ def _threshold(size: Tensor, room: Tensor, budget: Tensor) -> Tensor:
     corners = torch.cat([size, (size - room).clamp_min(0)], 1)
     falling = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1)
     corners, order = corners.sort(dim=1, descending=True)
-    slopes = falling.gather(1, order).cumsum(1)
+    corners, slopes = corners.double(), falling.gather(1, order).double().cumsum(1)
     gaps = corners - torch.cat([corners[:, 1:], torch.zeros_like(corners[:, :1])], 1)
     spent = (slopes * gaps).cumsum(1)
     over = spent > budget

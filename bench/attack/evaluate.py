@@ -127,7 +127,7 @@ def _evaluated(
             raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
         before, after = (against.logits(x).cpu() for x in (images, attacked))
         notify("audit")
-        findings = _audit(chosen, few) if request.audits else []
+        findings = _audit(chosen, few, attacked[: len(few.images)]) if request.audits else []
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     classes = pictures.classes
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, classes, chosen)
@@ -216,9 +216,9 @@ def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
         ) from error
 
 
-def _audit(chosen: ChosenAttack, trial: Trial) -> list[Finding]:
+def _audit(chosen: ChosenAttack, trial: Trial, attacked: Tensor) -> list[Finding]:
     """The diagnostics; none where the attack has no radius, or no image is right."""
     radii = [radius for radius in chosen.radii if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
-    return audit_trial(trial, chosen.settings, radii, usual(chosen.settings.norm))
+    return audit_trial(trial, chosen.settings, radii, usual(), attacked)
