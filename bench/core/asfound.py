@@ -48,10 +48,7 @@ class AsFound:
         weights = list(model.parameters()) if isinstance(model, nn.Module) else []
         self._modes = [(module, module.training) for module in modules]
         self._weights = [_Weight(weight) for weight in weights]
-        self._buffers = [
-            (module, {name: (value, value.clone()) for name, value in _own(module).items()})
-            for module in modules
-        ]
+        self._buffers = [_Buffers(module) for module in modules]
         self._hooks = [
             (hooks, dict(hooks))
             for module in modules
@@ -63,10 +60,8 @@ class AsFound:
     def put_back(self) -> None:
         """Make it so again."""
         with torch.inference_mode(False), torch.no_grad():
-            for weight in self._weights:
-                weight.put_back()
-            for module, buffers in self._buffers:
-                _put_back(module, buffers)
+            for kept in (*self._weights, *self._buffers):
+                kept.put_back()
         for module, training in self._modes:
             module.training = training
         for hooks, before in self._hooks:
@@ -93,18 +88,36 @@ class _Weight:
         self._weight.grad = self._gradient
 
 
-def _own(module: nn.Module) -> dict[str, Tensor]:
-    return dict(module.named_buffers(recurse=False, remove_duplicate=False))
+class _Buffers:
+    """A module's own buffers: which, in which order, of what value."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._values = {
+            name: (buffer, buffer.clone())
+            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
+        }
+        self._registered = _registered(module)
+        self._before = dict(self._registered)
+        self._passing = set(module._non_persistent_buffers_set)
+
+    def put_back(self) -> None:
+        for buffer, value in self._values.values():
+            _restore(buffer, value)
+        now = self._registered
+        if not self._registered:
+            for name, (buffer, _) in self._values.items():
+                setattr(self._module, name, buffer)
+        elif [*now] != [*self._before] or any(now[k] is not v for k, v in self._before.items()):
+            now.clear()
+            now.update(self._before)
+            self._module._non_persistent_buffers_set = self._passing
 
 
-def _put_back(module: nn.Module, buffers: dict[str, tuple[Tensor, Tensor]]) -> None:
-    now = _own(module)
-    for name in now.keys() - buffers.keys():
-        delattr(module, name)
-    for name, (buffer, value) in buffers.items():
-        _restore(buffer, value)
-        if now.get(name) is not buffer:
-            setattr(module, name, buffer)
+def _registered(module: nn.Module) -> dict[str, Tensor | None]:
+    """A module's table of buffers; a scripted module has none that could be written to."""
+    found = vars(module).get("_buffers")
+    return found if isinstance(found, dict) else {}
 
 
 def _restore(tensor: Tensor, value: Tensor) -> None:
