@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
+from attacks.gradients import differentiable, ordinary
 from bench.attack.pictures import Pictures, pictures_named
+from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
-from bench.core.networks import moved, random_state_kept
+from bench.core.networks import moved
 from bench.core.threads import THREADS, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
@@ -99,7 +101,7 @@ def evaluate(
     chosen = choose_attack(request.attack, request.settings)
     refuse_others(chosen, request.settings, request.attack)
     said = f"{request.classifier} under {request.attack}"
-    with redirect_stdout(sys.stderr), blamed(said), random_state_kept(request.device):
+    with redirect_stdout(sys.stderr), blamed(said), differentiable(), left_as_found(None):
         notify(f"reading {request.data}")
         pictures = pictures or pictures_named(
             request.data,
@@ -144,7 +146,7 @@ def _evaluated(
             raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
         before, after = (against.logits(x).cpu() for x in (images, attacked))
         notify("audit")
-        findings = _audit(chosen, few) if request.audits else []
+        findings = _audit(chosen, few, attacked[: len(few.images)]) if request.audits else []
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
@@ -235,9 +237,17 @@ def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
 
 def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tensor:
     """The logits of a few images. Raises UsageError where there are none."""
+    with frozen(against.model):
+        logits = _tried(request, against, ordinary(images).clone().requires_grad_())
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
+    return logits
+
+
+def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
+    """What the model returns. Raises UsageError where it can't read the images."""
     try:
-        with frozen(against.model):
-            logits: Any = against.model(images.clone().requires_grad_())
+        return against.model(images)
     except UsageError:
         raise
     except Exception as error:
@@ -248,14 +258,11 @@ def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tens
             f"once: {other}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
             "differentiable float32 model for batches of any size"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
-    return logits
 
 
-def _audit(chosen: ChosenAttack, trial: Trial) -> list[Finding]:
+def _audit(chosen: ChosenAttack, trial: Trial, attacked: Tensor) -> list[Finding]:
     """The diagnostics; none where the attack has no radius, or no image is right."""
     radii = [radius for radius in chosen.radii if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
-    return audit_trial(trial, chosen.settings, radii, usual(chosen.settings.norm))
+    return audit_trial(trial, chosen.settings, radii, usual(), attacked)

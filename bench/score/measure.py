@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, unknown
-from bench.core.networks import frozen, moved, random_state_kept
+from bench.core.networks import moved
 from bench.core.progress import Notify, tell_nobody
 from bench.core.threads import with_threads
 from bench.core.usercode import blamed
@@ -100,8 +101,7 @@ def guarded() -> Iterator[None]:
     """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
     warn of nowhere. Not to be entered by several threads.
     """
-    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), random_state_kept()
-    with quiet[0], quiet[1], quiet[2], with_threads():
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), with_threads():
         warnings.simplefilter("ignore")
         yield
 
@@ -225,7 +225,7 @@ def _read(
     notify(f"loading {extractor.tag}", 0, 0)
     kept, unreadable = [], {}
     network, said = extractor.network, f"features '{extractor.tag}'"
-    with frozen(network), moved(network, request.device), blamed(said):
+    with left_as_found(network), moved(network, request.device), blamed(said):
         read = extractor.load(Loading(request.device, request.weights, request.download))
         for samples in ready:
             if isinstance(samples, Kept):

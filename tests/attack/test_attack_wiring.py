@@ -48,8 +48,8 @@ def trials(monkeypatch):
         found["attacks"].append(trial)
         return attack(chosen, trial, *more)
 
-    def audited(trial, asked, radii, using):
-        found["audits"].append((trial, asked, list(radii), using))
+    def audited(trial, asked, radii, using, attacked):
+        found["audits"].append((trial, asked, list(radii), using, attacked))
         return []
 
     monkeypatch.setattr(evaluating, "attack_values", attacked)
@@ -81,13 +81,14 @@ def test_the_images_to_train_on_are_asked_for_by_name():
 def test_an_audit_is_of_the_same_images_and_of_every_radius(trials, norm):
     """But 0; with the tools that are usual in the norm."""
     options = {"images": 60, "epsilons": "0,0.1,0.2", "norm": norm, "seed": 2}
-    evaluate_attack(Remembers(), "optdigits", **options)
-    ((trial, asked, radii, using),) = trials["audits"]
+    made = evaluate_attack(Remembers(), "optdigits", **options).evaluation
+    ((trial, asked, radii, using, attacked),) = trials["audits"]
     assert torch.equal(trial.images, trials["attacks"][0].images)
     assert torch.equal(trial.seeds, trials["attacks"][0].seeds)
     assert radii == [0.1, 0.2]
     assert asked.norm == norm
-    assert vars(using) == vars(usual(norm))
+    assert vars(using) == vars(usual())
+    assert torch.equal(attacked, made.attacked)
 
 
 def test_answers_before_and_after_are_those_of_the_network(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
+from torch import Tensor
 
 from attacks.audit import Finding, audit, tools
 from attacks.diagnostics import DIAGNOSTICS, Tools
@@ -33,7 +34,9 @@ FINDINGS = {
 
 
 class AuditSettings(AttackSettings):
-    """radii: the last is the one of interest. single, iterative, black_box, noise: the attacks."""
+    """radii: the last is the one of interest. single, iterative, black_box, noise, search: the
+    attacks.
+    """
 
     radii: str = "0.1,0.2,0.3"
     images: int = Field(default=200, ge=2, le=100_000)
@@ -41,10 +44,11 @@ class AuditSettings(AttackSettings):
     iterative: str = "apgd-restarts"
     black_box: str = "square"
     noise: str = "sign-noise"
+    search: str = "fab"
 
     @property
-    def attacks(self) -> tuple[str, str, str, str]:
-        return self.single, self.iterative, self.black_box, self.noise
+    def attacks(self) -> tuple[str, str, str, str, str]:
+        return self.single, self.iterative, self.black_box, self.noise, self.search
 
 
 class AuditTask(RobustnessTask):
@@ -95,9 +99,15 @@ def every_fact() -> dict[str, dict[str, Any]]:
 
 
 def audit_trial(
-    trial: Trial, asked: AttackSettings, radii: Sequence[float], using: Tools
+    trial: Trial,
+    asked: AttackSettings,
+    radii: Sequence[float],
+    using: Tools,
+    given: Tensor | None = None,
 ) -> list[Finding]:
-    """The findings on a classifier, in the norm and the box that are asked for."""
+    """The findings on a classifier, in the norm and the box that are asked for. given: what the
+    attack in question made of the images within the last radius.
+    """
     return audit(
         trial.against.model,
         trial.images,
@@ -107,6 +117,7 @@ def audit_trial(
         radii=radii,
         box=asked.box,
         using=using,
+        given=given,
     )
 
 
