@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
+from bench.core.files import user_path
 from results.claims import judge
 from results.store import RunDirectory, is_key
 from results.summary import summarise
@@ -54,7 +56,7 @@ def find_run(run: str) -> RunDirectory:
     """
     if not run.strip():
         raise UsageError("no run: the name is empty: expected a run's folder, or a suite's name")
-    path = Path(run).expanduser()
+    path = user_path(run)
     try:
         if path.exists() or "/" in run:
             return RunDirectory(path)
@@ -99,6 +101,7 @@ def refusing_damage(run: str) -> Iterator[None]:
         raise UsageError(one_line(text)) from error
 
 
+@checked()
 def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[str, Any]]]:
     """A run's directory, manifest and finished cells; a run that is still going, too.
 
@@ -108,17 +111,20 @@ def records_of(run: str) -> tuple[RunDirectory, dict[str, Any], dict[str, dict[s
     return found.directory, found.manifest, found.records
 
 
+@checked()
 def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The summary of a run and its manifest. Raises UsageError for a damaged one."""
     found = open_run(run)
     return found.summary(), found.manifest
 
 
+@checked()
 def show(run: str) -> pd.DataFrame:
     """The summary of a run: means, intervals, counts, published rows."""
     return open_run(run).summary()
 
 
+@checked()
 def claims(run: str) -> pd.DataFrame:
     """What papers say of a run's numbers, held against them; empty where its suite names none.
 

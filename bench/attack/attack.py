@@ -16,10 +16,10 @@ from bench.attack.evaluate import AttackRequest, evaluate
 from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
-from bench.core.arguments import as_plain, given, numbers, text, whole
+from bench.core.arguments import as_plain, checked, given, numbers, text, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
-from bench.core.files import cache_folder, refuse_unwritable, write_atomically
+from bench.core.files import cache_folder, refuse_unwritable, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SEED, MAX_THREADS
 from bench.datasets.arrays import pair_of
 from bench.models.store import ArtifactStore
@@ -43,6 +43,7 @@ def attack(classifier: Classifier, data: Data, **options: Any) -> pd.DataFrame:
     return evaluate_attack(classifier, data, **options).table
 
 
+@checked(*KEPT)
 def evaluate_attack(
     classifier: Classifier,
     data: Data,
@@ -147,7 +148,7 @@ def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
     made["save_adversarials"] = result.adversarials
     for name, path in files.items():
         if path is not None:
-            write_atomically(Path(path).expanduser(), made[name]())
+            write_atomically(user_path(path), made[name]())
 
 
 def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:

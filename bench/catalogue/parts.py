@@ -11,6 +11,7 @@ from attacks import ATTACKS, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
 from bench.catalogue.index import FREE, listed, papers_of_run
+from bench.core.arguments import checked
 from bench.core.errors import unknown
 from bench.core.files import cache_folder
 from bench.core.registry import Registry
@@ -51,6 +52,7 @@ ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGME
 """What is listed with the others, and has a registry of its own."""
 
 
+@checked()
 def list_parts(kind: str) -> pd.DataFrame:
     """What is registered under a kind such as "models", the suites, or the published numbers."""
     if kind in FREE:
@@ -72,6 +74,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     return rows + (foolbox_adapter.rows() if kind == "attacks" else [])
 
 
+@checked()
 def cite(what: str) -> str:
     """BibTeX for exactly what a run ran, or for one registered part."""
     papers = _papers()

@@ -7,10 +7,90 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, wraps
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, one_line
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def checked(*kept: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A verb that gets plain values (`as_plain`) of the types that it says, None as the default
+    where that is no None, and otherwise raises UsageError with the parameter's name. kept: the
+    parameters that take whatever comes.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*given: P.args, **named: P.kwargs) -> R:
+            bound = inspect.signature(function).bind(*given, **named)
+            for name, parameter in bound.signature.parameters.items():
+                if name not in bound.arguments or name in kept or _is_more(parameter):
+                    continue
+                value = as_plain(bound.arguments[name])
+                if value is None and parameter.default is not parameter.empty:
+                    value = parameter.default
+                elif not fits(value, hint := _hints(function).get(name, Any)):
+                    raise UsageError(f"`{name}`: expected {told(hint)}, got {_short(value)}")
+                bound.arguments[name] = value
+            return function(*bound.args, **bound.kwargs)
+
+        return call
+
+    return decorate
+
+
+@cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(function)
+
+
+def _is_more(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of a type, as far as it can be looked at without using it up."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any or isinstance(hint, TypeVar):
+        return True
+    if origin in (UnionType, typing.Union):
+        return any(fits(value, one) for one in inside)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is bool:
+        return isinstance(value, bool) or (isinstance(value, int) and value in (0, 1))
+    kind = origin or hint
+    if not isinstance(kind, type) or not isinstance(value, kind):
+        return not isinstance(kind, type)
+    if kind is tuple:
+        pairs = zip(value, inside, strict=False)
+        return not inside or (len(value) == len(inside) and all(fits(*pair) for pair in pairs))
+    if kind in (Sequence, Iterable) and inside:
+        plural = not isinstance(value, str | bytes | Mapping)
+        return plural and (
+            isinstance(value, Iterator) or all(fits(one, inside[0]) for one in value)
+        )
+    return not isinstance(value, Mapping) or not inside or all(fits(k, inside[0]) for k in value)
+
+
+WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+KINDS = {Sequence: "several", Iterable: "several", Mapping: "a table", Callable: "a function"}
+
+
+def told(hint: Any) -> str:
+    """A type in words."""
+    inside = [one for one in typing.get_args(hint) if one is not NoneType]
+    if typing.get_origin(hint) in (UnionType, typing.Union):
+        return " or ".join(dict.fromkeys(told(one) for one in inside))
+    kind = typing.get_origin(hint) or hint
+    return WORDS.get(kind) or KINDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
 
 
 def as_plain(value: Any) -> Any:
@@ -24,7 +104,10 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if callable(getattr(value, "tolist", None)):
-        return as_plain(value.tolist())
+        try:
+            return as_plain(value.tolist())
+        except Exception:  # a tensor without values, or whatever an object of the user's raises
+            return value
     if type(value).__module__ == "torch" and type(value).__name__ in ("device", "dtype"):
         return str(value)
     return value
@@ -75,5 +158,9 @@ def text(name: str, value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+    """A value as a few letters of one line, whatever its repr does."""
+    try:
+        shown = repr(value)
+    except Exception:
+        shown = f"a {type(value).__name__}"
+    return one_line(shown, 60)

@@ -9,11 +9,17 @@ import difflib
 from collections.abc import Iterable
 from unicodedata import category
 
+LONGEST = 1_000
+"""Letters of a message; what a user named can be longer than any screen."""
+
 
 class BenchError(Exception):
     """An error with a one-line message and the exit code of the command line."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message, LONGEST))
 
 
 class UsageError(BenchError):

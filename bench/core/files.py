@@ -68,6 +68,22 @@ def pointer_advice(path: Path) -> str:
     return "; it is a pointer of git-lfs, the file itself is elsewhere: git lfs pull" * is_pointer
 
 
+def user_path(name: str | os.PathLike[str]) -> Path:
+    """The path that a user typed, with ~ for a home. Raises UsageError for what no file can be
+    called, or whose folder may not be looked into.
+    """
+    try:
+        path = Path(name).expanduser()
+        os.path.lexists(path)  # a zero byte
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"can't look for '{one_line(name, 100)}': {why}") from error
+    return path
+
+
 def cache_folder() -> Path:
     """Where trained models are kept: $MINIMAX_CACHE, or the user's cache folder."""
     from platformdirs import user_cache_path
@@ -85,7 +101,7 @@ def refuse_unwritable(
     for name, path in files.items():
         if path is not None and not path.strip():
             raise UsageError(f"`{name}`: the name is empty: expected a file's")
-    named = {name: Path(path).expanduser() for name, path in files.items() if path is not None}
+    named = {name: user_path(path) for name, path in files.items() if path is not None}
     for name, path in named.items():
         suffix = (suffixes or {}).get(name, path.suffix)
         if path.suffix.lower() != suffix.lower():

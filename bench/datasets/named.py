@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError, nearest
+from bench.core.files import user_path
 from bench.core.registry import Entry
 from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
@@ -69,13 +70,13 @@ def read_name(name: str) -> DataName:
             )
         return DataName(read_name(head).kind, head, last)
     if name.startswith(FOLDER):
-        path = Path(name.removeprefix(FOLDER)).expanduser()
+        path = user_path(name.removeprefix(FOLDER))
         if not path.is_dir():
             raise UsageError(f"{shown(path)} is no folder: expected folder:PATH with images in it")
         return DataName("folder", str(path))
     if name.startswith(torchvisions.PREFIX):
         return DataName("torchvision", name)
-    path = Path(name).expanduser()
+    path = user_path(name)
     if name and path.is_dir():
         return DataName("folder", str(path))
     if path.suffix.lower() in FILES and path.is_file():

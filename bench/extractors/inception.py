@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d
 
 from bench.core.errors import UsageError, one_line
-from bench.core.files import write_atomically
+from bench.core.files import user_path, write_atomically
 from bench.datasets.digits import data_folder
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
 
@@ -62,7 +62,7 @@ class Inception(Extractor):
 
 def _found(loading: Loading) -> bytes:
     """The file of the user's, the one in the data folder, or a fresh one. Raises UsageError."""
-    path = Path(loading.weights).expanduser() if loading.weights else data_folder() / FILE
+    path = user_path(loading.weights) if loading.weights else data_folder() / FILE
     if path.is_file():
         return path.read_bytes()
     if loading.weights or not loading.download:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.core import usercode
 from bench.core.errors import UsageError
-from bench.core.files import write_atomically
+from bench.core.files import user_path, write_atomically
 from bench.gate.compare import side_of_run
 from results.frames import column, pick
 from results.gate import baselines
@@ -45,7 +45,7 @@ def set_baseline(
     if not reason.strip():
         raise UsageError("`reason`: say why the baseline changes; it is kept in the file")
     found = open_run(run)
-    target = Path(out).expanduser() if out else _usual(found.manifest)
+    target = user_path(out) if out else _usual(found.manifest)
     if target.suffix != ".csv":
         raise UsageError(f"`out`: expected a name that ends in .csv, got '{out}'")
     side = side_of_run(found)

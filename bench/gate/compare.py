@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.catalogue.index import metric_facts
+from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line, unknown
-from bench.core.files import refuse_unwritable, write_atomically
+from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.core.progress import Notify, tell_nobody
 from results.gate import baselines, judging
 from results.gate import calibration as calibrating
@@ -28,6 +28,7 @@ from results.store import RunDirectory
 SUFFIXES = (".csv", ".parquet")
 
 
+@checked()
 def comparison(
     base: str,
     new: str,
@@ -53,12 +54,13 @@ def comparison(
     before, after = (narrowed(side_of(name), chosen) for name in (base, new))
     found = judging.compare_sides(before, after, judged_by)
     if junit is not None:
-        write_atomically(Path(junit).expanduser(), junit_xml(found))
+        write_atomically(user_path(junit), junit_xml(found))
     if markdown is not None:
-        write_atomically(Path(markdown).expanduser(), summary(found).encode())
+        write_atomically(user_path(markdown), summary(found).encode())
     return found
 
 
+@checked("notify", "warn")
 def calibration(
     run: str,
     *,
@@ -84,7 +86,7 @@ def calibration(
             raise UsageError(
                 f"`write_policy`: no margin would gate anything: {'; '.join(policy_of.refused[:3])}"
             )
-        write_atomically(Path(write_policy).expanduser(), policy_of.text.encode())
+        write_atomically(user_path(write_policy), policy_of.text.encode())
         for why in policy_of.refused:
             warn(f"no margin for {why}")
     return found
@@ -108,7 +110,7 @@ def side_of(name: str) -> Side:
     """A run's folder, a .csv or .parquet table, or a baseline's name. Raises UsageError for what is
     none of these, or damaged.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as error:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from attacks.contracts import UNIT, Box, Images, Labels, Model, Radius, Ray, Seeds
 from attacks.fgsm import Fgsm
+from bench.core.arguments import checked
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
 from bench.core.progress import Notify, tell_nobody
@@ -265,6 +266,7 @@ def measured(seeds: int, workers: int) -> Iterator[Measured]:
         yield Measured(*(side_of_run(open_run(run)) for run in (whole, flipped)))
 
 
+@checked("notify")
 def check_gate(
     *,
     seeds: int = 10,

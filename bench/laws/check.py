@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bench.core.arguments import checked
 from bench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ["law", "verdict", "counter_example"]
 
 
+@checked()
 def check_part(name: str, kind: str = "") -> pd.DataFrame:
     """Every law of a part's kind, a row each: whether it holds, is broken, exempt or skipped.
 

@@ -14,6 +14,7 @@ from attacks.classifiers.contracts import ClassifierFacts
 from bench.core import usercode
 from bench.core.arguments import numbers
 from bench.core.digests import digest_of
+from bench.core.files import user_path
 from bench.core.randomness import forked, stream_seed
 from bench.core.registry import Entry
 from bench.core.trees import dump
@@ -61,7 +62,7 @@ class Brought(Ready):
 def _version(name: str) -> tuple[int, int]:
     """What tells that a file was written anew."""
     try:
-        found = Path(name).expanduser().stat()
+        found = user_path(name).stat()
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
@@ -73,7 +74,7 @@ def _digest(part: Brought) -> str:
     if part._is_code:
         found.update(digest_of([part.name.partition(":")[0]]).encode())
     elif Path(part.name).suffix in FILES:
-        found.update(Path(part.name).expanduser().read_bytes())
+        found.update(user_path(part.name).read_bytes())
     return found.hexdigest()
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.core import usercode
 from bench.core.errors import UsageError, one_line
+from bench.core.files import user_path
 from bench.models.files import PROGRAMS, WEIGHTS, load_program
 from bench.models.weights import fit, read_weights
 from bench.models.zoo import ZOOS, maker_of, shaped
@@ -138,18 +139,18 @@ def _load(name: str, weights: str | None, trust: bool) -> Callable[[Tensor], Any
                 f"{name} has random weights: name its weights' file by `weights` (.pth or "
                 ".safetensors); nothing is downloaded"
             )
-        state = read_weights(Path(weights).expanduser())
+        state = read_weights(user_path(weights))
         return fit(shaped(make, state), state, weights)
     if Path(name).suffix in FILES:
         if weights is not None:
             raise UsageError(f"`weights`: {name} has its own")
-        return load_program(Path(name).expanduser(), trust)
+        return load_program(user_path(name), trust)
     made = _from_code(name)
     if weights is None:
         return made
     if not isinstance(made, nn.Module):
         raise UsageError(f"`weights`: {name} is no torch.nn.Module that could take them")
-    return fit(made, read_weights(Path(weights).expanduser()), weights)
+    return fit(made, read_weights(user_path(weights)), weights)
 
 
 def _from_code(name: str) -> Callable[[Tensor], Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError, nearest, unknown
+from bench.core.files import user_path
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
 from bench.suites.cell import Cell, cell_table
@@ -205,4 +206,4 @@ def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
     """Where a run lives: `out`, or runs/<suite>/<tier>. Raises UsageError for an empty name."""
     if out is not None and not out.strip():
         raise UsageError("`out`: the name is empty: expected a folder's")
-    return Path(out).expanduser() if out else Path("runs") / suite.name / tier
+    return user_path(out) if out else Path("runs") / suite.name / tier

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.core import usercode
+from bench.core.arguments import checked
 from bench.core.devices import device_named
 from bench.core.errors import UsageError, one_line
-from bench.core.files import cache_folder
+from bench.core.files import cache_folder, user_path
 from bench.datasets import torchvisions
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
@@ -71,6 +72,7 @@ class Report:
         return sum(self.statuses.get(status, 0) for status in BAD)
 
 
+@checked()
 def plan_of(
     suite: str,
     *,
@@ -112,6 +114,7 @@ def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
     return pairs
 
 
+@checked()
 def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
     """Every cell with its resolved settings, whether it is measured or trained already, and
     forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
@@ -154,6 +157,7 @@ def run(suite: str, **options: Any) -> pd.DataFrame:
     return execute(suite, **options).table
 
 
+@checked("watcher")
 def execute(
     suite: str,
     *,
@@ -332,7 +336,7 @@ def _folders(suite: str) -> tuple[str, ...]:
     """Where the user's own code may be: beside the suite file, then here."""
     here = str(Path.cwd())
     if suite.endswith(".toml") and Path(suite).resolve().parent != tomlsuites.SUITES:
-        return tuple(dict.fromkeys((str(Path(suite).expanduser().resolve().parent), here)))
+        return tuple(dict.fromkeys((str(user_path(suite).resolve().parent), here)))
     return (here,)
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 
 from bench.core import usercode
+from bench.core.arguments import checked
 from bench.core.errors import UsageError
-from bench.core.files import cache_folder, write_atomically
+from bench.core.files import cache_folder, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES
 from bench.datasets.named import image_set
 from bench.datasets.pixels import to_bytes
@@ -30,6 +31,7 @@ from results.runs import find_run, refusing_damage
 WEIGHTS = ".safetensors"
 
 
+@checked()
 def sample(
     run: str,
     model: str | None = None,
@@ -71,7 +73,7 @@ def sample(
             trained = _trained_cell(run, model, dataset, block, seed)
             made = _of_model(trained, n, chosen, weights, out)
     if out is not None and made is not None:
-        _write_samples(made, Path(out).expanduser())
+        _write_samples(made, user_path(out))
     return np.empty(0) if made is None else made.samples
 
 
@@ -102,7 +104,7 @@ def _of_model(
     if weights is not None:
         store = with_weights(store, weights)
     if out is not None and Path(out).suffix.lower() == WEIGHTS:
-        write_atomically(Path(out).expanduser(), weights_of(cell, store))
+        write_atomically(user_path(out), weights_of(cell, store))
         return None
     if not chosen.asked:
         return Drawn(draw_samples(cell, n, store), colour=colour)
@@ -110,6 +112,7 @@ def _of_model(
     return Drawn(samples, columns, colour)
 
 
+@checked()
 def truncations(
     run: str,
     model: str,
@@ -134,7 +137,7 @@ def truncations(
         cell, _ = _trained_cell(run, model, dataset, block, seed)
         table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
     if out is not None:
-        write_atomically(Path(out).expanduser(), curve_png(table, model))
+        write_atomically(user_path(out), curve_png(table, model))
     return table
 
 
@@ -180,7 +183,7 @@ def _refuse_request(n: int, out: str | None) -> None:
             f"expected a name that ends in .png, .npy or {WEIGHTS}, or a folder's without an end, "
             f"got '{out}'"
         )
-    if not suffix and Path(out).expanduser().exists():
+    if not suffix and user_path(out).exists():
         raise UsageError(f"{out} is there already: expected a folder to be made")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from bench.core.errors import UsageError, unknown
+from bench.core.files import user_path
 from bench.core.threads import with_threads
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell, cell_of
@@ -101,7 +101,7 @@ def weights_of(cell: Cell, store: ArtifactStore) -> bytes:
 
 def with_weights(store: ArtifactStore, path: str) -> ArtifactStore:
     """A store whose models have the weights of a file. Raises UsageError where it is none."""
-    file = Path(path).expanduser()
+    file = user_path(path)
     try:
         tensors = load(file.read_bytes())
     except (OSError, SafetensorError) as error:

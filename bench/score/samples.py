@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError, one_line
+from bench.core.files import user_path
 from bench.datasets.arrays import array_of, opened
 from bench.datasets.images import LEVELS, ImageArray, Images, shown
 from bench.datasets.named import image_set
@@ -41,7 +42,7 @@ def open_samples(given: Given | None, role: str) -> Samples:
         return of_array(array_of(given, role), role)
     if not str(given).strip():
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
-    path = Path(given).expanduser()
+    path = user_path(given)
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".pt", ".pth"):
         try:

@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from bench.core import usercode
+from bench.core.arguments import checked
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
-from bench.core.files import refuse_unwritable, write_atomically
+from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.core.progress import Notify, tell_nobody
 from bench.score.kept import packed
@@ -29,6 +30,7 @@ def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
     return measure_score(real, fake, **options).table
 
 
+@checked("real", "fake", "train", "features", "notify")
 def measure_score(
     real: Given,
     fake: Given,
@@ -61,7 +63,7 @@ def measure_score(
         found = measure(request, notify)
     result = scored(request, found, time.perf_counter() - started)
     if save_stats is not None:
-        write_atomically(Path(save_stats).expanduser(), packed(found.real))
+        write_atomically(user_path(save_stats), packed(found.real))
     return result
 
 
@@ -92,6 +94,6 @@ def _refuse_overwriting(save_stats: str | None, sets: Iterable[Given | None]) ->
     if save_stats is None:
         return
     refuse_unwritable({"save_stats": save_stats}, {"save_stats": ".npz"})
-    named = [Path(one).expanduser() for one in sets if isinstance(one, str | Path)]
-    if Path(save_stats).expanduser().resolve() in [path.resolve() for path in named]:
+    named = [user_path(one) for one in sets if isinstance(one, str | Path)]
+    if user_path(save_stats).resolve() in [path.resolve() for path in named]:
         raise UsageError(f"`save_stats`: {save_stats} is what is to be scored: name another")

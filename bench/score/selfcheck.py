@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from bench.core.arguments import checked
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
 from bench.core.progress import Notify, tell_nobody
@@ -131,6 +132,7 @@ AGAINST = {"swapped": "dropped"}
 """What a fault is held against, where that is not `fresh`."""
 
 
+@checked("notify")
 def check_metrics(
     *,
     features: str = "digits-cnn",

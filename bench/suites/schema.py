@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.core.errors import UsageError, nearest, one_line, uncapital, unknown
+from bench.core.files import user_path
 from bench.suites import builtin as tomlsuites
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -108,7 +109,7 @@ def read_table(name: str) -> tuple[dict[str, Any], Path]:
 
     Raises UsageError for an unknown name, a file that can't be read, or broken TOML.
     """
-    path = Path(name).expanduser() if name.endswith(".toml") else tomlsuites.SUITES / f"{name}.toml"
+    path = user_path(name) if name.endswith(".toml") else tomlsuites.SUITES / f"{name}.toml"
     if not name.endswith(".toml") and name not in tomlsuites.names():
         raise unknown("suite", name, tomlsuites.names(), "(or a file that ends in .toml)")
     try:

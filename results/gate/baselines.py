@@ -14,6 +14,7 @@ from typing import Any, cast
 import pandas as pd
 
 from bench.core.errors import UsageError
+from bench.core.files import user_path
 from results.frames import as_dicts, column, pick
 from results.gate.columns import GIVEN, ROWS
 from results.gate.sides import Side, from_table, read_table
@@ -33,7 +34,7 @@ def find(name: str) -> Path | None:
     if not name or Path(name).name != name:
         return None
     paths = (folder / f"{name}.csv" for folder in FOLDERS)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if user_path(path).is_file()), None)
 
 
 def names() -> list[str]:
@@ -44,8 +45,8 @@ def names() -> list[str]:
 def path_of(name: str) -> Path:
     """A baseline by its name or its file. Raises UsageError where there is none."""
     path = find(name)
-    if path is None and Path(name).expanduser().is_file():
-        path = Path(name).expanduser()
+    if path is None and user_path(name).is_file():
+        path = user_path(name)
     if path is None:
         raise UsageError(
             f"no baseline '{name}': expected a file, or one of {', '.join(names()) or 'none yet'}"

@@ -6,12 +6,12 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.core.errors import UsageError, nearest, one_line
+from bench.core.files import user_path
 
 FORBID = ConfigDict(extra="forbid", frozen=True)
 
@@ -113,7 +113,7 @@ def read_policy(path: str | None) -> Policy:
     if path is None:
         return Policy()
     try:
-        table = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        table = tomllib.loads(user_path(path).read_text(encoding="utf-8"))
         return Policy.model_validate(table)
     except OSError as error:
         raise UsageError(f"can't read the policy {path}: {error.strerror}") from error

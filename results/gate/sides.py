@@ -325,9 +325,14 @@ def _numbers(path: Path, name: str, given: Any) -> np.ndarray:
 
 
 def _words(path: Path, name: str, given: Any) -> np.ndarray:
-    """Raises UsageError for a column of lists and the like, which a .parquet file can hold."""
-    text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
-    found = text.to_numpy(dtype=object, na_value="")
+    """Raises UsageError for a column of lists and the like, or of no UTF-8, which a .parquet file
+    can hold.
+    """
+    try:
+        text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
+        found = text.to_numpy(dtype=object, na_value="")
+    except Exception as error:  # pyarrow's own kinds
+        raise _unreadable(path, error) from error
     strange = next((one for one in found if not isinstance(one, str)), None)
     if strange is not None:
         raise UsageError(

@@ -52,6 +52,38 @@ grid.model = ["oracle"]
 settings = { samples = 100 }
 metrics = ["high_quality"]
 """
+HINTS = {
+    "--attack": ("fgsm", "pgd", "lbfgs", "noise", "foolbox:LinfFastGradientAttack"),
+    "--epsilons": ("0", "0,0.1", "1/255", "1e-9,1", "0.1,0.1", "2"),
+    "--norm": ("linf", "l2", "l1"),
+    "--set": ("steps=2", "restarts=2", "random_start=true", "samples=50"),
+    "--range": ("0,1", "-1,1", "0,255"),
+    "--mean": ("0.5", "0,0"),
+    "--std": ("0.5", "1,1"),
+    "--colours": ("grey", "rgb"),
+    "--keys": ("images,labels", "x,y"),
+    "--size": ("8", "1", "0"),
+    "-n": ("1", "3", "0"),
+    "--figure": ("f.png", "f.txt"),
+    "--curve": ("c.png",),
+    "--save-adversarials": ("a.npz",),
+    "--metrics": ("frechet", "precision,recall", "c2st", "duplicates", "frechet,frechet"),
+    "--features": ("pixels", "digits-cnn"),
+    "--save-stats": ("k.npz", "points.npy"),
+    "--train": ("more.npy", "pictures"),
+    "--format": ("table", "markdown", "csv", "json", "latex"),
+    "--policy": ("p.toml", "s.toml"),
+    "--only": ("model=*", "model=oracle", "task=mixture", "seed=0"),
+    "--junit": ("j.xml",),
+    "--markdown": ("m.md",),
+    "--new": ("1", "2", "3"),
+    "--tier": ("quick",),
+    "--seeds": ("1", "0,1", "0,0"),
+    "--out": ("o", "o.csv", "o.png", "o.npy"),
+    "--kind": ("losses", "loss", "metrics"),
+    "--reason": ("why",),
+}
+"""Values that an option can make use of."""
 PLACE = 200
 """After so many commands they get a fresh folder."""
 UNASKED = ("--trust", "--download", "--traceback", "--help")
@@ -67,7 +99,16 @@ PARTS = (
     *("energy_distance", "c2st,frechet", "ring8@pacgan", "digits-cnn", "torchvision:alexnet"),
 )
 PAIRS = (
-    *("steps=2", "steps=0", "steps=x", "model=oracle", "model=gna", "dataset=ring8@pacgan", "=", ""),
+    *(
+        "steps=2",
+        "steps=0",
+        "steps=x",
+        "model=oracle",
+        "model=gna",
+        "dataset=ring8@pacgan",
+        "=",
+        "",
+    ),
     *("samples=100", "samples=-1", "samples=1e999", "tier=quick", "norm=l2", "restarts=1", "a=[1]"),
     *("=x", "steps=nan", "x=y=z", "step_size=1e308", "evaluations=1", "rule=euclid3", "seed=1"),
 )
@@ -75,7 +116,14 @@ FILES = (
     *("d.npz", "pictures", "folder:pictures", "points.npy", "stats.npz", "net.pt", "net.pt2"),
     *("w.pth", "w.safetensors", "s.toml", "p.toml", "table.csv", "table.parquet", "run", "empty"),
     *("nowhere/x.png", "x.png", "out.npz", "out.npy", "out.csv", "out.toml", "new", "../x.md"),
-    *("s.toml/x", "/dev/null/x.npz", "run/manifest.json", "hidden.png", "text.png", "o.safetensors"),
+    *(
+        "s.toml/x",
+        "/dev/null/x.npz",
+        "run/manifest.json",
+        "hidden.png",
+        "text.png",
+        "o.safetensors",
+    ),
 )
 WHOLE: dict[str, tuple[int, str]] = {
     "attack": (700, "fuzz_net:net d.npz -n 3 --no-audit --epsilons 0.1 --threads 1"),
@@ -115,7 +163,7 @@ def lines(verb: str, count: int, root: Path) -> Iterator[Line]:
             os.chdir(folder)
         rng = Random(f"{verb} {index}")
         arguments = changed(rng, verb, WHOLE[verb][1].split())
-        if rng.random() < 0.5:
+        if rng.random() < 0.3:
             arguments = [damaged(rng, argument, folder) for argument in arguments]
         yield Line(verb, index, (verb, *arguments), folder)
 
@@ -125,12 +173,12 @@ def changed(rng: Random, verb: str, arguments: list[str]) -> list[str]:
     found = [*arguments]
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
         place = rng.randrange(len(found)) if found else 0
-        action = rng.randrange(6)
+        action = rng.randrange(9)
         if action <= 1 and found:
             found[place] = word(rng)
         elif action == 2 and found:
             del found[place]
-        elif action == 3:
+        elif action == 3 and rng.random() < 0.3:
             found.insert(place, word(rng))
         else:
             found += option(rng, verb)
@@ -149,7 +197,9 @@ def option(rng: Random, verb: str) -> list[str]:
         return [word(rng)]
     chosen = rng.choice(options(verb))
     name = max(chosen.opts, key=len)
-    return [name] if chosen.is_flag else [name, word(rng)]
+    fitting = HINTS.get(name, ())
+    value = rng.choice(fitting) if fitting and rng.random() < 0.7 else word(rng)
+    return [name] if chosen.is_flag else [name, value]
 
 
 @cache

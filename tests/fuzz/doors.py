@@ -67,8 +67,9 @@ def saved(write: Callable[[io.BytesIO], Any]) -> bytes:
 @cache
 def images() -> list[Sample]:
     grey, colour = Image.fromarray(GREY[0]), Image.fromarray(RGB)
-    alpha, deep = Image.fromarray(np.dstack([RGB, RGB[..., :1]])), Image.fromarray(
-        RNG.integers(0, 65536, (8, 8)).astype(np.uint16)
+    alpha, deep = (
+        Image.fromarray(np.dstack([RGB, RGB[..., :1]])),
+        Image.fromarray(RNG.integers(0, 65536, (8, 8)).astype(np.uint16)),
     )
     tag = colour.getexif()
     tag[0x0112] = 6
@@ -102,7 +103,9 @@ def _deep_colour() -> bytes:
     import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
     body = zlib.compress((b"\0" + bytes(range(24))) * 4)

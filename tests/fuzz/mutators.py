@@ -29,6 +29,17 @@ NAMES_OF_FILES = ("../out.bin", "/abs.bin", "a" * 300, "dir/", "", "x\ny", "__pr
 WORDS = (b"\0" * 8, b"\xff" * 4, b"\x80\x02cposix\nsystem\n", b"PK\x05\x06", b"%s%n", b"\r\n", b"-")
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x2E, 0x63, 0x22, 0x7B)
 
+TYPES = (
+    *("'<f4'", "'<f8'", "'|u1'", "'|O'", "'>i8'", "'<f2'", "'<c8'", "'<U9'", "'|V3'", "'<f16'"),
+    *("'<M8[ns]'", "'|b1'", "'<i2'", "'<u8'", "[('a', '<f4')]", "'|S0'", "''"),
+)
+SHAPES = (
+    *("()", "(0,)", "(1,)", "(8, 8)", "(2, 0, 8)", "(-1, 8)", "(10000000000000,)", "(8, 8, 8)"),
+    *("(4294967296, 4294967296)", "(2,)*40", "(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)", "8"),
+    *("(12, 8, 8, 1)", "(12, 3, 8, 8)", "(768,)", "(12, 64)", "(2.5,)"),
+)
+"""What headers of .npy files may say."""
+
 Mutator = Callable[[Random, bytes], bytes]
 
 
@@ -225,24 +236,13 @@ def npy(rng: Random, content: bytes) -> bytes:
         return flipped(rng, content)
     size = struct.unpack("<H", content[8:10])[0]
     head, body = content[10 : 10 + size], content[10 + size :]
-    fields = {
-        "descr": rng.choice(
-            ("'<f4'", "'<f8'", "'|u1'", "'|O'", "'>i8'", "'<f2'", "'<c8'", "'<U9'", "'|V3'")
-            + ("'<M8[ns]'", "'|b1'", "'<i2'", "'<u8'", "[('a', '<f4')]", "'<f16'", "'|S0'", "''")
-        ),
-        "fortran_order": rng.choice(("True", "False", "0", "None")),
-        "shape": rng.choice(
-            ("()", "(0,)", "(1,)", "(8, 8)", "(2, 0, 8)", "(-1, 8)", "(10000000000000,)", "(8, 8, 8)")
-            + ("(4294967296, 4294967296)", "(2,)*40", "(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)")
-            + ("(12, 8, 8, 1)", "(12, 3, 8, 8)", "(768,)", "(12, 64)", "(2.5,)", "8")
-        ),
-    }
-    changed = rng.choice(list(fields))
+    fields = {"descr": TYPES, "fortran_order": ("True", "False", "0", "None"), "shape": SHAPES}
     try:
         told = _fields(head)
     except (SyntaxError, ValueError, AttributeError):  # it was changed before
         return flipped(rng, content)
-    told[changed] = fields[changed]
+    field = rng.choice(list(fields))
+    told[field] = rng.choice(fields[field])
     text = "{" + ", ".join(f"'{k}': {v}" for k, v in told.items()) + ", }"
     if rng.random() < 0.1:
         text = rng.choice(("{}", "[]", text[:-3], "{'descr': __import__('os')}", "(" * 90))

@@ -83,7 +83,9 @@ def made_run() -> tuple[bytes, dict[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         suite = faulty_suite(Path(folder), "several", "raises", seeds=2)
         run = execute(suite, out=f"{folder}/run").run
-        cells = {str(path.relative_to(run.path)): path.read_bytes() for path in cell_files(run.path)}
+        cells = {
+            str(path.relative_to(run.path)): path.read_bytes() for path in cell_files(run.path)
+        }
         return (run.path / "manifest.json").read_bytes(), cells
 
 
@@ -153,29 +155,28 @@ def read_cell(path: Path) -> None:
 DOORS: dict[str, Door] = {
     door.name: door
     for door in (
-        Door("images", 30_000, doors.images, doors.read_picture),
+        Door("images", 28_000, doors.images, doors.read_picture),
         Door("arrays", 10_000, doors.arrays, doors.read_pair),
         Door("samples", 14_000, doors.samples, doors.read_samples),
-        Door("weights", 10_000, doors.checkpoints, doors.read_checkpoint),
-        Door("code", 3_000, doors.programs, doors.read_code),
+        Door("weights", 9_000, doors.checkpoints, doors.read_checkpoint),
+        Door("code", 4_000, doors.programs, doors.read_code),
         Door("programs", 600, doors.programs, doors.read_program),
         Door("trees", 5_000, doors.trees, doors.read_tree),
-        Door("suites", 7_000, suites, read_suite),
+        Door("suites", 8_000, suites, read_suite),
         Door("policies", 6_000, policies, read_policy),
-        Door("tables", 2_400, tables, read_table),
-        Door("manifests", 2_000, manifests, read_run),
-        Door("cells", 4_000, cells, read_cell),
+        Door("tables", 1_500, tables, read_table),
+        Door("manifests", 1_500, manifests, read_run),
+        Door("cells", 5_000, cells, read_cell),
     )
 }
 
 
 def answer(door: Door, path: Path) -> Any:
-    """None, or a UsageError in one line; whatever else is raised passes."""
+    """None, or an error of ours; whatever else is raised passes."""
     from bench.core.errors import BenchError
 
     try:
         door.read(path)
     except BenchError as error:
-        assert len(str(error).splitlines()) == 1, f"more than a line: {error!s:.200}"
         return error
     return None
