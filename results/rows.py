@@ -158,6 +158,10 @@ def _finite(number: float) -> bool:
         return False
 
 
+LARGEST = 2**63
+"""What the whole numbers of a table can't hold."""
+
+
 def _check_fields(table: Any, fields: dict[str, Any], what: str) -> None:
     if not isinstance(table, dict):
         raise ValueError(f"expected a table for the {what}")
@@ -167,6 +171,10 @@ def _check_fields(table: Any, fields: dict[str, Any], what: str) -> None:
         value = table[name]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"'{name}' of the {what} has the wrong type")
+        if isinstance(value, str):
+            value.encode()  # halves of characters, which no table can hold, are a ValueError
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError(f"'{name}' of the {what} is too large")
 
 
 def rows_of(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -118,11 +118,17 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         raise UsageError(
             f"`classifier`: expected a network or a name, got {type(network).__name__}"
         )
+    if isinstance(network, type):
+        raise UsageError(
+            f"`classifier`: expected a network, got the class {network.__name__}: make one of it"
+        )
+    preparation = Preparation(span[0], span[1], mean, std)
+    preparation.refuse()
     request = AttackRequest(
         classifier=str(classifier) if network is None else type(network).__name__,
         data="arrays" if named is None else named,
         settings=settings,
-        preparation=Preparation(span[0], span[1], mean, std),
+        preparation=preparation,
         device=device_named(asked["device"]),
         audits=asked["audit"],
         keys=_keys(asked["keys"]),

@@ -57,7 +57,10 @@ def papers_of_run(run: str) -> list[str]:
     with refusing_damage(run):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
         papers = [paper for facts in parts for paper in facts.get("papers", [])]
-        return papers + [facts.get("paper", "") for facts in manifest["metrics"].values()]
+        papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
+        if not all(isinstance(paper, str) for paper in papers):
+            raise TypeError("a paper that is no text")
+    return papers
 
 
 def metric_facts(metric: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench.commands.options import choosing, typed, view
+from bench.core.errors import visible
 
 FAILED = 4
 INTERRUPTED = 130
@@ -67,10 +68,10 @@ def _print(report: Any) -> None:
         click.echo(f"every cell was measured already: {counts}")
     else:
         click.echo(f"{report.measured} of {report.planned} cells measured now; in all: {counts}")
-    click.echo(f"table: {report.run.path / 'table.csv'} (and .parquet)")
+    click.echo(f"table: {visible(report.run.path / 'table.csv')} (and .parquet)")
     if (report.run.path / "pictures").is_dir():
-        click.echo(f"pictures: {report.run.path / 'pictures'}")
-    click.echo(f"again: bench show {report.run.path}")
+        click.echo(f"pictures: {visible(report.run.path / 'pictures')}")
+    click.echo(f"again: bench show {visible(report.run.path)}")
 
 
 def _reasons(table: Any) -> list[str]:

@@ -141,7 +141,7 @@ def numbers(name: str, value: Any, count: int | None = None) -> tuple[float, ...
     parts = [] if value == "" else parts if isinstance(parts, list | tuple) else [parts]
     try:
         found = tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(
             f"`{name}`: expected numbers with commas between, got {_short(value)}"
         ) from None

@@ -74,7 +74,12 @@ def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str | None:
     """The known name that `name` was probably meant to be, or None. alike: how much of them has to
     be the same, 0 to 1.
     """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=alike)
+    names = list(known)
+    small = {one.lower(): one for one in reversed(names)}
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=alike)
+    if not matches or name.lower() in small:
+        lower = difflib.get_close_matches(name.lower(), small, n=1, cutoff=alike)
+        matches = [small[one] for one in lower] or matches
     return matches[0] if matches else None
 
 

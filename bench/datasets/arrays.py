@@ -22,6 +22,7 @@ LABELS = ("labels", "label", "y", "Y", "targets", "target", "y_test", "test_labe
 TRAINING = ("x_train", "X_train", "train_images"), ("y_train", "train_labels")
 MOST_BYTES = 2**35
 """Of numbers that are read at once."""
+MOST_CLASSES = 2**31
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -63,7 +64,7 @@ def training_part(path: Path) -> Pair | None:
     """The images and labels to train on, where an .npz file tells them from those to test on."""
     with opened(path) as file:
         found = [next((name for name in names if name in file.files), "") for names in TRAINING]
-        return (file[found[0]], file[found[1]]) if all(found) else None
+        return (_array(path, file, found[0]), _array(path, file, found[1])) if all(found) else None
 
 
 def _named(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> np.ndarray:
@@ -73,7 +74,15 @@ def _named(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> np.n
             f"{shown(path)} has no '{names[0]}': expected one of {', '.join(names)}, it has "
             f"{one_line(', '.join(file.files), 100) or 'nothing'}; `keys` names others"
         )
-    return file[found]
+    return _array(path, file, found)
+
+
+def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """A member of an archive. Raises UsageError for one that is no array: its bytes."""
+    found: Any = file[name]
+    if not isinstance(found, np.ndarray):
+        raise UsageError(f"{shown(path)} is damaged: '{one_line(name, 60)}' is no array")
+    return found
 
 
 def pair_of(given: Any, limit: int) -> tuple[Any, Any]:
@@ -120,6 +129,10 @@ def array_of(given: Any, origin: str) -> np.ndarray:
     """
     if isinstance(given, Tensor):
         return _dense(given, origin)
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise UsageError(
+            f"{origin}: some values are masked: fill them (`.filled(0)`), or drop them"
+        )
     try:
         return np.asarray(given)
     except Exception as error:  # whatever an object's __array__ raises
@@ -174,13 +187,10 @@ def _as_labels(labels: np.ndarray, n: int, origin: str) -> np.ndarray:
         raise UsageError(
             f"{origin}: expected a label for each of {n} images, got {labels.shape}{hint}"
         )
-    if labels.dtype.kind == "f":
-        broken = ~(np.isfinite(labels) & (np.floor(labels) == labels))
-        if broken.any():
-            index = int(broken.argmax())
-            raise UsageError(
-                f"{origin}: label {index} is {labels[index]:g}: expected whole numbers"
-            )
-    elif labels.dtype.kind not in "iub":
+    if labels.dtype.kind not in "fiub":
         raise UsageError(f"{origin}: expected labels as integers, got {labels.dtype}")
+    broken = ~((labels >= -MOST_CLASSES) & (labels <= MOST_CLASSES) & (np.floor(labels) == labels))
+    if broken.any():
+        index = int(broken.argmax())
+        raise UsageError(f"{origin}: label {index} is {labels[index]:g}: expected whole numbers")
     return labels.astype(np.int64)

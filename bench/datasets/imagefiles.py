@@ -40,6 +40,7 @@ class Head(NamedTuple):
 def read_head(path: Path) -> Head:
     """Without decoding. Raises Unreadable, by name."""
     try:
+        _refuse_devices(path)
         with Image.open(path, formats=FORMATS) as opened:
             width, height = _size_of(opened)
             clear = opened.mode in CLEAR_MODES or "transparency" in opened.info
@@ -55,6 +56,7 @@ def read_image(path: Path) -> Tensor:
     transparent loses that. Raises Unreadable, by name.
     """
     try:
+        _refuse_devices(path)
         pixels = _decoded(path)
     except Exception as error:  # a damaged file makes decoders raise nearly anything
         raise _unreadable(path, error) from error
@@ -71,9 +73,17 @@ def _decoded(path: Path) -> np.ndarray:
             return deep
         if _orientation(opened) > 1:
             opened = ImageOps.exif_transpose(opened)
+        if opened.mode == "P" and "transparency" in opened.info:
+            opened = opened.convert("RGBA")  # Pillow warns of what it would lose otherwise
         if opened.mode.startswith("I"):
             return np.asarray(opened).clip(0, 65535).astype(np.uint16)
         return np.asarray(opened.convert("L" if opened.mode in GREY_MODES else "RGB"))
+
+
+def _refuse_devices(path: Path) -> None:
+    """Raise ValueError for a pipe or a device: who opens one may wait for ever."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
 
 
 def _size_of(opened: Image.Image) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +38,8 @@ class Preparation:
 
     def refuse(self) -> None:
         """Raise UsageError where the numbers make no sense."""
+        if not np.isfinite([self.low, self.high, *self.mean, *self.std]).all():
+            raise UsageError("`range`, `mean`, `std`: expected finite numbers")
         if not self.low < self.high:
             raise UsageError(
                 f"`range`: expected two rising numbers, got {self.low:g},{self.high:g}"

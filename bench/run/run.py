@@ -347,4 +347,7 @@ def _executor(name: str, workers: int | None, timeout: float | None) -> Executor
         raise UsageError(f"`timeout`: expected seconds above 0, got {timeout:g}")
     if name == "inline" and timeout is not None:
         raise UsageError("`timeout` needs `executor=processes`: a cell can't be cut off inline")
-    return EXECUTORS[name].part(workers or os.cpu_count() or 1, timeout)
+    part = EXECUTORS[name].part
+    if not isinstance(part, type) or not issubclass(part, Executor):
+        raise UsageError(f"executor '{name}' is a {type(part).__name__}: expected a class of them")
+    return part(workers or os.cpu_count() or 1, timeout)

@@ -65,7 +65,7 @@ def sample(
     """
     bounds = () if truncation is None else (truncation,)
     chosen = Exploration(label, interpolate, arithmetic, codes, bounds)
-    _refuse_request(n, out)
+    _refuse_request(n, out, model)
     if model is None:
         made = _of_data(run, n, chosen)
     else:
@@ -170,7 +170,7 @@ def _real(name: str, n: int) -> np.ndarray:
     return to_bytes(torch.stack(first)).numpy()
 
 
-def _refuse_request(n: int, out: str | None) -> None:
+def _refuse_request(n: int, out: str | None, model: str | None) -> None:
     if not 1 <= n <= MAX_SAMPLES:
         raise UsageError(f"expected 1 to {MAX_SAMPLES:,} samples, got {n}")
     if out is None:
@@ -183,8 +183,14 @@ def _refuse_request(n: int, out: str | None) -> None:
             f"expected a name that ends in .png, .npy or {WEIGHTS}, or a folder's without an end, "
             f"got '{out}'"
         )
-    if not suffix and user_path(out).exists():
+    path = user_path(out)
+    if not suffix and path.exists():
         raise UsageError(f"{out} is there already: expected a folder to be made")
+    above = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if above is not None and not above.is_dir():
+        raise UsageError(f"`out`: can't write {out}: {above} is a file")
+    if suffix == WEIGHTS and model is None:
+        raise UsageError("`model`: whose weights? (data have none)")
 
 
 def _write_samples(made: Drawn, path: Path) -> None:

@@ -39,7 +39,10 @@ Given = str | Path | np.ndarray | Tensor | pd.DataFrame | Sequence | Callable[..
 def open_samples(given: Given | None, role: str) -> Samples:
     """What a user names, or arrays. Raises UsageError that names what is wrong."""
     if not isinstance(given, str | Path):
-        return of_array(array_of(given, role), role)
+        array = array_of(given, role)
+        if not array.shape:
+            raise UsageError(f"{role}: expected {FORMS}; got a {type(given).__name__}")
+        return of_array(array, role)
     if not str(given).strip():
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
     path = user_path(given)

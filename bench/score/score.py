@@ -76,13 +76,16 @@ def _request(given: Mapping[str, Any]) -> ScoreRequest:
             raise UsageError(f"`{name}`: expected 1 to {most:,}, got {number!r}")
     if given["colours"] not in ("", "grey", "rgb"):
         raise UsageError(f"`colours`: expected grey or rgb, got '{given['colours']}'")
+    if not isinstance(given["features"], str) and not callable(given["features"]):
+        kind = type(given["features"]).__name__
+        raise UsageError(f"`features`: expected a name or a function of images, got a {kind}")
     usercode.add_folder(Path.cwd())
-    metrics = given["metrics"]
+    names = given["metrics"].split(",") if isinstance(given["metrics"], str) else given["metrics"]
     same = {field.name: given[field.name] for field in fields(ScoreRequest)}
     return ScoreRequest(
         **same
         | {
-            "metrics": tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
+            "metrics": tuple(name.strip() for name in names if name.strip()),
             "workers": given["workers"] or os.cpu_count() or 1,
             "device": device_named(given["device"]),
         }

@@ -25,9 +25,14 @@ def draw(function: Draw, n: int, rng: torch.Generator) -> Tensor:
 
     Raises UsageError where they are not n numbers of anything.
     """
-    found = function(n, *_second(function, rng))
-    samples = torch.as_tensor(np.asarray(found) if isinstance(found, list | tuple) else found)
     name = getattr(function, "__name__", "the function")
+    try:
+        found = function(n, *_second(function, rng))
+    except Exception as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise UsageError(f"{name}({n}) failed: {error}") from error  # compiled: it has no lines
+    samples = torch.as_tensor(np.asarray(found) if isinstance(found, list | tuple) else found)
     if samples.ndim < 2 or len(samples) != n or samples.is_complex():
         raise UsageError(
             f"{name}({n}) gave {list(samples.shape)} of {samples.dtype}: expected {n} samples, "

@@ -55,6 +55,7 @@ def place(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "fuzz_net", raising=False)
     monkeypatch.setattr("bench.run.run.draw", lambda *run: [])
@@ -189,7 +190,7 @@ def _shown(given: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r:.60}" for name, value in given.items())
 
 
-def test_the_watch_sees_what_it_is_for(tmp_path):
+def test_the_watch_sees_what_it_is_for(tmp_path, monkeypatch):
     """Otherwise it would be no test of anything."""
     import socket
     import subprocess
@@ -200,13 +201,15 @@ def test_the_watch_sees_what_it_is_for(tmp_path):
         (tmp_path / "in" / "fine").write_text("x")
         (tmp_path / "out").write_text("x")
         os.rename(tmp_path / "out", tmp_path / "moved")
-        with pytest.raises(ModuleNotFoundError):
+        with monkeypatch.context() as path:
+            path.syspath_prepend(str(tmp_path))
             importlib.import_module(PLANTED)
+            del sys.modules[PLANTED]
         with socket.socket(socket.AF_UNIX) as made, pytest.raises(OSError, match="No such file"):
             made.connect(str(tmp_path / "nowhere"))
         subprocess.run(["true"], check=True)
     told = [text.split()[0] for text in seen]
-    assert told == ["wrote", "wrote", "imported", "socket.connect", "subprocess.Popen"]
+    assert told == ["wrote", "wrote", "imported", "wrote", "socket.connect", "subprocess.Popen"]
     (tmp_path / "unwatched").write_text("x")
     assert len(seen) == len(told)
 

@@ -24,9 +24,9 @@ _STATE: dict[str, Any] = {"roots": (), "seen": [], "hooked": False}
 def _hook(event: str, given: tuple) -> None:
     if not _STATE["roots"]:
         return
-    if event == "import":
-        if str(given[0]).partition(".")[0] == PLANTED:
-            _STATE["seen"].append(f"imported {given[0]}")
+    if event == "exec":
+        if PLANTED in getattr(given[0], "co_filename", ""):
+            _STATE["seen"].append(f"imported {given[0].co_filename}")
     elif event == "open":
         path, mode, flags = given
         if (isinstance(mode, str) and set(mode) & set("wax+")) or int(flags or 0) & WRITING:
@@ -41,7 +41,7 @@ def _written(path: Any) -> None:
     if isinstance(path, int):
         return
     whole = os.path.realpath(os.fsdecode(path))
-    caches = "__pycache__" in whole or whole == os.devnull
+    caches = "__pycache__" in whole or whole == os.devnull or whole.startswith("/proc/")
     if not caches and not whole.startswith(_STATE["roots"]):
         _STATE["seen"].append(f"wrote {whole}")
 

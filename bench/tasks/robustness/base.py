@@ -137,7 +137,8 @@ def trial_on(against: Victim, images: Tensor, labels: Tensor, seed: int, source:
     """A trial of a run's seed. source: the fingerprint of the images' data set, or what else tells
     them from others.
     """
-    named = hashlib.sha256(f"{source}|held-out|{len(images)}".encode()).hexdigest()[:16]
+    text = f"{source}|held-out|{len(images)}".encode(errors="surrogateescape")
+    named = hashlib.sha256(text).hexdigest()[:16]
     return Trial(against, images, labels, image_seeds(seed, len(images), images.device), named)
 
 

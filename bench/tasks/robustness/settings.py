@@ -164,6 +164,10 @@ def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
     return replace(cast(Any, attack), **chosen) if chosen else attack
 
 
+LARGEST = 2.0**1023
+"""What is more is infinite, or will be."""
+
+
 def _refuse_number(what: str, value: Any, usual: Any) -> None:
     """Raise UsageError for a number that is not finite, or not above 0 where the usual one is, and
     for a word where a number may stand.
@@ -173,6 +177,6 @@ def _refuse_number(what: str, value: Any, usual: Any) -> None:
     if isinstance(value, str | bool) or value is None:
         return
     above = isinstance(usual, int | float) and usual > 0
-    if not np.isfinite(value) or value < 0 or (above and value == 0):
+    if not -LARGEST < value < LARGEST or value < 0 or (above and value == 0):
         expected = "a number above 0" if above else "a number of 0 or more"
         raise UsageError(f"{what}: expected {expected}, got {value!r}")
