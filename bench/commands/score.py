@@ -38,7 +38,7 @@ FORMATS = ("table", "markdown", "csv", "json")
 @click.option(
     "--batch", type=int, default=32, show_default=True, help="How many images are read at once."
 )
-@click.option("--workers", type=int, metavar="N", help="How many threads; unless told, all cores.")
+@click.option("--workers", type=int, metavar="N", help="How many threads; OMP_NUM_THREADS, or one.")
 @click.option(
     "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute features."
 )
