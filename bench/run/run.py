@@ -149,6 +149,12 @@ def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
     }
 
 
+def step_of(cell: Cell) -> int | None:
+    """How far a cell's training was when its state was last kept, while it lasts."""
+    artifact = TASKS[cell.task].part.artifact(cell)
+    return None if artifact is None else ArtifactStore(cache_folder()).step_of(*artifact)
+
+
 def run(suite: str, **options: Any) -> pd.DataFrame:
     """Measure a suite and return its table; the options are those of `execute`."""
     return execute(suite, **options).table

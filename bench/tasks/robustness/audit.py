@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -93,9 +93,15 @@ def every_fact() -> dict[str, dict[str, Any]]:
 
 
 def audit_trial(
-    trial: Trial, asked: AttackSettings, radii: Sequence[float], using: Tools
+    trial: Trial,
+    asked: AttackSettings,
+    radii: Sequence[float],
+    using: Tools,
+    tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
-    """The findings on a classifier, in the norm and the box that are asked for."""
+    """The findings on a classifier, in the norm and the box that are asked for; `tell` is told
+    which diagnostic of how many begins.
+    """
     return audit(
         trial.against.model,
         trial.images,
@@ -105,6 +111,7 @@ def audit_trial(
         radii=radii,
         box=asked.box,
         using=using,
+        tell=tell,
     )
 
 
