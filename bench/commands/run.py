@@ -50,7 +50,11 @@ def command(**options: Any) -> None:
     if report.interrupted:
         click.echo("interrupted: what was finished is kept, the same command goes on", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    if report.bad:
+    if report.nothing:
+        reasons = dict.fromkeys(report.table["reason"])
+        said = "; ".join(one_line(reason) for reason in [*reasons][:3])
+        click.echo(f"nothing was measured, every cell was skipped: {typed(said)}", err=True)
+    if report.bad or report.nothing:
         raise click.exceptions.Exit(FAILED)
 
 

@@ -66,6 +66,11 @@ class Report:
         return self.made.records
 
     @property
+    def nothing(self) -> bool:
+        """Whether every cell was skipped."""
+        return set(self.statuses) == {"skipped"}
+
+    @property
     def bad(self) -> int:
         """Cells that failed, timed out, crashed, ran out of memory or were invalid."""
         return sum(self.statuses.get(status, 0) for status in BAD)
@@ -258,6 +263,8 @@ def _finish(
     manifest["measured"] = _facts(table, manifest["metrics"])
     directory.write_manifest(manifest)
     made = Run(directory, manifest, records)
+    if made.left_out:
+        watch.warn(made.left_out)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
         try:

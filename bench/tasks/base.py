@@ -55,7 +55,8 @@ class Resolved:
 
     settings: those that matter, each with its value. differing: those that differ from their
     defaults; they are part of the cell's name. modules: whose source makes the number.
-    seconds: a forecast. skip: why it can't be measured here.
+    seconds: a forecast. skip: why it can't be measured here. gives: the metrics that it can have,
+    by their names on rows; None where nobody knows.
     """
 
     settings: dict[str, Any]
@@ -64,6 +65,7 @@ class Resolved:
     modules: tuple[str, ...]
     seconds: float = 1.0
     skip: str = ""
+    gives: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
