@@ -48,21 +48,20 @@ def cited(what: str) -> tuple[str, str]:
             return bibliography.cite(papers[what]), ""
         if what.startswith(FOOLBOX):
             raise unknown("attack", what, [name for name in papers if name.startswith(FOOLBOX)])
-    from results.runs import find_run, left_out  # listings need none of it
-
-    directory = find_run(what)
-    return bibliography.cite(papers_of_run(what)), left_out(directory, directory.manifest())
+    return cited_run(what)
 
 
-def papers_of_run(run: str) -> list[str]:
-    """What to cite for a run: its parts' papers, then its metrics'."""
-    from results.runs import find_run, refusing_damage  # listings need none of it
+def cited_run(run: str) -> tuple[str, str]:
+    """The same of a run: its parts' papers, then its metrics'."""
+    from results.runs import find_run, left_out, refusing_damage  # listings need none of it
 
-    manifest = find_run(run).manifest()
+    directory = find_run(run)
+    manifest = directory.manifest()
     with refusing_damage(run):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
         papers = [paper for facts in parts for paper in facts.get("papers", [])]
-        return papers + [facts.get("paper", "") for facts in manifest["metrics"].values()]
+        papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
+        return bibliography.cite(papers), left_out(directory, manifest)
 
 
 def metric_facts(metric: str) -> dict[str, Any]:

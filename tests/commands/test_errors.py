@@ -45,7 +45,7 @@ def here(tmp_path, monkeypatch):
 
 
 def error(capfd, *arguments: str, code: int = 2) -> str:
-    """The one line on stderr of a command that fails with a code, beside those of finished cells."""
+    """The one line on stderr of a command that fails with a code, beside those of cells."""
     capfd.readouterr()
     assert bench(*arguments) == code
     out, err = capfd.readouterr()
