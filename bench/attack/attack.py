@@ -81,7 +81,7 @@ def evaluate_attack(
     the classifier expects of its inputs. colours: grey or rgb, to bring images to it; else images
     stay as they are where the classifier takes them, and grey ones become colour where it does not.
     keys: what an .npz file calls its images and labels. trust: whether a file may run code that it
-    holds. threads: of the CPU; 0: one for a registered classifier, every core for a user's. figure,
+    holds. threads: of the CPU; 0: one, or OMP_NUM_THREADS for a user's network. figure,
     curve, save_adversarials: files to write. notify: is told what is being done. Raises UsageError
     for what can't be used.
     """

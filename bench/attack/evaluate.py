@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -20,7 +19,7 @@ from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
 from bench.core.networks import moved
-from bench.core.threads import THREADS, with_threads
+from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
 from bench.datasets.pixels import in_channels
@@ -81,10 +80,9 @@ class AttackRequest:
     @property
     def threads_used(self) -> int:
         """As many as were asked for; else one for a registered classifier, whose figures are then
-        those of a suite, and every core for a user's.
+        those of a suite, and what the environment says for a user's.
         """
-        usual = THREADS if self.classifier in CLASSIFIERS else os.cpu_count() or THREADS
-        return self.threads or usual
+        return self.threads or (THREADS if self.classifier in CLASSIFIERS else usual_threads())
 
 
 def evaluate(
@@ -115,7 +113,8 @@ def evaluate(
             raise UsageError(f"{request.data} has no images")
         notify(f"loading or training {request.classifier}")
         if network is None:
-            against = _victim(request, cache)
+            with with_threads():  # as a run trains it
+                against = _victim(request, cache)
         else:
             against = _own(prepare(network, request.preparation, request.classifier))
         try:

@@ -57,9 +57,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of training and attack.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-@click.option(
-    "--threads", type=int, default=0, help="CPU threads; 0: all, one for a registered name."
-)
+@click.option("--threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS, or one.")
 @click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
 @click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")

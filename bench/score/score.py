@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -17,6 +16,7 @@ from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.core.progress import Notify, tell_nobody
+from bench.core.threads import usual_threads
 from bench.score.kept import packed
 from bench.score.measure import ScoreRequest, guarded
 from bench.score.measure import score as measure
@@ -81,7 +81,7 @@ def _request(given: Mapping[str, Any]) -> ScoreRequest:
         **same
         | {
             "metrics": tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
-            "workers": given["workers"] or os.cpu_count() or 1,
+            "workers": given["workers"] or usual_threads(),
             "device": device_named(given["device"]),
         }
     )
