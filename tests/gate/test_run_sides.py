@@ -110,3 +110,12 @@ def test_a_relative_margin_is_of_the_baseline():
     assert row_of(against(one, other))["margin"] == pytest.approx(0.05)
     wider = [table.assign(absolute=0.2) for table in (one, other)]
     assert row_of(against(*wider))["margin"] == pytest.approx(0.2)
+
+
+def test_values_are_identical_seed_by_seed():
+    """Of the seeds in common; the same values on other seeds are not."""
+    values = np.array([[1.0], [2.0], [3.0], [4.0]])
+    one = rows(values)
+    assert row_of(against(one, one))["kind"] == "identical"
+    assert row_of(against(one, one[one["seed"] > 0]))["kind"] == "identical"
+    assert row_of(against(one, rows(np.roll(values, 1, 0))))["kind"] == "seeded"
