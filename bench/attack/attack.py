@@ -12,7 +12,7 @@ import pandas as pd
 from torch import nn
 
 from attacks import MinimalNorm
-from bench.attack.evaluate import AttackRequest, evaluate
+from bench.attack.evaluate import ARRAYS, AttackRequest, evaluate
 from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
@@ -119,7 +119,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         )
     request = AttackRequest(
         classifier=str(classifier) if network is None else type(network).__name__,
-        data="arrays" if named is None else named,
+        data=ARRAYS if named is None else named,
         settings=settings,
         preparation=Preparation(span[0], span[1], mean, std),
         device=device_named(asked["device"]),

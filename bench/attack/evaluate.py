@@ -22,6 +22,7 @@ from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
+from bench.datasets.named import read_name
 from bench.datasets.pixels import in_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
@@ -34,6 +35,8 @@ from bench.tasks.robustness.settings import ChosenAttack, choose_attack, refuse_
 
 AUDITED = 200
 PROBED = 3
+ARRAYS = "arrays"
+"""What a request calls data that came as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,7 @@ def evaluate(
             request.seed,
             request.download,
             request.keys,
+            held_out=network is None and _is_trained(request.classifier),
         )
         if not len(pictures.images):
             raise UsageError(f"{request.data} has no images")
@@ -159,20 +163,27 @@ def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> Non
         notify(f"radius {radii[done]:.4g}, {done + 1} of {len(radii)}")
 
 
+def _is_trained(name: str) -> bool:
+    """Whether a classifier is trained here, on the data that it is attacked on."""
+    return name in CLASSIFIERS and not isinstance(CLASSIFIERS[name].part, Ready)
+
+
 def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
     if request.classifier in CLASSIFIERS or not is_users(request.classifier):
         entry = CLASSIFIERS[request.classifier]
         if isinstance(entry.part, Ready) and request.data not in DATASETS:
             model = entry.part.load().to(request.device)
             return Victim(model, CONFIDENCES[entry.facts.confidence], "")
-        if request.data not in DATASETS:
+        if request.data == ARRAYS:
             raise UsageError(
-                f"classifier '{request.classifier}' is trained on a registered data set: name one "
-                f"instead of '{request.data}' (`bench list datasets`); a suite trains it on yours"
+                f"classifier '{request.classifier}' is trained on a data set that has a name: "
+                "expected one (`bench list datasets`), a folder or an .npz file"
             )
-        if reason := unfit(request.classifier, request.data):
+        place = read_name(request.data)
+        home = place.name if place.side else request.data
+        if reason := unfit(request.classifier, home):
             raise UsageError(reason)
-        order = ClassifierOrder(request.classifier, request.data, request.seed)
+        order = ClassifierOrder(request.classifier, home, request.seed)
         return victim(order, cache, request.device)
     found = load_model(request.classifier, request.weights, request.preparation, request.trust)
     return _own(found)

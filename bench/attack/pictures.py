@@ -51,20 +51,24 @@ def pictures_named(
     seed: int = 0,
     download: bool = False,
     keys: Sequence[str] = (),
+    held_out: bool = False,
 ) -> Pictures:
     """The first `limit` labelled images of a name: of a folder's classes in turn; of a data set
     those that are held out, or those to train on where the name ends in `:train`.
 
     size: the side of the square that a folder's images are brought to (the shorter side resized,
-    the middle cropped). keys: what an .npz file calls its images and labels. Raises UsageError that
-    names the file or the index at fault.
+    the middle cropped). keys: what an .npz file calls its images and labels. held_out: of a folder
+    or a file those alone that a suite holds out, where a classifier is trained on the others.
+    Raises UsageError that names the file or the index at fault.
     """
     if size is not None and not 1 <= size <= LARGEST:
         raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
     place = read_typed_name(name)
     if keys and place.kind != "file":
         raise UsageError("`keys` is for an .npz file: it names the arrays in it")
-    if place.kind == "folder":
+    if held_out and (size is not None or keys):
+        raise UsageError("`size`, `keys`: a classifier is trained on data as they stand")
+    if place.kind == "folder" and not held_out:
         return _folder(Path(place.name), size, limit)
     train = place.side == "train"
     if place.kind == "torchvision":
@@ -73,7 +77,7 @@ def pictures_named(
         return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), origin, classes)
     if size is not None:
         raise UsageError("`size` is for folders of images: arrays are taken as they stand")
-    if place.kind == "file":
+    if place.kind == "file" and not held_out:
         return pictures_of(*read_archive(Path(place.name), keys), shown(name), limit)
     part = dataset_named(place.name if place.side else name, ("images", "classes"), "an attack")
     if part.missing:

@@ -271,7 +271,6 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--attack", "foolbox:LinfPGD", "--set", "steps=x"), "expected a int"),
         ("{}:network", ("--figure", "a.jpg"), "ends in .png"),
         ("{}:network", ("-n", "0"), "-n: expected 1 to"),
-        ("softmax", (), "trained on a registered data set"),
         ("sofmax", (), "did you mean 'softmax'"),
         ("{}:network", ("--attack", "pgd", "--set", "steps=0"), "expected a number above 0, got 0"),
         ("{}:network", ("--attack", "pgd", "--set", "step_size=nan"), "expected a number above 0"),
