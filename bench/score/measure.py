@@ -103,7 +103,8 @@ def guarded() -> Iterator[None]:
     """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
     warn of nowhere. Not to be entered by several threads.
     """
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), with_threads():
+    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), left_as_found(None)
+    with quiet[0], quiet[1], quiet[2], with_threads():
         warnings.simplefilter("ignore")
         yield
 
