@@ -74,16 +74,12 @@ def evaluate_attack(
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`; a network may come as it is, and images with labels as
-    two arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
-    [n]), as a table with `images` and `labels`, or as a torch Dataset of pairs. epsilons: radii,
-    in units of images in [0, 1]; those of EPSILONS where none are given, and not for a search.
-    norm: linf, or the first that the attack knows. settings: of the attack. range, mean, std: what
-    the classifier expects of its inputs. colours: grey or rgb, to bring images to it; else images
-    stay as they are where the classifier takes them, and grey ones become colour where it does not.
-    keys: what an .npz file calls its images and labels. trust: whether a file may run code that it
-    holds. threads: of the CPU; 0: one, or OMP_NUM_THREADS for a user's network. figure,
-    curve, save_adversarials: files to write. notify: is told what is being done. Raises UsageError
-    for what can't be used.
+    arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
+    [n]), as a table, or as a torch Dataset of pairs. epsilons: radii, in units of images in [0, 1].
+    range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
+    .npz file calls its arrays. trust: whether a file may run code that it holds. threads: 0 for as
+    many as the environment says, or one. figure, curve, save_adversarials: files to write. notify: is
+    told what is being done. Raises UsageError for what can't be used.
     """
     request, network, pictures = _request(given(evaluate_attack, locals(), *KEPT))
     store = ArtifactStore(cache_folder(), request.device)
