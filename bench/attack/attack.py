@@ -78,7 +78,7 @@ def evaluate_attack(
     [n]), as a table, or as a torch Dataset of pairs. epsilons: radii, in units of images in [0, 1].
     range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
     .npz file calls its arrays. trust: whether a file may run code that it holds. threads: 0 for as
-    many as the environment says, or one. figure, curve, save_adversarials: files to write. notify: is
+    many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
     told what is being done. Raises UsageError for what can't be used.
     """
     request, network, pictures = _request(given(evaluate_attack, locals(), *KEPT))
