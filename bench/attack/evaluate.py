@@ -148,8 +148,9 @@ def _evaluated(
         if wrong:
             raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
         before, after = (against.logits(x).cpu() for x in (images, attacked))
-        notify("audit")
-        findings = _audit(chosen, few, attacked[: len(few.images)]) if request.audits else []
+        findings = (
+            _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
+        )
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
@@ -270,9 +271,15 @@ def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
         ) from error
 
 
-def _audit(chosen: ChosenAttack, trial: Trial, attacked: Tensor) -> list[Finding]:
+def _audit(
+    chosen: ChosenAttack, trial: Trial, attacked: Tensor, notify: Callable[[str], None]
+) -> list[Finding]:
     """The diagnostics; none where the attack has no radius, or no image is right."""
     radii = [radius for radius in chosen.radii if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
-    return audit_trial(trial, chosen.settings, radii, usual(), attacked)
+
+    def tell(begun: int, of: int) -> None:
+        notify(f"audit, {begun} of {of}")
+
+    return audit_trial(trial, chosen.settings, radii, usual(), attacked, tell)

@@ -38,15 +38,20 @@ def listed(kind: str) -> pd.DataFrame:
     return pd.DataFrame(kinds[kind])
 
 
-def cited(what: str) -> str:
-    """BibTeX for exactly what a run ran, or for one registered part; a folder is always a run."""
+def cited(what: str) -> tuple[str, str]:
+    """BibTeX for exactly what a run ran, or for one registered part; a folder is always a run. And
+    what to say of the finished cells of a run that are left out, or empty.
+    """
     if "/" not in what and (with_torch() or what.startswith(FOOLBOX)):
         papers = _index()["papers"]
         if what in papers:
-            return bibliography.cite(papers[what])
+            return bibliography.cite(papers[what]), ""
         if what.startswith(FOOLBOX):
             raise unknown("attack", what, [name for name in papers if name.startswith(FOOLBOX)])
-    return bibliography.cite(papers_of_run(what))
+    from results.runs import find_run, left_out  # listings need none of it
+
+    directory = find_run(what)
+    return bibliography.cite(papers_of_run(what)), left_out(directory, directory.manifest())
 
 
 def papers_of_run(run: str) -> list[str]:

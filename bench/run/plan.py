@@ -14,6 +14,7 @@ from bench.core.digests import digest_of
 from bench.core.errors import UsageError, nearest, unknown
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
+from bench.run.measurable import with_measurable
 from bench.suites.cell import Cell, cell_table
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -118,7 +119,7 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
             f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "
             "another tier, or other names"
         )
-    return Plan(suite, view, [*cells.values()], device)
+    return Plan(with_measurable(suite, view, resolved), view, [*cells.values()], device)
 
 
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:

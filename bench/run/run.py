@@ -67,6 +67,11 @@ class Report:
         return self.made.records
 
     @property
+    def nothing(self) -> bool:
+        """Whether every cell was skipped."""
+        return set(self.statuses) == {"skipped"}
+
+    @property
     def bad(self) -> int:
         """Cells that failed, timed out, crashed, ran out of memory or were invalid."""
         return sum(self.statuses.get(status, 0) for status in BAD)
@@ -156,6 +161,12 @@ def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
         "key": cell.key,
         "device": cell.device,
     }
+
+
+def step_of(cell: Cell) -> int | None:
+    """How far a cell's training was when its state was last kept, while it lasts."""
+    artifact = TASKS[cell.task].part.artifact(cell)
+    return None if artifact is None else ArtifactStore(cache_folder()).step_of(*artifact)
 
 
 def run(suite: str, **options: Any) -> pd.DataFrame:
@@ -261,6 +272,8 @@ def _finish(
     manifest["measured"] = _facts(table, manifest["metrics"])
     directory.write_manifest(manifest)
     made = Run(directory, manifest, records)
+    if made.left_out:
+        watch.warn(made.left_out)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
         try:
