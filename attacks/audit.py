@@ -41,7 +41,7 @@ def tools(single: str, iterative: str, black_box: str, noise: str, search: str) 
     nearest = ATTACKS[search].part
     if not isinstance(nearest, MinimalNorm):
         raise UsageError(f"an audit needs a search for the smallest perturbation, got '{search}'")
-    return Tools(*fixed, nearest)
+    return Tools(fixed[0], fixed[1], fixed[2], fixed[3], nearest)
 
 
 def usual() -> Tools:
