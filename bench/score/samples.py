@@ -101,7 +101,7 @@ def _is_pointer(path: Path) -> bool:
 def _chosen(path: Path, names: list[str]) -> str:
     known = next((name for name in NAMES if name in names), None)
     if known is None and len(names) != 1:
-        held = ", ".join(names[:8]) or "nothing"
+        held = one_line(", ".join(names[:8]), 100) or "nothing"
         raise UsageError(
             f"{shown(path)}: expected one array or one of {', '.join(NAMES)}; it has {held}"
         )
