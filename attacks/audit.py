@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from attacks.contracts import ATTACKS, Box, FixedBudget, Images, Labels, Model, Seeds
+from attacks.contracts import ATTACKS, Box, FixedBudget, Images, Labels, MinimalNorm, Model, Seeds
 from attacks.diagnostics import DIAGNOSTICS, Scene, Tools
-from attacks.engine import frozen, logits_of
+from attacks.engine import Counted, frozen, logits_of
+from attacks.gradients import ordinary
 from bench.core.errors import UsageError
+
+USUAL = ("fgsm", "apgd-restarts", "square", "sign-noise", "fab")
+"""A single step, the strongest white box, a black box, noise, a search."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +30,23 @@ class Finding:
     blamed: tuple[str, ...] = ()
 
 
-def tools(single: str, iterative: str, black_box: str, noise: str) -> Tools:
-    """The attacks of an audit, by name. Raises UsageError for one without a radius."""
+def tools(single: str, iterative: str, black_box: str, noise: str, search: str) -> Tools:
+    """The attacks of an audit, by name. Raises UsageError for one without a radius, and for a
+    search that has one.
+    """
     parts = [ATTACKS[name].part for name in (single, iterative, black_box, noise)]
     fixed = [part for part in parts if isinstance(part, FixedBudget)]
     if len(fixed) < len(parts):
         raise UsageError("an audit needs attacks that take a radius")
-    return Tools(*fixed)
+    nearest = ATTACKS[search].part
+    if not isinstance(nearest, MinimalNorm):
+        raise UsageError(f"an audit needs a search for the smallest perturbation, got '{search}'")
+    return Tools(fixed[0], fixed[1], fixed[2], fixed[3], nearest)
 
 
-def usual(norm: str) -> Tools:
-    """The attacks of an audit in a norm: the strongest white box, and no black box in l1."""
-    if norm in ("linf", "l2"):
-        return tools("fgsm", "apgd-restarts", "square", "sign-noise")
-    return replace(tools("fgsm", "pgd", "square", "sign-noise"), black_box=None)
+def usual() -> Tools:
+    """The attacks of an audit, in linf, l2 and l1 the same."""
+    return tools(*USUAL)
 
 
 def audit(
@@ -52,22 +59,24 @@ def audit(
     radii: Sequence[float],
     box: Box,
     using: Tools,
+    given: Images | None = None,
     tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
     """Every diagnostic of a classifier that its tools allow, on those of the images that it gets
     right.
 
-    radii: in rising order; the last is the one that a robustness figure is claimed for. The model
-    is left as it was found. tell: is told which diagnostic of how many begins. Raises UsageError
-    where no image is right.
+    radii: in rising order; the last is the one that a robustness figure is claimed for. given: the
+    images that the attack behind that figure made. tell: is told which diagnostic of how many
+    begins. The model is left as it was found. Raises UsageError where no image is right.
     """
     with frozen(model):
+        images, labels, seeds = map(ordinary, (images, labels, seeds))
         right = logits_of(model, images).argmax(1) == labels
         if not bool(right.any()):
             raise UsageError("the audit needs images that the classifier gets right: it has none")
         kept = images[right]
         scene = Scene(
-            model,
+            Counted(model),
             kept,
             labels[right],
             seeds[right],
@@ -76,6 +85,7 @@ def audit(
             _reach(kept, norm, box),
             box,
             using,
+            None if given is None else ordinary(given)[right],
         )
         found = {
             entry.name: float(entry.part(scene))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from attacks.contracts import (
     ATTACKS,
     UNIT,
@@ -19,6 +21,7 @@ from attacks.contracts import (
 )
 from attacks.iterative import Keep, Steps, climb
 from attacks.norms import refuse
+from attacks.radii import moving
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ class Bim(FixedBudget):
     ) -> Images:
         refuse(norm, self.norms, "an iterative attack")
         steps = Steps(self.steps, self.step_size, self.momentum, self.keep)
-        return climb(
-            model, images, labels, images, steps, radius=radius, norm=norm, box=box, stop=stop
-        )
+
+        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+            return climb(model, x, y, x, steps, radius=radii, norm=norm, box=box, stop=stop)
+
+        return moving(attack, images, labels, radius, seeds)
 
 
 ATTACKS.register("bim", paper="arXiv:1607.02533", summary="Basic iterative method")(Bim())

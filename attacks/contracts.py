@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -94,6 +95,8 @@ class Ray(FixedBudget):
         box: Box = UNIT,
         stop: Stop = "never",
     ) -> Images:
+        if not bool((torch.as_tensor(radius) > 0).any()):
+            return images.clone()
         direction = self.direction(model, images, labels, norm=norm, seeds=seeds)
         return self.along(images, direction, radius=radius, norm=norm, box=box)
 

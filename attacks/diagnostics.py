@@ -10,17 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from math import comb
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attacks.contracts import Box, FixedBudget, Images, Labels, Model, Seeds, Stop
-from attacks.engine import chunk_of, logits_of
-from attacks.gradients import ascent
-from attacks.norms import into_box
-from attacks.objectives import entropy
+from attacks.contracts import (
+    Box,
+    FixedBudget,
+    Images,
+    Labels,
+    MinimalNorm,
+    Seeds,
+    Stop,
+)
+from attacks.engine import RADIUS_TOLERANCE, Counted, chunk_of, logits_of
+from attacks.gradients import ascent, misled
+from attacks.norms import into_box, size
+from attacks.objectives import answered, entropy
 from attacks.streams import signs
 from bench.core.registry import Registry
 
@@ -29,6 +38,9 @@ REPEATS = 5
 PAIRS = 25
 SAME = 1e-4
 TINY = (1e-4, 1e-5, 1e-6)
+LONGEST = 0.1
+ROUNDINGS = 4
+CHANCE = 0.05
 STEPPED = 0.05
 Bits = Bool[Tensor, " n"]
 
@@ -41,6 +53,7 @@ class Tools:
     iterative: FixedBudget
     black_box: FixedBudget | None
     noise: FixedBudget
+    search: MinimalNorm | None = None
 
 
 @dataclass(eq=False)
@@ -49,10 +62,11 @@ class Scene:
     diagnostics need is computed once.
 
     A smallest radius comes first in `radii`, the one of interest last; `reach` is the radius at
-    which nothing limits the attack but the box.
+    which nothing limits the attack but the box. given: the images that the attack in question
+    made within the last radius, if there is one.
     """
 
-    model: Model
+    model: Counted
     images: Images
     labels: Labels
     seeds: Seeds
@@ -61,45 +75,85 @@ class Scene:
     reach: float
     box: Box
     tools: Tools
+    given: Images | None = None
     _misled: dict[tuple[str, float], Bits] = field(default_factory=dict)
 
     @property
     def radius(self) -> float:
         return self.radii[-1]
 
-    def attack(self, kind: str, radius: float, stop: Stop = "never") -> Images:
-        """The images that one of the tools makes."""
-        part: FixedBudget = getattr(self.tools, kind)
-        size = chunk_of(self.images)
-        batches = zip(
-            self.images.split(size), self.labels.split(size), self.seeds.split(size), strict=True
-        )
+    def attack(
+        self, kind: str, radius: float, stop: Stop = "never", chosen: Bits | None = None
+    ) -> Images:
+        """The images that one of the tools makes, of all or of the chosen."""
+        everyone = torch.ones(len(self.images), dtype=torch.bool, device=self.images.device)
+        chosen = everyone if chosen is None else chosen
+        return self._attacked(kind, chosen, radius=radius, stop=stop)
+
+    def _attacked(self, kind: str, chosen: Bits, **given: Any) -> Images:
+        """What one of the tools makes of some images."""
+        part, size = getattr(self.tools, kind), chunk_of(self.images)
+        some = (values[chosen].split(size) for values in (self.images, self.labels, self.seeds))
+        given = {"norm": self.norm, "box": self.box, **given}
         return torch.cat(
-            [
-                part(
-                    self.model,
-                    x,
-                    y,
-                    seeds=s,
-                    radius=radius,
-                    norm=self.norm,
-                    box=self.box,
-                    stop=stop,
-                )
-                for x, y, s in batches
-            ]
+            [part(self.model, x, y, seeds=s, **given) for x, y, s in zip(*some, strict=True)]
         )
 
     def misled(self, kind: str, radius: float) -> Bits:
         """Which images one of the tools misleads at a radius."""
         if (kind, radius) not in self._misled:
-            attacked = self.attack(kind, radius, "first_success")
-            self._misled[kind, radius] = logits_of(self.model, attacked).argmax(1) != self.labels
+            logits = logits_of(self.model, self.attack(kind, radius, "first_success"))
+            self._misled[kind, radius] = misled(logits, self.labels)
         return self._misled[kind, radius]
+
+    def _won_by(self, kind: str) -> Bits:
+        """Of the images that withstand the iterative attack those that another tool misleads within
+        the radius. The others are not tried: what is asked is who finds more.
+        """
+        left = ~self.misled("iterative", self.radius)
+        if not bool(left.any()):
+            return left
+        search = isinstance(getattr(self.tools, kind), MinimalNorm)
+        given = {} if search else {"radius": self.radius, "stop": "first_success"}
+        attacked = self._attacked(kind, left, **given)
+        near = size(attacked.double() - self.images[left].double(), self.norm) <= (
+            self.radius * (1 + RADIUS_TOLERANCE) + RADIUS_TOLERANCE
+        )
+        won = torch.zeros_like(left)
+        won[left] = near & misled(logits_of(self.model, attacked), self.labels[left])
+        return won
+
+    @cached_property
+    def found(self) -> Bits:
+        """Which images any of the tools misleads within the radius."""
+        kinds = [kind for kind in ("black_box", "search") if getattr(self.tools, kind) is not None]
+        wins = [self.wins(kind) for kind in kinds]
+        return torch.stack([self.misled("iterative", self.radius), *wins]).any(0)
+
+    def wins(self, kind: str) -> Bits:
+        """The images that a tool misleads within the radius and the iterative attack does not."""
+        if (kind, -1.0) not in self._misled:
+            self._misled[kind, -1.0] = self._won_by(kind)
+        return self._misled[kind, -1.0]
 
     @cached_property
     def logits(self) -> Float[Tensor, "n classes"]:
         return logits_of(self.model, self.images)
+
+    @cached_property
+    def resolution(self) -> float:
+        """The rounding of the type that the model counts with, as far as its answers tell: the
+        coarsest that has a number for every logit. It may count in halves and answer in float32.
+        """
+        for kind in (torch.bfloat16, torch.float16):
+            if bool((self.logits.to(kind).to(self.logits.dtype) == self.logits).all()):
+                return torch.finfo(kind).eps
+        return torch.finfo(torch.float32).eps
+
+    @property
+    def rounding(self) -> float:
+        """What two readings of a logit may differ by, as a share of the largest."""
+        return max(SAME, ROUNDINGS * self.resolution)
 
     @cached_property
     def slopes(self) -> Images:
@@ -118,12 +172,15 @@ class Scene:
         """Where a step of some tiny length in a random direction changes no logit.
 
         Several lengths: the longest may cross an edge of a fine grid, the shortest may be lost in
-        the rounding of an image that lies on none.
+        the rounding of an image that lies on none. They are longer, up to a tenth of the range, the
+        coarser the numbers are that the model counts with.
         """
         way = signs(self.seeds, tuple(self.images.shape[1:]), 17).to(self.images.dtype)
+        coarser = max(1.0, self.resolution / torch.finfo(torch.float32).eps)
+        steps = sorted({min(step * coarser, LONGEST) for step in TINY})
         same = [
             (logits_of(self.model, into_box(self.images + step * way, self.box)) == self.logits)
-            for step in TINY
+            for step in steps
         ]
         return torch.stack([bits.all(1) for bits in same]).any(0)
 
@@ -161,14 +218,14 @@ def _share(bits: Tensor) -> float:
 def probabilities(scene: Scene) -> float:
     """Share of outputs that are non-negative and sum to 1: probabilities, not logits."""
     total = scene.logits.double().sum(1)
-    return _share((scene.logits >= 0).all(1) & ((total - 1).abs() < SAME))
+    return _share((scene.logits >= 0).all(1) & ((total - 1).abs() < scene.rounding))
 
 
 @DIAGNOSTICS.register("random_outputs", paper=CROCE, title="random", kind="cause", above=0.01)
 def random_outputs(scene: Scene) -> float:
     """Share of images whose logits change when the same batch is asked about again."""
     again = [logits_of(scene.model, scene.images) for _ in range(REPEATS - 1)]
-    return _share(torch.stack([_apart(scene.logits, other) for other in again]).any(0))
+    return _share(torch.stack([_apart(scene, scene.logits, other) for other in again]).any(0))
 
 
 @DIAGNOSTICS.register("batch_dependent", title="batch-dependent", kind="cause", above=0.01)
@@ -179,22 +236,24 @@ def batch_dependent(scene: Scene) -> float:
     """
     again = logits_of(scene.model, scene.images)
     pairs = min(len(scene.images) // 2, PAIRS)
-    if not pairs or bool(_apart(scene.logits, again).any()):
+    if not pairs or bool(_apart(scene, scene.logits, again).any()):
         return 0.0
     few = scene.images[: 2 * pairs]
     paired = torch.cat([logits_of(scene.model, pair) for pair in few.split(2)])
-    return _share(_apart(scene.logits[: 2 * pairs], paired))
+    return _share(_apart(scene, scene.logits[: 2 * pairs], paired))
 
 
-def _apart(first: Tensor, second: Tensor) -> Bits:
+def _apart(scene: Scene, first: Tensor, second: Tensor) -> Bits:
     """Where two readings differ by more than rounding, against the size of the logits."""
     scale = first.abs().amax(1).clamp_min(1)
-    return (first - second).abs().amax(1) > SAME * scale
+    return (first - second).abs().amax(1) > scene.rounding * scale
 
 
 @DIAGNOSTICS.register("steps_in_outputs", title="quantised", kind="cause", above=STEPPED)
 def steps_in_outputs(scene: Scene) -> float:
-    """Share of images where a step of a ten-thousandth of the range, or less, changes no logit."""
+    """Share of images where a step of a ten-thousandth of the range, or less, changes no logit; of
+    a model that counts in half precision, a step as much longer as its numbers are coarser.
+    """
     return _share(scene.still)
 
 
@@ -220,9 +279,13 @@ def hidden_by_underflow(scene: Scene) -> float:
 
 @DIAGNOSTICS.register("not_finite", title="not finite", kind="cause", above=0.0)
 def not_finite(scene: Scene) -> float:
-    """Share of images with a logit or a slope that is not finite."""
-    logits = ~scene.logits.isfinite().all(1)
-    return _share(logits | ~scene.slopes.isfinite().flatten(1).all(1))
+    """Share of images with a logit or a slope that is not finite, or of the answers with such a
+    logit that the attacks met on their way within the radius, whichever is more.
+    """
+    for kind in ("iterative", "single", "noise"):
+        scene.misled(kind, scene.radius)
+    broken = ~answered(scene.logits) | ~scene.slopes.isfinite().flatten(1).all(1)
+    return max(_share(broken), scene.model.silent / scene.model.forwards)
 
 
 @DIAGNOSTICS.register(
@@ -243,8 +306,38 @@ def unbounded_failures(scene: Scene) -> float:
 )
 def black_box_wins(scene: Scene) -> float:
     """Share of images that the black box misleads and the iterative white box does not."""
-    white = scene.misled("iterative", scene.radius)
-    return _share(scene.misled("black_box", scene.radius) & ~white)
+    return _share(scene.wins("black_box"))
+
+
+@DIAGNOSTICS.register(
+    "search_wins",
+    paper=CROCE,
+    title="search wins",
+    kind="symptom",
+    above=0.05,
+    needs="search",
+)
+def search_wins(scene: Scene) -> float:
+    """Share of images that the search for the smallest perturbation misleads within the radius and
+    the iterative attack does not.
+    """
+    return _share(scene.wins("search"))
+
+
+@DIAGNOSTICS.register(
+    "stronger_attacks", paper=CARLINI, title="stronger attacks", kind="symptom", above=0.02
+)
+def stronger_attacks(scene: Scene) -> float:
+    """Share of images that the audit's attacks mislead and the attack in question does not, less
+    the share of the reverse; 0 where chance explains it (a sign test, one-sided, at 5 %), and where
+    no attack is in question.
+    """
+    if scene.given is None:
+        return 0.0
+    own, found = misled(logits_of(scene.model, scene.given), scene.labels), scene.found
+    more, fewer = int((found & ~own).sum()), int((own & ~found).sum())
+    tail = sum(comb(more + fewer, k) for k in range(more, more + fewer + 1))
+    return 0.0 if tail > CHANCE * 2 ** (more + fewer) else (more - fewer) / len(own)
 
 
 @DIAGNOSTICS.register(
@@ -322,7 +415,6 @@ def lost_to_rounding(scene: Scene) -> float:
     found = scene.misled("iterative", scene.radius)
     if not bool(found.any()):
         return 0.0
-    attacked = scene.attack("iterative", scene.radius)
+    attacked = scene.attack("iterative", scene.radius, chosen=found)
     rounded = (attacked * 255).round() / 255
-    again = logits_of(scene.model, rounded).argmax(1) != scene.labels
-    return _share(~again[found])
+    return _share(~misled(logits_of(scene.model, rounded), scene.labels[found]))

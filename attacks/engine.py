@@ -7,11 +7,12 @@ distances in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks.contracts import (
     Box,
@@ -24,8 +25,11 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.gradients import differentiable, look, ordinary
 from attacks.norms import size
-from bench.core.networks import frozen as frozen
+from attacks.objectives import answered
+from bench.core.asfound import inference_tensors, left_as_found
+from bench.core.errors import UsageError
 
 CHUNK_VALUES = 2**19
 ACCELERATED = 16
@@ -34,21 +38,43 @@ BOX_TOLERANCE = 1e-6
 
 
 class Counted:
-    """A model that counts the images it was asked about, forwards and backwards."""
+    """A model that counts the images it was asked about, forwards and backwards. silent: those that
+    it answered with a logit that is not finite.
+    """
 
     def __init__(self, model: Model) -> None:
-        self.forwards = self.backwards = 0
+        self.forwards = self.backwards = self.silent = 0
         self._model = model
 
     def __call__(self, images: Tensor) -> Tensor:
         self.forwards += len(images)
         logits = self._model(images)
+        self.silent += int((~answered(logits.detach())).sum())
         if logits.requires_grad:
             logits.register_hook(self._count)
         return logits
 
     def _count(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
+
+
+@contextmanager
+def frozen(model: Model) -> Iterator[Model]:
+    """The model, its parameters without gradients, and gradients recorded whatever mode the caller
+    is in (torch.no_grad, inference_mode); afterwards all of it is as it was: `AsFound` says what.
+
+    A model that is no module is left alone. Raises UsageError for weights that no gradient can
+    pass, those made in torch.inference_mode.
+    """
+    if inference_tensors(model):
+        raise UsageError(
+            "the model's weights were made in torch.inference_mode, and no gradient passes such "
+            "tensors: expected a model that is made or loaded outside it"
+        )
+    with differentiable(), left_as_found(model):
+        for weight in model.parameters() if isinstance(model, nn.Module) else ():
+            weight.requires_grad_(False)
+        yield model
 
 
 def chunk_of(images: Images) -> int:
@@ -60,9 +86,8 @@ def chunk_of(images: Images) -> int:
 
 
 def logits_of(model: Model, images: Images) -> Float[Tensor, "batch classes"]:
-    """The model's logits, in parts, without gradients."""
-    with torch.no_grad():
-        return torch.cat([model(part) for part in images.split(chunk_of(images))])
+    """The model's logits, in parts, without gradients; in float32 at least."""
+    return torch.cat([look(model, part) for part in images.split(chunk_of(images))])
 
 
 Confidences = Callable[[Tensor], Tensor]
@@ -80,16 +105,34 @@ def independent(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model makes of images: the likeliest class and its probability."""
+    """What a model makes of images: the likeliest class and its probability. wrong: which images it
+    answers with logits that are not finite, in words, or empty; of these there is no prediction.
+    """
 
     predictions: Int[Tensor, " n"]
     confidences: Float[Tensor, " n"]
+    wrong: str = ""
 
 
 def classify(model: Model, images: Images, confidences: Confidences = softmax) -> Answers:
     """What a model makes of images."""
     logits = logits_of(model, images)
-    return Answers(logits.argmax(1), confidences(logits))
+    return Answers(logits.argmax(1), confidences(logits), unanswered(logits))
+
+
+def unanswered(logits: Float[Tensor, "n classes"]) -> str:
+    """Which images are answered with a logit that is not finite, in words, or empty.
+
+    Such an image is neither misled nor robust: what it is counted as would be the figure of nobody.
+    """
+    broken = ~answered(logits)
+    if not bool(broken.any()):
+        return ""
+    first = int(broken.nonzero()[0, 0])
+    return (
+        f"the classifier answers {int(broken.sum())} of {len(broken)} images (the first is {first})"
+        " with a logit that is not finite: neither misled nor robust"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +199,9 @@ def run(
     stop: Stop = "never",
 ) -> Iterator[Images]:
     """The attacked images of each radius in turn; a ray's gradient is taken once for all."""
-    size_ = chunk_of(images)
+    size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
     parts = list(zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True))
-    if isinstance(attack, Ray):
+    if isinstance(attack, Ray) and any(radii):
         ways = [attack.direction(model, x, y, norm=norm, seeds=s) for x, y, s in parts]
         for radius in radii:
             given = {"radius": radius, "norm": norm, "box": box}
@@ -187,7 +230,7 @@ def search(
     targets: Labels | None = None,
 ) -> Images:
     """The attacked images of a search for the smallest perturbation."""
-    size_ = chunk_of(images)
+    size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
     aims = [None] * len(images.split(size_)) if targets is None else targets.split(size_)
     parts = zip(images.split(size_), labels.split(size_), seeds.split(size_), aims, strict=True)
     return torch.cat(

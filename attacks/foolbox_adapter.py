@@ -41,7 +41,9 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.gradients import ask, differentiable, look, misled, ordinary
 from attacks.norms import NORMS, refuse
+from attacks.objectives import answered
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.randomness import forked, stream_seed
 from bench.core.registry import Entry
@@ -192,6 +194,7 @@ class FoolboxBudget(FixedBudget):
         stop: Stop = "never",
     ) -> Images:
         refuse(norm, self.norms, self.name)
+        images, labels, seeds = map(ordinary, (images, labels, seeds))
         victim = _victim(self.name, self.attack, model, images, box)
         result = images.clone()
         radii = torch.as_tensor(radius, dtype=torch.float64, device=images.device)
@@ -233,12 +236,14 @@ class FoolboxMinimal(MinimalNorm):
         refuse(norm, self.norms, self.name)
         if targets is not None and _is(type(self.attack), UNTARGETED):
             raise UsageError(f"{self.name} can't aim at targets: leave them out")
+        images, labels, seeds = map(ordinary, (images, labels, seeds))
         victim = _victim(self.name, self.attack, model, images, box)
 
         def reached(candidates: Tensor, index: Tensor) -> Tensor:
-            with torch.no_grad():
-                taken = model(candidates).argmax(1)
-            return taken != labels[index] if targets is None else taken == targets[index]
+            logits = look(model, candidates)
+            if targets is None:
+                return misled(logits, labels[index])
+            return (logits.argmax(1) == targets[index]) & answered(logits)
 
         index = torch.arange(len(images), device=images.device)
         index, result = index[~reached(images, index)], images.clone()
@@ -352,7 +357,7 @@ class _Shielded(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         model = self._unregistered[0]
-        return _Shield.apply(images, model) if images.requires_grad else model(images)
+        return _Shield.apply(images, model) if images.requires_grad else ask(model, images)
 
 
 class _Shield(torch.autograd.Function):
@@ -362,7 +367,7 @@ class _Shield(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, model: Model) -> Tensor:
         with torch.enable_grad():
             ctx.images = images.detach().requires_grad_()
-            ctx.logits = model(ctx.images)
+            ctx.logits = ask(model, ctx.images)
         return ctx.logits.detach()
 
     @staticmethod
@@ -375,8 +380,11 @@ class _Shield(torch.autograd.Function):
 
 @contextmanager
 def _seeded(seeds: Seeds) -> Iterator[None]:
-    """foolbox's random numbers from the seeds, and without the warnings it gives in passing."""
-    with forked(stream_seed("foolbox", *seeds.tolist())), warnings.catch_warnings():
+    """foolbox's random numbers from the seeds, gradients whatever mode the caller is in, and none
+    of the warnings it gives in passing.
+    """
+    seeded = forked(stream_seed("foolbox", *seeds.tolist()))
+    with differentiable(), seeded, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*failed to draw sufficient random", UserWarning)
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         yield

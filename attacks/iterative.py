@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attacks.contracts import Box, Images, Labels, Model, Radius, Stop
-from attacks.gradients import ascent, misled
+from attacks.gradients import ascent, look, misled
 from attacks.norms import into_box, project, steepest, unit
 from attacks.objectives import lead
 
@@ -49,7 +49,7 @@ class _Kept:
 
     def __init__(self, starts: Tensor, keep: Keep) -> None:
         self.images = starts.clone()
-        self._leads = starts.new_full((len(starts),), -torch.inf)
+        self._leads = torch.full((len(starts),), -torch.inf, device=starts.device)
         self._keep = keep
 
     def offer(self, climbers: _Climbers, logits: Tensor) -> None:
@@ -57,7 +57,7 @@ class _Kept:
         index, leads = climbers.index, lead(logits, climbers.labels)
         better = leads > self._leads[index] if self._keep == "best" else leads == leads
         self.images[index[better]] = climbers.at[better]
-        self._leads[index[better]] = leads[better]
+        self._leads[index[better]] = leads[better].to(self._leads)
 
 
 def climb(
@@ -91,8 +91,7 @@ def climb(
             return kept.images
         on = _step(on, gradient, steps, norm, box)
     if steps.keep == "best":
-        with torch.no_grad():
-            kept.offer(on, model(on.at))
+        kept.offer(on, look(model, on.at))
     else:
         kept.images[on.index] = on.at
     return kept.images

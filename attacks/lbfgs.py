@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attacks.boxed_lbfgs import Descents, Mask, PerPoint, Place, Points, pick
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.gradients import ascent
+from attacks.gradients import ascent, misled
 from attacks.norms import refuse, size
 from attacks.objectives import Logits, entropy, lead
 from attacks.streams import integers
@@ -77,7 +77,7 @@ class Lbfgs(MinimalNorm):
         if not len(images):
             return images
         logits = _evaluate(model, images, labels)[1]
-        right = (logits.argmax(1) == labels).nonzero()[:, 0]
+        right = (~misled(logits, labels)).nonzero()[:, 0]
         result = images.clone()
         nearest = torch.full_like(labels, torch.inf, dtype=images.dtype)
         for aims in self._aims(logits, labels, seeds, targets):

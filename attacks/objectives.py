@@ -7,7 +7,7 @@ float32 it is exactly 0 where the model is sure, which hides an attack's way out
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -35,7 +35,20 @@ def entropy(logits: Logits, labels: Labels) -> PerImage:
 
 
 def lead(logits: Logits, labels: Labels) -> PerImage:
-    """The highest wrong logit minus the label's: positive where the image is misclassified."""
+    """The highest wrong logit minus the label's: positive where the image is misclassified; minus
+    infinity where a logit is not finite, so that no attack goes there.
+    """
     own = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.amax(1) - own[:, 0]
+    return torch.where(answered(logits), others.amax(1) - own[:, 0], -torch.inf)
+
+
+def ahead(logits: Logits, labels: Labels, targets: Labels) -> PerImage:
+    """The targets' logits minus the labels'; minus infinity where a logit is not finite."""
+    own, aimed = (logits.gather(1, classes[:, None])[:, 0] for classes in (labels, targets))
+    return torch.where(answered(logits), aimed - own, -torch.inf)
+
+
+def answered(logits: Logits) -> Bool[Tensor, " batch"]:
+    """Where every logit is finite; else it is no answer, neither misled nor robust."""
+    return logits.isfinite().all(1)

@@ -21,10 +21,11 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
-from attacks.gradients import misled
+from attacks.gradients import look, misled
 from attacks.iterative import Keep, Steps, climb
 from attacks.norms import into_box, refuse, spread, unit
 from attacks.objectives import lead
+from attacks.radii import moving
 from attacks.streams import normal, uniform
 
 
@@ -59,13 +60,18 @@ class Pgd(FixedBudget):
         refuse(norm, self.norms, "pgd")
         steps = Steps(self.steps, self.step_size, None, self.keep)
 
-        def once(restart: int, chosen: Tensor) -> Tensor:
-            own = radius[chosen] if isinstance(radius, Tensor) and radius.ndim else radius
-            x, y = images[chosen], labels[chosen]
-            begun = starts(x, own, norm, seeds[chosen], restart, box) if self.random_start else x
-            return climb(model, x, y, begun, steps, radius=own, norm=norm, box=box, stop=stop)
+        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+            def once(number: int, chosen: Tensor) -> Tensor:
+                own, kept = radii[chosen], x[chosen]
+                begun = kept
+                if self.random_start:
+                    begun = starts(kept, own, norm, drawn[chosen], number, box)
+                given = {"radius": own, "norm": norm, "box": box, "stop": stop}
+                return climb(model, kept, y[chosen], begun, steps, **given)
 
-        return restarted(once, self.restarts, model, labels, stop)
+            return restarted(once, self.restarts, model, y, stop)
+
+        return moving(attack, images, labels, radius, seeds)
 
 
 def restarted(
@@ -78,8 +84,7 @@ def restarted(
     result = once(0, everyone)
     if restarts == 1:
         return result
-    with torch.no_grad():
-        logits = model(result).clone()
+    logits = look(model, result).clone()
     leads, chosen = lead(logits, labels), everyone
     for restart in range(1, restarts):
         if stop == "first_success":
@@ -87,8 +92,7 @@ def restarted(
         if not len(chosen):
             break
         found = once(restart, chosen)
-        with torch.no_grad():
-            found_logits = model(found)
+        found_logits = look(model, found)
         found_leads = lead(found_logits, labels[chosen])
         better = found_leads > leads[chosen]
         index = chosen[better]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar
 
 import torch
@@ -23,13 +23,17 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.gradients import look
+from attacks.l1ball import within
 from attacks.norms import into_box, refuse, unit
 from attacks.objectives import lead
+from attacks.radii import moving
 from attacks.streams import integers, signs
 from bench.core.errors import UsageError
 
 SCHEDULE = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After which of 10,000 queries the share of pixels halves (the paper's section 3.2)."""
+LONGER = 4.0
 REDRAWS = 10
 """How often signs that change nothing are drawn again before a query goes on them."""
 
@@ -40,17 +44,19 @@ Pixels = Float[Tensor, "batch channels height width"]
 class Square(FixedBudget):
     """Andriushchenko et al. 2020, algorithms 1 to 3; `queries` forwards an image, no gradient.
 
-    p_init: the share of pixels in the first square; the paper's schedule of halvings is stretched
-    to `queries`. What is raised is the lead of the best wrong logit, minus the paper's margin loss.
-    It starts with vertical stripes (linf) or a grid of bumps (l2). Vectors of a square number of
-    pixels are seen as one channel; others are refused. Departures from the paper's code: each image
+    In l1 it is algorithm 3 with absolute values for squares, as Croce and Hein (2021, section 5)
+    have it, projected into the ball within the box at four times the radius. p_init: the share of
+    pixels in the first square; the paper's schedule of halvings is stretched to `queries`. What is
+    raised is the lead of the best wrong logit, minus the paper's margin loss. It starts with
+    vertical stripes (linf) or a grid of bumps (l2, l1). Vectors of a square number of pixels are
+    seen as one channel; others are refused. Departures from the paper's code: each image
     has its own windows and orientations (the code draws them once for the batch in l2), and the
     last row and column can be hit (as in algorithm 2; the code leaves them out).
     """
 
     queries: int = 1000
     p_init: float = 0.8
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def __post_init__(self) -> None:
         if not 0 < self.p_init <= 1:
@@ -69,12 +75,30 @@ class Square(FixedBudget):
         stop: Stop = "never",
     ) -> Images:
         refuse(norm, self.norms, "square")
+
+        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+            return self._attack(model, x, y, radii, drawn, norm, box, stop)
+
+        return moving(attack, images, labels, radius, seeds)
+
+    def _attack(
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        radii: Tensor,
+        seeds: Seeds,
+        norm: str,
+        box: Box,
+        stop: Stop,
+    ) -> Images:
         clean = _as_pixels(images)
-        radii = torch.as_tensor(radius, dtype=clean.dtype, device=clean.device).expand(len(clean))
-        start, step = (_stripes, _squares) if norm == "linf" else (_bumps, _move)
+        start, step = _stripes, _squares
+        if norm != "linf":
+            start, step = partial(_bumps, norm=norm), partial(_move, norm=norm)
 
         def score(pixels: Tensor, labels: Tensor) -> Tensor:
-            return lead(model(pixels.reshape(-1, *images.shape[1:])), labels)
+            return lead(look(model, pixels.reshape(-1, *images.shape[1:])), labels)
 
         with torch.no_grad():
             found = _Found(clean, clean, radii[:, None, None, None], seeds)
@@ -167,7 +191,7 @@ def _squares(found: _Found, query: int, p: float, box: Box) -> Pixels:
     return tried
 
 
-def _bumps(found: _Found, box: Box) -> Pixels:
+def _bumps(found: _Found, box: Box, norm: str) -> Pixels:
     """A grid of bumps, about five by five, with a sign for each channel."""
     count, channels, height, width = found.clean.shape
     side = max(min(height, width) // 5, 1)
@@ -180,10 +204,10 @@ def _bumps(found: _Found, box: Box) -> Pixels:
     top, left = (height - down * side) // 2, (width - across * side) // 2
     delta = torch.zeros_like(found.clean)
     delta[:, :, top : top + down * side, left : left + across * side] = tiles
-    return into_box(found.clean + found.radius * unit(delta, "l2"), box)
+    return _inside(found, delta, box, norm)
 
 
-def _move(found: _Found, query: int, p: float, box: Box) -> Pixels:
+def _move(found: _Found, query: int, p: float, box: Box, norm: str) -> Pixels:
     """Algorithm 3: a bump in one window, of another's mass and what the budget has left."""
     _, channels, height, width = found.clean.shape
     side = max(round((p * height * width) ** 0.5), 3)
@@ -194,20 +218,31 @@ def _move(found: _Found, query: int, p: float, box: Box) -> Pixels:
     )
     both = torch.zeros_like(delta, dtype=torch.bool).scatter(2, first, True)
     both = both.scatter(2, second, True)
-    spare = (found.radius[:, 0] ** 2 - delta.square().sum((1, 2), keepdim=True)).clamp_min(0)
-    budget = spare / channels + (delta * both).square().sum(2, keepdim=True)
+    power = {"l2": 2, "l1": 1}[norm]
+    spent = delta.abs() ** power
+    spare = (found.radius[:, 0] ** power - spent.sum((1, 2), keepdim=True)).clamp_min(0)
+    budget = spare / channels + (spent * both).sum(2, keepdim=True)
     turned = signs(found.seeds, (), query, 4) > 0
-    bump = _bump(side).to(delta)[turned.long()].flatten(1)[:, None]
+    bump = _bump(side, power).to(delta)[turned.long()].flatten(1)[:, None]
     drawn = signs(found.seeds, (channels, 1), query, 5).to(delta.dtype)
-    mixed = _normed(bump * drawn + _normed(delta.gather(2, first)))
-    delta = delta.scatter(2, second, 0.0).scatter(2, first, mixed * budget.sqrt())
-    moved = unit(delta, "l2").reshape(found.clean.shape)
-    return into_box(found.clean + found.radius * moved, box)
+    mixed = _normed(bump * drawn + _normed(delta.gather(2, first), power), power)
+    delta = delta.scatter(2, second, 0.0).scatter(2, first, mixed * budget ** (1 / power))
+    return _inside(found, delta.reshape(found.clean.shape), box, norm)
 
 
-def _normed(patches: Float[Tensor, "batch channels pixels"]) -> Tensor:
-    """Each channel at Euclidean length 1; zero stays zero."""
-    return patches / torch.linalg.vector_norm(patches, dim=2, keepdim=True).clamp_min(1e-10)
+def _inside(found: _Found, delta: Pixels, box: Box, norm: str) -> Pixels:
+    """The images plus a difference of the length of the radius, in the box. In l1 it is made longer
+    first and projected, so that what the box cuts off is spent elsewhere.
+    """
+    full = found.radius * unit(delta, norm)
+    if norm == "l1":
+        return within(found.clean, LONGER * full, found.radius.flatten(), box)
+    return into_box(found.clean + full, box)
+
+
+def _normed(patches: Float[Tensor, "batch channels pixels"], power: int) -> Tensor:
+    """Each channel at length 1 in the norm of that power; zero stays zero."""
+    return patches / torch.linalg.vector_norm(patches, power, 2, keepdim=True).clamp_min(1e-10)
 
 
 def _window(found: _Found, query: int, which: int, side: int) -> Int[Tensor, "batch pixels"]:
@@ -221,11 +256,13 @@ def _window(found: _Found, query: int, which: int, side: int) -> Int[Tensor, "ba
 
 
 @cache
-def _bump(side: int) -> Float[Tensor, "2 side side"]:
-    """Two opposite peaks side by side, of Euclidean length 1: upright and lying (equation 2)."""
+def _bump(side: int, power: int = 2) -> Float[Tensor, "2 side side"]:
+    """Two opposite peaks side by side, of length 1 in the norm of that power: upright and lying
+    (equation 2).
+    """
     half = side // 2
     bump = torch.cat([_peak(half, side), -_peak(side - half, side)])
-    bump = bump / torch.linalg.vector_norm(bump)
+    bump = bump / torch.linalg.vector_norm(bump.flatten(), power)
     return torch.stack([bump, bump.T])
 
 

@@ -75,8 +75,9 @@ def _measured(suite: str, folders: pytest.TempPathFactory, view: dict[str, Any])
 
 def _explained(found: Comparison, suite: str) -> str:
     """The verdicts as a failure that can be read in a terminal or a log."""
+    from bench.core.errors import visible
     from results.frames import as_dicts
-    from results.gate.layouts import is_shown, metric, plain, shown, what
+    from results.gate.layouts import is_shown, metric, shown, what
 
     lines = [f"{found.verdict}: {suite} against {found.base} (exit code {found.exit_code})", ""]
     for row in as_dicts(found.rows):
@@ -93,7 +94,7 @@ def _explained(found: Comparison, suite: str) -> str:
             lines.append(f"  {row['verdict']}{decides} {name}: {before} → {after}")
             lines += [f"      {text}" for text in _why(row, facts)]
     counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items())
-    lines = [plain(line) for line in lines]
+    lines = [visible(line) for line in lines]
     return "\n".join([*_cut(lines), "", f"deciding series: {counts}"])
 
 

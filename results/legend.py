@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,11 @@ MARKED = (
 UNMARKED = (
     "no mean is in bold: too few seeds to tell rows apart, equal values, or no two rows that "
     "differ in the model alone"
+)
+
+SPLIT = (
+    "{titles}: every seed is scored on the same held-out examples, so that an interval over seeds "
+    "is one over trainings: on other held-out examples all of them move together"
 )
 
 
@@ -50,6 +56,20 @@ def legend(part: pd.DataFrame, directed: set[str]) -> Iterator[str]:
     printed = pick(part, column(part, "role") == "published")
     if len(printed) and not np.isnan(column(printed, "low")).all():
         yield "published: ± as printed there (SE: standard error, SD: standard deviation)"
+
+
+def split_shared(
+    part: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]], described: Mapping[str, Any]
+) -> Iterator[str]:
+    """What intervals of bounds on likelihoods leave out, where the held-out examples are a fixed
+    set and no draws of each seed's. facts: of the metrics; described: of the data set.
+    """
+    if not described.get("images"):
+        return
+    seeded = set(part["metric"][among(column(part, "interval"), ["seeds"])])
+    bounds = [name for name in facts if name in seeded and facts[name].get("takes") == "latent"]
+    if bounds:
+        yield SPLIT.format(titles=", ".join(facts[name].get("title") or name for name in bounds))
 
 
 def _conditions(compared: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -13,7 +14,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from results.legend import legend, spread
+from bench.core.errors import visible
+from results.legend import legend, split_shared, spread
 from results.summary import bounds
 
 FEW = 4
@@ -51,6 +53,14 @@ class Layout:
     spread: str = ""
     name: str = ""
 
+    def __post_init__(self) -> None:
+        """Nothing in a table is obeyed by a terminal, whatever the names in it are."""
+        rows = [[(visible(value), visible(spread)) for value, spread in row] for row in self.rows]
+        texts = {"title": visible(self.title), "name": visible(self.name), "rows": rows}
+        texts |= {"heads": [*map(visible, self.heads)], "notes": [*map(visible, self.notes)]}
+        for field_name, value in texts.items():
+            object.__setattr__(self, field_name, value)
+
     def look(self, row: int, column: int) -> Look:
         """How a cell is told from others."""
         return self.looks[row][column] if self.looks else Look()
@@ -76,10 +86,16 @@ def layouts(summary: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[Layout]
         if described.get("modes"):
             title += f" ({described['modes']} modes)"
         name = f"{manifest.get('suite', '')} {block} {dataset}"
-        yield _layout(title, name, part, manifest)
+        yield _layout(title, name, part, manifest, described)
 
 
-def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any]) -> Layout:
+def _layout(
+    title: str,
+    name: str,
+    part: pd.DataFrame,
+    manifest: dict[str, Any],
+    described: Mapping[str, Any],
+) -> Layout:
     """The table of one block and data set."""
     facts = {name: manifest["metrics"].get(name, {}) for name in dict.fromkeys(part["metric"])}
     constants = [name for name in facts if _is_constant(name, facts[name], part)]
@@ -101,7 +117,8 @@ def _layout(title: str, name: str, part: pd.DataFrame, manifest: dict[str, Any])
         found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
         looks.append([Look() for _ in begin] + found)
     directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
-    notes = [*legend(part, directed), *_settings(part), *_constants(part, constants, facts)]
+    notes = [*legend(part, directed), *split_shared(part, facts, described)]
+    notes += [*_settings(part), *_constants(part, constants, facts)]
     notes += [f"[{number}] {text}" for text, number in seen.items()]
     heads = ["model", *(["ε"] if curve else []), "seeds"]
     heads += [head(name, facts[name]) for name in metrics]
@@ -267,17 +284,23 @@ def _look(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | N
 
 def markdown(layout: Layout) -> str:
     """A GitHub table with the interval in parentheses."""
-    lines = [f"**{layout.title}**", "", _piped(layout.heads)]
+    lines = [f"**{literal(layout.title)}**", "", _piped([*map(literal, layout.heads)])]
     sides = ("---" if i in layout.left else "---:" for i in range(len(layout.heads)))
     lines.append(f"|{'|'.join(sides)}|")
     for i, row in enumerate(layout.rows):
         lines.append(_piped([_marked(layout, i, j) for j in range(len(row))]))
-    return "\n".join([*lines, "", *(f"{note}  " for note in layout.remarks)]).rstrip() + "\n"
+    notes = (f"{literal(note)}  " for note in layout.remarks)
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def literal(text: str) -> str:
+    """A text that Markdown shows as it is."""
+    return re.sub(r"([\\`*<\[\]])", r"\\\1", text)
 
 
 def _marked(layout: Layout, row: int, column: int) -> str:
     """A cell on one line, the best in bold."""
-    value, spread = layout.text(row, column)
+    value, spread = map(literal, layout.text(row, column))
     shown = f"**{value}**" if layout.look(row, column).mark == "best" else value
     return f"{shown} ({spread})" if spread else shown
 
@@ -299,7 +322,9 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(FORMULAS) else visible(value)
 
 
 NESTED = ("settings", "versions")

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
+from attacks.gradients import differentiable, ordinary
 from bench.attack.pictures import Pictures, pictures_named
+from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
-from bench.core.networks import moved, random_state_kept
+from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
+from bench.datasets.named import read_name
 from bench.datasets.pixels import in_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
@@ -32,6 +35,8 @@ from bench.tasks.robustness.settings import ChosenAttack, choose_attack, refuse_
 
 AUDITED = 200
 PROBED = 3
+ARRAYS = "arrays"
+"""What a request calls data that came as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,7 @@ def evaluate(
     chosen = choose_attack(request.attack, request.settings)
     refuse_others(chosen, request.settings, request.attack)
     said = f"{request.classifier} under {request.attack}"
-    with redirect_stdout(sys.stderr), blamed(said), random_state_kept(request.device):
+    with redirect_stdout(sys.stderr), blamed(said), differentiable(), left_as_found(None):
         notify(f"reading {request.data}")
         pictures = pictures or pictures_named(
             request.data,
@@ -106,6 +111,7 @@ def evaluate(
             request.seed,
             request.download,
             request.keys,
+            held_out=network is None and _is_trained(request.classifier),
         )
         if not len(pictures.images):
             raise UsageError(f"{request.data} has no images")
@@ -142,7 +148,9 @@ def _evaluated(
         if wrong:
             raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
         before, after = (against.logits(x).cpu() for x in (images, attacked))
-        findings = _audit(chosen, few, notify) if request.audits else []
+        findings = (
+            _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
+        )
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
@@ -156,20 +164,27 @@ def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> Non
         notify(f"radius {radii[done]:.4g}, {done + 1} of {len(radii)}")
 
 
+def _is_trained(name: str) -> bool:
+    """Whether a classifier is trained here, on the data that it is attacked on."""
+    return name in CLASSIFIERS and not isinstance(CLASSIFIERS[name].part, Ready)
+
+
 def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
     if request.classifier in CLASSIFIERS or not is_users(request.classifier):
         entry = CLASSIFIERS[request.classifier]
         if isinstance(entry.part, Ready) and request.data not in DATASETS:
             model = entry.part.load().to(request.device)
             return Victim(model, CONFIDENCES[entry.facts.confidence], "")
-        if request.data not in DATASETS:
+        if request.data == ARRAYS:
             raise UsageError(
-                f"classifier '{request.classifier}' is trained on a registered data set: name one "
-                f"instead of '{request.data}' (`bench list datasets`); a suite trains it on yours"
+                f"classifier '{request.classifier}' is trained on a data set that has a name: "
+                "expected one (`bench list datasets`), a folder or an .npz file"
             )
-        if reason := unfit(request.classifier, request.data):
+        place = read_name(request.data)
+        home = place.name if place.side else request.data
+        if reason := unfit(request.classifier, home):
             raise UsageError(reason)
-        order = ClassifierOrder(request.classifier, request.data, request.seed)
+        order = ClassifierOrder(request.classifier, home, request.seed)
         return victim(order, cache, request.device)
     found = load_model(request.classifier, request.weights, request.preparation, request.trust)
     return _own(found)
@@ -233,9 +248,17 @@ def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
 
 def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tensor:
     """The logits of a few images. Raises UsageError where there are none."""
+    with frozen(against.model):
+        logits = _tried(request, against, ordinary(images).clone().requires_grad_())
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
+    return logits
+
+
+def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
+    """What the model returns. Raises UsageError where it can't read the images."""
     try:
-        with frozen(against.model):
-            logits: Any = against.model(images.clone().requires_grad_())
+        return against.model(images)
     except UsageError:
         raise
     except Exception as error:
@@ -246,12 +269,11 @@ def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tens
             f"once: {other}{one_line(f'{type(error).__name__}: {error}', 150)}; expected a "
             "differentiable float32 model for batches of any size"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
-    return logits
 
 
-def _audit(chosen: ChosenAttack, trial: Trial, notify: Callable[[str], None]) -> list[Finding]:
+def _audit(
+    chosen: ChosenAttack, trial: Trial, attacked: Tensor, notify: Callable[[str], None]
+) -> list[Finding]:
     """The diagnostics; none where the attack has no radius, or no image is right."""
     radii = [radius for radius in chosen.radii if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
@@ -260,4 +282,4 @@ def _audit(chosen: ChosenAttack, trial: Trial, notify: Callable[[str], None]) ->
     def tell(begun: int, of: int) -> None:
         notify(f"audit, {begun} of {of}")
 
-    return audit_trial(trial, chosen.settings, radii, usual(chosen.settings.norm), tell)
+    return audit_trial(trial, chosen.settings, radii, usual(), attacked, tell)

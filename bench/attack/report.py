@@ -62,9 +62,9 @@ class Attacked:
             notes = [*layout.notes, *(f"! {note}" for note in self.evaluation.notes)]
             yield replace(layout, notes=notes)
         if self.evaluation.findings:
-            yield audit_layout(self.evaluation.findings, self.verdict.said)
+            yield audit_layout(self.evaluation.findings, self.verdict.lines)
         elif self.request.audits:
-            yield Layout("audit", [], [], [], [self.verdict.said])
+            yield Layout("audit", [], [], [], [*self.verdict.lines])
 
     @property
     def verdict(self) -> Verdict:
@@ -179,7 +179,7 @@ def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     return {"blocks": [block], "metrics": facts, "cells": [{**cell, "block": "attack"}]}
 
 
-def audit_layout(findings: Sequence[Finding], said: str) -> Layout:
+def audit_layout(findings: Sequence[Finding], said: Iterable[str]) -> Layout:
     """The audit, a row a diagnostic: its value, what it means, and whether it fires; under it what
     is said of all.
     """
@@ -196,7 +196,7 @@ def audit_layout(findings: Sequence[Finding], said: str) -> Layout:
         cells = (entry.facts.title, value, limit, verdict, entry.summary)
         rows.append([(cell, "") for cell in cells])
     heads = ["audit", "%", "above", "verdict", "what it measures"]
-    return Layout("audit", heads, rows, ["model"] * len(rows), [said], (0, 3, 4))
+    return Layout("audit", heads, rows, ["model"] * len(rows), [*said], (0, 3, 4))
 
 
 def _answers(logits: torch.Tensor) -> tuple[list[int], list[float]]:

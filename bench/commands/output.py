@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.commands.options import typed
-from bench.core.errors import PipeClosedError
+from bench.core.errors import PipeClosedError, visible
 from results.tables import Layout, as_json
 
 PIPED_WIDTH = 190
@@ -109,4 +109,4 @@ def print_rows(table: pd.DataFrame, as_rows: bool) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.4g}"
-    return "" if value is None else str(value)
+    return "" if value is None else visible(value)

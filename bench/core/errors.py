@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 
 class BenchError(Exception):
@@ -36,13 +37,26 @@ class PipeClosedError(Exception):
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    """Any text as one line of at most `limit` characters."""
+    """Any text as one line of at most `limit` characters, nothing in it obeyed by a terminal."""
     try:
-        line = " ".join(str(text).split())
+        line = visible(" ".join(str(text).split()))
     except Exception:
         line = f"({type(text).__name__} without a readable text)"
-    line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def visible(text: object) -> str:
+    """A text with what a terminal or a viewer would obey written out: control characters, ends of
+    lines, marks that turn the direction of writing, halves of characters.
+    """
+    return "".join(
+        letter if letter.isprintable() or category(letter) == "Zs" else _escaped(letter)
+        for letter in str(text)
+    )
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def uncapital(text: str) -> str:

@@ -63,6 +63,14 @@ class Registry(Generic[T, F]):
         self._facts = facts
         self._advice = f"(`bench list {listed_as}` shows all)" if listed_as else ""
         self._entries: dict[str, Entry[T, F]] = {}
+        self._adopters: list[Callable[[object], T | None]] = []
+
+    def adopt(self, make: Callable[[object], T | None]) -> Callable[[object], T | None]:
+        """Decorate what makes a part of something else that a user may name; None for what it
+        can't.
+        """
+        self._adopters.append(make)
+        return make
 
     def register(
         self,
@@ -103,6 +111,8 @@ class Registry(Generic[T, F]):
     def _users(self, name: str) -> Entry[T, F]:
         """A part of the user's own: as it registered itself, or without facts."""
         part = usercode.load(name)
+        for adopted in (make(part) for make in self._adopters):
+            part = part if adopted is None else adopted
         for entry in self._entries.values():
             if entry.part is part:
                 return entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from bench.core.errors import one_line
+from bench.datasets.deeppng import deep_colours
 from bench.datasets.images import Unreadable, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -67,7 +67,7 @@ def _decoded(path: Path) -> np.ndarray:
     """[h, w] or [h, w, 3], uint8 or uint16."""
     with Image.open(path, formats=FORMATS) as opened:
         _size_of(opened)
-        if opened.format == "PNG" and (deep := _deep_colours(path)) is not None:
+        if opened.format == "PNG" and (deep := deep_colours(path)) is not None:
             return deep
         if _orientation(opened) > 1:
             opened = ImageOps.exif_transpose(opened)
@@ -91,23 +91,6 @@ def _orientation(opened: Image.Image) -> int:
     except Exception:
         return 1
     return found if 1 <= found <= 8 else 1
-
-
-def _deep_colours(path: Path) -> np.ndarray | None:
-    """uint16 [h, w] or [h, w, 3] of a PNG file of 16 bits that is in colour or has transparency:
-    Pillow would cut them to 8. None of every other PNG file.
-    """
-    with path.open("rb") as file:
-        depth, kind = file.read(26)[24:26]
-    if depth < 16 or kind == 0:
-        return None
-    content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchvision is about to hand its decoders to torchcodec
-        from torchvision.io import ImageReadMode, decode_png
-
-        found = decode_png(content, ImageReadMode.UNCHANGED).numpy()
-    return found[0] if len(found) < 3 else np.moveaxis(found[:3], 0, -1)
 
 
 def _unreadable(path: Path, error: BaseException) -> Unreadable:

@@ -80,9 +80,10 @@ class Mixture(Dataset):
         """Raise UsageError for two modes in one place: no sample tells which of them it is of."""
         if len(centres) < 2:
             return
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
-        far, other = cKDTree(centres).query(centres, k=2)
+        found: Any = KDTree(centres).query(centres, k=2)
+        far, other = found
         diagonal = covariances if covariances.ndim == 2 else covariances.diagonal(0, 1, 2)
         close = far[:, 1] <= TWINS * np.sqrt(np.abs(diagonal).max(1))
         if close.any():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from bench.core.registry import Entry
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_unit
+from bench.models.brought import Brought, brought, is_brought
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 
 KIND = "classifier"
@@ -47,22 +49,25 @@ class Victim:
 
 @dataclass(frozen=True)
 class ClassifierOrder:
-    """Everything that decides a trained classifier."""
+    """Everything that decides a trained classifier; settings: of a network of the user's own."""
 
     name: str
     dataset: str
     seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def key(self, device: str) -> str:
         """The artifact's key; of an ensemble or a ready classifier, of what it is made of."""
         return artifact_key(KIND, self._identity(device))
 
     def _identity(self, device: str) -> dict[str, Any]:
-        entry, data = classifier_of(self.name), labelled(self.dataset)
+        entry, data = classifier_of(self.name, self.settings), labelled(self.dataset)
         facts = {"classifier": self.name, "code": digest_of((__name__, entry.origin))}
         if isinstance(entry.part, Classifier):
             facts |= {"settings": entry.part.settings(), "seed": self.seed, "device": device}
             facts |= {"dataset": data.fingerprint}
+        if isinstance(entry.part, Brought):
+            facts |= {"network": entry.part.digest}
         if isinstance(entry.part, Ensemble):
             facts |= {"members": [member.key(device) for member in self.members()]}
         return facts
@@ -81,14 +86,20 @@ def labelled(name: str) -> Labelled:
     return dataset_named(name, LABELLED, "an attack")
 
 
-def classifier_of(name: str) -> Entry[Classifier | Ensemble | Ready, ClassifierFacts]:
-    """A registered classifier or one of the user's. Raises UsageError where it is none."""
+def classifier_of(
+    name: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Entry[Classifier | Ensemble | Ready, ClassifierFacts]:
+    """A registered classifier or one of the user's. settings: what the latter needs to be loaded
+    and to read images. Raises UsageError where it is none.
+    """
+    if is_brought(name):
+        return brought(name, settings)
     entry = CLASSIFIERS[name]
     if not isinstance(entry.part, Classifier | Ensemble | Ready):
         kind = type(entry.part).__name__
         raise UsageError(
             f"model '{name}' is a {kind}: expected an attacks.classifiers.Classifier, Ensemble or "
-            "Ready (`bench attack` takes a network as it stands)"
+            "Ready, or a network"
         )
     return entry
 
@@ -110,9 +121,9 @@ def unfit(name: str, dataset: str) -> str:
 
 def victim(order: ClassifierOrder, store: ArtifactStore, device: str) -> Victim:
     """The classifier of an order, from the store or trained now."""
-    entry = classifier_of(order.name)
+    entry = classifier_of(order.name, order.settings)
     model = _network(order, entry.part, store, device)
-    return Victim(model.eval(), CONFIDENCES[entry.facts.confidence], order.key(device))
+    return Victim(model, CONFIDENCES[entry.facts.confidence], order.key(device))
 
 
 def _network(
@@ -121,8 +132,9 @@ def _network(
     if isinstance(part, Ready):
         return part.load().to(device)
     if isinstance(part, Ensemble):
-        return part.combine([victim(member, store, device).model for member in order.members()])
-    return _trained(order, part, store, device)
+        members = [victim(member, store, device).model for member in order.members()]
+        return part.combine(members).eval()
+    return _trained(order, part, store, device).eval()
 
 
 def _trained(

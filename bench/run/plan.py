@@ -177,6 +177,7 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         "dataset": resolved.fingerprint,
         "device": device,
         "dtype": "float32",
+        **({"brought": resolved.brought} if resolved.brought else {}),
     }
     return Cell(
         block=choice.block.name,
@@ -201,8 +202,8 @@ def smallest_p(seeds: int) -> float:
     return min(1.0, 2 / comb(2 * seeds, seeds))
 
 
-def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
+def folder_of(suite: Suite, tier: str, out: str | Path | None) -> Path:
     """Where a run lives: `out`, or runs/<suite>/<tier>. Raises UsageError for an empty name."""
-    if out is not None and not out.strip():
+    if out is not None and not str(out).strip():
         raise UsageError("`out`: the name is empty: expected a folder's")
     return Path(out).expanduser() if out else Path("runs") / suite.name / tier

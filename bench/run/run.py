@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.core import usercode
+from bench.core.arguments import as_plain
 from bench.core.devices import device_named
 from bench.core.errors import UsageError, one_line
 from bench.core.files import cache_folder
@@ -97,8 +98,8 @@ def plan_of(
         tier,
         _seeds(seeds),
         _pairs(only),
-        [(axis, tuple(names)) for axis, names in _pairs(grid)],
-        (set or {}).items(),
+        [(axis, _names(names)) for axis, names in _pairs(grid)],
+        as_plain(dict(set or {})).items(),
     )
     return make_plan(loaded, view, device_named(device))
 
@@ -106,10 +107,18 @@ def plan_of(
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen or min(chosen) < 0:
-        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds}")
+    found = as_plain(seeds)
+    chosen = tuple(range(found)) if isinstance(found, int) else found
+    whole = isinstance(chosen, tuple) and all(type(seed) is int and seed >= 0 for seed in chosen)
+    if not whole or not chosen:
+        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds!r}")
     return chosen
+
+
+def _names(names: Any) -> tuple[str, ...]:
+    """What an axis is replaced by, as the command line has it: one or several, numbers too."""
+    found = as_plain(names)
+    return tuple(str(name) for name in (found if isinstance(found, tuple) else (found,)))
 
 
 def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, unknown
-from bench.core.networks import frozen, moved, random_state_kept
+from bench.core.networks import moved
 from bench.core.progress import Notify, tell_nobody
 from bench.core.threads import with_threads
 from bench.core.usercode import blamed
@@ -36,6 +37,7 @@ from bench.score.agreement import (
     refuse_way,
 )
 from bench.score.cautions import cautions
+from bench.score.drawing import draw_samples, sampler_in, size_of
 from bench.score.extraction import Way, extract, pool_of, way_of
 from bench.score.identity import row_ids
 from bench.score.kept import Kept
@@ -101,7 +103,7 @@ def guarded() -> Iterator[None]:
     """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
     warn of nowhere. Not to be entered by several threads.
     """
-    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), random_state_kept()
+    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), left_as_found(None)
     with quiet[0], quiet[1], quiet[2], with_threads():
         warnings.simplefilter("ignore")
         yield
@@ -110,15 +112,14 @@ def guarded() -> Iterator[None]:
 def score(request: ScoreRequest, notify: Notify = tell_nobody) -> Scores:
     """Measure, inside `guarded`. Raises UsageError for what can't be used."""
     asked = asked_metrics(request.metrics)
-    opened = [
-        open_samples(given, role)
-        for given, role in (
-            (request.real, "REAL"),
-            (request.fake, "FAKE"),
-            (request.train, "`train`"),
-        )
-        if role != "`train`" or given is not None
-    ]
+    opened = [open_samples(request.real, "REAL")]
+    fake = sampler_in(request.fake)
+    if fake is None:
+        opened.append(open_samples(request.fake, "FAKE"))
+    else:
+        opened.append(draw_samples(fake, size_of(opened[0]), request.fake))
+    if request.train is not None:
+        opened.append(open_samples(request.train, "`train`"))
     with pool_of(request.workers) as pool:
         return _scored(request, asked, opened, pool, notify)
 
@@ -229,7 +230,7 @@ def _read(
     notify(f"loading {extractor.tag}", 0, 0)
     kept, unreadable = [], {}
     network, said = extractor.network, f"features '{extractor.tag}'"
-    with frozen(network), moved(network, request.device), blamed(said):
+    with left_as_found(network), moved(network, request.device), blamed(said):
         read = extractor.load(Loading(request.device, request.weights, request.download))
         for samples in ready:
             if isinstance(samples, Kept):

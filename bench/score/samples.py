@@ -6,7 +6,7 @@ Images stay where they are until they are read, one at a time, as float32 [c, h,
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,13 @@ NAMES = ("images", "features", "samples", "x", "X", "data", "arr_0")
 
 
 Samples = Images | Kept
-Given = str | Path | np.ndarray | Tensor | pd.DataFrame | Sequence
+Given = str | Path | np.ndarray | Tensor | pd.DataFrame | Sequence | Callable[..., Any]
 
 
 def open_samples(given: Given | None, role: str) -> Samples:
     """What a user names, or arrays. Raises UsageError that names what is wrong."""
     if not isinstance(given, str | Path):
-        return _of_array(array_of(given, role), role)
+        return of_array(array_of(given, role), role)
     if not str(given).strip():
         raise UsageError(f"{role}: the name is empty: expected {FORMS}")
     path = Path(given).expanduser()
@@ -53,7 +53,7 @@ def open_samples(given: Given | None, role: str) -> Samples:
         raise UsageError(f"{role}: {shown(path)} {there}: expected {FORMS}")
     if suffix == ".npz":
         return _archive(path)
-    return _of_array(_numpy(path) if suffix == ".npy" else _tensor(path), shown(path))
+    return of_array(_numpy(path) if suffix == ".npy" else _tensor(path), shown(path))
 
 
 def _numpy(path: Path) -> np.ndarray:
@@ -101,7 +101,7 @@ def _is_pointer(path: Path) -> bool:
 def _chosen(path: Path, names: list[str]) -> str:
     known = next((name for name in NAMES if name in names), None)
     if known is None and len(names) != 1:
-        held = ", ".join(names[:8]) or "nothing"
+        held = one_line(", ".join(names[:8]), 100) or "nothing"
         raise UsageError(
             f"{shown(path)}: expected one array or one of {', '.join(NAMES)}; it has {held}"
         )
@@ -112,10 +112,10 @@ def _archive(path: Path) -> Samples:
     with opened(path) as file:
         if {"mu", "sigma"} <= set(file.files) or "card" in file.files:
             return statistics(path, file)
-        return _of_array(file[_chosen(path, file.files)], shown(path))
+        return of_array(file[_chosen(path, file.files)], shown(path))
 
 
-def _of_array(array: np.ndarray, origin: str) -> Samples:
+def of_array(array: np.ndarray, origin: str) -> Samples:
     """Two dimensions are features; three or four are images."""
     if not len(array.shape) or not len(array):
         raise UsageError(f"{origin}: expected {FORMS}; it is empty")

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core import usercode
+from bench.core.arguments import given, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, write_atomically
@@ -22,6 +23,9 @@ from bench.score.measure import ScoreRequest, guarded
 from bench.score.measure import score as measure
 from bench.score.report import Scored, scored
 from bench.score.samples import Given
+
+KEPT = ("real", "fake", "train", "features", "notify")
+"""Arguments that are no plain values."""
 
 
 def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
@@ -55,7 +59,7 @@ def measure_score(
     statistics. notify: told what is being done, how much of it is done and of how much. Raises
     UsageError for what can't be used.
     """
-    request = _request(locals())
+    request = _request(given(measure_score, locals(), *KEPT))
     started = time.perf_counter()
     with guarded():
         found = measure(request, notify)
@@ -65,24 +69,23 @@ def measure_score(
     return result
 
 
-def _request(given: Mapping[str, Any]) -> ScoreRequest:
+def _request(asked: Mapping[str, Any]) -> ScoreRequest:
     """The arguments of `measure_score`, checked. Raises UsageError for what can't be used."""
-    _refuse_overwriting(given["save_stats"], [given[name] for name in ("real", "fake", "train")])
+    _refuse_overwriting(asked["save_stats"], [asked[name] for name in ("real", "fake", "train")])
     for name, most in (("batch", MAX_SAMPLES), ("size", MAX_SIDE), ("workers", MAX_THREADS)):
-        number = given[name]
-        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
-            raise UsageError(f"`{name}`: expected 1 to {most:,}, got {number!r}")
-    if given["colours"] not in ("", "grey", "rgb"):
-        raise UsageError(f"`colours`: expected grey or rgb, got '{given['colours']}'")
+        if asked[name] is not None:
+            whole(name, asked[name], 1, most)
+    if asked["colours"] not in ("", "grey", "rgb"):
+        raise UsageError(f"`colours`: expected grey or rgb, got '{asked['colours']}'")
     usercode.add_folder(Path.cwd())
-    metrics = given["metrics"]
-    same = {field.name: given[field.name] for field in fields(ScoreRequest)}
+    metrics = asked["metrics"]
+    same = {field.name: asked[field.name] for field in fields(ScoreRequest)}
     return ScoreRequest(
         **same
         | {
             "metrics": tuple(metrics.split(",") if isinstance(metrics, str) else metrics),
-            "workers": given["workers"] or usual_threads(),
-            "device": device_named(given["device"]),
+            "workers": asked["workers"] or usual_threads(),
+            "device": device_named(asked["device"]),
         }
     )
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from bench.core.errors import visible
 from results.frames import as_dicts, column, pick
-from results.gate.layouts import metric, plain, shown, what
+from results.gate.layouts import metric, shown, what
 from results.gate.verdicts import Comparison
 
 
@@ -19,7 +20,7 @@ def junit(found: Comparison) -> bytes:
     """
     xml = JUnitXml("bench compare")
     for name in dict.fromkeys(found.rows["suite"]):
-        suite = TestSuite(plain(name))
+        suite = TestSuite(visible(name))
         for row in as_dicts(pick(found.rows, column(found.rows, "suite") == name)):
             if row["primary"] or row["verdict"] in ("FAILED", "INCOMPARABLE"):
                 suite.append(_case(row, found))
@@ -32,12 +33,12 @@ def junit(found: Comparison) -> bytes:
 def _case(row: Mapping[str, Any], found: Comparison) -> TestCase:
     facts = found.facts.get(row["metric"], {})
     if row["level"] == "series":
-        case = TestCase(plain(f"{metric(row, facts)} [{row['cell_id']}]"), plain(what(row)))
+        case = TestCase(visible(f"{metric(row, facts)} [{row['cell_id']}]"), visible(what(row)))
     elif row["level"] == "cell":
-        case = TestCase(plain(f"{row['cell_id']} seed {row['seed']:.0f}"), "cells")
+        case = TestCase(visible(f"{row['cell_id']} seed {row['seed']:.0f}"), "cells")
     else:
-        case = TestCase("the suite as one", plain(row["suite"]))
-    text = plain(_text(row, facts))
+        case = TestCase("the suite as one", visible(row["suite"]))
+    text = visible(_text(row, facts))
     verdict = row["verdict"]
     if verdict == "REGRESSED":
         case.result = [Failure(text, "REGRESSED")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from results.frames import as_dicts
@@ -29,21 +28,10 @@ def layouts(found: Comparison, most: int = MOST) -> Iterator[Layout]:
     for suite in as_dicts(found.suites):
         inside = [row for row in as_dicts(found.rows) if row["suite"] == suite["suite"]]
         rows = [row for row in inside if row["level"] == "series"]
-        yield _printable(_series(found, suite, rows, most))
+        yield _series(found, suite, rows, most)
         cells = [row for row in inside if row["level"] == "cell"]
         if cells:
-            yield _printable(_cells(cells, most))
-
-
-def plain(text: object) -> str:
-    """Text without control characters, on one line."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text))
-
-
-def _printable(layout: Layout) -> Layout:
-    rows = [[(plain(value), plain(spread)) for value, spread in row] for row in layout.rows]
-    notes = [plain(note) for note in layout.notes]
-    return replace(layout, title=plain(layout.title), rows=rows, notes=notes)
+            yield _cells(cells, most)
 
 
 def _series(

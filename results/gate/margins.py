@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from bench.core.errors import visible
 from results.frames import as_dicts
 from results.gate.calibration import SETTLED, Calibration
 from results.gate.columns import LOOK, PARTS
-from results.gate.layouts import metric, plain, shown, what
+from results.gate.layouts import metric, shown, what
 from results.gate.seeded import MOST_SEEDS, RANK_LOSS
 from results.ranks import smallest_p
 
@@ -71,12 +72,12 @@ def _refusal(row: Mapping[str, Any], found: Calibration) -> str:
     look = {name: row[name] for name in LOOK}
     name = f"{what(row)} {metric(row, look)}"
     if not math.isfinite(margin):
-        return plain(f"{name}: {_boundless(found)}")
+        return visible(f"{name}: {_boundless(found)}")
     usual, lost = (shown(row[number], look) for number in ("median", "room"))
     if not limit:
-        return plain(f"{name}: the median of {usual} is the worst there is: train longer")
+        return visible(f"{name}: the median of {usual} is the worst there is: train longer")
     said = f"{shown(margin, look)} gates nothing: from the median of {usual} it can lose {lost}"
-    return plain(f"{name}: {said}; {', '.join(_ways_out(row, found, limit, look))}")
+    return visible(f"{name}: {said}; {', '.join(_ways_out(row, found, limit, look))}")
 
 
 def _boundless(found: Calibration) -> str:

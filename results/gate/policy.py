@@ -117,7 +117,7 @@ def read_policy(path: str | None) -> Policy:
         return Policy.model_validate(table)
     except OSError as error:
         raise UsageError(f"can't read the policy {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(one_line(f"{path} is not valid TOML: {error}")) from error
     except ValidationError as error:
         raise UsageError(one_line(f"{path}: {_explain(error)}")) from error

@@ -296,8 +296,7 @@ def _typed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         elif name in FLAGS:
             out[name] = _flags(path, name, given)
         else:
-            text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
-            out[name] = pd.Series(text.to_numpy(dtype=object, na_value=""), dtype=object)
+            out[name] = pd.Series(_words(path, name, given), dtype=object)
     typed = pd.DataFrame(out)
     for name in ("seed", "schema_version"):
         numbers = column(typed, name)
@@ -323,6 +322,18 @@ def _numbers(path: Path, name: str, given: Any) -> np.ndarray:
         )
     except (TypeError, ValueError) as error:
         raise UsageError(one_line(f"{path}: {name}: expected numbers: {error}")) from None
+
+
+def _words(path: Path, name: str, given: Any) -> np.ndarray:
+    """Raises UsageError for a column of lists and the like, which a .parquet file can hold."""
+    text = given if pd.api.types.is_string_dtype(given.dtype) else given.astype("string")
+    found = text.to_numpy(dtype=object, na_value="")
+    strange = next((one for one in found if not isinstance(one, str)), None)
+    if strange is not None:
+        raise UsageError(
+            one_line(f"{path}: {name}: expected words, got a {type(strange).__name__}: {strange!r}")
+        )
+    return found
 
 
 def _flags(path: Path, name: str, given: Any) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.core.errors import visible
 from results.frames import as_dicts
-from results.gate.layouts import layouts, metric, plain, shown, what
+from results.gate.layouts import layouts, metric, shown, what
 from results.gate.verdicts import SEVERITY, Comparison
-from results.tables import markdown
+from results.tables import literal, markdown
 
 MOST_BYTES = 1_000_000
 MOST_ANNOTATIONS = 10
@@ -26,9 +27,14 @@ def summary(found: Comparison) -> str:
 def _headline(found: Comparison) -> str:
     verdict = found.verdict
     return (
-        f"## {SIGNS.get(verdict, '🟢')} {verdict}\n\n`{plain(found.new)}` against "
-        f"`{plain(found.base)}`: {found.counted}. Exit code {found.exit_code}.\n"
+        f"## {SIGNS.get(verdict, '🟢')} {verdict}\n\n{_code(found.new)} against "
+        f"{_code(found.base)}: {found.counted}. Exit code {found.exit_code}.\n"
     )
+
+
+def _code(name: str) -> str:
+    """A name as code."""
+    return "`" + visible(name).replace("`", "'") + "`"
 
 
 def _summary(found: Comparison, most: int) -> str:
@@ -37,9 +43,9 @@ def _summary(found: Comparison, most: int) -> str:
         if layout.heads:
             parts.append(markdown(layout))
         else:
-            notes = "\n".join(f"{note}  " for note in layout.notes)
-            parts.append(f"**{layout.title}**\n\n{notes}\n")
-    return "\n".join([*parts, *(f"{note}  " for note in found.notes)])
+            notes = "\n".join(f"{literal(note)}  " for note in layout.notes)
+            parts.append(f"**{literal(layout.title)}**\n\n{notes}\n")
+    return "\n".join([*parts, *(f"{literal(visible(note))}  " for note in found.notes)])
 
 
 def workflow_commands(found: Comparison) -> Iterator[str]:
@@ -75,5 +81,5 @@ def _level(verdict: str, on_inconclusive: str) -> str:
 
 def _escaped(text: str, inside: bool = False) -> str:
     """As the runner wants it: line ends as codes, in a property colons and commas too."""
-    out = plain(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
+    out = visible(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
     return out.replace(":", "%3A").replace(",", "%2C") if inside else out

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from attacks import UNIT, FixedBudget
-from attacks.audit import audit, judged, tools
+from attacks.audit import audit, judged, tools, usual
 from attacks.bim import Bim
 from attacks.classifiers.fitting import PLAIN, Mixed, Schedule, fit
 from attacks.diagnostics import DIAGNOSTICS, Tools
+from attacks.fab import Fab
 from attacks.fgsm import Fgsm
 from attacks.noise import SIGN
 from attacks.pgd import Pgd
@@ -138,7 +139,7 @@ def test_a_sound_model_is_not_accused(radius):
     assert _firing(findings) == set()
     assert all(finding.blamed == () for finding in findings.values())
     assert findings["unbounded_failures"].value == 0
-    assert list(findings) == list(DIAGNOSTICS)
+    assert list(findings) == [name for name in DIAGNOSTICS if name != "search_wins"]
 
 
 @pytest.mark.parametrize(("norm", "box"), [("l2", UNIT), ("linf", None)])
@@ -255,10 +256,80 @@ def test_the_same_audit_twice(cnn):
 
 
 def test_an_audit_needs_attacks_with_a_radius():
-    """By name; a search for the smallest perturbation has none."""
+    """By name; a search for the smallest perturbation has none, and is needed beside them."""
     known = {"single": Fgsm(), "iterative": Pgd(), "black_box": Square(), "noise": SIGN}
-    assert vars(tools("fgsm", "pgd", "square", "sign-noise")) == known
+    named = ("fgsm", "pgd", "square", "sign-noise")
+    assert vars(tools(*named, "fab")) == {**known, "search": Fab()}
     with pytest.raises(UsageError, match="an audit needs attacks that take a radius"):
-        tools("fgsm", "lbfgs", "square", "sign-noise")
+        tools("fgsm", "lbfgs", "square", "sign-noise", "fab")
+    with pytest.raises(UsageError, match=r"needs a search .*, got 'pgd'"):
+        tools(*named, "pgd")
     with pytest.raises(UsageError, match="unknown attack 'pgdd': did you mean 'pgd'"):
-        tools("fgsm", "pgdd", "square", "sign-noise")
+        tools("fgsm", "pgdd", "square", "sign-noise", "fab")
+
+
+WEAK, STRONG = Bim(steps=1, step_size=0.2), Pgd(steps=20, step_size=0.125)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_an_attack_that_others_beat_is_called_weak(cnn, norm):
+    """In every norm there is a black box and a search; an attack as strong is not called weak."""
+    radius = {"linf": 0.1, "l2": 1.5, "l1": 8.0}[norm]
+    using = replace(usual(), black_box=Square(queries=60))
+    images, labels = _digits(mnist5k().held_images, mnist5k().held_labels, IMAGES)
+    given = {"norm": norm, "radius": radius, "seeds": torch.arange(IMAGES) + 90}
+    for attack, weak in ((WEAK, True), (using.iterative, False)):
+        made = attack(cnn, images, labels, **given)
+        found = _audit(cnn, using, norm=norm, radii=(radius,), given=made)
+        assert found["stronger_attacks"].fires == weak
+        assert (found["stronger_attacks"].value > 0.1) == weak
+        assert {"black_box_wins", "search_wins"} <= set(found)
+    assert _audit(cnn, using, norm=norm, radii=(radius,))["stronger_attacks"].value == 0
+
+
+def test_who_wins_is_told_apart(cnn):
+    """Of the images that the white box leaves, a tool wins those that it misleads within the
+    radius: beyond it a search wins nothing.
+    """
+    nothing = Odd(NOTHING)
+    far = replace(usual(), iterative=nothing, black_box=Square(queries=60))
+    near, wide = (_audit(cnn, far, radii=(radius,)) for radius in (1e-4, 0.3))
+    assert near["search_wins"].value == near["black_box_wins"].value == 0
+    assert wide["search_wins"].value > 0.9
+    assert wide["black_box_wins"].value > 0.3
+    assert {"search_wins", "black_box_wins"} <= _firing(wide)
+
+
+KINDS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_is_not_called_quantised(cnn, kind):
+    """Whatever type it answers in; what rounds its inputs there is found out all the same."""
+    low = copy.deepcopy(cnn).to(KINDS[kind])
+
+    def halves(levels, answer):
+        def model(x):
+            x = (x * levels).round() / levels if levels else x
+            return low(x.to(KINDS[kind])).to(answer)
+
+        return model
+
+    for answer in (torch.float32, KINDS[kind]):
+        findings = _audit(halves(0, answer), radii=(0.05, 0.15))
+        assert _firing(findings) == set()
+    rounded = _firing(_audit(halves(4, torch.float32), radii=(0.05, 0.15)))
+    assert rounded & {"steps_in_outputs", "zero_gradients"}
+
+
+def test_answers_that_are_not_finite_are_told(cnn):
+    """Those that the attacks meet on their way too; never as misled images."""
+
+    def model(x):
+        logits = cnn(x)
+        odd = (x[:, :, 0, 0] > 0.2).any(1, keepdim=True)
+        return torch.where(odd, torch.nan, logits)
+
+    findings = _audit(model, radii=(0.3,))
+    assert findings["not_finite"].fires
+    assert findings["not_finite"].value < 1

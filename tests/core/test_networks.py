@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.functional import dropout
 
 from bench import api
-from bench.core.networks import frozen, moved, random_state_kept
+from bench.core.asfound import left_as_found
+from bench.core.networks import moved
 
 IMAGES = np.random.default_rng(0).random((24, 1, 8, 8)).astype(np.float32)
 LABELS = np.arange(24) % 3
@@ -126,7 +127,7 @@ def test_buffers_that_no_copy_can_fill_are_left_alone():
         inner = torch.ones(3)
     net.register_buffer("inner", inner)
     net.register_buffer("wide", torch.zeros(1).expand(4))
-    with frozen(net):
+    with left_as_found(net):
         with torch.inference_mode():
             net.inner.add_(1)
         net.extra = nn.Buffer(torch.ones(1))
@@ -137,19 +138,8 @@ def test_buffers_that_no_copy_can_fill_are_left_alone():
 
 def test_what_is_no_network_is_left_alone():
     call = lambda x: x  # noqa: E731
-    with frozen(call) as one, moved(call, "cuda") as other:
-        assert one is other is call
-
-
-def test_the_generators_are_kept():
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    with random_state_kept():
-        torch.rand(7)
-        random.random()
-        np.random.rand()
-    assert torch.equal(torch.rand(3), expected)
+    with left_as_found(call), moved(call, "cuda") as same:
+        assert same is call
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

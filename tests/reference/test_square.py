@@ -189,10 +189,10 @@ def test_other_points_are_refused(shape):
 
 
 def test_an_unknown_norm_is_refused():
-    """The paper has two."""
+    """Two papers have three."""
     model, images, labels, seeds = _case()
-    with pytest.raises(UsageError, match="unknown norm 'l1'"):
-        Square()(model, images, labels, radius=0.1, norm="l1", seeds=seeds)
+    with pytest.raises(UsageError, match="unknown norm 'l0'"):
+        Square()(model, images, labels, radius=0.1, norm="l0", seeds=seeds)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -20,6 +20,7 @@ from scipy.stats import mannwhitneyu
 
 from bench import api
 from bench.commands import output
+from bench.tasks import TASKS
 from results.latex import cell, escaped, latex
 from results.rows import COLUMNS as ROW
 from results.separable import Entrant, compared, standings
@@ -328,6 +329,24 @@ def test_the_note_counts_the_seeds():
     assert layout.spread == "over the samples of the one seed (Wilson's of a share, else normal)"
 
 
+def test_the_note_says_that_seeds_share_their_held_out_images():
+    """Of a bound on the likelihood of images, over several seeds; points are drawn by each seed."""
+
+    def notes(values, *, takes="latent", images=True):
+        manifest, records = run_of({"vae": values}, takes=takes, title="ELBO")
+        manifest["parts"]["dataset"] = {"data": {"images": images}}
+        (layout,) = layouts(summarise(manifest, records), manifest)
+        return " ".join(layout.notes)
+
+    said = "ELBO: every seed is scored on the same held-out examples"
+    assert said in notes([-9.1, -9.2, -9.3])
+    for without in (notes([-9.1]), notes([-9.1, -9.2], images=False)):
+        assert said not in without
+    assert said not in notes([-9.1, -9.2], takes="features")
+    facts = TASKS["image"].part.metric_facts("elbo")
+    assert (facts["takes"], facts["title"]) == ("latent", "ELBO")
+
+
 @pytest.mark.parametrize(
     ("models", "said"),
     [
@@ -569,12 +588,31 @@ def test_no_text_is_a_formula_in_a_spreadsheet(name):
     table.loc[0, "note"] = name
     text = as_csv(table)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert (rows[0]["model"], rows[0]["note"]) == (f"'{name}", f"'{name}")
+    seen = f"'{name}".replace("\t", "\\t").replace("\r", "\\r")
+    assert (rows[0]["model"], rows[0]["note"]) == (seen, seen)
     assert rows[1]["model"] == "bad"
     assert float(rows[0]["value"]) == table.loc[0, "value"] < 0
     assert (rows[0]["best"], rows[0]["tied"], rows[1]["best"]) == ("True", "False", "False")
     told = json.loads(as_json(table))
     assert (told[0]["model"], told[0]["note"]) == (name, name)
+
+
+HOSTILE = ["a\nb", "a\x1b[31mred", "a\u202eb", "a\x00b", "<img src=x>", "[a](javascript:b)", "`a`"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_shown_and_not_obeyed(name):
+    """By a terminal, by a viewer of Markdown, by a reader of CSV."""
+    made = run_of({name: [1.0, 2.0], "other": [1.0, 3.0]})
+    table = summarise(*made)
+    layout = next(iter(layouts(table, made[0])))
+    for text in (markdown(layout), as_csv(table), latex(layout)):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
+    assert len(as_csv(table).splitlines()) == 1 + len(table)
+    told = markdown(layout)
+    assert all(f"\\{letter}" in told for letter in "<[`" if letter in name)
+    assert not re.search(r"(?<!\\)[<\[`]", told)
+    assert json.loads(as_json(table))[0]["model"] == name
 
 
 def test_csv_differs_from_the_table_in_nothing_else():

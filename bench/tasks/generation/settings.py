@@ -190,7 +190,10 @@ def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:
     entry = RECIPES[name]
     if not isinstance(entry.part, Recipe):
         kind = type(entry.part).__name__
-        raise UsageError(f"model '{name}' is a {kind}: expected an instance of generative.Recipe")
+        raise UsageError(
+            f"model '{name}' is a {kind}: expected an instance of generative.Recipe, or a function "
+            "of n and a torch.Generator to n samples"
+        )
     return entry
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from attacks.engine import Counted, Measured, frozen, measure
+from attacks.engine import Answers, Counted, Measured, frozen, measure
 from bench.core.errors import UsageError
-from bench.models.classifiers import Victim, labelled
+from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.base import (
@@ -90,7 +90,10 @@ def attack_values(
     is told how many radii are done.
     """
     counted, images = Counted(trial.against.model), trial.images
-    clean = clean_of(trial.against, images, trial.labels)
+    before = trial.against.classify(images)
+    if before.wrong:
+        return [], f"before the attack {before.wrong}", images
+    clean = clean_of(before, trial.labels)
     norm, box = chosen.settings.norm, chosen.settings.box
     within, found = np.zeros(len(images), bool), []
     fake, attacked = None, images
@@ -101,7 +104,10 @@ def attack_values(
             measured = measure(images, attacked, norm=norm, radius=radius, box=box)
             if measured.wrong:
                 return [], measured.wrong, attacked
-            fake = _attacked(trial.against, clean, attacked, measured, within)
+            answers = trial.against.classify(attacked)
+            if answers.wrong:
+                return [], f"after the attack {answers.wrong}", attacked
+            fake = _attacked(answers, clean, measured, within)
             within = fake.within
             names = SEARCH if radius is None else CURVE
             found += _scored(names, clean, fake, chosen, radius, trial.examples)
@@ -113,17 +119,15 @@ def attack_values(
     return [*shared, *found], "", attacked
 
 
-def clean_of(against: Victim, images: Tensor, labels: Tensor) -> Clean:
+def clean_of(answers: Answers, labels: Tensor) -> Clean:
     """What a classifier makes of the images before an attack."""
-    answers = against.classify(images)
     return Clean(_array(labels), _array(answers.predictions), _array(answers.confidences))
 
 
 def _attacked(
-    against: Victim, clean: Clean, attacked: Tensor, measured: Measured, within: np.ndarray
+    answers: Answers, clean: Clean, measured: Measured, within: np.ndarray
 ) -> AfterAttack:
     """What a classifier makes of them after it."""
-    answers = against.classify(attacked)
     predictions = _array(answers.predictions)
     return AfterAttack(
         predictions,

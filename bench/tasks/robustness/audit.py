@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
+from torch import Tensor
 
 from attacks.audit import Finding, audit, tools
 from attacks.diagnostics import DIAGNOSTICS, Tools
 from bench.core.errors import unknown
+from bench.models.brought import SETTINGS
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of
@@ -32,7 +34,9 @@ FINDINGS = {
 
 
 class AuditSettings(AttackSettings):
-    """radii: the last is the one of interest. single, iterative, black_box, noise: the attacks."""
+    """radii: the last is the one of interest. single, iterative, black_box, noise, search: the
+    attacks.
+    """
 
     radii: str = "0.1,0.2,0.3"
     images: int = Field(default=200, ge=2, le=100_000)
@@ -40,10 +44,11 @@ class AuditSettings(AttackSettings):
     iterative: str = "apgd-restarts"
     black_box: str = "square"
     noise: str = "sign-noise"
+    search: str = "fab"
 
     @property
-    def attacks(self) -> tuple[str, str, str, str]:
-        return self.single, self.iterative, self.black_box, self.noise
+    def attacks(self) -> tuple[str, str, str, str, str]:
+        return self.single, self.iterative, self.black_box, self.noise, self.search
 
 
 class AuditTask(RobustnessTask):
@@ -76,7 +81,8 @@ class AuditTask(RobustnessTask):
         return artifact_of(cell)
 
     def measure(self, cell: Cell, bench: Bench) -> Measurement:
-        asked = checked(AuditSettings, cell.settings)
+        own = {k: v for k, v in cell.settings.items() if k not in SETTINGS}
+        asked = checked(AuditSettings, own)
         trial = trial_of(cell, bench, asked.images)
         findings = audit_trial(trial, asked, parse_radii(asked.radii), tools(*asked.attacks))
         return Measurement(values_of(findings, len(trial.images)), artifact_key=trial.against.key)
@@ -97,10 +103,12 @@ def audit_trial(
     asked: AttackSettings,
     radii: Sequence[float],
     using: Tools,
+    given: Tensor | None = None,
     tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
-    """The findings on a classifier, in the norm and the box that are asked for; `tell` is told
-    which diagnostic of how many begins.
+    """The findings on a classifier, in the norm and the box that are asked for. given: what the
+    attack in question made of the images within the last radius. tell: is told which diagnostic of
+    how many begins.
     """
     return audit(
         trial.against.model,
@@ -111,6 +119,7 @@ def audit_trial(
         radii=radii,
         box=asked.box,
         using=using,
+        given=given,
         tell=tell,
     )
 

@@ -19,6 +19,7 @@ from attacks.engine import run, search
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
 from bench.datasets.named import entry_named, names_with
+from bench.models.brought import SETTINGS, brought, is_brought
 from bench.models.classifiers import (
     KIND,
     LABELLED,
@@ -61,17 +62,24 @@ class RobustnessTask(Task):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        chosen, usual = (self.check(parts, given) for given in (settings, {}))
+        asked = {k: v for k, v in settings.items() if k not in SETTINGS}
+        chosen, usual = (self.check(parts, given) for given in (asked, {}))
         name, data = parts["dataset"], labelled(parts["dataset"])
         models = [parts[axis] for axis in CLASSIFIER_AXES if axis in self.axes]
+        networks = [brought(model, settings).part for model in models if is_brought(model)]
         used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
         seconds = 0.0
         if not skip:
             seconds = training_seconds(models[0], name) + self.forecast(parts, chosen)
+        told = ((k, str(settings.get(k, v))) for k, v in SETTINGS.items() if networks)
+        own = {k: v for k, v in told if v != SETTINGS[k]}
         return Resolved(
-            settings=chosen,
-            differing={k: v for k, v in chosen.items() if usual.get(k) != v},
+            settings={**chosen, **own},
+            differing={
+                **{k: v for k, v in chosen.items() if usual.get(k) != v},
+                **own,
+            },
             fingerprint=data.fingerprint,
             modules=(
                 type(self).__module__,
@@ -81,6 +89,7 @@ class RobustnessTask(Task):
             ),
             seconds=seconds,
             skip=skip,
+            brought=tuple(network.digest for network in networks),
         )
 
     @final
@@ -168,7 +177,8 @@ def with_bits(value: Value, bits: np.ndarray, examples: str) -> Value:
 
 def order_of(cell: Cell, axis: str = "model") -> ClassifierOrder:
     """The classifier that a cell names on an axis."""
-    return ClassifierOrder(cell.part(axis), cell.part("dataset"), cell.seed)
+    settings = {k: v for k, v in cell.settings.items() if k in SETTINGS}
+    return ClassifierOrder(cell.part(axis), cell.part("dataset"), cell.seed, settings)
 
 
 def victim_of(cell: Cell, bench: Bench, axis: str = "model") -> Victim:

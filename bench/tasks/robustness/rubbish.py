@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from attacks.engine import unanswered
 from bench.core.randomness import stream
 from bench.models.classifiers import classifier_of, labelled
 from bench.suites.cell import Cell
@@ -54,6 +55,8 @@ class RubbishTask(RobustnessTask):
         rng = stream("data", "rubbish", *shape, cell.seed)
         inputs = torch.randn((cell.settings["inputs"], *shape), generator=rng).to(bench.device)
         logits = against.logits(inputs).double()
+        if wrong := unanswered(logits):
+            return Measurement([], artifact_key=against.key, invalid=wrong)
         alone = classifier_of(cell.part("model")).facts.confidence == "exp"
         found = Rubbish((logits.exp() if alone else logits.softmax(1)).cpu().numpy())
         values = [value_of(entry.name, entry.part(None, found)) for entry in scored_by(self.takes)]

@@ -13,6 +13,7 @@ from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.core.errors import UsageError, unknown
 from bench.core.registry import Entry
+from bench.models.brought import SETTINGS
 from bench.tasks.values import checked
 
 WITHIN = "attack_success_within"
@@ -108,12 +109,12 @@ def choose_attack(
     known = settings_of(entry.part)
     every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*known}
     own = {name: value for name, value in settings.items() if name in every}
-    rest = {name: value for name, value in settings.items() if name not in own}
+    rest = {k: v for k, v in settings.items() if k not in own and k not in SETTINGS}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
     if rest["norm"] in RADII and rest["norm"] != NORM:
         rest.setdefault("radii", RADII[rest["norm"]])
-    asked = checked(kind, rest, every)
+    asked = checked(kind, rest, known)
     part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")

@@ -73,7 +73,10 @@ class TransferTask(RobustnessTask):
             return Measurement([], artifact_key=_key(cell), invalid=made["wrong"])
         shown = _amplified(trial.images, made["images"], chosen.relevant["amplify"])
         other = victim_of(cell, bench)
-        clean, answers = clean_of(other, trial.images, trial.labels), other.classify(shown)
+        before, answers = other.classify(trial.images), other.classify(shown)
+        if wrong := before.wrong or answers.wrong:
+            return Measurement([], artifact_key=_key(cell), invalid=wrong)
+        clean = clean_of(before, trial.labels)
         at_home = trial.against.logits(shown).argmax(1)
         rms = measure(trial.images, shown, norm="l2", radius=None, box=None).rms
         found = (answers.predictions, answers.confidences, at_home, rms)
