@@ -16,6 +16,7 @@ from attacks.norms import NORMS, size
 from bench.core.errors import UsageError
 from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
+from bench.laws.scenes import scene
 
 FOOLBOX = _library()
 VERSION = sys.modules["foolbox"].__version__
