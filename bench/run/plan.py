@@ -142,19 +142,7 @@ def _check_names(suite: Suite) -> None:
         task = _task(block.task)
         if not isinstance(task, Task):
             raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
-        for axis, values in block.grid.items():
-            if axis in task.axes:
-                if not all(isinstance(value, str) for value in values):
-                    raise UsageError(
-                        f"block {block.name}: grid.{axis}: expected names, got {values}"
-                    )
-            elif guess := nearest(axis, task.axes, ALIKE):
-                raise UsageError(
-                    f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})"
-                )
-        missing = [axis for axis in task.axes if not block.grid.get(axis)]
-        if missing:
-            raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
+        _check_axes(block, task)
         for metric in [*block.metrics, *block.primary]:
             task.metric_facts(metric)
         for table in block.published:
@@ -163,6 +151,19 @@ def _check_names(suite: Suite) -> None:
         for name in block.claims:
             if name not in claims.names():
                 raise unknown("claims", name, claims.names(), f"(block {block.name})")
+
+
+def _check_axes(block: Block, task: Task) -> None:
+    """Raise UsageError for an axis without names, and for a word that was meant to be one."""
+    for axis, values in block.grid.items():
+        if axis in task.axes:
+            if not all(isinstance(value, str) for value in values):
+                raise UsageError(f"block {block.name}: grid.{axis}: expected names, got {values}")
+        elif guess := nearest(axis, task.axes, ALIKE):
+            raise UsageError(f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})")
+    missing = [axis for axis in task.axes if not block.grid.get(axis)]
+    if missing:
+        raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
 
 
 def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
