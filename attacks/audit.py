@@ -74,19 +74,10 @@ def audit(
         right = logits_of(model, images).argmax(1) == labels
         if not bool(right.any()):
             raise UsageError("the audit needs images that the classifier gets right: it has none")
-        kept = images[right]
-        scene = Scene(
-            Counted(model),
-            kept,
-            labels[right],
-            seeds[right],
-            norm,
-            tuple(radii),
-            _reach(kept, norm, box),
-            box,
-            using,
-            None if given is None else ordinary(given)[right],
-        )
+        kept, known, drawn = (values[right] for values in (images, labels, seeds))
+        made = None if given is None else ordinary(given)[right]
+        asked = (norm, tuple(radii), _reach(kept, norm, box), box, using, made)
+        scene = Scene(Counted(model), kept, known, drawn, *asked)
         found = {
             entry.name: float(entry.part(scene))
             for entry in _told(DIAGNOSTICS.entries(), tell)
