@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ def tools(single: str, iterative: str, black_box: str, noise: str, search: str) 
     nearest = ATTACKS[search].part
     if not isinstance(nearest, MinimalNorm):
         raise UsageError(f"an audit needs a search for the smallest perturbation, got '{search}'")
-    return Tools(*fixed, nearest)
+    return Tools(fixed[0], fixed[1], fixed[2], fixed[3], nearest)
 
 
 def usual() -> Tools:
@@ -59,38 +60,37 @@ def audit(
     box: Box,
     using: Tools,
     given: Images | None = None,
+    tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
     """Every diagnostic of a classifier that its tools allow, on those of the images that it gets
     right.
 
     radii: in rising order; the last is the one that a robustness figure is claimed for. given: the
-    images that the attack behind that figure made. The model is left as it was found. Raises
-    UsageError where no image is right.
+    images that the attack behind that figure made. tell: is told which diagnostic of how many
+    begins. The model is left as it was found. Raises UsageError where no image is right.
     """
     with frozen(model):
         images, labels, seeds = map(ordinary, (images, labels, seeds))
         right = logits_of(model, images).argmax(1) == labels
         if not bool(right.any()):
             raise UsageError("the audit needs images that the classifier gets right: it has none")
-        kept = images[right]
-        scene = Scene(
-            Counted(model),
-            kept,
-            labels[right],
-            seeds[right],
-            norm,
-            tuple(radii),
-            _reach(kept, norm, box),
-            box,
-            using,
-            None if given is None else ordinary(given)[right],
-        )
+        kept, known, drawn = (values[right] for values in (images, labels, seeds))
+        made = None if given is None else ordinary(given)[right]
+        asked = (norm, tuple(radii), _reach(kept, norm, box), box, using, made)
+        scene = Scene(Counted(model), kept, known, drawn, *asked)
         found = {
             entry.name: float(entry.part(scene))
-            for entry in DIAGNOSTICS.entries()
+            for entry in _told(DIAGNOSTICS.entries(), tell)
             if not entry.facts.needs or getattr(using, entry.facts.needs) is not None
         }
     return judged(found)
+
+
+def _told(entries: list[Any], tell: Callable[[int, int], None]) -> Iterator[Any]:
+    """The diagnostics; `tell` is told which of how many comes next."""
+    for begun, entry in enumerate(entries, 1):
+        tell(begun, len(entries))
+        yield entry
 
 
 def judged(found: dict[str, float]) -> list[Finding]:

@@ -325,7 +325,7 @@ def search_wins(scene: Scene) -> float:
 
 
 @DIAGNOSTICS.register(
-    "stronger_attacks", paper=CARLINI, title="stronger attacks", kind="symptom", above=0.02
+    "stronger_attacks", paper=CARLINI, title="stronger attacks", kind="symptom", above=0.03
 )
 def stronger_attacks(scene: Scene) -> float:
     """Share of images that the audit's attacks mislead and the attack in question does not, less

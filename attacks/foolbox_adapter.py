@@ -181,6 +181,7 @@ class FoolboxBudget(FixedBudget):
     norms: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
     settings: Mapping[str, Any]
 
+    @differentiable()
     def __call__(
         self,
         model: Model,
@@ -222,6 +223,7 @@ class FoolboxMinimal(MinimalNorm):
     norms: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
     settings: Mapping[str, Any]
 
+    @differentiable()
     def __call__(
         self,
         model: Model,
@@ -380,11 +382,8 @@ class _Shield(torch.autograd.Function):
 
 @contextmanager
 def _seeded(seeds: Seeds) -> Iterator[None]:
-    """foolbox's random numbers from the seeds, gradients whatever mode the caller is in, and none
-    of the warnings it gives in passing.
-    """
-    seeded = forked(stream_seed("foolbox", *seeds.tolist()))
-    with differentiable(), seeded, warnings.catch_warnings():
+    """foolbox's random numbers from the seeds, and without the warnings it gives in passing."""
+    with forked(stream_seed("foolbox", *seeds.tolist())), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*failed to draw sufficient random", UserWarning)
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         yield

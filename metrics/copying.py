@@ -14,7 +14,6 @@ from math import sqrt
 
 import numpy as np
 from jaxtyping import Int
-from scipy.stats import rankdata
 
 from bench.core.errors import UsageError
 from metrics.contracts import METRICS, OtherPerPoint, OtherPoints, PerPoint, Points, Score
@@ -98,6 +97,8 @@ def copies(real: Nearest, fake: Nearest) -> Score:
 
 def nearer(held: PerPoint, made: OtherPerPoint) -> tuple[float, float]:
     """P(made < held) + P(equal) / 2, and its standard error."""
+    from scipy.stats import rankdata  # slow to import, and most scores need none
+
     n, m = len(held), len(made)
     ranks = rankdata(np.concatenate([held, made]))
     of_held = (ranks[:n] - rankdata(held)) / m

@@ -250,10 +250,17 @@ def standard_error(real: Features, fake: Features) -> float | None:
     onto_fake = solve_triangular(factor, vectors * quarter, trans=1, lower=True)
     step = first.mean - second.mean
     variances = (
-        _influence(real.exact, first, step, onto_fake, kept).var(ddof=1) / real.n,
-        _influence(fake.exact, second, -step, onto_real, kept).var(ddof=1) / fake.n,
+        _influence(_of(real), first, step, onto_fake, kept).var(ddof=1) / real.n,
+        _influence(_of(fake), second, -step, onto_real, kept).var(ddof=1) / fake.n,
     )
     return sqrt(sum(variances))
+
+
+def _of(features: Features) -> Points:
+    """The points as they are: they become float64 a few thousand at a time."""
+    if features.points is None:
+        raise UsageError(NO_POINTS)
+    return features.points
 
 
 def _influence(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from scipy.special import rel_entr
-from scipy.stats import poisson
+from scipy.special import pdtrc, rel_entr
 
 from metrics.contracts import METRICS, Score
 from metrics.mode_divergences import PSEUDO_COUNT
@@ -38,7 +37,7 @@ def _some(fake: StackTally) -> StackTally:
 def stack_modes(real: StackTruth, fake: StackTally) -> Score:
     """Modes that are there, and not only read there."""
     leaked = leakage(real, unfold(real, _some(fake).passing))
-    chance = poisson.sf(fake.passing - 1, leaked)
+    chance = np.where(fake.passing > 0, pdtrc(np.maximum(fake.passing - 1, 0), leaked), 1.0)
     counted = (fake.passing > 0) & (chance < FALSE_MODES / real.modes)
     return Score(float(counted.sum()), None, fake.n)
 

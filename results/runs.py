@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,11 @@ class Run:
     def name(self) -> str:
         """Its folder."""
         return str(self.directory.path)
+
+    @property
+    def left_out(self) -> str:
+        """What to say of finished cells that its tables leave out, or empty."""
+        return left_out(self.directory, self.manifest)
 
     def summary(self) -> pd.DataFrame:
         """Means, intervals, counts, published rows."""
@@ -69,6 +74,20 @@ def find_run(run: str) -> RunDirectory:
             "name of a suite that was run here"
         )
     return found
+
+
+def left_out(directory: RunDirectory, manifest: Mapping[str, Any]) -> str:
+    """What to say of finished cells that the last command did not ask for, or empty: they are in no
+    table, and cited nowhere.
+    """
+    count = directory.others(str(cell.get("key")) for cell in manifest["cells"])
+    if not count:
+        return ""
+    return (
+        f"{count} more finished cells lie in {directory.path}, which the last command did not ask "
+        "for: the one that measured them (other `only`, `grid`, `seeds` or `set`, the same `out`) "
+        "puts them back into the tables, and measures nothing again"
+    )
 
 
 def last_tier(suite: str) -> RunDirectory | None:

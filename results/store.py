@@ -220,6 +220,16 @@ class RunDirectory:
                 found[key] = record
         return found, warnings
 
+    def others(self, keys: Iterable[str]) -> int:
+        """How many cells are finished here that are none of these."""
+        known, count = set(keys), 0
+        for folder in (self.path / "cells").glob("*"):
+            with suppress(OSError):
+                names = {Path(name) for name in os.listdir(folder)}
+                stems = {name.stem for name in names if name.suffix == ".json"}
+                count += sum(is_key(stem) for stem in stems - known)
+        return count
+
     def samples(self, key: str) -> dict[str, np.ndarray]:
         """A cell's arrays; empty where there are none."""
         try:

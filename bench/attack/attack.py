@@ -12,7 +12,7 @@ import pandas as pd
 from torch import nn
 
 from attacks import MinimalNorm
-from bench.attack.evaluate import AttackRequest, evaluate
+from bench.attack.evaluate import ARRAYS, AttackRequest, evaluate
 from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
@@ -75,16 +75,12 @@ def evaluate_attack(
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`; a network may come as it is, and images with labels as
-    two arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
-    [n]), as a table with `images` and `labels`, or as a torch Dataset of pairs. epsilons: radii,
-    in units of images in [0, 1]; those of EPSILONS where none are given, and not for a search.
-    norm: linf, or the first that the attack knows. settings: of the attack. range, mean, std: what
-    the classifier expects of its inputs. colours: grey or rgb, to bring images to it; else images
-    stay as they are where the classifier takes them, and grey ones become colour where it does not.
-    keys: what an .npz file calls its images and labels. trust: whether a file may run code that it
-    holds. threads: of the CPU; 0: one for a registered classifier, every core for a user's. figure,
-    curve, save_adversarials: files to write. notify: is told what is being done. Raises UsageError
-    for what can't be used.
+    arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
+    [n]), as a table, or as a torch Dataset of pairs. epsilons: radii, in units of images in [0, 1].
+    range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
+    .npz file calls its arrays. trust: whether a file may run code that it holds. threads: 0 for as
+    many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
+    told what is being done. Raises UsageError for what can't be used.
     """
     request, network, pictures = _request(given(evaluate_attack, locals(), *KEPT))
     store = ArtifactStore(cache_folder(), request.device)
@@ -126,7 +122,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
     preparation.refuse()
     request = AttackRequest(
         classifier=str(classifier) if network is None else type(network).__name__,
-        data="arrays" if named is None else named,
+        data=ARRAYS if named is None else named,
         settings=settings,
         preparation=preparation,
         device=device_named(asked["device"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -20,9 +19,10 @@ from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
 from bench.core.networks import moved
-from bench.core.threads import THREADS, with_threads
+from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
+from bench.datasets.named import read_name
 from bench.datasets.pixels import in_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
@@ -35,6 +35,8 @@ from bench.tasks.robustness.settings import ChosenAttack, choose_attack, refuse_
 
 AUDITED = 200
 PROBED = 3
+ARRAYS = "arrays"
+"""What a request calls data that came as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +83,9 @@ class AttackRequest:
     @property
     def threads_used(self) -> int:
         """As many as were asked for; else one for a registered classifier, whose figures are then
-        those of a suite, and every core for a user's.
+        those of a suite, and what the environment says for a user's.
         """
-        usual = THREADS if self.classifier in CLASSIFIERS else os.cpu_count() or THREADS
-        return self.threads or usual
+        return self.threads or (THREADS if self.classifier in CLASSIFIERS else usual_threads())
 
 
 def evaluate(
@@ -110,12 +111,14 @@ def evaluate(
             request.seed,
             request.download,
             request.keys,
+            held_out=network is None and _is_trained(request.classifier),
         )
         if not len(pictures.images):
             raise UsageError(f"{request.data} has no images")
         notify(f"loading or training {request.classifier}")
         if network is None:
-            against = _victim(request, cache)
+            with with_threads():  # as a run trains it
+                against = _victim(request, cache)
         else:
             against = _own(prepare(network, request.preparation, request.classifier))
         try:
@@ -145,8 +148,9 @@ def _evaluated(
         if wrong:
             raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
         before, after = (against.logits(x).cpu() for x in (images, attacked))
-        notify("audit")
-        findings = _audit(chosen, few, attacked[: len(few.images)]) if request.audits else []
+        findings = (
+            _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
+        )
     rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
@@ -160,20 +164,27 @@ def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> Non
         notify(f"radius {radii[done]:.4g}, {done + 1} of {len(radii)}")
 
 
+def _is_trained(name: str) -> bool:
+    """Whether a classifier is trained here, on the data that it is attacked on."""
+    return name in CLASSIFIERS and not isinstance(CLASSIFIERS[name].part, Ready)
+
+
 def _victim(request: AttackRequest, cache: ArtifactStore) -> Victim:
     if request.classifier in CLASSIFIERS or not is_users(request.classifier):
         entry = CLASSIFIERS[request.classifier]
         if isinstance(entry.part, Ready) and request.data not in DATASETS:
             model = entry.part.load().to(request.device)
             return Victim(model, CONFIDENCES[entry.facts.confidence], "")
-        if request.data not in DATASETS:
+        if request.data == ARRAYS:
             raise UsageError(
-                f"classifier '{request.classifier}' is trained on a registered data set: name one "
-                f"instead of '{request.data}' (`bench list datasets`); a suite trains it on yours"
+                f"classifier '{request.classifier}' is trained on a data set that has a name: "
+                "expected one (`bench list datasets`), a folder or an .npz file"
             )
-        if reason := unfit(request.classifier, request.data):
+        place = read_name(request.data)
+        home = place.name if place.side else request.data
+        if reason := unfit(request.classifier, home):
             raise UsageError(reason)
-        order = ClassifierOrder(request.classifier, request.data, request.seed)
+        order = ClassifierOrder(request.classifier, home, request.seed)
         return victim(order, cache, request.device)
     found = load_model(request.classifier, request.weights, request.preparation, request.trust)
     return _own(found)
@@ -260,9 +271,15 @@ def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
         ) from error
 
 
-def _audit(chosen: ChosenAttack, trial: Trial, attacked: Tensor) -> list[Finding]:
+def _audit(
+    chosen: ChosenAttack, trial: Trial, attacked: Tensor, notify: Callable[[str], None]
+) -> list[Finding]:
     """The diagnostics; none where the attack has no radius, or no image is right."""
     radii = [radius for radius in chosen.radii if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
-    return audit_trial(trial, chosen.settings, radii, usual(), attacked)
+
+    def tell(begun: int, of: int) -> None:
+        notify(f"audit, {begun} of {of}")
+
+    return audit_trial(trial, chosen.settings, radii, usual(), attacked, tell)

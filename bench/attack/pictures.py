@@ -18,7 +18,7 @@ from bench.datasets.folders import class_numbers, is_junk
 from bench.datasets.imagefiles import SUFFIXES, read_image
 from bench.datasets.images import shown
 from bench.datasets.labelled import as_tensor
-from bench.datasets.named import dataset_named, read_typed_name
+from bench.datasets.named import DataName, dataset_named, read_typed_name
 from bench.datasets.pixels import changed, to_unit
 
 LARGEST = 4096
@@ -51,29 +51,26 @@ def pictures_named(
     seed: int = 0,
     download: bool = False,
     keys: Sequence[str] = (),
+    held_out: bool = False,
 ) -> Pictures:
     """The first `limit` labelled images of a name: of a folder's classes in turn; of a data set
     those that are held out, or those to train on where the name ends in `:train`.
 
     size: the side of the square that a folder's images are brought to (the shorter side resized,
-    the middle cropped). keys: what an .npz file calls its images and labels. Raises UsageError that
-    names the file or the index at fault.
+    the middle cropped). keys: what an .npz file calls its images and labels. held_out: of a folder
+    or a file those alone that a suite holds out, where a classifier is trained on the others.
+    Raises UsageError that names the file or the index at fault.
     """
-    if size is not None and not 1 <= size <= LARGEST:
-        raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
     place = read_typed_name(name)
-    if keys and place.kind != "file":
-        raise UsageError("`keys` is for an .npz file: it names the arrays in it")
-    if place.kind == "folder":
+    _refuse_options(place, size, keys, held_out)
+    if place.kind == "folder" and not held_out:
         return _folder(Path(place.name), size, limit)
     train = place.side == "train"
     if place.kind == "torchvision":
         images, labels, classes = torchvisions.some(place.name, limit, size, train, download)
         origin = name.removeprefix(torchvisions.PREFIX)
         return _of_tensor(to_unit(as_tensor(images)), torch.from_numpy(labels), origin, classes)
-    if size is not None:
-        raise UsageError("`size` is for folders of images: arrays are taken as they stand")
-    if place.kind == "file":
+    if place.kind == "file" and not held_out:
         return pictures_of(*read_archive(Path(place.name), keys), shown(name), limit)
     part = dataset_named(place.name if place.side else name, ("images", "classes"), "an attack")
     if part.missing:
@@ -84,6 +81,18 @@ def pictures_named(
         return _of_tensor(images, labels, name)
     images, labels = source.held_out[:limit], source.held_out_labels[:limit]
     return _of_tensor(images, labels, name, (), part.fingerprint)
+
+
+def _refuse_options(place: DataName, size: int | None, keys: Sequence[str], held_out: bool) -> None:
+    """Raise UsageError for an option that data of a kind have no use for."""
+    if size is not None and not 1 <= size <= LARGEST:
+        raise UsageError(f"`size`: expected 1 to {LARGEST} pixels, got {size}")
+    if keys and place.kind != "file":
+        raise UsageError("`keys` is for an .npz file: it names the arrays in it")
+    if held_out and (size is not None or keys):
+        raise UsageError("`size`, `keys`: a classifier is trained on data as they stand")
+    if size is not None and place.kind not in ("folder", "torchvision"):
+        raise UsageError("`size` is for folders of images: arrays are taken as they stand")
 
 
 def _of_tensor(

@@ -38,29 +38,32 @@ def listed(kind: str) -> pd.DataFrame:
     return pd.DataFrame(kinds[kind])
 
 
-def cited(what: str) -> str:
-    """BibTeX for exactly what a run ran, or for one registered part; a folder is always a run."""
+def cited(what: str) -> tuple[str, str]:
+    """BibTeX for exactly what a run ran, or for one registered part; a folder is always a run. And
+    what to say of the finished cells of a run that are left out, or empty.
+    """
     if "/" not in what and (with_torch() or what.startswith(FOOLBOX)):
         papers = _index()["papers"]
         if what in papers:
-            return bibliography.cite(papers[what])
+            return bibliography.cite(papers[what]), ""
         if what.startswith(FOOLBOX):
             raise unknown("attack", what, [name for name in papers if name.startswith(FOOLBOX)])
-    return bibliography.cite(papers_of_run(what))
+    return cited_run(what)
 
 
-def papers_of_run(run: str) -> list[str]:
-    """What to cite for a run: its parts' papers, then its metrics'."""
-    from results.runs import find_run, refusing_damage  # listings need none of it
+def cited_run(run: str) -> tuple[str, str]:
+    """The same of a run: its parts' papers, then its metrics'."""
+    from results.runs import find_run, left_out, refusing_damage  # listings need none of it
 
-    manifest = find_run(run).manifest()
+    directory = find_run(run)
+    manifest = directory.manifest()
     with refusing_damage(run):
         parts = [facts for axis in manifest["parts"].values() for facts in axis.values()]
         papers = [paper for facts in parts for paper in facts.get("papers", [])]
         papers += [facts.get("paper", "") for facts in manifest["metrics"].values()]
         if not all(isinstance(paper, str) for paper in papers):
             raise TypeError("a paper that is no text")
-    return papers
+        return bibliography.cite(papers), left_out(directory, manifest)
 
 
 def metric_facts(metric: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from attacks import ATTACKS, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
-from bench.catalogue.index import FREE, listed, papers_of_run
+from bench.catalogue.index import FREE, cited_run, listed
 from bench.core.arguments import checked
 from bench.core.errors import unknown
 from bench.core.files import cache_folder
@@ -82,7 +82,7 @@ def cite(what: str) -> str:
         return bibliography.cite(papers[what])
     if what.startswith(foolbox_adapter.PREFIX):
         raise unknown("attack", what, foolbox_adapter.names())
-    return bibliography.cite(papers_of_run(what))
+    return cited_run(what)[0]
 
 
 def _papers() -> dict[str, list[str]]:

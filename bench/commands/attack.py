@@ -11,6 +11,13 @@ import click
 if TYPE_CHECKING:
     from bench.api import Attacked
 
+SAME = (
+    *("classifier", "data", "attack", "epsilons", "norm", "mean", "std", "weights", "trust"),
+    *("colours", "keys", "size", "seed", "device", "threads", "download"),
+    *("figure", "curve", "save_adversarials"),
+)
+"""Options that are parameters under their own names."""
+
 
 @click.command()
 @click.argument("classifier")
@@ -57,9 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of training and attack.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-@click.option(
-    "--threads", type=int, default=0, help="CPU threads; 0: all, one for a registered name."
-)
+@click.option("--threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS, or one.")
 @click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
 @click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
@@ -83,33 +88,16 @@ def command(**options: Any) -> None:
 
     if options["fail_if_weak"] and options["no_audit"]:
         raise UsageError("--fail-if-weak: the audit tells what is weak: leave --no-audit out")
+    same = {name: options[name] for name in SAME}
     with _status() as notify:
         result = api.evaluate_attack(
-            options["classifier"],
-            options["data"],
-            attack=options["attack"],
-            epsilons=options["epsilons"],
-            norm=options["norm"],
             settings=dict(setting(text) for text in options["settings"]),
             clip=not options["no_clip"],
             range=options["span"],
-            mean=options["mean"],
-            std=options["std"],
-            weights=options["weights"],
-            size=options["size"],
             images=options["count"],
-            seed=options["seed"],
-            device=options["device"],
             audit=not options["no_audit"],
-            download=options["download"],
-            colours=options["colours"],
-            keys=options["keys"],
-            trust=options["trust"],
-            threads=options["threads"],
-            figure=options["figure"],
-            curve=options["curve"],
-            save_adversarials=options["save_adversarials"],
             notify=notify,
+            **same,
         )
     _print(result, options)
     if options["fail_if_weak"] and (code := WEAK[result.verdict.word]):

@@ -20,7 +20,9 @@ def command() -> None:
 @command.command()
 @click.option("--features", default="digits-cnn", show_default=True, metavar="NAME", help="Which.")
 @click.option("--seeds", type=click.IntRange(2, 100), default=5, show_default=True, help="Draws.")
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="At once; all cores.")
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), metavar="N", help="At once; OMP_NUM_THREADS, or one."
+)
 @click.option(
     "--format",
     "form",

@@ -10,5 +10,9 @@ import click
 def command(what: str) -> None:
     """BibTeX for exactly what a run ran, or for one registered part."""
     from bench.catalogue.index import cited
+    from bench.commands.options import typed
 
-    click.echo(cited(what))
+    text, left_out = cited(what)
+    click.echo(text)
+    if left_out:
+        click.echo(f"note: {typed(left_out)}", err=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from bench.commands.options import choosing, typed, view
-from bench.core.errors import visible
+from bench.core.errors import one_line, visible
 
 FAILED = 4
 INTERRUPTED = 130
@@ -50,7 +50,11 @@ def command(**options: Any) -> None:
     if report.interrupted:
         click.echo("interrupted: what was finished is kept, the same command goes on", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    if report.bad:
+    if report.nothing:
+        reasons = dict.fromkeys(report.table["reason"])
+        said = "; ".join(one_line(reason) for reason in [*reasons][:3])
+        click.echo(f"nothing was measured, every cell was skipped: {typed(said)}", err=True)
+    if report.bad or report.nothing:
         raise click.exceptions.Exit(FAILED)
 
 
@@ -84,7 +88,9 @@ def _reasons(table: Any) -> list[str]:
 
 
 class _Progress:
-    """A bar on stderr: cells done, failed and left, and the time that is left."""
+    """On a terminal a bar: which cell is measured, its step, what is done, failed and left, and the
+    time that is left. Elsewhere a line for each cell that is finished. Both on stderr.
+    """
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -93,15 +99,16 @@ class _Progress:
 
         self._console = console(error=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            _at_work(self.at_work),
             BarColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TimeElapsedColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
         )
         self._failed = self._done = 0
         self._expected = self._expected_done = 0.0
+        self._left: dict[str, Any] = {}
         self._cells = 0
         self._started = time.monotonic()
 
@@ -117,9 +124,21 @@ class _Progress:
 
         return Watcher(self._begin, self._step, self._warn)
 
+    def at_work(self) -> str:
+        """The cell that was begun first of those that are left, and its step."""
+        from bench.run.run import step_of
+
+        cell = next(iter(self._left.values()), None)
+        if cell is None:
+            return "measuring"
+        step, steps = step_of(cell), cell.settings.get("steps")
+        told = "" if step is None else f", step {step:,}" + (f" of {steps:,}" if steps else "")
+        return f"{one_line(cell.cell_id, 60)} seed {cell.seed}{told}"
+
     def _begin(self, cells: Sequence[Any], done: int) -> None:
         self._cells, self._started = len(cells), time.monotonic()
         self._expected = sum(cell.seconds for cell in cells)
+        self._left = {cell.key: cell for cell in sorted(cells, key=lambda cell: -cell.seconds)}
         if cells:
             self._task = self._bar.add_task("measuring", total=len(cells), text=self._text())
 
@@ -129,16 +148,40 @@ class _Progress:
         self._done += 1
         self._failed += outcome.status in BAD
         self._expected_done += cell.seconds
+        self._left.pop(cell.key, None)
         self._bar.update(self._task, advance=1, text=self._text())
+        if not self._console.is_terminal:
+            name = f"{one_line(cell.cell_id, 200)} seed {cell.seed}"
+            said = f"{outcome.status} {name} ({outcome.seconds:.1f} s){self._to_go()}"
+            click.echo(f"{self._done} of {self._cells}: {said}", err=True)
 
     def _text(self) -> str:
         left = self._cells - self._done
-        text = f"{self._done} done, {self._failed} failed, {left} left"
-        if self._expected_done:
-            pace = (time.monotonic() - self._started) / self._expected_done
-            seconds = pace * (self._expected - self._expected_done)
-            text += f", about {int(seconds // 60)}:{int(seconds % 60):02d} to go"
-        return text
+        return f"{self._done} done, {self._failed} failed, {left} left{self._to_go()}"
+
+    def _to_go(self) -> str:
+        """The time that is left, by the forecasts and by how long what is done took."""
+        if not self._expected_done or self._done == self._cells:
+            return ""
+        pace = (time.monotonic() - self._started) / self._expected_done
+        seconds = pace * (self._expected - self._expected_done)
+        return f", about {int(seconds // 60)}:{int(seconds % 60):02d} to go"
 
     def _warn(self, message: str) -> None:
         self._console.print(f"warning: {typed(message)}", markup=False, style="yellow")
+
+
+def _at_work(told: Callable[[], str]) -> Any:
+    """A column that says what is measured, looked for once a second."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class AtWork(ProgressColumn):
+        """What is measured."""
+
+        max_refresh = 1.0
+
+        def render(self, task: Any) -> Text:
+            return Text(told())
+
+    return AtWork()

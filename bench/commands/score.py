@@ -38,7 +38,7 @@ FORMATS = ("table", "markdown", "csv", "json")
 @click.option(
     "--batch", type=int, default=32, show_default=True, help="How many images are read at once."
 )
-@click.option("--workers", type=int, metavar="N", help="How many threads; unless told, all cores.")
+@click.option("--workers", type=int, metavar="N", help="How many threads; OMP_NUM_THREADS, or one.")
 @click.option(
     "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute features."
 )
@@ -53,10 +53,10 @@ def command(**options: Any) -> None:
     held-out images, mnist5k:train the others, torchvision:NAME and module:attribute likewise.
     Features of images: lite0 where it is installed, else pixels; only `inception` gives FID.
     """
-    from bench import api
+    from bench.score.score import measure_score
 
     with progress("score") as notify:
-        result = api.measure_score(
+        result = measure_score(
             options["real"],
             options["fake"],
             metrics=[name.strip() for name in options["metrics"].split(",") if name.strip()],

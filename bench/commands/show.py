@@ -14,12 +14,15 @@ def command(run: str, form: str) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
     tell it from all others. RUN: a folder, or a suite.
     """
+    from bench.commands.options import typed
     from bench.commands.output import print_layout
     from results import tables
     from results.latex import latex
     from results.runs import open_run
 
     found = open_run(run)
+    if found.left_out:
+        click.echo(f"note: {typed(found.left_out)}", err=True)
     if form == "json":
         click.echo(tables.as_json(found.summary()))
     elif form == "csv":

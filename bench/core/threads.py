@@ -11,8 +11,21 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
+from bench.core.limits import MAX_THREADS
+
 THREADS = 1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def usual_threads() -> int:
+    """As many as the user's environment says (OMP_NUM_THREADS, else MKL_NUM_THREADS), else one: a
+    second one on a busy machine costs more than it gives.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        first = os.environ.get(name, "").partition(",")[0].strip()
+        if first.isascii() and first.isdigit() and int(first):
+            return min(int(first), MAX_THREADS)
+    return THREADS
 
 
 @contextmanager

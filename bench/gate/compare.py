@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from results.gate.calibration import SPLITS, Calibration, as_rows
 from results.gate.junit import junit as junit_xml
 from results.gate.margins import margins
 from results.gate.policy import read_policy
+from results.gate.reach import stuck
 from results.gate.sides import Side, from_run, narrowed, read_side
 from results.gate.summary import summary
 from results.gate.verdicts import Comparison
@@ -53,6 +55,8 @@ def comparison(
     chosen = list(only)
     before, after = (narrowed(side_of(name), chosen) for name in (base, new))
     found = judging.compare_sides(before, after, judged_by)
+    if text := stuck(before.rows, judged_by):
+        found = replace(found, notes=(*found.notes, text))
     if junit is not None:
         write_atomically(user_path(junit), junit_xml(found))
     if markdown is not None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attacks import ATTACKS, UNIT, FixedBudget, MinimalNorm, Ray
 from attacks.contracts import Model
-from attacks.engine import Counted, frozen, run, search
+from attacks.engine import Counted, frozen, run
 from attacks.norms import NORMS
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
@@ -40,7 +40,6 @@ QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2
 """Settings of attacks, under the names that they have wherever an attack has them."""
 RADIUS = {"linf": 0.05, "l2": 0.4, "l1": 2.0, "l0": 5.0}
 BOXES = [UNIT, (-0.5, 1.25), None]
-USUAL = {"seeds": torch.arange(IMAGES) + 7, "box": UNIT}
 
 
 def _norms(*more: Any) -> Callable[[Entry], base.Cases]:
@@ -140,84 +139,6 @@ def a_radius_of_0_gives_the_clean_images(attack: Entry, norm: str) -> None:
     for radius, box in product((0.0, torch.zeros(IMAGES)), BOXES):
         found = trial(model, images, labels, radius=radius, box=box)
         assert torch.equal(found, images)
-
-
-@fixed_law(unless="noise")
-def a_radius_of_0_costs_nothing(attack: Entry, norm: str) -> None:
-    """No call of the model; where some images have one, none about the others."""
-    trial, (model, images, labels) = Trial(attack, norm), scene()
-    for radius in (0.0, torch.zeros(IMAGES)):
-        counted = Counted(model)
-        trial(counted, images, labels, radius=radius)
-        list(run(trial.part, counted, images, labels, radii=[0.0], norm=norm, **USUAL))
-        assert (counted.forwards, counted.backwards) == (0, 0)
-    if isinstance(attack.part, Ray):
-        return
-    few, all_ = Counted(model), Counted(model)
-    trial(few, images, labels, radius=trial.radius * (torch.arange(IMAGES) % 2))
-    trial(all_, images, labels)
-    assert (2 * few.forwards, 2 * few.backwards) == (all_.forwards, all_.backwards)
-
-
-@law()
-def the_mode_of_the_caller_does_not_matter(attack: Entry, norm: str) -> None:
-    """Under torch.no_grad and inference_mode, with images made there, to the bit what it is
-    outside; called as it stands and by the engine.
-    """
-    trial, (model, images, labels) = Trial(attack, norm), scene()
-    wanted = trial(model, images, labels)
-    with torch.no_grad():
-        assert torch.equal(trial(model, images, labels), wanted)
-    with torch.inference_mode():
-        made, told = images.clone(), labels.clone()
-        found = trial(model, made, told)
-        with frozen(model):
-            again = _by_the_engine(trial, model, made, told)
-    assert torch.equal(found, wanted)
-    assert torch.equal(again, _by_the_engine(trial, model, images, labels))
-
-
-def _by_the_engine(trial: Trial, model: Model, images: Tensor, labels: Tensor) -> Tensor:
-    given = {"norm": trial.norm, "seeds": torch.arange(len(images)) + 7, "box": UNIT}
-    if isinstance(trial.entry.part, FixedBudget):
-        return next(run(trial.part, model, images, labels, radii=[trial.radius], **given))
-    return search(trial.part, model, images, labels, **given)
-
-
-@law(cases=_norms([torch.float16, torch.bfloat16, torch.float64]))
-def logits_of_another_type_serve_as_well(attack: Entry, norm: str, kind: torch.dtype) -> None:
-    """What they are as float32 decides: the same images."""
-    trial, (model, images, labels) = Trial(attack, norm), scene()
-    given = {"labels": labels, "images": images}
-    found = trial(lambda x: model(x).to(kind), **given)
-    wide = torch.float64 if kind == torch.float64 else torch.float32
-    wanted = trial(lambda x: model(x).to(kind).to(wide), **given)
-    assert found.dtype == images.dtype
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
-
-
-@law(unless="noise")
-def logits_that_are_not_finite_are_no_success(attack: Entry, norm: str) -> None:
-    """Where a model answers with one whatever leads by nine tenths of what the attack reaches: a
-    search and an attack that keeps the best of its iterates return an image that is answered.
-    """
-    if isinstance(attack.part, Ray) or getattr(attack.part, "keep", "best") != "best":
-        raise base.Skipped("it keeps its last iterate, whatever that is: the harness refuses it")
-    trial, (model, images, labels) = Trial(attack, norm), scene()
-    reached = 0.9 * leads(model, trial(model, images, labels), labels)
-    for odd, row in product((torch.nan, torch.inf, -torch.inf), range(IMAGES - 1)):
-        if reached[row] > 0:
-            image, label = images[row : row + 1], labels[row : row + 1]
-            one = partial(_beyond, model, label, reached[row].item(), odd)
-            found = trial(one, image, label, seeds=torch.tensor([7 + row]))
-            assert one(found).isfinite().all()
-
-
-def _beyond(model: Model, label: Tensor, far: float, odd: float, x: Tensor) -> Tensor:
-    """A model's logits; where a wrong class leads by more than `far`, other numbers."""
-    logits = model(x)
-    silent = leads(model, x, label.expand(len(x))) > far
-    return torch.where(silent[:, None], odd, logits)
 
 
 @fixed_law()

@@ -173,6 +173,14 @@ class ArtifactStore:
         """Whether the artifact is there, without reading it."""
         return all(path.exists() for path in self._paths(kind, key))
 
+    def step_of(self, kind: str, key: str) -> int | None:
+        """The step of a training that is going on, or was cut off, when its state was last kept."""
+        _, described = self._paths(kind, key)
+        try:
+            return int(json.loads(described.with_suffix(".partial.json").read_bytes())["step"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
     def _paths(self, kind: str, key: str) -> tuple[Path, Path]:
         folder = self.root / "artifacts" / kind / key[:2]
         return folder / f"{key}.safetensors", folder / f"{key}.json"

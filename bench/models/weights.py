@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +87,12 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> nn.Module
     return model
 
 
-def _ways(
-    wanted: Iterator[str] | Any, state: Mapping[str, Tensor]
-) -> Iterator[Mapping[str, Tensor]]:
+def _ways(wanted: Iterable[str], state: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     """The tensors under one prefix that have all the names wanted; and those that lack a prefix
     which all of these have. The usual prefixes come first.
     """
     names = list(wanted)
-    if not names:
-        return
-    found = {key[: -len(names[0])] for key in state if key.endswith(names[0])}
-    usual = [prefix for prefix in PREFIXES if prefix in found]
-    for prefix in [*usual, *sorted(found.difference(usual))]:
+    for prefix in prefixes(names, state):
         if all(f"{prefix}{name}" in state for name in names):
             yield {
                 key.removeprefix(prefix): value
@@ -106,5 +100,17 @@ def _ways(
                 if key.startswith(prefix)
             }
     for prefix in PREFIXES[1:]:
-        if all(name.startswith(prefix) for name in names):
+        if names and all(name.startswith(prefix) for name in names):
             yield {f"{prefix}{key}": value for key, value in state.items()}
+
+
+def prefixes(names: Sequence[str], state: Iterable[str]) -> list[str]:
+    """What may stand before the names in a table of weights, likeliest first: the most of them are
+    there behind it.
+    """
+    keys = set(state)
+    found = {key.removesuffix(name) for name in names[:1] for key in keys if key.endswith(name)}
+    found |= {prefix for prefix in PREFIXES if any(key.startswith(prefix) for key in keys)}
+    counts = {prefix: sum(f"{prefix}{name}" in keys for name in names) for prefix in found}
+    usual = {prefix: place for place, prefix in enumerate(PREFIXES)}
+    return sorted(found, key=lambda p: (-counts[p], usual.get(p, len(usual)), p))

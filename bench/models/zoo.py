@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError, nearest, one_line
+from bench.models.weights import prefixes
 
 ZOOS = ("torchvision", "timm")
 COLOURS = 3
@@ -41,9 +42,10 @@ def _shown(usual: nn.Module, state: Mapping[str, Tensor]) -> tuple[int | None, i
     known = {name: tuple(tensor.shape) for name, tensor in usual.state_dict().items()}
     last = next((shape[0] for name, shape in reversed(known.items()) if shape), 0)
     classes, channels = None, None
-    for name, tensor in state.items():
-        shape = next((known[k] for k in known if name == k or name.endswith(f".{k}")), None)
-        if shape is None or len(shape) != tensor.ndim or shape == tuple(tensor.shape):
+    prefix = next(iter(prefixes([*known], state)), "")
+    for name, shape in known.items():
+        tensor = state.get(f"{prefix}{name}")
+        if tensor is None or len(shape) != tensor.ndim or shape == tuple(tensor.shape):
             continue
         if shape[0] == last and shape[0] != tensor.shape[0]:
             classes = tensor.shape[0]

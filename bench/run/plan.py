@@ -15,6 +15,7 @@ from bench.core.errors import UsageError, nearest, unknown
 from bench.core.files import user_path
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
+from bench.run.measurable import with_measurable
 from bench.suites.cell import Cell, cell_table
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -119,7 +120,7 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
             f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "
             "another tier, or other names"
         )
-    return Plan(suite, view, [*cells.values()], device)
+    return Plan(with_measurable(suite, view, resolved), view, [*cells.values()], device)
 
 
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:
@@ -142,19 +143,7 @@ def _check_names(suite: Suite) -> None:
         task = _task(block.task)
         if not isinstance(task, Task):
             raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
-        for axis, values in block.grid.items():
-            if axis in task.axes:
-                if not all(isinstance(value, str) for value in values):
-                    raise UsageError(
-                        f"block {block.name}: grid.{axis}: expected names, got {values}"
-                    )
-            elif guess := nearest(axis, task.axes, ALIKE):
-                raise UsageError(
-                    f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})"
-                )
-        missing = [axis for axis in task.axes if not block.grid.get(axis)]
-        if missing:
-            raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
+        _check_axes(block, task)
         for metric in [*block.metrics, *block.primary]:
             task.metric_facts(metric)
         for table in block.published:
@@ -163,6 +152,19 @@ def _check_names(suite: Suite) -> None:
         for name in block.claims:
             if name not in claims.names():
                 raise unknown("claims", name, claims.names(), f"(block {block.name})")
+
+
+def _check_axes(block: Block, task: Task) -> None:
+    """Raise UsageError for an axis without names, and for a word that was meant to be one."""
+    for axis, values in block.grid.items():
+        if axis in task.axes:
+            if not all(isinstance(value, str) for value in values):
+                raise UsageError(f"block {block.name}: grid.{axis}: expected names, got {values}")
+        elif guess := nearest(axis, task.axes, ALIKE):
+            raise UsageError(f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})")
+    missing = [axis for axis in task.axes if not block.grid.get(axis)]
+    if missing:
+        raise UsageError(f"block {block.name}: the grid needs at least one {missing[0]}")
 
 
 def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
@@ -202,8 +204,8 @@ def smallest_p(seeds: int) -> float:
     return min(1.0, 2 / comb(2 * seeds, seeds))
 
 
-def folder_of(suite: Suite, tier: str, out: str | None) -> Path:
+def folder_of(suite: Suite, tier: str, out: str | Path | None) -> Path:
     """Where a run lives: `out`, or runs/<suite>/<tier>. Raises UsageError for an empty name."""
-    if out is not None and not out.strip():
+    if out is not None and not str(out).strip():
         raise UsageError("`out`: the name is empty: expected a folder's")
     return user_path(out) if out else Path("runs") / suite.name / tier

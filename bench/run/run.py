@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.core import usercode
-from bench.core.arguments import checked
+from bench.core.arguments import as_plain, checked
 from bench.core.devices import device_named
 from bench.core.errors import UsageError, one_line
 from bench.core.files import cache_folder, user_path
@@ -67,6 +67,11 @@ class Report:
         return self.made.records
 
     @property
+    def nothing(self) -> bool:
+        """Whether every cell was skipped."""
+        return set(self.statuses) == {"skipped"}
+
+    @property
     def bad(self) -> int:
         """Cells that failed, timed out, crashed, ran out of memory or were invalid."""
         return sum(self.statuses.get(status, 0) for status in BAD)
@@ -94,8 +99,8 @@ def plan_of(
         tier,
         _seeds(seeds),
         _pairs(only),
-        [(axis, tuple(names)) for axis, names in _pairs(grid)],
-        (set or {}).items(),
+        [(axis, _names(names)) for axis, names in _pairs(grid)],
+        as_plain(dict(set or {})).items(),
     )
     return make_plan(loaded, view, device_named(device))
 
@@ -103,10 +108,18 @@ def plan_of(
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen or min(chosen) < 0:
-        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds}")
+    found = as_plain(seeds)
+    chosen = tuple(range(found)) if isinstance(found, int) else found
+    whole = isinstance(chosen, tuple) and all(type(seed) is int and seed >= 0 for seed in chosen)
+    if not whole or not chosen:
+        raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds!r}")
     return chosen
+
+
+def _names(names: Any) -> tuple[str, ...]:
+    """What an axis is replaced by, as the command line has it: one or several, numbers too."""
+    found = as_plain(names)
+    return tuple(str(name) for name in (found if isinstance(found, tuple) else (found,)))
 
 
 def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
@@ -150,6 +163,12 @@ def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
         "key": cell.key,
         "device": cell.device,
     }
+
+
+def step_of(cell: Cell) -> int | None:
+    """How far a cell's training was when its state was last kept, while it lasts."""
+    artifact = TASKS[cell.task].part.artifact(cell)
+    return None if artifact is None else ArtifactStore(cache_folder()).step_of(*artifact)
 
 
 def run(suite: str, **options: Any) -> pd.DataFrame:
@@ -256,6 +275,8 @@ def _finish(
     manifest["measured"] = _facts(table, manifest["metrics"])
     directory.write_manifest(manifest)
     made = Run(directory, manifest, records)
+    if made.left_out:
+        watch.warn(made.left_out)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
         try:

@@ -51,11 +51,10 @@ def sample(
 ) -> np.ndarray:
     """`n` samples of a trained model of a run: points [n, d], or images uint8 [n, c, h, w].
 
-    They are the first that its scores were computed from. `run` may be a data set with images in
-    the place of a run and a model, such as mnist5k or mnist5k:train: the first `n` of its images.
-    `out`: where to write them: a .png, a grid of images, a stack's digits side by side; a .npy, the
-    array; or a folder that is not there yet, a PNG for each image; or a .safetensors, the model's
-    weights in the place of samples. `weights`: such a file, whose weights are taken.
+    They are the first that its scores were computed from. `run` may be a data set with images, such
+    as mnist5k or mnist5k:train, without a model: its first `n`. `out`: where to write them: a .png
+    (a sheet, a stack's digits side by side), a .npy, a folder that is not there yet (a PNG for each
+    image), or a .safetensors, the model's weights. `weights`: such a file, whose weights are taken.
 
     In the place of plain samples of a model of images: `label`, samples of that class of a
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as

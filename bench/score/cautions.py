@@ -26,14 +26,14 @@ DENSE = 1.5
 
 
 def cautions(
-    sets: Sets, opened: Sequence[Samples], values: Sequence[Value], trained: bool
+    sets: Sets, opened: Sequence[Samples], values: Sequence[Value], trained: bool, near: bool
 ) -> Iterator[str]:
-    """One line each."""
+    """One line each. near: whether to look for samples that are nearly copies, which takes long."""
     found = {value.metric.partition("@")[0]: value for value in values}
     yield from _of_files(opened)
     yield from dict.fromkeys(note for kept in (sets.real, sets.fake) for note in kept.notes)
     yield from _of_numbers(sets, found)
-    yield from _of_copies(sets, trained)
+    yield from _of_copies(sets, trained, near)
     yield from _of_variety(sets, found)
 
 
@@ -87,7 +87,7 @@ def _of_numbers(sets: Sets, found: Mapping[str, Value]) -> Iterator[str]:
             yield f"{100 * again:.1f} % of {role} are duplicates of others of it"
 
 
-def _of_copies(sets: Sets, trained: bool) -> Iterator[str]:
+def _of_copies(sets: Sets, trained: bool, near: bool) -> Iterator[str]:
     real, fake, seen = sets.real, sets.fake, sets.seen
     if real.origin == fake.origin and _same(real.ids, fake.ids):
         yield "REAL and FAKE are the same samples"
@@ -98,6 +98,8 @@ def _of_copies(sets: Sets, trained: bool) -> Iterator[str]:
             exact = int(np.isin(fake.ids, kept.ids).sum())
             if exact:
                 yield f"{exact:,} of the {len(fake.ids):,} of FAKE are exact copies from {role}"
+    if not near:
+        return
     how, where = (", up to a shift by one pixel,", "`train`" if trained else "REAL")
     try:
         share = copies(*(sets.shifted if sets.has_thumbnails else sets.nearest))
@@ -105,8 +107,8 @@ def _of_copies(sets: Sets, trained: bool) -> Iterator[str]:
         return
     if share.value - SURE * (share.std_error or 0) > NEAR:
         how = how if sets.has_thumbnails else ""
-        near = f"{100 * share.value:.0f} % of FAKE are{how} nearly copies from {where}"
-        yield f"{near} (1 % is chance)"
+        told = f"{100 * share.value:.0f} % of FAKE are{how} nearly copies from {where}"
+        yield f"{told} (1 % is chance)"
 
 
 def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:

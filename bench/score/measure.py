@@ -54,6 +54,8 @@ ALIASES = {"kid": "kernel_distance", "is": "inception_score_10"}
 PREFERRED = "lite0"
 FALLBACK = "pixels"
 SHIFTS = "shifts"
+SEEN = ("nearest", "identities")
+"""What metrics of copies take: where others alone are asked for, near copies are not looked for."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def guarded() -> Iterator[None]:
     """One thread for torch and BLAS; what the user's code prints goes to stderr, what libraries
     warn of nowhere. Not to be entered by several threads.
     """
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), with_threads():
+    quiet = redirect_stdout(sys.stderr), warnings.catch_warnings(), left_as_found(None)
+    with quiet[0], quiet[1], quiet[2], with_threads():
         warnings.simplefilter("ignore")
         yield
 
@@ -133,10 +136,12 @@ def _scored(
     values, left_out = _measured(asked, sets, notify)
     if not values:
         raise UsageError("nothing can be measured: " + "; ".join(dict.fromkeys(left_out.values())))
-    notify("looking for copies", 0, 0)
+    near = not asked or any(METRICS[_own(name)].facts.takes in SEEN for name, _ in asked)
+    if near:
+        notify("looking for copies", 0, 0)
     tag = extractor.tag if extractor else sets.real.tag or sets.fake.tag
     real = replace(sets.real, tag=tag, read=settings)
-    found = list(cautions(sets, opened, values, request.train is not None))
+    found = list(cautions(sets, opened, values, request.train is not None, near))
     published = extractor.published if extractor else ""
     return Scores(values, left_out, found, tag, settings, unreadable, real, sets.fake, published)
 
@@ -288,7 +293,8 @@ def _ordered(kept: Kept, apply: Apply) -> Kept:
     points, ids = features.points, kept.ids
     if ids is None or points is None:
         return replace(kept, features=features)
-    coarse = ids if kept.thumbnails is not None else row_ids(points.astype(np.float32))
+    single = kept.thumbnails is not None or points.dtype == np.float32
+    coarse = ids if single else row_ids(points.astype(np.float32))
     order = np.lexsort((ids, coarse))
     small, chances = (
         None if x is None else x[order] for x in (kept.thumbnails, kept.probabilities)
@@ -315,10 +321,15 @@ def asked_metrics(names: Sequence[str]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
+def _own(name: str) -> str:
+    """A metric as it is registered."""
+    return "frechet" if name == FID else name
+
+
 def _names_for(asked: Sequence[tuple[str, str]], dims: int) -> Iterator[tuple[str, str]]:
     """What was asked for, or all that is meant for so many dimensions."""
     if asked:
-        yield from (("frechet" if name == FID else name, suffix) for name, suffix in asked)
+        yield from ((_own(name), suffix) for name, suffix in asked)
         return
     for takes in TAKES:
         for entry in scored_by((takes,)):

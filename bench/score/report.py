@@ -160,5 +160,5 @@ def _fingerprint(kept: Any) -> str:
     points = kept.features.points
     array = kept.features.moments.mean if points is None else points
     digest = hashlib.sha256(str(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

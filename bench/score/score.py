@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -12,17 +11,21 @@ from typing import Any
 import pandas as pd
 
 from bench.core import usercode
-from bench.core.arguments import checked
+from bench.core.arguments import checked, given, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.core.progress import Notify, tell_nobody
+from bench.core.threads import usual_threads
 from bench.score.kept import packed
 from bench.score.measure import ScoreRequest, guarded
 from bench.score.measure import score as measure
 from bench.score.report import Scored, scored
 from bench.score.samples import Given
+
+KEPT = ("real", "fake", "train", "features", "notify")
+"""Arguments that are no plain values."""
 
 
 def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
@@ -30,7 +33,7 @@ def score(real: Given, fake: Given, **options: Any) -> pd.DataFrame:
     return measure_score(real, fake, **options).table
 
 
-@checked("real", "fake", "train", "features", "notify")
+@checked(*KEPT)
 def measure_score(
     real: Given,
     fake: Given,
@@ -57,7 +60,7 @@ def measure_score(
     statistics. notify: told what is being done, how much of it is done and of how much. Raises
     UsageError for what can't be used.
     """
-    request = _request(locals())
+    request = _request(given(measure_score, locals(), *KEPT))
     started = time.perf_counter()
     with guarded():
         found = measure(request, notify)
@@ -67,27 +70,26 @@ def measure_score(
     return result
 
 
-def _request(given: Mapping[str, Any]) -> ScoreRequest:
+def _request(asked: Mapping[str, Any]) -> ScoreRequest:
     """The arguments of `measure_score`, checked. Raises UsageError for what can't be used."""
-    _refuse_overwriting(given["save_stats"], [given[name] for name in ("real", "fake", "train")])
+    _refuse_overwriting(asked["save_stats"], [asked[name] for name in ("real", "fake", "train")])
     for name, most in (("batch", MAX_SAMPLES), ("size", MAX_SIDE), ("workers", MAX_THREADS)):
-        number = given[name]
-        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
-            raise UsageError(f"`{name}`: expected 1 to {most:,}, got {number!r}")
-    if given["colours"] not in ("", "grey", "rgb"):
-        raise UsageError(f"`colours`: expected grey or rgb, got '{given['colours']}'")
-    if not isinstance(given["features"], str) and not callable(given["features"]):
-        kind = type(given["features"]).__name__
+        if asked[name] is not None:
+            whole(name, asked[name], 1, most)
+    if asked["colours"] not in ("", "grey", "rgb"):
+        raise UsageError(f"`colours`: expected grey or rgb, got '{asked['colours']}'")
+    if not isinstance(asked["features"], str) and not callable(asked["features"]):
+        kind = type(asked["features"]).__name__
         raise UsageError(f"`features`: expected a name or a function of images, got a {kind}")
     usercode.add_folder(Path.cwd())
-    names = given["metrics"].split(",") if isinstance(given["metrics"], str) else given["metrics"]
-    same = {field.name: given[field.name] for field in fields(ScoreRequest)}
+    names = asked["metrics"].split(",") if isinstance(asked["metrics"], str) else asked["metrics"]
+    same = {field.name: asked[field.name] for field in fields(ScoreRequest)}
     return ScoreRequest(
         **same
         | {
             "metrics": tuple(name.strip() for name in names if name.strip()),
-            "workers": given["workers"] or os.cpu_count() or 1,
-            "device": device_named(given["device"]),
+            "workers": asked["workers"] or usual_threads(),
+            "device": device_named(asked["device"]),
         }
     )
 

@@ -7,7 +7,6 @@ alike; it is blind where it does not move, and fooled where it gets better.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from bench.core.arguments import checked
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
 from bench.core.progress import Notify, tell_nobody
+from bench.core.threads import usual_threads
 from bench.datasets.digits import CLASSES, mnist5k
 from bench.score.measure import ScoreRequest, guarded, score
 from metrics import METRICS
@@ -150,7 +150,7 @@ def check_metrics(
         raise UsageError(f"`seeds`: expected 2 to {MAX_CHECK_SEEDS}, got {seeds}")
     jobs = [(fault, seed) for seed in range(seeds) for fault in FAULTS]
     found: list[dict[str, float]] = []
-    with guarded(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with guarded(), ThreadPoolExecutor(workers or usual_threads()) as pool:
         for done, values in enumerate(
             pool.map(lambda job: _values(job[0], job[1], features), jobs), 1
         ):

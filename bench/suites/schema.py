@@ -49,7 +49,7 @@ class Block(Strict):
 
     name: Slug
     task: Name
-    grid: dict[Name, list[Name | Scalar]]
+    grid: dict[Name, list[Name | bool | int | float]]
     settings: Settings = {}
     metrics: list[Name] = []
     primary: list[Name] = []

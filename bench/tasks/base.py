@@ -56,7 +56,8 @@ class Resolved:
     settings: those that matter, each with its value. differing: those that differ from their
     defaults; they are part of the cell's name. modules: whose source makes the number.
     seconds: a forecast. skip: why it can't be measured here. brought: digests of what the user
-    brought and no name tells apart; part of the cell's key, and not of its name.
+    brought and no name tells apart; part of the cell's key, and not of its name. gives: the metrics
+    that it can have, by their names on rows; None where nobody knows.
     """
 
     settings: dict[str, Any]
@@ -66,6 +67,7 @@ class Resolved:
     seconds: float = 1.0
     skip: str = ""
     brought: tuple[str, ...] = ()
+    gives: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from results.gate.levels import share_out
 from results.gate.outcomes import Change
 from results.gate.paired import deterministic, paired, paired_rows, undetermined
 from results.gate.policy import Policy, unmatched
-from results.gate.reach import stuck
 from results.gate.seeded import Joint, joint_of, seeded_rows
 from results.gate.sides import LEFT, Side
 from results.gate.state import State, named
@@ -63,7 +62,7 @@ def compare_sides(base: Side, new: Side, policy: Policy, limit: int = WAYS) -> C
         for metric, title, percent, digits in _titles(side.rows)
     }
     about = as_dicts(pick(table, column(table, "level") == "series"))
-    notes = (*_notes(base, new, policy), *unmatched(policy, about))
+    notes = (*_notes(base, new), *unmatched(policy, about))
     return Comparison(
         base.name, new.name, policy, table.iloc[places].reset_index(drop=True), facts, notes
     )
@@ -86,7 +85,7 @@ def _refuse_tiers(base: Side, new: Side, suites: list[str]) -> None:
             )
 
 
-def _notes(base: Side, new: Side, policy: Policy) -> Iterator[str]:
+def _notes(base: Side, new: Side) -> Iterator[str]:
     before, after = (sorted(set(side.rows["device"])) for side in (base, new))
     if before and after and before != after:
         yield f"measured on {', '.join(after)}, the baseline on {', '.join(before)}"
@@ -95,8 +94,6 @@ def _notes(base: Side, new: Side, policy: Policy) -> Iterator[str]:
             "neither table says which series are primary: all decide (a run's folder, a baseline "
             "or a policy would say)"
         )
-    if text := stuck(base.rows, policy):
-        yield text
 
 
 def _judge_suite(suite: str, found: Matched, policy: Policy, limit: int) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def trials(monkeypatch):
         found["attacks"].append(trial)
         return attack(chosen, trial, *more)
 
-    def audited(trial, asked, radii, using, attacked):
+    def audited(trial, asked, radii, using, attacked, tell):
         found["audits"].append((trial, asked, list(radii), using, attacked))
         return []
 

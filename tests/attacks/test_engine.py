@@ -8,6 +8,7 @@ import torch
 
 from attacks import ATTACKS, UNIT
 from attacks.engine import Counted, chunk_of, frozen, measure, run, search
+from bench.core.errors import UsageError
 from bench.laws.attacks import Trial, stopped
 from bench.laws.scenes import IMAGES, Odd, assert_as_found, misled, pictures, scene, sizes, state_of
 
@@ -176,3 +177,30 @@ def test_random_starts_are_every_images_own(name):
             attack(model, images, labels, seeds=torch.arange(IMAGES) + start) for start in (0, 50)
         )
         assert (first != other).flatten(1).any(1).all(), norm
+
+
+@pytest.mark.parametrize("name", ["fgsm", "sign-noise"])
+def test_a_ray_at_no_radius_takes_no_gradient(name):
+    """By itself and by the engine."""
+    model, images, labels = scene()
+    counted, seeds = Counted(model), torch.arange(IMAGES)
+    given = {"norm": "linf", "seeds": seeds, "box": UNIT}
+    (found,) = run(ATTACKS[name].part, counted, images, labels, radii=[0.0], **given)
+    assert torch.equal(found, images)
+    assert torch.equal(ATTACKS[name].part(counted, images, labels, radius=0.0, **given), images)
+    assert counted.forwards == 0
+
+
+def test_weights_of_inference_mode_are_refused():
+    """In one line; images made there are copied."""
+    model, images, labels = scene()
+    given = {"radii": [0.1], "norm": "linf", "seeds": torch.arange(IMAGES), "box": UNIT}
+    with torch.inference_mode():
+        made, told = images.clone(), labels.clone()
+        other = scene()[0]
+        with frozen(model):
+            found = list(run(ATTACKS["fgsm"].part, model, made, told, **given))
+        refused = pytest.raises(UsageError, match=r"made in torch\.inference_mode.*outside it")
+        with refused, frozen(other):
+            pass
+    assert torch.equal(*found, *run(ATTACKS["fgsm"].part, model, images, labels, **given))

@@ -240,8 +240,11 @@ def test_the_latest_tier_is_shown_for_a_suites_name(suite, tmp_path, monkeypatch
 
 
 def test_the_run_names_its_files(capfd, suite, tmp_path):
-    text = out(capfd, "run", "--suite", suite, "--out", str(tmp_path / "it"), "--only",
-               "model=oracle", "--executor", "inline")  # fmt: skip
+    capfd.readouterr()
+    assert bench("run", "--suite", suite, "--out", str(tmp_path / "it"), "--only",
+                 "model=oracle", "--executor", "inline") == 0  # fmt: skip
+    text, told = capfd.readouterr()
+    assert told.startswith("1 of 1: ok mixture/ring8@pacgan/oracle")
     for name in ("table.csv", "table.parquet", "manifest.json"):
         assert (tmp_path / "it" / name).exists()
     assert str(tmp_path / "it" / "table.csv") in text

@@ -6,6 +6,7 @@ import builtins
 import errno
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,10 +45,11 @@ def here(tmp_path, monkeypatch):
 
 
 def error(capfd, *arguments: str, code: int = 2) -> str:
-    """The one line on stderr of a command that fails with a code."""
+    """The one line on stderr of a command that fails with a code, beside those of cells."""
     capfd.readouterr()
     assert bench(*arguments) == code
     out, err = capfd.readouterr()
+    err = re.sub(r"(?m)^\d+ of \d+: \w+ .*\n", "", err)
     assert err.startswith("Error: ")
     assert len(err.splitlines()) == 1
     assert len(err) <= 320

@@ -110,3 +110,36 @@ def test_a_relative_margin_is_of_the_baseline():
     assert row_of(against(one, other))["margin"] == pytest.approx(0.05)
     wider = [table.assign(absolute=0.2) for table in (one, other)]
     assert row_of(against(*wider))["margin"] == pytest.approx(0.2)
+
+
+def test_values_are_identical_seed_by_seed():
+    """Of the seeds in common; the same values on other seeds are not."""
+    values = np.array([[1.0], [2.0], [3.0], [4.0]])
+    one = rows(values)
+    assert row_of(against(one, one))["kind"] == "identical"
+    assert row_of(against(one, one[one["seed"] > 0]))["kind"] == "identical"
+    assert row_of(against(one, rows(np.roll(values, 1, 0))))["kind"] == "seeded"
+
+
+def test_p_values_are_adjusted_as_holm_has_it():
+    """Over the series that decide: the smallest times their number, the next times one less."""
+    rng = np.random.default_rng(3)
+    spread = np.array([0.01, 0.2, 0.3, 0.4])
+    one, other = (rows(m + spread * rng.normal(size=(6, 4)), f) for m, f in ((1, 0), (1.25, 50)))
+    series = against(one, other).rows
+    series = series[series["level"] == "series"].sort_values("p")
+    assert (series["loss"] > 0).all()
+    p = series["p"].to_numpy(float)
+    wanted = np.minimum(1, np.maximum.accumulate(p * np.arange(4, 0, -1)))
+    np.testing.assert_allclose(series["p_adjusted"].to_numpy(float), wanted)
+    assert (wanted > p)[:3].all()
+
+
+def test_a_better_number_of_the_same_models_is_no_improvement():
+    """The trained models being the same, attack, data or metric changed; of others it is one."""
+    rng = np.random.default_rng(4)
+    one, other = (rows(m + 0.01 * rng.normal(size=(8, 2))) for m in (1, 0.5))
+    same = [table.assign(artifact_key=[f"a{i}" for i in table["seed"]]) for table in (one, other)]
+    found = row_of(against(*same))
+    assert (found["kind"], found["verdict"]) == ("seeded", "REGRESSED")
+    assert row_of(against(one, other))["verdict"] == "IMPROVED"

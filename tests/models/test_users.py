@@ -102,12 +102,21 @@ def test_a_pointer_of_git_lfs_says_so(tmp_path):
             read_weights(path) if name.startswith("w") else load_program(path, trust=False)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "googlenet"])
-@pytest.mark.parametrize(("classes", "channels"), [(1000, 3), (10, 3), (7, 1), (2, 4)])
+@pytest.mark.parametrize(
+    ("name", "classes", "channels"),
+    [
+        ("squeezenet1_1", 1000, 3),
+        ("squeezenet1_1", 10, 1),
+        ("mobilenet_v3_small", 2, 4),
+        ("resnet18", 7, 3),
+        ("resnet18", 1000, 1),
+        ("googlenet", 10, 3),
+    ],
+)
 def test_as_many_classes_and_channels_as_the_weights_show(name, classes, channels):
-    """Of networks whose last layers are linear, convolutions, or several."""
-    if name == "googlenet" and channels != 3:
-        pytest.skip("its own transform takes three channels apart")
+    """Of networks whose last layers are linear, convolutions, or several, and of one whose first
+    layer has the name of others further in.
+    """
     made = maker_of("torchvision", name)(classes, channels).state_dict()
     found = fit(shaped(maker_of("torchvision", name), made), made, "w.pth").eval()
     assert found(torch.rand(2, channels, 64, 64)).shape == (2, classes)

@@ -17,7 +17,11 @@ IMAGES = 150
 SLACK = 3
 RADII = {"l2": 2.0, "l1": 12.0}
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 def _digits(images, labels, count=None):

@@ -16,6 +16,7 @@ from attacks.norms import NORMS, size
 from bench.core.errors import UsageError
 from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
+from bench.laws.scenes import scene
 
 FOOLBOX = _library()
 VERSION = sys.modules["foolbox"].__version__
@@ -429,3 +430,18 @@ def test_a_fault_of_the_projection_of_sparse_descent():
     entry = adapt("foolbox:SparseL1DescentAttack")
     assert entry.facts.batchwise
     assert "out of the ball" in entry.known_issue[0]
+
+
+@pytest.mark.parametrize("name", ["foolbox:LinfPGD", "foolbox:L2DeepFoolAttack"])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_mode_of_the_caller_does_not_matter(name, mode):
+    """Attacked as outside, with images that were made there, and logits of half precision."""
+    attack, (model, images, labels) = adapt(name).part, scene()
+    given = {"norm": attack.norms[0], "seeds": torch.arange(len(images))}
+    given |= {"radius": 0.05} if isinstance(attack, FixedBudget) else {}
+    wanted = attack(model, images, labels, **given)
+    with mode():
+        assert torch.equal(attack(model, images.clone(), labels.clone(), **given), wanted)
+    halves = attack(lambda x: model(x).half(), images, labels, **given)
+    rounded = attack(lambda x: model(x).half().float(), images, labels, **given)
+    assert torch.equal(halves, rounded)

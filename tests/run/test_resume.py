@@ -265,6 +265,58 @@ def test_only_and_grid_change_the_view_and_not_what_is_kept(tmp_path, run):
     assert len(cell_files(run)) == 8
 
 
+def test_what_a_narrower_command_leaves_out_is_told_with_the_way_back(tmp_path, run, capfd):
+    """By the run, by show in every format and by cite; gone when all is asked for again."""
+    suite = faulty_suite(tmp_path, "number", "trivial", seeds=2)
+    assert bench("run", "--suite", suite, *INLINE) == 0
+    assert "more finished cells" not in capfd.readouterr().err
+    assert bench("run", "--suite", suite, *INLINE, "--only", "model=n*") == 0
+    commands = [
+        ["cite", str(run)],
+        *(["show", str(run), "--format", form] for form in ("table", "latex", "csv", "json")),
+    ]
+    said = [capfd.readouterr().err]
+    for command in commands:
+        assert bench(*command) == 0
+        said.append(capfd.readouterr().err)
+    for err in said:
+        lines = [line for line in err.splitlines() if "more finished cells" in line]
+        assert len(lines) == 1
+        assert "2 more finished cells lie in " in lines[0]
+        assert "runs/faulty/quick" in lines[0]
+        assert "(other --only, --grid, --seeds or --set, the same --out)" in lines[0]
+    assert bench("run", "--suite", suite, *INLINE) == 0
+    assert len(table(run)) == 4
+    assert bench("show", str(run)) == 0
+    assert "more finished cells" not in capfd.readouterr().err
+
+
+def test_a_run_whose_cells_are_all_skipped_is_exit_code_4(tmp_path, capfd):
+    """With the reason; one cell that is measured is a run."""
+    (tmp_path / "skipped.toml").write_text(SKIPPED)
+    assert bench("run", "--suite", "skipped.toml", *INLINE) == 4
+    err = capfd.readouterr().err
+    assert "nothing was measured, every cell was skipped: model 'cgan' " in err
+    more = ("--grid", "model=cgan,oracle")
+    assert bench("run", "--suite", "skipped.toml", *INLINE, *more) == 0
+    assert "nothing was measured" not in capfd.readouterr().err
+
+
+SKIPPED = """
+name = "skipped"
+default_tier = "quick"
+[tiers.quick]
+seeds = 1
+[[block]]
+name = "one"
+task = "mixture"
+grid.dataset = ["ring8@pacgan"]
+grid.model = ["cgan"]
+settings = { samples = 200 }
+metrics = ["high_quality"]
+"""
+
+
 def test_a_run_that_is_still_going_can_be_shown(tmp_path, run):
     suite = faulty_suite(tmp_path, "number", "raises", seeds=3)
     execute(suite)

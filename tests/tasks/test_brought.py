@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -179,3 +180,34 @@ def test_a_network_that_fails_is_a_failed_row(here):
     table = run(["own_nets:broken"])
     assert set(table["status"]) == {"failed"}
     assert table["reason"].str.contains("expected logits").all()
+
+
+@pytest.mark.parametrize("form", ["d.npz", "folder"])
+def test_a_registered_classifier_is_trained_on_data_of_ones_own_by_both_verbs(here, form):
+    """On the same part, and attacked on the images that were held out: the same figures."""
+    if form == "folder":
+        digits = load_digits()
+        for index, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+            if index % 8 == 0:
+                place = Path("folder") / str(label)
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray((image * 15).astype(np.uint8)).save(place / f"{index}.png")
+    told = SUITE.format(models='["softmax"]', settings='radii = "0.05", images = 1000')
+    Path("s.toml").write_text(told.replace("d.npz", form).replace("seeds = 2", "seeds = 1"))
+    ran = api.run("s.toml", workers=1)
+    made = api.attack("softmax", form, epsilons=(0.05,), audit=False)
+    for metric in ("clean_error", "robust_accuracy", "attack_success"):
+        first, second = (t[t["metric"] == metric][["value", "n"]].values for t in (ran, made))
+        np.testing.assert_array_equal(first, second)
+    assert 0 < float(made[made["metric"] == "robust_accuracy"]["value"].iloc[0]) < 1
+    assert set(ran["artifact_key"]) == set(made["artifact_key"]) or set(made["artifact_key"]) == {
+        ""
+    }
+
+
+def test_a_registered_classifier_needs_data_with_a_name(here):
+    images = np.zeros((20, 8, 8), np.uint8)
+    with pytest.raises(api.UsageError, match="trained on a data set that has a name"):
+        api.attack("softmax", (images, np.arange(20) % 2), epsilons=(0.1,))
+    with pytest.raises(api.UsageError, match="`size`, `keys`: a classifier is trained on data as"):
+        api.attack("softmax", "d.npz", epsilons=(0.1,), keys=("images", "labels"))

@@ -12,20 +12,25 @@ from torch import nn
 from attacks import UNIT, FixedBudget
 from attacks.audit import audit, tools
 from attacks.classifiers import Ready
+from attacks.engine import softmax
 from bench.core.errors import UsageError
 from bench.core.randomness import stream_seed
 from bench.datasets.digits import digits8
 from bench.datasets.labelled import Labelled
+from bench.models.classifiers import Victim
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench
-from bench.tasks.robustness.base import image_seeds
+from bench.tasks.robustness.attack import attack_values
+from bench.tasks.robustness.base import image_seeds, trial_on
+from bench.tasks.robustness.settings import choose_attack
 
 TOOLS = {
     "single": "bim",
     "iterative": "uniform-noise",
     "black_box": "pgd-last",
     "noise": "sign-noise",
+    "search": "fab",
 }
 SETTINGS = {
     "attack": {"radii": "0.1,0.2", "images": 40, "steps": 2},
@@ -290,7 +295,7 @@ def test_the_modules_that_make_a_number(task):
 
 
 def test_the_modules_of_an_audit():
-    """Its four attacks and every diagnostic."""
+    """Its five attacks and every diagnostic."""
     known = set(_resolved("audit", {}).modules)
     assert {"attacks.diagnostics", "attacks.apgd", "attacks.noise", "attacks.fgsm"} <= known
     assert known - {*_resolved("audit", {"black_box": "pgd"}).modules} == {"attacks.square"}
@@ -320,3 +325,36 @@ def test_what_is_said_of_the_parts_of_a_cell():
     )
     assert pgd["attack"]["papers"] == ["arXiv:1706.06083"]
     assert pgd["attack"]["role"] == "model"
+
+
+class Silent(nn.Module):
+    """Logits that are one number where the first pixel is bright, in place of any answer."""
+
+    def __init__(self, odd):
+        super().__init__()
+        self.odd = odd
+
+    def forward(self, images):
+        flat = images.flatten(1)
+        logits = torch.stack([flat[:, 0] - flat[:, 1], 0 * flat[:, 0]], 1)
+        return torch.where(flat[:, :1] > 0.5, self.odd, logits)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_answers_that_are_not_finite_are_no_figure(odd, when):
+    """Neither a misled image nor a robust one: the row is invalid, and says how many there are."""
+    first = 0.7 if when == "before" else 0.4
+    images = torch.full((4, 1, 2, 2), 0.2)
+    images[2:, 0, 0, 0] = first
+    labels = torch.tensor([1, 1, 1, 1])
+    trial = trial_on(Victim(Silent(odd), softmax, ""), images, labels, 0, "drawn")
+    chosen = choose_attack("fgsm", {"radii": "0.05,0.2"})
+    values, wrong, _ = attack_values(chosen, trial)
+    assert values == []
+    assert wrong == (
+        f"{when} the attack the classifier answers 2 of 4 images (the first is 2) with a logit "
+        "that is not finite: neither misled nor robust"
+    )
+    climbing = choose_attack("bim", {"radii": "0.05,0.2", "keep": "best"})
+    assert bool(attack_values(climbing, trial)[1]) == (when == "before")

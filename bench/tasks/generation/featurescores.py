@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -19,6 +19,16 @@ SURVEYED = 5_000
 
 Named = tuple[str, Score | float, str]
 """A metric's name, its score, and what stands behind the name: @ and what it rests on."""
+
+
+def names_given(takes: Iterable[str], tag: str = "", dims: int = 0) -> Iterator[str]:
+    """The names on rows of every metric that takes one of these, over what has a tag; not of those
+    that are measured on request alone, or meant for fewer dimensions, where they are known.
+    """
+    suffix = f"@{tag}" if tag else ""
+    for entry in scored_by(takes):
+        if not entry.facts.on_request and dims <= (entry.facts.most_dims or dims):
+            yield entry.name + suffix
 
 
 def feature_scores(real: np.ndarray, fake: np.ndarray, tag: str) -> Iterator[Named]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +31,7 @@ from bench.tasks.generation.experiment import (
     watched,
 )
 from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
-from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, names_given
 from bench.tasks.generation.imagescores import (
     TAKES,
     ImageScores,
@@ -162,7 +163,8 @@ class ImageTask(DrawingTask):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        return resolve_images(parts, settings, ImageSettings, (), TAKES, ())
+        found = resolve_images(parts, settings, ImageSettings, (), TAKES, ())
+        return found if found.skip else replace(found, gives=frozenset(_given(parts, found)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
@@ -173,6 +175,16 @@ class ImageTask(DrawingTask):
         entry = entry_of(cell)
         colour = not entry.part.missing and entry.part.source(0).shape[0] == 3
         return describe_images(entry, colour)
+
+
+def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
+    """The metrics that a cell can have: of classes where the data's judge reads the samples."""
+    tag, size = found.settings["features"], found.settings.get("size")
+    judge = entry_named(parts["dataset"], IMAGES, "task image", size).part.judge
+    read = judge and extractor_named(judge).tag == tag
+    yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
+    yield from names_given(("classes", "asked"), tag) if read else ()
+    yield from names_given(("latent",))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

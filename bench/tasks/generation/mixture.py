@@ -5,7 +5,8 @@ Points whose modes nobody knows are scored by what can be said of any two sets o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,12 @@ from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
 from bench.tasks.generation.facts import modules_of
-from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.featurescores import (
+    OF_FEATURES,
+    Named,
+    feature_scores,
+    names_given,
+)
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
@@ -135,7 +141,8 @@ class MixtureTask(DrawingTask):
             moded="modes" in entry.part.offers,
             skip=missing,
         )
-        return resolve_drawing(target, parts["model"], asked, MixtureSettings())
+        found = resolve_drawing(target, parts["model"], asked, MixtureSettings())
+        return found if missing else replace(found, gives=frozenset(_given(entry.part)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, TAKES), "name": name}
@@ -153,6 +160,16 @@ class MixtureTask(DrawingTask):
             "centres": _flat(mixture.centres).tolist(),
             "widths": mixture.widest.tolist(),
         }
+
+
+def _given(data: Any) -> Iterator[str]:
+    """The metrics that a cell can have: by mode where the modes are known, of densities where there
+    is one.
+    """
+    yield from names_given(("modes",) if "modes" in data.offers else OF_FEATURES)
+    yield from names_given(("latent",))
+    if data.source(0).density is not None:
+        yield from names_given(("density", "likelihood"))
 
 
 @lru_cache(maxsize=256)

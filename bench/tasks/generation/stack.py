@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -21,7 +22,12 @@ from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
 from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
 from bench.tasks.generation.facts import facts_by_what, modules_of
-from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.featurescores import (
+    OF_FEATURES,
+    Named,
+    feature_scores,
+    names_given,
+)
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
@@ -153,9 +159,10 @@ class StackTask(DrawingTask):
         )
         if not stack.missing:
             _refuse_size(parts["dataset"], stack, JUDGES[stack.judge].facts.size)
-        return resolve_drawing(
-            target, parts["model"], asked, StackSettings(samples=usual["samples"])
-        )
+        usually = StackSettings(samples=usual["samples"])
+        found = resolve_drawing(target, parts["model"], asked, usually)
+        read = names_given(("stack", *OF_FEATURES), judge.tag)
+        return replace(found, gives=frozenset([*read, *names_given(("latent",))]))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric; of one that a judge gives, under its name and hash."""

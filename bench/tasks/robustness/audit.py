@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -104,9 +104,11 @@ def audit_trial(
     radii: Sequence[float],
     using: Tools,
     given: Tensor | None = None,
+    tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
     """The findings on a classifier, in the norm and the box that are asked for. given: what the
-    attack in question made of the images within the last radius.
+    attack in question made of the images within the last radius. tell: is told which diagnostic of
+    how many begins.
     """
     return audit(
         trial.against.model,
@@ -118,6 +120,7 @@ def audit_trial(
         box=asked.box,
         using=using,
         given=given,
+        tell=tell,
     )
 
 
