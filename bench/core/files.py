@@ -72,8 +72,9 @@ def user_path(name: str | os.PathLike[str]) -> Path:
     """The path that a user typed, with ~ for a home. Raises UsageError for what no file can be
     called, or whose folder may not be looked into.
     """
+    path = Path(name)
     try:
-        path = Path(name).expanduser()
+        path = path.expanduser()
         os.path.lexists(path)  # a zero byte
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

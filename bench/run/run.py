@@ -109,8 +109,10 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
     found = as_plain(seeds)
-    chosen = tuple(range(found)) if isinstance(found, int) else found
-    whole = isinstance(chosen, tuple) and all(type(seed) is int and seed >= 0 for seed in chosen)
+    if isinstance(found, int):
+        found = range(found)
+    chosen = tuple(found) if isinstance(found, tuple | range) else ()
+    whole = all(type(seed) is int and seed >= 0 for seed in chosen)
     if not whole or not chosen:
         raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds!r}")
     return chosen

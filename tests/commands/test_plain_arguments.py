@@ -37,8 +37,8 @@ def test_a_score_takes_them():
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ({"workers": 2.5}, "`workers`: expected 1 to 1,024, got 2.5"),
-        ({"batch": True}, "`batch`: expected 1 to 100,000, got True"),
+        ({"workers": 2.5}, "`workers`: expected a whole number, got 2.5"),
+        ({"batch": True}, "`batch`: expected a whole number, got True"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"colours": "red"}, "`colours`: expected grey or rgb, got 'red'"),
     ],
@@ -63,7 +63,10 @@ def test_a_run_takes_them(tmp_path):
 
 @pytest.mark.parametrize("seeds", [0, -1, (), (0, -1), 1.5, (0.5,), "2", (True,)])
 def test_seeds_that_are_none(seeds):
-    with pytest.raises(api.UsageError, match="expected seeds of 0 or more"):
+    with pytest.raises(
+        api.UsageError,
+        match="expected seeds of 0 or more|`seeds`: expected a whole number or several",
+    ):
         api.plan("smoke", seeds=seeds)
 
 

@@ -65,9 +65,9 @@ def here(made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("MINIMAX_CACHE", str(tmp_path / "here" / "cache"))
-    Path("planted.py").write_text(CODE)
+    Path("unasked_code.py").write_text(CODE)
     yield tmp_path / "here"
-    sys.modules.pop("planted", None)
+    sys.modules.pop("unasked_code", None)
 
 
 def name_code(place: str) -> None:
@@ -77,12 +77,12 @@ def name_code(place: str) -> None:
     for facts in manifest["metrics"].values():
         facts["kind"] = "deterministic"  # what a probe measures again
     if place == "imports":
-        manifest["imports"] = ["planted"]
+        manifest["imports"] = ["unasked_code"]
     for cell in manifest["cells"]:
         if place in cell["parts"]:
-            cell["parts"][place] = "planted:features"
+            cell["parts"][place] = "unasked_code:features"
         elif place == "task":
-            cell["task"] = "planted:features"
+            cell["task"] = "unasked_code:features"
     path.write_text(json.dumps(manifest))
 
 
@@ -104,12 +104,12 @@ def test_a_run_of_somebody_runs_nothing(here, capsys, verb, place):
     name_code(place)
     code = bench(*verb)
     assert not Path("it_ran").exists()
-    assert "planted" not in sys.modules
+    assert "unasked_code" not in sys.modules
     error = capsys.readouterr().err
     assert code in (0, 2, 5)
     if place == "imports" and verb[0] in ("sample", "baseline"):
         assert code == 2
-        assert "the run run names code, 'planted', which is not run unasked: --trust" in error
+        assert "the run run names code, 'unasked_code', which is not run unasked: --trust" in error
 
 
 @pytest.mark.parametrize("verb", [VERBS[5], VERBS[7]], ids=" ".join)
@@ -121,7 +121,7 @@ def test_what_is_trusted_runs(here, verb):
 
 def test_statistics_run_nothing(here, capsys):
     points = np.random.default_rng(0).normal(size=(50, 4))
-    card = {"version": 1, "features": "planted:features", "n": 50, "dims": 4, "read": {}}
+    card = {"version": 1, "features": "unasked_code:features", "n": 50, "dims": 4, "read": {}}
     moments = {"mu": points.mean(0), "sigma": np.cov(points.T), "n": np.int64(50)}
     np.savez("stats.npz", card=np.array(json.dumps(card)), **moments)
     np.save(
@@ -131,7 +131,7 @@ def test_statistics_run_nothing(here, capsys):
     assert bench(*command) == 2
     assert "none of ours: if they are yours, name them by --features" in capsys.readouterr().err
     assert not Path("it_ran").exists()
-    assert bench(*command, "--features", "planted:features") == 0
+    assert bench(*command, "--features", "unasked_code:features") == 0
     assert Path("it_ran").exists()
 
 
