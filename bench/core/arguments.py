@@ -11,22 +11,22 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from types import NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from bench.core.errors import UsageError, one_line
 
-P, R = ParamSpec("P"), TypeVar("R")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
-def checked(*kept: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def checked(*kept: str) -> Callable[[Verb], Verb]:
     """A verb that gets plain values (`as_plain`) of the types that it says, None as the default
     where that is no None, and otherwise raises UsageError with the parameter's name. kept: the
     parameters that take whatever comes.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Verb) -> Verb:
         @wraps(function)
-        def call(*given: P.args, **named: P.kwargs) -> R:
+        def call(*given: Any, **named: Any) -> Any:
             bound = inspect.signature(function).bind(*given, **named)
             for name, parameter in bound.signature.parameters.items():
                 if name not in bound.arguments or name in kept or _is_more(parameter):
@@ -39,7 +39,7 @@ def checked(*kept: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 bound.arguments[name] = value
             return function(*bound.args, **bound.kwargs)
 
-        return call
+        return cast(Verb, call)
 
     return decorate
 
