@@ -74,10 +74,8 @@ def user_path(name: str | os.PathLike[str]) -> Path:
     """
     try:
         path = Path(name).expanduser()
-        os.path.lexists(path)  # a zero byte
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return path
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UsageError(f"can't look for '{one_line(name, 100)}': {why}") from error
