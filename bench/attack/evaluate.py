@@ -22,6 +22,7 @@ from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
+from bench.datasets.images import darkness
 from bench.datasets.named import read_name
 from bench.datasets.pixels import in_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
@@ -211,6 +212,8 @@ def _as_taken(
         images = in_channels(images, channels).contiguous()
         kinds = {1: "grey", 3: "colour"}
         notes.append(f"the {kinds[have]} images were given to the classifier as {kinds[channels]}")
+    if text := darkness(float(images.max()), request.data):
+        notes.append(text)
     return replace(pictures, images=images), notes
 
 

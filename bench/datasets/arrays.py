@@ -55,8 +55,8 @@ def read_archive(path: Path, keys: Sequence[str] = ()) -> Pair:
     others to train on. keys: what they are called, where that is none of the usual names. Raises
     UsageError for a file that can't be read or lacks one of them.
     """
-    images, labels = ((key,) for key in keys) if keys else (IMAGES, LABELS)
     with opened(path) as file:
+        images, labels = ((key,) for key in keys) if keys else _mates(file.files)
         return _named(path, file, images), _named(path, file, labels)
 
 
@@ -65,6 +65,16 @@ def training_part(path: Path) -> Pair | None:
     with opened(path) as file:
         found = [next((name for name in names if name in file.files), "") for names in TRAINING]
         return (_array(path, file, found[0]), _array(path, file, found[1])) if all(found) else None
+
+
+def _mates(held: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The usual names of images and of labels; those that go together where both are there."""
+    every = IMAGES, LABELS
+    test = [tuple(name for name in names if "test" in name) for names in every]
+    rest = [tuple(name for name in names if "test" not in name) for names in every]
+    whole = (pair for pair in (rest, test) if all(set(names) & set(held) for names in pair))
+    first, second = next(whole, every)
+    return first, second
 
 
 def _named(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> np.ndarray:

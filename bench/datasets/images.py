@@ -84,6 +84,12 @@ class ImageArray(Images):
     def grey(self) -> bool:
         return self.array.shape[-1 if self.last else 1] == 1
 
+    @property
+    def notes(self) -> list[str]:
+        some = self.array[:LOOKED_AT]
+        high = float(np.nan_to_num(some).max()) / LEVELS.get(some.dtype.name, 1)
+        return [text for text in [darkness(high, self.origin)] if text]
+
     def read(self, index: int) -> Tensor:
         pixels = np.asarray(self.array[index])
         pixels = np.moveaxis(pixels, -1, 0) if self.last else pixels
@@ -92,6 +98,20 @@ class ImageArray(Images):
 
 LEVELS = {"uint8": 255, "uint16": 65535}
 """What a pixel of integers is a share of."""
+DARK = 1 / 255
+LOOKED_AT = 1_000
+
+
+def darkness(high: float, origin: str) -> str:
+    """What to say of images whose brightest pixel is this, where that is hardly above black."""
+    if not 0 < high <= DARK * (1 + 1e-6):
+        return ""
+    return (
+        f"no pixel of {origin} is brighter than 1/255: are they zeros and ones as bytes (give them "
+        "as floats or bool), or were they divided by 255 before?"
+    )
+
+
 ROUNDING = 8
 """How many units in the last place floats may lie outside [0, 1]: what undoing a normalisation
 leaves there."""

@@ -65,7 +65,7 @@ def test_a_run_takes_them(tmp_path):
 def test_seeds_that_are_none(seeds):
     with pytest.raises(
         api.UsageError,
-        match="expected seeds of 0 or more|`seeds`: expected a whole number or several",
+        match=r"expected seeds of 0 or more|`seeds`: expected a whole number or several",
     ):
         api.plan("smoke", seeds=seeds)
 
