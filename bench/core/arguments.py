@@ -99,7 +99,7 @@ def as_plain(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {as_plain(key): as_plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return tuple(as_plain(one) for one in value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)

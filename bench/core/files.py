@@ -85,6 +85,13 @@ def user_path(name: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _to_write(name: str, path: str) -> Path:
+    try:
+        return user_path(path)
+    except UsageError as error:
+        raise UsageError(f"`{name}`: can't write: {error}") from error
+
+
 def cache_folder() -> Path:
     """Where trained models are kept: $MINIMAX_CACHE, or the user's cache folder."""
     from platformdirs import user_cache_path
@@ -102,7 +109,7 @@ def refuse_unwritable(
     for name, path in files.items():
         if path is not None and not path.strip():
             raise UsageError(f"`{name}`: the name is empty: expected a file's")
-    named = {name: user_path(path) for name, path in files.items() if path is not None}
+    named = {name: _to_write(name, path) for name, path in files.items() if path is not None}
     for name, path in named.items():
         suffix = (suffixes or {}).get(name, path.suffix)
         if path.suffix.lower() != suffix.lower():

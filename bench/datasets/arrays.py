@@ -199,7 +199,8 @@ def _as_labels(labels: np.ndarray, n: int, origin: str) -> np.ndarray:
         )
     if labels.dtype.kind not in "fiub":
         raise UsageError(f"{origin}: expected labels as integers, got {labels.dtype}")
-    broken = ~((labels >= -MOST_CLASSES) & (labels <= MOST_CLASSES) & (np.floor(labels) == labels))
+    numbers = labels.astype(np.float64)
+    broken = ~((np.abs(numbers) <= MOST_CLASSES) & (np.floor(numbers) == numbers))
     if broken.any():
         index = int(broken.argmax())
         raise UsageError(f"{origin}: label {index} is {labels[index]:g}: expected whole numbers")

@@ -144,6 +144,10 @@ def test_images_and_labels_of_one_part(tmp_path):
     np.testing.assert_array_equal(labels, LABELS)
 
 
+def test_labels_of_half_precision():
+    assert as_images(PIXELS, LABELS.astype(np.float16), "arrays")[1].tolist() == LABELS.tolist()
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [(np.full(12, 1e300), "label 0 is 1e\\+300"), (np.full(12, 2**63, np.uint64), "label 0 is")],
