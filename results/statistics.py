@@ -50,6 +50,20 @@ def interval(
     return Interval(mean, bottom, top, kind, n)
 
 
+def of_one(
+    value: float,
+    std_error: float | None,
+    n: int | None,
+    share: bool,
+    low: float | None = None,
+    high: float | None = None,
+) -> Interval:
+    """Of one value alone: Wilson's of a share of n samples, else that of `interval`."""
+    if share and std_error is not None and n:
+        return wilson(value, n)
+    return interval([value], std_error, low, high)
+
+
 def wilson(share: float, n: int) -> Interval:
     """Wilson's interval of a share of n independent samples; never empty, also at 0 and 1."""
     z = _normal()

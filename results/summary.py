@@ -17,7 +17,7 @@ import pandas as pd
 from results.published import Published, load, not_comparable
 from results.rows import STATUSES
 from results.separable import Entrant, standings
-from results.statistics import interval, wilson
+from results.statistics import interval, of_one
 
 COLUMNS = (
     "block",
@@ -232,10 +232,11 @@ def _estimate(
         return {"interval": "none", "seeds": 0}
     alone, std_error, n = len(found) == 1, found[0]["std_error"], found[0]["n"]
     values = [value["value"] for value in found]
-    if alone and share and std_error is not None and n:
-        at = wilson(values[0], n)
-    else:
-        at = interval(values, std_error if alone else None, *limits)
+    at = (
+        of_one(values[0], std_error, n, share, *limits)
+        if alone
+        else interval(values, None, *limits)
+    )
     return {
         "value": at.mean,
         "low": at.low,

@@ -16,7 +16,7 @@ from bench.attack.evaluate import ARRAYS, AttackRequest, evaluate
 from bench.attack.pictures import Pictures, pictures_of
 from bench.attack.report import Attacked, timed
 from bench.core import usercode
-from bench.core.arguments import as_plain, checked, given, numbers, text, whole
+from bench.core.arguments import checked, numbers, text, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import cache_folder, refuse_unwritable, user_path, write_atomically
@@ -82,7 +82,7 @@ def evaluate_attack(
     many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
     told what is being done. Raises UsageError for what can't be used.
     """
-    request, network, pictures = _request(given(evaluate_attack, locals(), *KEPT))
+    request, network, pictures = _request(locals())
     store = ArtifactStore(cache_folder(), request.device)
     result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
     _write(result, {"figure": figure, "curve": curve, "save_adversarials": save_adversarials})
@@ -108,7 +108,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         raise UsageError(f"`colours`: expected grey or rgb, got '{asked['colours']}'")
     usercode.add_folder(Path.cwd())
     classifier, data = asked["classifier"], asked["data"]
-    named = as_plain(data) if isinstance(data, str | os.PathLike) else None
+    named = os.fspath(data) if isinstance(data, str | os.PathLike) else None
     network = None if isinstance(classifier, str | os.PathLike) else classifier
     if network is not None and not callable(network):
         raise UsageError(

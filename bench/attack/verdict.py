@@ -10,15 +10,15 @@ import pandas as pd
 from attacks import MinimalNorm
 from bench.attack.evaluate import AttackRequest, Evaluation
 from bench.tasks.robustness.audit import PREFIX
-from results.statistics import interval, wilson
+from results.statistics import of_one
 
 FIGURES = ("robust_accuracy", "attack_success", "adversarial_error")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """word: doubtful (diagnostics fire), weak (other attacks of the audit mislead more, beyond
-    chance), unaudited, or fine. lines: what to say of it.
+    """word: weak (the audit's attacks mislead more, beyond chance, and nothing else fires),
+    doubtful (other diagnostics fire), unaudited, or fine. lines: what to say of it.
     """
 
     word: str
@@ -33,14 +33,20 @@ def verdict_of(request: AttackRequest, made: Evaluation) -> Verdict:
     """What the audit says of an attack's figures."""
     if not made.findings:
         return Verdict("unaudited", (_unaudited(request, made),))
-    weak = tuple(filter(None, [_weakness(request, made)]))
-    firing = sum(finding.fires for finding in made.findings)
+    firing = [finding for finding in made.findings if finding.fires]
     if not firing:
-        return Verdict("weak", weak) if weak else Verdict("fine", (FINE,))
-    doubt = f"{firing} of {len(made.findings)} diagnostics fire: don't believe these figures yet"
-    return Verdict("doubtful", (doubt, *weak))
+        return Verdict("fine", (FINE,))
+    doubt = (
+        f"{len(firing)} of {len(made.findings)} diagnostics fire: don't believe these figures yet"
+    )
+    stronger = next((finding for finding in firing if finding.name == STRONGER), None)
+    weak = () if stronger is None else (_weakness(request, made, stronger.value),)
+    word = "weak" if firing == [stronger] else "doubtful"
+    return Verdict(word, (doubt, *weak))
 
 
+STRONGER = "stronger_attacks"
+"""The diagnostic that holds the audit's attacks against the one whose figures are judged."""
 FINE = "nothing speaks against these figures"
 
 
@@ -52,11 +58,8 @@ def _unaudited(request: AttackRequest, made: Evaluation) -> str:
     return "no audit: it needs a radius above 0, and images that the classifier gets right"
 
 
-def _weakness(request: AttackRequest, made: Evaluation) -> str:
-    """What to say where the audit's attacks mislead more than this one did, beyond chance."""
-    more = next(f.value for f in made.findings if f.name == "stronger_attacks")
-    if not more:
-        return ""
+def _weakness(request: AttackRequest, made: Evaluation, more: float) -> str:
+    """What to say where the audit's attacks mislead `more` of the images than this one did."""
     radius = made.asked.radii[-1]
     own = next(v.value for v in made.values if v.metric == "attack_success" and v.epsilon == radius)
     return (
@@ -87,14 +90,10 @@ def with_verdicts(table: pd.DataFrame, made: Evaluation, verdict: Verdict) -> pd
 
 
 def _bounds(row: dict[Any, Any]) -> tuple[float | None, float | None]:
-    """Wilson's interval of a share whose examples are known, else the normal one of a standard
-    error, where there is any.
-    """
+    """Of a share whose examples are known, or of a value with a standard error."""
     value, n, error = row["value"], row["n"], row["std_error"]
-    if isinstance(row["outcomes"], str) and row["outcomes"] and not pd.isna(n) and n:
-        at = wilson(float(value), int(n))
-    elif not pd.isna(error) and not pd.isna(value):
-        at = interval([float(value)], float(error))
-    else:
+    share = isinstance(row["outcomes"], str) and row["outcomes"] != ""
+    if pd.isna(value) or pd.isna(error):
         return None, None
+    at = of_one(float(value), float(error), None if pd.isna(n) else int(n), share)
     return at.low, at.high

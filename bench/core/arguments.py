@@ -113,19 +113,6 @@ def as_plain(value: Any) -> Any:
     return value
 
 
-def given(function: Callable[..., Any], values: Mapping[str, Any], *kept: str) -> dict[str, Any]:
-    """The arguments of a call as plain values, None as the default where that is no None. kept:
-    those that stay as they are.
-    """
-    found = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        value = values[name]
-        if value is None and parameter.default is not parameter.empty:
-            value = parameter.default
-        found[name] = value if name in kept else as_plain(value)
-    return found
-
-
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """A whole number of a range. Raises UsageError, with the parameter's name, for what is none."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.core import usercode
-from bench.core.arguments import as_plain, checked
+from bench.core.arguments import checked
 from bench.core.devices import device_named
 from bench.core.errors import UsageError, one_line
 from bench.core.files import cache_folder, user_path
@@ -100,7 +100,7 @@ def plan_of(
         _seeds(seeds),
         _pairs(only),
         [(axis, _names(names)) for axis, names in _pairs(grid)],
-        as_plain(dict(set or {})).items(),
+        (set or {}).items(),
     )
     return make_plan(loaded, view, device_named(device))
 
@@ -108,10 +108,7 @@ def plan_of(
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    found = as_plain(seeds)
-    if isinstance(found, int):
-        found = range(found)
-    chosen = tuple(found) if isinstance(found, tuple | range) else ()
+    chosen = tuple(range(seeds) if isinstance(seeds, int) else seeds)
     whole = all(type(seed) is int and seed >= 0 for seed in chosen)
     if not whole or not chosen:
         raise UsageError(f"expected seeds of 0 or more, at least one, got {seeds!r}")
@@ -120,8 +117,7 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
 
 def _names(names: Any) -> tuple[str, ...]:
     """What an axis is replaced by, as the command line has it: one or several, numbers too."""
-    found = as_plain(names)
-    return tuple(str(name) for name in (found if isinstance(found, tuple) else (found,)))
+    return tuple(str(name) for name in (names if isinstance(names, tuple) else (names,)))
 
 
 def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core import usercode
-from bench.core.arguments import checked, given, whole
+from bench.core.arguments import checked, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, user_path, write_atomically
@@ -60,7 +60,7 @@ def measure_score(
     statistics. notify: told what is being done, how much of it is done and of how much. Raises
     UsageError for what can't be used.
     """
-    request = _request(given(measure_score, locals(), *KEPT))
+    request = _request(locals())
     started = time.perf_counter()
     with guarded():
         found = measure(request, notify)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -99,4 +99,4 @@ def is_sampling(part: object) -> bool:
 @RECIPES.adopt
 def recipe_of_function(part: object) -> Recipe | None:
     """A model of a sampling function; None for what is none."""
-    return Fixed(GivenTrainer(part)) if is_sampling(part) else None  # type: ignore[arg-type]
+    return Fixed(GivenTrainer(cast(Draw, part))) if is_sampling(part) else None

@@ -59,7 +59,7 @@ def stuck(rows: pd.DataFrame, policy: Policy) -> str:
 
 
 def _stuck(deciding: pd.DataFrame, policy: Policy) -> Iterator[str]:
-    usual: dict[str, float] = dict(deciding.groupby("id")["value"].median().items())  # type: ignore
+    usual = deciding.groupby("id")["value"].median().to_dict()
     bounded = pick(deciding, np.isfinite(column(deciding, "worst"))).drop_duplicates("id")
     for facts in as_dicts(bounded):
         at = usual[facts["id"]]

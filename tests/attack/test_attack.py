@@ -19,6 +19,7 @@ from bench.core.errors import UsageError
 from bench.datasets.digits import digits8
 from bench.models.users import Preparation, load_model
 from results.rows import COLUMNS
+from results.statistics import wilson
 
 NET = """
 import torch
@@ -64,6 +65,10 @@ def fails():
 
 
 number = 3
+
+
+def drops():
+    return lambda images: network(nn.functional.dropout(images, 0.3, True))
 """
 
 
@@ -385,19 +390,63 @@ def test_what_a_model_prints_is_no_row(home, capsys):
     assert "hello" in out.err
 
 
-def test_a_weak_attack_is_called_weak(home, capsys):
-    """The audit's own attacks say what it left undone, on images enough that no chance does it."""
+@pytest.fixture
+def learnt(home):
+    """Digits with the labels that the network gives them: it gets all of them right."""
     _, name = home
     network = load_model(f"{name}:network", None, Preparation())
     with np.load("digits.npz") as file, torch.no_grad():
         images = file["images"]
         labels = network(torch.from_numpy(images)[:, None]).argmax(1).numpy()
     np.savez("own.npz", images=images, labels=labels)
-    weak = ("--attack", "pgd", "--set", "steps=1", "--set", "step_size=0.01")
-    assert bench("attack", f"{name}:network", "own.npz", "--epsilons", "0.1", *weak) == 0
+    return name
+
+
+WEAK = ("--attack", "pgd", "--set", "steps=1", "--set", "step_size=0.01")
+STRONG = ("--attack", "pgd", "--set", "steps=40")
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "word", "code"),
+    [
+        ("network", STRONG, "fine", 0),
+        ("network", WEAK, "weak", 4),
+        ("drops", STRONG, "doubtful", 4),
+        ("network", ("--attack", "lbfgs", "-n", "5"), "unaudited", 5),
+    ],
+)
+def test_every_output_says_whether_to_believe_the_figures(
+    learnt, capsys, network, options, word, code
+):
+    """The table in words, the JSON on each figure, the exit code where it is asked for; from Python
+    on the table.
+    """
+    search = word == "unaudited"
+    asked = ("attack", f"{learnt}:{network}", "own.npz", *options)
+    asked += () if search else ("--epsilons", "0.1")
+    assert bench(*asked, "--json", "--fail-if-weak") == code
+    out = capsys.readouterr()
+    rows = json.loads(out.out)
+    figures = [row for row in rows if row["metric"] in ("robust_accuracy", "attack_success")]
+    assert {row["verdict"] for row in figures} == {word}
+    assert len({row["said"] for row in figures}) == 1
+    assert ("--fail-if-weak" in out.err) == bool(code)
+    for row in figures:
+        at = wilson(row["value"], row["n"])
+        assert (row["low"], row["high"]) == (at.low, at.high)
+    fires = [row["metric"] for row in rows if row["verdict"] == "fires"]
+    assert bool(fires) == (word in ("weak", "doubtful"))
+    assert bench(*asked) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "pgd is weak: at 0.1 it misleads" in text
-    assert "nothing speaks against" not in text
+    assert all(said in text for said in figures[0]["said"].split("; "))
+    assert ("pgd is weak: at 0.1 it misleads" in text) == (word == "weak")
+    assert ("nothing speaks against" in text) == (word == "fine")
+
+
+def test_what_the_audit_says_is_needed_to_fail_by_it(home, capsys):
+    _, name = home
+    assert bench("attack", f"{name}:network", "digits.npz", "--fail-if-weak", "--no-audit") == 2
+    assert "the audit tells what is weak" in capsys.readouterr().err
 
 
 def test_where_nothing_is_right_the_table_stands_without_an_audit(home, capsys):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from bench.core.arguments import as_plain, given, numbers, text, whole
+from bench.core.arguments import as_plain, checked, numbers, text, whole
 from bench.core.errors import UsageError
 
 
@@ -36,15 +38,17 @@ def test_plain_values(value, plain):
     assert type(found) is type(plain)
 
 
-def test_none_is_the_default_where_that_is_no_none():
-    def call(a, b=3, c=None, *, d=(1,), e="x"):
+def test_a_verb_gets_plain_values_and_none_is_the_default_where_that_is_no_none():
+    @checked("e")
+    def call(
+        a: int | None, b: int = 3, c: str | None = None, *, d: Sequence[int] = (1,), e: Any = 0
+    ):
         return a, b, c, d, e
 
-    arguments = {"a": None, "b": None, "c": None, "d": [np.int64(2)], "e": None}
-    found = given(call, arguments)
-    assert found == {"a": None, "b": 3, "c": None, "d": (2,), "e": "x"}
-    kept = given(call, {**arguments, "d": [1]}, "d")
-    assert kept["d"] == [1]
+    assert call(None, None, None, d=[np.int64(2)], e=[1]) == (None, 3, None, (2,), [1])
+    assert call(np.int64(4), c=Path("x")) == (4, 3, "x", (1,), 0)
+    with pytest.raises(UsageError, match=r"`b`: expected a whole number, got 2\.5"):
+        call(1, 2.5)
 
 
 @pytest.mark.parametrize("value", [True, 2.0, "3", 0, 11, None, (3,)])
