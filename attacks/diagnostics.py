@@ -279,8 +279,8 @@ def hidden_by_underflow(scene: Scene) -> float:
 
 @DIAGNOSTICS.register("not_finite", title="not finite", kind="cause", above=0.0)
 def not_finite(scene: Scene) -> float:
-    """Share of images with a logit or a slope that is not finite, or of the answers with such a
-    logit that the attacks met on their way within the radius, whichever is more.
+    """Share of images with a logit or a slope that is not finite; or of such answers that attacks
+    met on their way within the radius, whichever is more.
     """
     for kind in ("iterative", "single", "noise"):
         scene.misled(kind, scene.radius)

@@ -22,9 +22,8 @@ from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
-from bench.datasets.images import darkness
 from bench.datasets.named import read_name
-from bench.datasets.pixels import in_channels
+from bench.datasets.pixels import channels_for, in_channels, told_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, Prepared, expected_logits, is_users, load_model, prepare
@@ -201,20 +200,14 @@ def _as_taken(
     """The images in the colours that were asked for; else as they are, and, where the classifier
     can't read them so, in those that it can where that loses nothing. With what to say of it.
     """
-    images, notes = pictures.images, []
-    have, channels = images.shape[1], {"grey": 1, "rgb": 3}.get(request.colours)
-    if channels is None and have in (1, 3) and not _reads(request, against, images[:1]):
-        other = in_channels(images, 4 - have)
-        alike = have == 1 or bool((images == images[:, :1]).all())
-        if alike and _reads(request, against, other[:1]):
-            channels = 4 - have
-    if channels is not None and have in (1, 3) and channels != have:
-        images = in_channels(images, channels).contiguous()
-        kinds = {1: "grey", 3: "colour"}
-        notes.append(f"the {kinds[have]} images were given to the classifier as {kinds[channels]}")
-    if text := darkness(float(images.max()), request.data):
-        notes.append(text)
-    return replace(pictures, images=images), notes
+    images, have = pictures.images, pictures.images.shape[1]
+    channels = {"grey": 1, "rgb": 3}.get(request.colours, have)
+    if not request.colours:
+        channels = channels_for(partial(_reads, request, against), images)
+    if have not in (1, 3) or channels == have:
+        return pictures, []
+    brought = in_channels(images, channels).contiguous()
+    return replace(pictures, images=brought), [told_channels(have, channels)]
 
 
 def _reads(request: AttackRequest, against: Victim, images: Tensor) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -94,7 +95,7 @@ class Registry(Generic[T, F]):
             if name in self._entries:
                 taken = self._entries[name].origin
                 raise ValueError(f"{self.kind} '{name}' is registered already, by {taken}")
-            described = summary or _first_line(part)
+            described = summary or _first_sentence(part)
             entry: Any = Entry(name, part, paper, described, origin, self._facts(**facts), *excuses)
             self._entries[name] = entry
             return part
@@ -123,7 +124,7 @@ class Registry(Generic[T, F]):
                 f"{self.kind} '{name}' has not registered itself: list its module under `imports` "
                 "of the suite and use the name it registers"
             ) from None
-        return Entry(name, part, "", _first_line(part), name.partition(":")[0], facts)
+        return Entry(name, part, "", _first_sentence(part), name.partition(":")[0], facts)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -143,8 +144,15 @@ def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _first_line(part: object) -> str:
-    return (getattr(part, "__doc__", None) or "").strip().split("\n")[0]
+def _first_sentence(part: object) -> str:
+    """Of a docstring: its first line, or, where that is no sentence, all up to its end or to a
+    semicolon.
+    """
+    lines = (getattr(part, "__doc__", None) or "").strip().split("\n\n")[0].split("\n")
+    if lines[0].endswith((".", "?")) or len(lines) == 1:
+        return lines[0]
+    whole = " ".join(line.strip() for line in lines)
+    return re.split(r"(?<=\.)\s|;\s", whole)[0]
 
 
 def import_all(package: ModuleType) -> None:

@@ -24,6 +24,26 @@ def in_channels(images: Tensor, channels: int) -> Tensor:
     return (images * weights).sum(1, keepdim=True)
 
 
+def channels_for(reads: Callable[[Tensor], bool], images: Tensor) -> int:
+    """How many channels images [n, c, h, w] must have for a network: those that they have where it
+    reads the first of them, or reads no other; else three of grey ones, and one of coloured ones
+    that are grey in truth.
+    """
+    have = images.shape[1]
+    if have not in (1, 3) or reads(images[:1]):
+        return have
+    grey = have == 1 or bool((images == images[:, :1]).all())
+    return 4 - have if grey and reads(in_channels(images[:1], 4 - have)) else have
+
+
+def told_channels(have: int, given: int) -> str:
+    """What to say of images that were brought to other channels; empty where they were not."""
+    kinds = {1: "grey", 3: "colour"}
+    if have == given:
+        return ""
+    return f"the {kinds[have]} images were given to the classifier as {kinds[given]}"
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Images in [0, 1] as uint8, rounded to the nearest of 256 levels."""
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import UsageError
-from bench.core.registry import Entry, Registry
+from bench.core.registry import Entry, NoFacts, Registry
 from bench.laws.parts import registries
 from generative import (
     CONSTRAINTS,
@@ -200,3 +200,24 @@ def test_parts_from_other_distributions(tmp_path):
     assert re.match(r"parts 'broken' \(broken_parts\) were not loaded: .*not today", broken)
     assert re.match(r"parts 'odd' \(fine_parts:missing\) were not loaded: .*missing", odd)
     assert re.match(r"parts 'taken' \(taken_parts\) were not loaded: .*registered already", taken)
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("One line.", "One line."),
+        ("One line.\n\n    More of it.", "One line."),
+        ("A sentence that\n    goes on.\n\n    More.", "A sentence that goes on."),
+        ("A sentence that\n    goes on; and on.", "A sentence that goes on"),
+        ("A line. And another\n    one.", "A line."),
+        ("", ""),
+    ],
+)
+def test_a_summary_is_a_whole_sentence_of_the_docstring(text, summary):
+    registry = Registry("thing", NoFacts)
+
+    def part() -> None: ...
+
+    part.__doc__ = text
+    registry.register("part")(part)
+    assert registry["part"].summary == summary

@@ -38,6 +38,13 @@ def stretched():
         def forward(self, x):
             return inner(x / 255)
     return Of255()
+def coloured():
+    inner = net()
+    class OfThree(nn.Module):
+        def forward(self, x):
+            assert x.shape[1] == 3, f"{x.shape[1]} channels"
+            return inner(x.mean(1, keepdim=True))
+    return OfThree()
 """
 SUITE = """
 name = "own"
@@ -211,3 +218,20 @@ def test_a_registered_classifier_needs_data_with_a_name(here):
         api.attack("softmax", (images, np.arange(20) % 2), epsilons=(0.1,))
     with pytest.raises(api.UsageError, match="`size`, `keys`: a classifier is trained on data as"):
         api.attack("softmax", "d.npz", epsilons=(0.1,), keys=("images", "labels"))
+
+
+def test_grey_images_become_colour_for_a_network_that_reads_no_other(here):
+    """In a suite as in bench attack, to the same figures, and both say so."""
+    told = SUITE.format(models='["own_nets:coloured"]', settings='radii = "0.05", images = 60')
+    Path("s.toml").write_text(told.replace("seeds = 2", "seeds = 1"))
+    ran = api.run("s.toml", workers=1)
+    split = dataset_named("d.npz", ("images",), "a test").split
+    held = (split.held_images[:60], split.held_labels[:60])
+    made = api.attack("own_nets:coloured", held, epsilons=(0.05,), audit=False)
+    wanted = made[made["metric"] == "robust_accuracy"]["value"].tolist()
+    assert robust(ran, "own_nets:coloured") == wanted
+    assert 0 < wanted[0] < 1
+    said = "the grey images were given to the classifier as colour"
+    assert made.attrs["notes"] == [said]
+    (file,) = Path("runs/own/q/cells").rglob("*.json")
+    assert said in file.read_text()

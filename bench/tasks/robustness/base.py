@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import abstractmethod
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from attacks.engine import run, search
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
 from bench.datasets.named import entry_named, names_with
+from bench.datasets.pixels import channels_for, in_channels, told_channels
 from bench.models.brought import SETTINGS, brought, is_brought
 from bench.models.classifiers import (
     KIND,
@@ -153,7 +155,26 @@ def trial_of(cell: Cell, bench: Bench, n: int, axis: str = "model") -> Trial:
     """The first `n` held-out images of a cell, and its classifier, trained if need be."""
     source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
     images, labels = source.held_out[:n], source.held_out_labels[:n]
-    return trial_on(victim_of(cell, bench, axis), images, labels, cell.seed, cell.fingerprint)
+    against = victim_of(cell, bench, axis)
+    if is_brought(cell.part(axis)):
+        images = _as_read(against, images)
+    return trial_on(against, images, labels, cell.seed, cell.fingerprint)
+
+
+def _as_read(against: Victim, images: Tensor) -> Tensor:
+    """Images in the colours that a network of the user's reads, as `bench attack` gives them."""
+
+    def reads(one: Tensor) -> bool:
+        try:
+            against.logits(one)
+        except Exception:  # whatever the user's code raises
+            return False
+        return True
+
+    channels = channels_for(reads, images)
+    if said := told_channels(images.shape[1], channels):
+        warnings.warn(said, stacklevel=2)
+    return in_channels(images, channels).contiguous() if said else images
 
 
 def perturb(
