@@ -52,6 +52,18 @@ grid.model = ["gan"]
 settings = { steps = 20, samples = 500, evaluations = 2 }
 metrics = ["high_quality"]
 """
+MIXTURE = """
+[[when]]
+model = "g*"
+set = { steps = 30 }
+
+[[mixture]]
+name = "two"
+centres = [[0.0, 0.0], [3.0, 0.0]]
+covariances = [0.1, [0.1, 0.2]]
+weights = [1.0, 2.0]
+"""
+"""Of a suite: a rule, and a data set of its own, `two`."""
 
 
 def faulty_suite(folder: Path, *models: str, seeds: int = 1) -> str:

@@ -8,9 +8,12 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bench.core.errors import StoreError, UsageError, one_line
+
+if TYPE_CHECKING:
+    import zipfile
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -53,6 +56,19 @@ def _opened(path: Path) -> BinaryIO:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "wb")
+
+
+MOST_BYTES = 2**35
+"""Of numbers that are read at once: more than any machine of ours holds."""
+
+
+def too_large(packed: zipfile.ZipFile) -> str:
+    """What is wrong with what an archive says that it unpacks to, or empty."""
+    total = sum(member.file_size for member in packed.infolist())
+    if total <= MOST_BYTES:
+        return ""
+    most = f"{MOST_BYTES / 2**30:,.0f} GiB"
+    return f"would unpack to {total / 2**30:,.0f} GiB: expected {most} at most"
 
 
 POINTER = b"version https://git-lfs"

@@ -15,13 +15,12 @@ from torch.utils.data import Dataset as Examples
 from torch.utils.data import TensorDataset
 
 from bench.core.errors import UsageError, one_line
+from bench.core.files import MOST_BYTES, too_large
 from bench.datasets.images import as_unit, shown
 
 IMAGES = ("images", "image", "x", "X", "data", "x_test", "X_test", "test_images", "arr_0")
 LABELS = ("labels", "label", "y", "Y", "targets", "target", "y_test", "test_labels", "arr_1")
 TRAINING = ("x_train", "X_train", "train_images"), ("y_train", "train_labels")
-MOST_BYTES = 2**35
-"""Of numbers that are read at once."""
 MOST_CLASSES = 2**31
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -34,12 +33,9 @@ def opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     """
     try:
         with zipfile.ZipFile(path) as packed:
-            total = sum(member.file_size for member in packed.infolist())
-        if total > MOST_BYTES:
-            raise UsageError(
-                f"{shown(path)} would unpack to {total / 2**30:,.0f} GiB: expected "
-                f"{MOST_BYTES / 2**30:,.0f} at most"
-            )
+            wrong = too_large(packed)
+        if wrong:
+            raise UsageError(f"{shown(path)} {wrong}")
         with np.load(path, allow_pickle=False) as file:
             yield file
     except UsageError:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from bench.core.errors import one_line
+from bench.core.files import too_large
 
 OPERATORS = re.compile(
     r"torch\.ops\.(aten|prim|prims|higher_order|torchvision|quantized|quantized_decomposed|"
@@ -32,7 +33,6 @@ SIZE = re.compile(r"([\w\s+\-*/%(),<>=&|~!]|'\w+'|\d\.\d)*")
 """A symbolic size: sums and products, functions, names in quotes; no attribute."""
 NAMESPACE = re.compile(r"(?<![.\w])ops\.(\w+)\.")
 KNOWN = frozenset({"aten", "prim", "prims", "quantized", "torchvision", "inductor"})
-MOST_BYTES = 2**35
 PICKLES = (b"PK\x03\x04", b"\x80")
 """How what torch.save or pickle wrote begins."""
 
@@ -90,9 +90,8 @@ def _refuse_archive(archive: zipfile.ZipFile) -> None:
     """Raise ValueError for what claims more than any machine holds, or holds a name twice: readers
     differ in which of the two they take.
     """
-    total = sum(member.file_size for member in archive.infolist())
-    if total > MOST_BYTES:
-        raise ValueError(f"it would unpack to {total / 2**30:,.0f} GiB")
+    if wrong := too_large(archive):
+        raise ValueError(f"it {wrong}")
     names = [name.lower() for name in archive.namelist()]
     if len(set(names)) < len(names):
         raise ValueError("it holds two files of one name")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core import usercode
+from bench.core.asfound import AsFound
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from bench.models.files import PROGRAMS, WEIGHTS, load_program
@@ -65,16 +66,16 @@ class Prepared(nn.Module):
         super().__init__()
         self.model = model
         self.name, self.classes = name, 0
-        self.found: list[tuple[nn.Module, bool]] = []
+        self.found: AsFound | None = None
         self.stretch = preparation.high - preparation.low
         self.low = preparation.low
         self.register_buffer("mean", _channels(preparation.mean or (0.0,)))
         self.register_buffer("std", _channels(preparation.std or (1.0,)))
 
     def put_back(self) -> None:
-        """The user's modules in the mode they were found in."""
-        for module, training in self.found:
-            module.training = training
+        """The user's network as it was before it was prepared."""
+        if self.found is not None:
+            self.found.put_back()
 
     def forward(self, images: Tensor) -> Tensor:
         stretched = images * self.stretch + self.low
@@ -119,12 +120,11 @@ def prepare(
     """A classifier in evaluation mode, behind its preparation; `found` says how it was before. An
     exported program keeps the mode it was exported in, and so does frozen TorchScript.
     """
-    parts = model.modules() if isinstance(model, nn.Module) else ()
-    modes = [(part, part.training) for part in parts if hasattr(part, "training")]
+    found = AsFound(model)
     if isinstance(model, nn.Module) and hasattr(model, "training") and not exported:
         model.eval()
     prepared = Prepared(model, preparation, name)
-    prepared.training, prepared.found = False, modes
+    prepared.training, prepared.found = False, found
     return prepared
 
 

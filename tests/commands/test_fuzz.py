@@ -14,7 +14,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pandas as pd
 import pytest
-from harness import SMALL, bench, cell_files, faulty_suite, record, value
+from harness import MIXTURE, SMALL, bench, cell_files, faulty_suite, record, value
 from hypothesis import HealthCheck, given, settings
 
 from bench import api
@@ -29,17 +29,6 @@ from results.store import BODY, HEAD, RunDirectory, frame
 
 DEFAULT = 100
 EXAMPLES = [DEFAULT, pytest.param(2_000, marks=pytest.mark.slow)]
-MIXTURE = """
-[[when]]
-model = "g*"
-set = { steps = 30 }
-
-[[mixture]]
-name = "two"
-centres = [[0.0, 0.0], [3.0, 0.0]]
-covariances = [0.1, [0.1, 0.2]]
-weights = [1.0, 2.0]
-"""
 TABLE = tomllib.loads(SMALL.replace('["ring8@pacgan"]', '["ring8@pacgan", "two"]') + MIXTURE)
 
 PATHS = ["../../x", "/etc/passwd", "..", "a/../../b", "~/x", "x\0y", "C:\\x", "a" * 300]

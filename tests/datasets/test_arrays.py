@@ -150,6 +150,6 @@ def test_an_archive_that_claims_more_than_any_machine_holds(tmp_path, monkeypatc
     path = tmp_path / "d.npz"
     np.savez_compressed(path, images=np.zeros((64, 64, 64)), labels=np.zeros(64))
     size = path.stat().st_size
-    monkeypatch.setattr("bench.datasets.arrays.MOST_BYTES", 10 * size)
+    monkeypatch.setattr("bench.core.files.MOST_BYTES", 10 * size)
     with pytest.raises(UsageError, match="would unpack to"):
         read_archive(path)

@@ -10,19 +10,8 @@ from typing import Any
 import pandas as pd
 from fuzz import doors, mutators
 from fuzz.doors import Door, Sample
-from harness import SMALL
+from harness import MIXTURE, SMALL
 
-SUITE = """
-[[when]]
-model = "g*"
-set = { steps = 30 }
-
-[[mixture]]
-name = "two"
-centres = [[0.0, 0.0], [3.0, 0.0]]
-covariances = [0.1, [0.1, 0.2]]
-weights = [1.0, 2.0]
-"""
 POLICY = """
 alpha = 0.05
 suite_share = 0.2
@@ -42,7 +31,7 @@ reason = "known"
 
 @cache
 def suites() -> list[Sample]:
-    text = SMALL.replace('["ring8@pacgan"]', '["ring8@pacgan", "two"]') + SUITE
+    text = SMALL.replace('["ring8@pacgan"]', '["ring8@pacgan", "two"]') + MIXTURE
     return [Sample("x.toml", text.encode(), mutators.toml_of(tomllib.loads(text)))]
 
 
