@@ -49,8 +49,8 @@ def the_critic_makes_its_steps(recipe: Entry, critic_steps: int | None) -> None:
     place = changed(critic_steps=critic_steps)
     with forked(0):
         trainer, _, state = begin(recipe, place)
-        counted = Counted(trainer.loss)
-        replace(trainer, loss=counted).advance(state, 3)
+        counted = Counted(trainer.game.loss)
+        replace(trainer, game=replace(trainer.game, loss=counted)).advance(state, 3)
     wanted = 3 * recipe.part.relevant(place.training)["critic_steps"]
     assert counted.generators == 3
     assert counted.critics == wanted
@@ -64,7 +64,7 @@ def momentum_is_that_of_the_recipe_or_the_protocol(recipe: Entry) -> None:
     adam: Any = PROTOCOLS["plane"].part.critic_adam
     usual = adam.betas[0]
     own = usual if recipe.part.momentum is None else recipe.part.momentum
-    for adam in (state.generator_adam, state.critic_adam):
+    for adam in (state.table.optimisers["generator"], state.table.optimisers["critic"]):
         found = [group["betas"] for group in adam.param_groups]
         assert found == [(own, 0.999)]
 
@@ -83,8 +83,8 @@ def only_mixing_critics_have_batch_norm(recipe: Entry) -> None:
     def normed(network: nn.Module) -> bool:
         return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
-    assert normed(state.generator)
-    assert normed(state.critic) == (not penalty and not constraint)
+    assert normed(state.players["generator"])
+    assert normed(state.players["critic"]) == (not penalty and not constraint)
 
 
 @gan_law()
@@ -95,9 +95,9 @@ def a_constraint_holds_after_every_step(recipe: Entry) -> None:
     with forked(0):
         trainer, _, state = begin(recipe)
         state = trainer.advance(state, 2)
-    before = [weight.detach().clone() for weight in state.critic.parameters()]
-    CONSTRAINTS[recipe.part.constraint].part.project(state.critic)
-    assert all(map(torch.equal, before, state.critic.parameters()))
+    before = [weight.detach().clone() for weight in state.players["critic"].parameters()]
+    CONSTRAINTS[recipe.part.constraint].part.project(state.players["critic"])
+    assert all(map(torch.equal, before, state.players["critic"].parameters()))
 
 
 @gan_law()

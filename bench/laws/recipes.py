@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -25,11 +25,13 @@ from bench.laws.examples import raises
 from generative import (
     RECIPES,
     Diverged,
-    Loss,
     Trainer,
     Training,
 )
-from generative.trainers.encoding import Objective
+from generative.dynamics.alternating import ALTERNATING
+from generative.dynamics.base import Dynamics
+from generative.games.base import Move, Summand, Table
+from generative.trainers.game import GameTrainer
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,12 @@ trained = once(train)
 def changed(place: Place = PLANE, **settings: Any) -> Place:
     """A place with other settings of the training."""
     return replace(place, training=replace(place.training, **settings))
+
+
+def under(trainer: Any, **changes: Any) -> Any:
+    """A trainer whose protocol says something else."""
+    game = trainer.game
+    return replace(trainer, game=replace(game, protocol=replace(game.protocol, **changes)))
 
 
 def _outcome(trainer: Any, state: Any) -> list:
@@ -247,52 +255,26 @@ def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
             trainer.advance(state, 1)
 
 
-class Infinite(Loss):
-    """Infinite, and flat: weights stay as they are."""
+class Spoilt(Dynamics):
+    """Every loss is infinite, and flat there: weights move as ever."""
 
-    def critic(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        return 0 * (real + fake) + float("inf")
+    def play(self, table: Table, moves: Sequence[Move]) -> torch.Tensor:
+        def spoil(move: Move) -> Move:
+            endless = Summand(torch.full((1,), float("inf")))
+            return replace(move, objective=lambda table: [*move.objective(table), endless])
 
-    def generator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        return 0 * fake + float("inf")
-
-
-class InfiniteObjective(Objective):
-    """The same for models that encode and decode."""
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    def loss(self, coder: Any, x: Any, rng: Any, progress: float) -> torch.Tensor:
-        return 0 * coder.decoder(coder.encoder(x)).flatten(1).sum(1) + float("inf")
-
-    def settle(self, coder: Any, data: Any) -> None:
-        raise NotImplementedError
-
-    def encode(self, coder: Any, x: Any) -> torch.Tensor:
-        raise NotImplementedError
-
-    def fitted(self, coder: Any, box: Any) -> Any:
-        raise NotImplementedError
-
-
-BROKEN = {"loss": Infinite(), "objective": InfiniteObjective()}
+        return ALTERNATING.play(table, [spoil(move) for move in moves])
 
 
 @learner_law()
 def a_loss_that_is_not_finite_diverges(recipe: Entry) -> None:
     """Even where it leaves every weight finite."""
-    source = RING.source(0)
     with forked(0):
-        trainer = recipe.part.trainer(PLANE.training, source.shape)
-        names = {field.name for field in fields(trainer)} & BROKEN.keys()
-        if not names:
-            raise base.Skipped("its trainer has no loss or objective to be replaced")
-        trainer = replace(trainer, **{name: BROKEN[name] for name in names})
-        state = trainer.start(source, stream("laws", 0))
+        trainer, _, state = begin(recipe)
+        if not isinstance(trainer, GameTrainer):
+            raise base.Skipped("it plays no game")
         with raises(Diverged, "the loss is inf at step 2"):
-            trainer.advance(state, 2)
+            replace(trainer, dynamics=Spoilt()).advance(state, 2)
 
 
 @learner_law()

@@ -17,7 +17,7 @@ from bench.datasets.pairs import Pairs
 from bench.laws import base
 from bench.laws.base import Skipped
 from bench.laws.examples import raises
-from bench.laws.recipes import digest
+from bench.laws.recipes import digest, under
 from bench.laws.translators import (
     APART,
     COLOURED,
@@ -41,7 +41,7 @@ from bench.laws.translators import (
     unpaired_law,
 )
 from generative import Translator
-from generative.trainers.translating import CHUNK
+from generative.games.translating import CHUNK
 from generative.translators import Noise
 
 
@@ -61,8 +61,8 @@ def weights_of_another_architecture_are_refused(recipe: Entry) -> None:
     """Naming the first that does not fit."""
     _, fitted = trained(recipe)
     trainer = trainer_of(recipe)
-    network = replace(trainer.protocol.generator, width=5)
-    other = replace(trainer, protocol=replace(trainer.protocol, generator=network))
+    network = replace(trainer.game.protocol.generator, width=5)
+    other = under(trainer, generator=network)
     message = "forward generator's weights are of another architecture"
     for made, tensors in ((other, fitted.tensors()), (trainer, {})):
         with raises(UsageError, message):

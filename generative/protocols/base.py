@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Network
@@ -89,6 +89,12 @@ class Protocol:
             if rate is not None
         }
         return replace(told(self, training), **changed)
+
+    def initialise(self, generator: nn.Module, critic: nn.Module, rng: torch.Generator) -> None:
+        """Draw the weights of both."""
+        self.initialisation.apply(generator, rng)
+        bare = None if self.critic.mixes else self.bare
+        (bare or self.initialisation).apply(critic, rng)
 
     def codes(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` draws of z, [n, latent], on the generator's device."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Shape
@@ -21,7 +22,8 @@ class TranslationProtocol:
     span: the range of an image in the distances that the weights weigh, 2 as in the papers (from -1
     to 1) or 1. decay: the share of the training, at its end, over which the rates fall to 0.
     buffer: how many of the generator's earlier images its critic may see again (Shrivastava et al.
-    2017); 0 for none. milliseconds: what one step took on one core of 2025; only a forecast.
+    2017); 0 for none. generator_lr, critic_lr: rates other than Adam's. milliseconds: what one step
+    took on one core of 2025; only a forecast.
     """
 
     generator: ImageNetwork
@@ -38,6 +40,28 @@ class TranslationProtocol:
     initialisation: Initialisation = NORMAL
     milliseconds: float = 100.0
     deviations: str = ""
+    generator_lr: float | None = None
+    critic_lr: float | None = None
+
+    @property
+    def generator_adam(self) -> Adam:
+        """The generators'."""
+        return replace(self.adam, lr=self.generator_lr or self.adam.lr)
+
+    @property
+    def critic_adam(self) -> Adam:
+        """The critics'."""
+        return replace(self.adam, lr=self.critic_lr or self.adam.lr)
+
+    def begun(
+        self, players: dict[str, nn.Module], device: str, rng: torch.Generator | None
+    ) -> dict[str, nn.Module]:
+        """Players on a device, their weights drawn where there is a generator."""
+        for player in players.values():
+            player.to(device)
+            if rng is not None:
+                self.initialisation.apply(player, rng)
+        return players
 
     def refuse(self, shape: Shape) -> None:
         """Raise UsageError where its networks can't make images of this shape."""

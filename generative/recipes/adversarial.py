@@ -7,9 +7,10 @@ from typing import Any
 
 from generative.conditioning import Conditioning
 from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe
+from generative.games import adversarial
 from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
-from generative.trainers.adversarial import AdversarialTrainer
 from generative.trainers.execution import execution_of, recorded
+from generative.trainers.game import GameTrainer
 from generative.training import Training
 
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
@@ -77,10 +78,10 @@ class Adversarial(Recipe):
         restraints += [type(self.conditioning).__module__] if self.conditioning else []
         return (LOSSES[self.loss].origin, PROTOCOLS[training.protocol].origin, *restraints)
 
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> AdversarialTrainer:
+    def trainer(self, training: Training, shape: tuple[int, ...]) -> GameTrainer:
         protocol, loss = self._resolved(training), LOSSES[self.loss]
         protocol.refuse(shape)
-        return AdversarialTrainer(
+        game = adversarial.Adversarial(
             loss=loss.part(),
             relativistic=loss.facts.relativistic,
             penalty=None if self.penalty is None else PENALTIES[self.penalty].part,
@@ -89,8 +90,8 @@ class Adversarial(Recipe):
             protocol=protocol,
             shape=shape,
             conditioning=self.conditioning,
-            execution=execution_of(training),
         )
+        return GameTrainer(game, execution=execution_of(training))
 
     def seconds(self, training: Training) -> float:
         protocol, usual = self._resolved(training), PROTOCOLS[training.protocol].part

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from generative.contracts import RECIPES, Data, PerExample, Sampler
+from generative.games.encoding import CodedSampler, Coder, Objective
 from generative.recipes.encoding import Encoding
-from generative.trainers.encoding import CodedSampler, Coder, Objective
 
 CODE_EXAMPLES = 4_000
 CHUNK = 1_000

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from generative.contracts import RECIPES, Completer, Data, Direction, Translator
+from generative.games.translating import two_domains
 from generative.recipes.references import Fixed
 from generative.trainers.fit import FitTrainer
-from generative.trainers.translating import two_domains
 
 BOTH: tuple[Direction, ...] = ("forward", "backward")
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from generative.contracts import Recipe
+from generative.games import encoding
+from generative.games.encoding import Objective
 from generative.networks import Initialisation
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
-from generative.trainers.encoding import EncodingTrainer, Objective
 from generative.trainers.execution import execution_of, recorded
+from generative.trainers.game import GameTrainer
 from generative.training import Training
 
 ADAM_RATE = 1e-3
@@ -50,10 +52,11 @@ class Encoding(Recipe):
     def modules(self, training: Training) -> tuple[str, ...]:
         return (type(self.objective).__module__, PROTOCOLS[training.protocol].origin)
 
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> EncodingTrainer:
+    def trainer(self, training: Training, shape: tuple[int, ...]) -> GameTrainer:
         protocol = self._resolved(training)
         protocol.refuse(shape)
-        return EncodingTrainer(self.objective, protocol, shape, execution_of(training))
+        game = encoding.Encoding(self.objective, protocol, shape)
+        return GameTrainer(game, execution=execution_of(training))
 
     def seconds(self, training: Training) -> float:
         protocol = self._resolved(training)

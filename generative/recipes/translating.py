@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.core.registry import Entry, NoFacts
 from generative.contracts import LOSSES, RECIPES, Recipe, Trainer
+from generative.games import cycle, paired
 from generative.protocols.translation import TRANSLATION_PROTOCOLS, TranslationProtocol
-from generative.trainers.cycle import CycleTrainer
 from generative.trainers.execution import execution_of, recorded
-from generative.trainers.paired import PairedTrainer
+from generative.trainers.game import GameTrainer
 from generative.training import Training, told
 
 ALONE = 0.55
@@ -30,11 +30,6 @@ class Translating(Recipe):
     def _resolved(self, training: Training) -> TranslationProtocol:
         return told(self._entry(training).part, training)
 
-    def _rates(self, training: Training) -> tuple[float, float]:
-        """Of the generators and of the critics."""
-        usual = self._entry(training).part.adam.lr
-        return training.generator_lr or usual, training.critic_lr or usual
-
     @abstractmethod
     def _weights(self) -> tuple[str, ...]:
         """The weights of its losses that it reads."""
@@ -45,16 +40,16 @@ class Translating(Recipe):
         """Whether it has an adversary."""
 
     def relevant(self, training: Training) -> dict[str, Any]:
-        protocol, (generators, critics) = self._resolved(training), self._rates(training)
+        protocol = self._resolved(training)
         settings = {
             "protocol": self._entry(training).name,
             "steps": protocol.steps,
             "batch": protocol.batch,
-            "generator_lr": generators,
+            "generator_lr": protocol.generator_adam.lr,
             **recorded(training),
         }
         if self._contested:
-            settings["critic_lr"] = critics
+            settings["critic_lr"] = protocol.critic_adam.lr
         return {**settings, **{name: getattr(protocol, name) for name in self._weights()}}
 
     def seconds(self, training: Training) -> float:
@@ -83,21 +78,20 @@ class Paired(Translating):
 
     def modules(self, training: Training) -> tuple[str, ...]:
         losses = [LOSSES[self.loss].origin] if self.loss else []
-        return (PairedTrainer.__module__, self._entry(training).origin, *losses)
+        return (paired.__name__, self._entry(training).origin, *losses)
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         protocol = self._resolved(training)
         protocol.refuse(shape)
         weight = (protocol.l1_weight if self.loss else 1.0) if self.l1 else 0.0
-        return PairedTrainer(
+        game = paired.Paired(
             loss=LOSSES[self.loss].part() if self.loss else None,
             conditional=self.conditional,
             l1_weight=weight,
-            rates=self._rates(training),
             protocol=protocol,
             shape=shape,
-            execution=execution_of(training),
         )
+        return GameTrainer(game, execution=execution_of(training))
 
 
 @dataclass(frozen=True)
@@ -116,21 +110,20 @@ class Cycle(Translating):
 
     def modules(self, training: Training) -> tuple[str, ...]:
         loss = LOSSES["least-squares"].origin
-        return (CycleTrainer.__module__, self._entry(training).origin, loss)
+        return (cycle.__name__, self._entry(training).origin, loss)
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         protocol = self._resolved(training)
         protocol.refuse(shape)
-        return CycleTrainer(
+        game = cycle.Cycle(
             loss=LOSSES["least-squares"].part(),
-            adversarial=float(self.contested),
+            contested=self.contested,
             cycle_weight=protocol.cycle_weight if self.cycle else 0.0,
             identity_weight=protocol.identity_weight if self.cycle else 0.0,
-            rates=self._rates(training),
             protocol=protocol,
             shape=shape,
-            execution=execution_of(training),
         )
+        return GameTrainer(game, execution=execution_of(training))
 
 
 _PIX2PIX = {"paper": "arXiv:1611.07004", "translates": True, "paired": True}

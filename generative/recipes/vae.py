@@ -17,8 +17,8 @@ from generative.contracts import (
     PerExample,
     Sampler,
 )
+from generative.games.encoding import CodedSampler, Coder, Objective
 from generative.recipes.encoding import Encoding
-from generative.trainers.encoding import CodedSampler, Coder, Objective
 
 VARIANCE_FLOOR = 1e-6
 VARIANCE_PACE = 0.01

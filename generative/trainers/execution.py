@@ -4,7 +4,7 @@ all change its last bits, so they are settings of the training.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -25,17 +25,22 @@ class Execution:
     compiled: bool = False
 
     def prepared(self, network: nn.Module) -> nn.Module:
-        """A network as it is to be trained; its weights keep their names."""
+        """A network as it is to be trained; its weights keep their names. One without a pass of its
+        own is prepared by its parts.
+        """
         if self.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compiled:
-            network.compile()
+            passing = type(network).forward is not nn.Module.forward
+            for part in [network] if passing else network.children():
+                part.compile()
         return network
 
     def passes(self, device: str) -> AbstractContextManager:
         """The context of a forward pass."""
-        kind = torch.device(device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
 PLAIN = Execution()

@@ -20,8 +20,8 @@ class Positioned(Protocol):
     def seek(self, position: Any) -> None: ...
 
 
-Part = nn.Module | torch.optim.Optimizer | torch.Generator | Positioned | None
-"""What moves in a training; None is a part that a protocol has not."""
+Part = nn.Module | torch.optim.Optimizer | torch.Generator | Positioned
+"""What moves in a training."""
 
 
 @runtime_checkable
@@ -39,14 +39,14 @@ M = TypeVar("M", bound=Moving)
 
 def pack(state: Moving) -> Tree:
     """Everything that the next step rests on, the global random state too."""
-    parts = {name: _packed(part) for name, part in state.parts.items()}
+    parts = {name: packed(part) for name, part in state.parts.items()}
     return {"step": state.step, **parts, "global": global_state()}
 
 
 def taken_up(state: M, tree: Tree) -> M:
     """A state that has just been started, brought to where `pack` described one."""
     for name, part in state.parts.items():
-        _put_back(part, tree[name])
+        put_back(part, tree[name])
     set_global_state(tree["global"])
     state.step = int(tree["step"])
     return state
@@ -62,10 +62,9 @@ def refuse_broken(networks: Mapping[str, nn.Module], loss: Tensor, step: int) ->
                 raise Diverged(f"{role} {name} is not finite at step {step}")
 
 
-def _packed(part: Part) -> Tree:
+def packed(part: Part) -> Tree:
+    """A part as a tree of its own."""
     match part:
-        case None:
-            return None
         case nn.Module():
             return _copied(part.state_dict())
         case torch.optim.Optimizer():
@@ -76,18 +75,17 @@ def _packed(part: Part) -> Tree:
     return part.position()
 
 
-def _put_back(part: Part, packed: Tree) -> None:
+def put_back(part: Part, tree: Tree) -> None:
+    """Bring a part to where it was packed."""
     match part:
-        case None:
-            return
         case nn.Module():
-            part.load_state_dict(packed)
+            part.load_state_dict(tree)
         case torch.optim.Optimizer():
-            _put_back_slots(part, packed)
+            _put_back_slots(part, tree)
         case torch.Generator():
-            part.set_state(packed)
+            part.set_state(tree)
         case _:
-            part.seek(packed)
+            part.seek(tree)
 
 
 def _put_back_slots(optimiser: torch.optim.Optimizer, packed: Sequence[Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from bench.laws.recipes import (
     changed,
     digest,
     train,
+    under,
 )
 from generative import PENALTIES, PROTOCOLS, RECIPES, Training
 from generative.networks import Dcgan
@@ -119,13 +120,13 @@ def test_the_model_is_the_average_of_the_generators(decay):
     recipe = RECIPES["nsgan"]
     with forked(0):
         trainer, source, _ = begin(recipe, STACKS)
-        trainer = replace(trainer, protocol=replace(trainer.protocol, average=decay))
+        trainer = under(trainer, average=decay)
         state = trainer.start(source, stream("laws", 0))
         followed = {}
         for step in range(1, 7):
             state = trainer.advance(state, 1)
             pace = max(1 - decay, 1 / step)
-            for name, new in state.generator.state_dict().items():
+            for name, new in state.players["generator"].state_dict().items():
                 old = followed.get(name, torch.zeros_like(new))
                 followed[name] = (1 - pace) * old + pace * new
     model = trainer.finish(state).tensors()

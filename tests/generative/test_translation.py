@@ -10,7 +10,7 @@ from torch.nn.functional import l1_loss, softplus
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
-from bench.laws.recipes import digest
+from bench.laws.recipes import digest, under
 from bench.laws.translators import (
     APART,
     GREY_TO_COLOUR,
@@ -28,8 +28,9 @@ from bench.laws.translators import (
     uninterrupted,
 )
 from generative import RECIPES, Training
-from generative.trainers.cycle import Buffer, CycleTrainer
-from generative.trainers.paired import PairedTrainer
+from generative.dynamics.base import Dynamics
+from generative.games.cycle import Buffer, Cycle
+from generative.games.paired import Paired
 
 TRANSLATORS = [entry for entry in RECIPES.entries() if translates(entry)]
 LEARNERS = [entry for entry in RECIPES.entries() if learns(entry)]
@@ -83,38 +84,44 @@ def test_a_weight_of_nothing_takes_the_part_away():
         assert digest(own.tensors()) == digest(other.tensors()), full
 
 
+class Nothing(Dynamics):
+    """Nobody moves."""
+
+    def play(self, table, moves):
+        return torch.zeros(())
+
+
 def _rates(state):
     """Of the generators and of the critics, now."""
-    adams = (state.generator_adam, state.critic_adam)
-    return tuple({group["lr"] for group in adam.param_groups}.pop() for adam in adams)
+    adams = {name[0]: adam for name, adam in state.table.optimisers.items()}
+    return tuple({group["lr"] for group in adams[one].param_groups}.pop() for one in "gc")
 
 
-def _rates_of(trainer, decay, steps, monkeypatch):
+def _rates_of(name, decay, steps):
     """The rates at each of so many steps of a training of four, in which nothing is done."""
-    monkeypatch.setattr(trainer, "_step", lambda self, state: torch.zeros(()))
-    recipe = RECIPES["pix2pix" if trainer is PairedTrainer else "cyclegan"]
+    recipe = RECIPES[name]
     training = replace(TRAINING, generator_lr=3e-4, critic_lr=2e-4)
     with forked(0):
         made, _, state = begin(recipe, training=training)
-        made = replace(made, protocol=replace(made.protocol, decay=decay))
+        made = replace(under(made, decay=decay), dynamics=Nothing())
         return [_rates(made.advance(state, 1)) for _ in range(steps)]
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.25, 0.5, 1.0])
-@pytest.mark.parametrize("trainer", [PairedTrainer, CycleTrainer])
-def test_rates_fall_to_nothing(trainer, decay, monkeypatch):
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_rates_fall_to_nothing(name, decay):
     """Constant at first; over the last part of the training in a straight line to 0, which the
     step after the last one would have.
     """
     left = [1.0 if not decay else min(1.0, (1 - step / 4) / decay) for step in range(4)]
-    seen = _rates_of(trainer, decay, 4, monkeypatch)
+    seen = _rates_of(name, decay, 4)
     np.testing.assert_allclose(seen, [(3e-4 * share, 2e-4 * share) for share in left], rtol=1e-9)
 
 
-@pytest.mark.parametrize("trainer", [PairedTrainer, CycleTrainer])
-def test_rates_stay_at_nothing(trainer, monkeypatch):
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_rates_stay_at_nothing(name):
     """A training that goes on after its end never turns around."""
-    assert _rates_of(trainer, 0.5, 7, monkeypatch)[4:] == [(0.0, 0.0)] * 3
+    assert _rates_of(name, 0.5, 7)[4:] == [(0.0, 0.0)] * 3
 
 
 def _stepped(network, loss, protocol):
@@ -149,7 +156,10 @@ def test_a_step_is_that_of_pix2pix(name):
     contested, conditional, weight = PIX2PIX[name]
     with forked(0):
         trainer, _, state = begin(RECIPES[name])
-        generator, critic = copy.deepcopy(state.generator), copy.deepcopy(state.critic)
+        generator, critic = (
+            copy.deepcopy(state.players["generator"]),
+            copy.deepcopy(state.players["critic"]),
+        )
         torch.manual_seed(7)
         trainer.advance(state, 1)
         torch.manual_seed(7)
@@ -162,11 +172,11 @@ def test_a_step_is_that_of_pix2pix(name):
         loss = weight * l1_loss(fake, y)
         if contested:
             value = softplus(-judged(y)).mean() + softplus(judged(fake.detach())).mean()
-            _stepped(critic, value / 2, trainer.protocol)
+            _stepped(critic, value / 2, trainer.game.protocol)
             loss = loss + softplus(-judged(fake)).mean()
-        _stepped(generator, loss, trainer.protocol)
-    _assert_close(state.critic, critic)
-    _assert_close(state.generator, generator)
+        _stepped(generator, loss, trainer.game.protocol)
+    _assert_close(state.players["critic"], critic)
+    _assert_close(state.players["generator"], generator)
 
 
 CYCLEGAN = {"cyclegan": (1.0, 10.0, 5.0), "cyclegan-gan": (1.0, 0.0, 0.0)}
@@ -185,8 +195,8 @@ def test_a_step_is_that_of_cyclegan(name):
     adversarial, cycle, same = CYCLEGAN[name]
     with forked(0):
         trainer, _, state = begin(RECIPES[name], APART)
-        forward, backward = generators = copy.deepcopy(state.generators)
-        of_second, of_first = critics = copy.deepcopy(state.critics)
+        forward, backward = generators = copy.deepcopy(state.players["generators"])
+        of_second, of_first = critics = copy.deepcopy(state.players["critics"])
         trainer.advance(state, 1)
         x, y = APART.source(0).domains().next(2)
         as_y, as_x = forward(x), backward(y)
@@ -194,15 +204,15 @@ def test_a_step_is_that_of_cyclegan(name):
         loss = loss + adversarial * ((of_first(as_x) - 1) ** 2).mean()
         loss = loss + cycle * (l1_loss(backward(as_y), x) + l1_loss(forward(as_x), y))
         loss = loss + same * (l1_loss(forward(y), y) + l1_loss(backward(x), x))
-        _stepped(generators, loss, trainer.protocol)
+        _stepped(generators, loss, trainer.game.protocol)
         if adversarial:
             value = torch.zeros(())
             for critic, real, fake in ((of_second, y, as_y), (of_first, x, as_x)):
                 value = value + ((critic(real) - 1) ** 2).mean() / 2
                 value = value + (critic(fake.detach()) ** 2).mean() / 2
-            _stepped(critics, value, trainer.protocol)
-    _assert_close(state.generators, generators)
-    _assert_close(state.critics, critics)
+            _stepped(critics, value, trainer.game.protocol)
+    _assert_close(state.players["generators"], generators)
+    _assert_close(state.players["critics"], critics)
 
 
 def test_domains_of_other_channels_have_no_identity_loss():
@@ -258,20 +268,24 @@ def test_a_buffer_of_nothing_shows_what_it_is_given():
     assert torch.equal(rng.get_state(), before)
 
 
+def _buffers(state):
+    return [state.table.memory[name] for name in ("forward_buffer", "backward_buffer")]
+
+
 def test_critics_see_earlier_images_once_the_buffer_is_full():
     """Four steps of two fill a buffer of three: with room for more, the critics are others."""
     with forked(0):
         trainer, source, state = begin(RECIPES["cyclegan"])
-        assert trainer.protocol.buffer == 3
+        assert trainer.game.protocol.buffer == 3
         state = trainer.advance(state, 4)
-    assert [len(buffer.kept) for buffer in state.buffers] == [3, 3]
-    assert all(not image.requires_grad for buffer in state.buffers for image in buffer.kept)
+    assert [len(buffer.kept) for buffer in _buffers(state)] == [3, 3]
+    assert all(not image.requires_grad for buffer in _buffers(state) for image in buffer.kept)
     with forked(0):
-        larger = replace(trainer, protocol=replace(trainer.protocol, buffer=50))
+        larger = under(trainer, buffer=50)
         torch.manual_seed(0)
         other = larger.advance(larger.start(source, stream("laws", 0)), 4)
-    assert [len(buffer.kept) for buffer in other.buffers] == [8, 8]
-    first, second = (list(s.critics.parameters()) for s in (state, other))
+    assert [len(buffer.kept) for buffer in _buffers(other)] == [8, 8]
+    first, second = (list(s.players["critics"].parameters()) for s in (state, other))
     assert not all(map(torch.equal, first, second))
 
 
@@ -328,9 +342,9 @@ def test_learning_helps(name):
     assert gaps[1] < 0.7 * gaps[0]
 
 
-def test_the_trainers_are_of_two_kinds():
+def test_the_games_are_of_two_kinds():
     """And their repr, which names them in errors, holds no tensors."""
     for entry in LEARNERS:
         trainer = trainer_of(entry)
-        assert isinstance(trainer, PairedTrainer if entry.facts.paired else CycleTrainer)
+        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle)
         assert "tensor" not in repr(trainer)

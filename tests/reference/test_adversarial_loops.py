@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid, one_hot, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
+from bench.laws.recipes import under
 from generative import RECIPES, Training
 from generative.networks import Dcgan, Mlp
 from generative.protocols.base import Momentum
@@ -327,8 +328,8 @@ def trained(name, protocol, shape, first=0, change=lambda trainer: trainer, **to
 
 def assert_like(found, hand):
     trainer, state = found
-    assert_same(state.generator, hand.generator)
-    assert_same(state.critic, hand.critic)
+    assert_same(state.players["generator"], hand.generator)
+    assert_same(state.players["critic"], hand.critic)
     assert_same(trainer.finish(state).tensors().values(), hand.model())
 
 
@@ -371,7 +372,7 @@ def test_a_schedule_of_each_player():
 
     def change(trainer):
         adams = {"generator_adam": own[0], "critic_adam": own[1]}
-        return replace(trainer, protocol=replace(trainer.protocol, **adams))
+        return under(trainer, **adams)
 
     hand = object.__new__(ByHand)
     descent = Descent.__init__

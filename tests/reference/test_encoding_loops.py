@@ -125,10 +125,12 @@ def trained(name, protocol, part=WHOLE):
 def test_three_steps(name, part, protocol):
     _, state = trained(name, protocol, part)
     hand = ByHand(protocol, *MODELS[name], part)
-    assert_same(state.coder.encoder, hand.encoder)
-    assert_same(state.coder.decoder, hand.decoder)
+    assert_same(state.players["coder"].encoder, hand.encoder)
+    assert_same(state.players["coder"].decoder, hand.decoder)
     if hand.variance is not None:
-        torch.testing.assert_close(state.coder.variance, hand.variance, rtol=1e-9, atol=0)
+        torch.testing.assert_close(
+            state.players["coder"].variance, hand.variance, rtol=1e-9, atol=0
+        )
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "denoising-autoencoder"])

@@ -2,14 +2,13 @@
 the buffers of earlier images fill up and the rates begin to fall.
 """
 
-from dataclasses import replace
-
 import pytest
 import torch
 from reference.loops import STEPS, Known, Stream, assert_same, initialised, stepped
 from torch import nn
 from torch.nn.functional import l1_loss, softplus
 
+from bench.laws.recipes import under
 from generative import RECIPES, Training
 from generative.translators import PatchGan, Resnet, Unet
 
@@ -68,11 +67,11 @@ def trained(name, first, span=1.0, **told):
     """By the trainer, with small networks and a short buffer: its protocol, and its state."""
     training = Training("", steps=TOTAL, batch=BATCH, generator_lr=3e-3, critic_lr=1e-3, **told)
     trainer, data = RECIPES[name].part.trainer(training, COLOURED), Domains(first, COLOURED)
-    old = trainer.protocol
+    old = trainer.game.protocol
     network = Unet(4, 2) if name.startswith("pix2pix") else Resnet(4, 1, strides=1)
     critic = PatchGan(4, 1, old.critic.norm)
-    own = replace(old, generator=network, critic=critic, buffer=KEPT, span=span, decay=0.75)
-    trainer, rng = replace(trainer, protocol=own), torch.Generator().manual_seed(5)
+    own = {"generator": network, "critic": critic, "buffer": KEPT, "span": span, "decay": 0.75}
+    trainer, rng = under(trainer, **own), torch.Generator().manual_seed(5)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state = trainer.start(data, rng)
@@ -138,8 +137,8 @@ def test_pix2pix(name, first):
                 stepped((true + false) / 2, critic, own[1])
                 loss = loss + softplus(-critic(torch.cat([*beside, made], 1))).mean()
             stepped(loss, generator, own[0])
-    assert_same(state.generator, generator)
-    assert_same(state.critic, critic)
+    assert_same(state.players["generator"], generator)
+    assert_same(state.players["critic"], critic)
 
 
 CYCLEGAN = {
@@ -209,8 +208,8 @@ def test_cyclegan(name, first):
                 value = ((of_second(y) - 1) ** 2).mean() + (of_second(shown[0]) ** 2).mean()
                 value = value + ((of_first(x) - 1) ** 2).mean() + (of_first(shown[1]) ** 2).mean()
                 stepped(value / 2, critics, own[1])
-    assert_same(state.generators, generators)
-    assert_same(state.critics, critics)
+    assert_same(state.players["generators"], generators)
+    assert_same(state.players["critics"], critics)
     assert not adversarial or len(kept[0]) == KEPT < STEPS * BATCH
 
 
@@ -219,7 +218,7 @@ def test_a_model_has_its_generators_in_their_directions():
     translated into, in its training set.
     """
     trainer, state = trained("cyclegan", GREY)
-    model, (there, back) = trainer.finish(state), state.generators
+    model, (there, back) = trainer.finish(state), state.players["generators"]
     x, y = Pairs(2, GREY, COLOURED).next(2)
     rng = torch.Generator()
     torch.testing.assert_close(model.translate(x, rng), there.eval()(x).detach())

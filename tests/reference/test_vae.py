@@ -13,9 +13,9 @@ from torch.distributions import Normal, kl_divergence
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
 from generative import RECIPES, Autoencoder, LatentSampler, Training
+from generative.games.encoding import Coder
 from generative.recipes.autoencoder import SquaredError
 from generative.recipes.vae import Elbo, divergence, log_gaussian
-from generative.trainers.encoding import Coder
 
 DIGITS = DATASETS["single@optdigits"].part
 TRAINING = Training("plane", steps=1_500, batch=64)
@@ -350,6 +350,6 @@ def test_the_rate_falls_over_the_second_half(name):
         state, rates = trainer.start(source, stream("rate")), []
         for _ in range(10):
             state = trainer.advance(state, 1)
-            rates.append(state.adam.param_groups[0]["lr"])
+            rates.append(state.table.optimisers["coder"].param_groups[0]["lr"])
     shares = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
     assert rates == pytest.approx([1e-3 * share for share in shares])

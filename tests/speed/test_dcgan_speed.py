@@ -67,7 +67,7 @@ def test_a_dcgan_step_is_no_slower_than_a_plain_loop(hold, width):
     trainer = replace(trainer, protocol=protocol)
     with forked(0):
         state = trainer.start(source, stream("speed"))
-        players = copy.deepcopy(state.generator), copy.deepcopy(state.critic)
+        players = copy.deepcopy(state.players["generator"]), copy.deepcopy(state.players["critic"])
         loop = PlainLoop(*players, protocol.latent, source.training)
         trainer.advance(state, STEPS), loop.run(STEPS)
         ratios = [

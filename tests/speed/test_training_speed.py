@@ -107,7 +107,7 @@ def test_a_step_costs_what_a_hand_written_one_does(hold):
     """At most 1.1 times, the median of interleaved rounds in one process with one thread."""
     source = DATASETS["ring8@pacgan"].part.source(0)
     trainer = RECIPES["nsgan"].part.trainer(Training("unrolled-notebook", steps=10_000), (2,))
-    assert (trainer.protocol.batch, trainer.protocol.latent) == (BATCH, LATENT)
+    assert (trainer.game.protocol.batch, trainer.game.protocol.latent) == (BATCH, LATENT)
     with forked(0):
         state, loop = trainer.start(source, stream("speed")), HandWritten()
         trainer.advance(state, STEPS), loop.run(STEPS)

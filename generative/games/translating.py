@@ -1,21 +1,20 @@
-"""What the trainers of translators share: the fitted model, losses of patches, a schedule."""
+"""What the games of translators share: the fitted model, and data of two domains."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked
-from generative.contracts import Data, Direction, Loss, Translator, TwoDomains
-from generative.protocols.base import Adam
-from generative.protocols.translation import TranslationProtocol
+from generative.contracts import Data, Direction, Translator, TwoDomains
 from generative.samplers import load_weights
-from generative.trainers.optimisers import optimiser
 
 CHUNK = 64
+SLOWED = 0.5
+"""The weight of a critic's loss, by which pix2pix and CycleGAN slow their critics."""
 
 
 class NetworkTranslator(Translator):
@@ -64,32 +63,3 @@ def two_domains(data: Data) -> TwoDomains:
     if not isinstance(data, TwoDomains):
         raise UsageError("a translator needs two domains of images, and these are one")
     return data
-
-
-def critic_loss(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
-    """Half the mean over images and patches, as pix2pix and CycleGAN slow their critics."""
-    return loss.critic(real.flatten().float(), fake.flatten().float()).mean() / 2
-
-
-def generator_loss(loss: Loss, fake: Tensor) -> Tensor:
-    """The mean over images and patches."""
-    logits = fake.flatten().float()
-    return loss.generator(logits, logits).mean()
-
-
-def adam_of(networks: Sequence[nn.Module], adam: Adam) -> torch.optim.Optimizer:
-    """One optimiser over the weights of several networks."""
-    return optimiser(nn.ModuleList(networks), adam)
-
-
-def slow_down(
-    optimisers: Sequence[torch.optim.Optimizer],
-    protocol: TranslationProtocol,
-    rates: Sequence[float],
-    progress: float,
-) -> None:
-    """Let the rates fall to 0 over the last part of the training."""
-    left = 1.0 if not protocol.decay else min(1.0, max(0.0, (1 - progress) / protocol.decay))
-    for one, rate in zip(optimisers, rates, strict=True):
-        for group in one.param_groups:
-            group["lr"] = rate * left

@@ -1,30 +1,22 @@
-"""The one trainer of all models that encode and decode: one network, one objective."""
+"""Models that encode and decode: one player, one objective."""
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import (
-    Autoencoder,
-    Batches,
-    Data,
-    PerExample,
-    Sampler,
-    Trainer,
-    Tree,
-)
+from generative.contracts import Autoencoder, Batches, Data, PerExample, Sampler
+from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.protocols.base import Protocol
 from generative.samplers import load_weights
-from generative.trainers.execution import PLAIN, Execution
-from generative.trainers.optimisers import chunks_of, descend, optimiser
-from generative.trainers.progress import Part, pack, refuse_broken, taken_up
+from generative.trainers.optimisers import chunks_of
 
+CODER = "coder"
 SAMPLE_CHUNK = 1_000
 
 
@@ -102,86 +94,57 @@ class CodedSampler(Autoencoder):
         return {key: value.detach() for key, value in self._coder.state_dict().items()}
 
 
-@dataclass
-class EncodingState:
-    """Everything that moves during training, and the data."""
-
-    coder: Coder
-    adam: torch.optim.Optimizer
-    data: Data
-    batches: Batches
-    noise: torch.Generator
-    step: int = 0
-
-    @property
-    def parts(self) -> dict[str, Part]:
-        return {
-            "coder": self.coder,
-            "adam": self.adam,
-            "batches": self.batches,
-            "noise": self.noise,
-        }
-
-
 @dataclass(frozen=True)
-class EncodingTrainer(Trainer):
-    """Adam on the objective, over the protocol's networks: its generator decodes, its critic's
-    layers encode; rate and batch are those of its generator. Over the second half of the training
-    the rate falls to 0, so that the last step is none of the bad ones.
+class Encoding(Game):
+    """One player, an encoder and a decoder, against nobody: Adam on the objective, over the
+    protocol's networks. Its generator decodes, its critic's layers encode; rate and batch are those
+    of its generator. Over the second half of the training the rate falls to 0, so that the last
+    step is none of the bad ones.
     """
 
     objective: Objective
     protocol: Protocol
     shape: tuple[int, ...]
-    execution: Execution = PLAIN
 
     @property
     def steps(self) -> int:
         return self.protocol.steps
 
-    def _coder(self, device: str) -> Coder:
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return (Move(CODER, self._loss, self.protocol.generator_adam, decay=0.5),)
+
+    def players(self, data: Data, rng: torch.Generator | None) -> Players:
         latent = self.protocol.latent
         encoder = self.protocol.critic.encoder(self.shape, latent * self.objective.outputs)
         decoder = self.protocol.generator.generator(latent, self.shape)
-        return Coder(encoder, decoder, latent).to(device)
+        coder = Coder(encoder, decoder, latent).to(data.device)
+        if rng is not None:
+            self.protocol.initialisation.apply(coder, rng)
+        return {CODER: coder}
 
-    def start(self, data: Data, rng: torch.Generator) -> EncodingState:
-        coder = self._coder(data.device)
-        self.protocol.initialisation.apply(coder, rng)
-        for part in (coder.encoder, coder.decoder):
-            self.execution.prepared(part)
-        adam = optimiser(coder, self.protocol.generator_adam)
-        return EncodingState(coder, adam, data, data.batches(), rng)
+    def batches(self, data: Data) -> Batches:
+        return data.batches()
 
-    def advance(self, state: EncodingState, steps: int) -> EncodingState:
-        loss = torch.zeros(())
-        for _ in range(steps):
-            x = state.batches.next(self.protocol.batch)
-            progress = state.step / self.steps
-            with self.execution.passes(x.device.type):
-                loss = self.objective.loss(state.coder, x, state.noise, progress).mean()
-            state.adam.param_groups[0]["lr"] = self._rate(progress)
-            descend(loss, state.coder, state.adam)
-            state.step += 1
-        refuse_broken({"model": state.coder}, loss.detach(), state.step)
-        return state
+    def memory(self, data: Data, rng: torch.Generator) -> Memory:
+        return Memory(data.device)
 
-    def _rate(self, progress: float) -> float:
-        return self.protocol.generator_adam.lr * min(1.0, max(0.0, 2 * (1 - progress)))
+    def _loss(self, table: Table) -> list[Summand]:
+        x = table.batches.next(self.protocol.batch)
+        assert isinstance(x, Tensor)
+        with table.passes():
+            coder: Any = table.players[CODER]
+            return [Summand(self.objective.loss(coder, x, table.rng, table.progress))]
 
-    def finish(self, state: EncodingState) -> Sampler:
-        coder = copy.deepcopy(state.coder).eval()
+    def fitted(self, players: Players, data: Data) -> Sampler:
+        coder = players[CODER].eval()
+        assert isinstance(coder, Coder)
         with torch.inference_mode():
-            self.objective.settle(coder, state.data)
-        return self.objective.fitted(coder, state.data.box)
+            self.objective.settle(coder, data)
+        return self.objective.fitted(coder, data.box)
 
-    def pack(self, state: EncodingState) -> Tree:
-        return pack(state)
-
-    def unpack(self, data: Data, tree: Tree) -> EncodingState:
-        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
-
-    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
-        coder = self._coder(data.device).eval()
+    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
+        coder = self.players(data, None)[CODER].eval()
+        assert isinstance(coder, Coder)
         load_weights(coder, dict(tensors), "model")
         return self.objective.fitted(coder, data.box)

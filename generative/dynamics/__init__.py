@@ -1,0 +1,1 @@
+"""How moves become updates, one way per file."""

@@ -1,0 +1,32 @@
+"""Alternating steps, as in Algorithm 1 of Goodfellow et al. 2014."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from generative.dynamics.base import Dynamics, descend
+from generative.games.base import Move, Table
+
+
+@dataclass(frozen=True)
+class Alternating(Dynamics):
+    """One player after another, each against the others as they are by then."""
+
+    def play(self, table: Table, moves: Sequence[Move]) -> Tensor:
+        table.keeps = not all(move.fresh for move in moves)
+        total = torch.zeros((), device=table.device)
+        for move in moves:
+            loss = total
+            for turn in range(move.times):
+                table.turn(move, fresh=move.fresh or turn > 0)
+                loss = table.loss(move)
+                descend(table, move, loss)
+            total = total + loss.detach()
+        return total
+
+
+ALTERNATING = Alternating()

@@ -1,0 +1,42 @@
+"""What makes updates of moves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from generative.games.base import Move, Table
+
+
+class Dynamics(ABC):
+    """How the moves of a step become updates of the players' weights."""
+
+    @abstractmethod
+    def play(self, table: Table, moves: Sequence[Move]) -> Tensor:
+        """One step of every player. Returns the sum of what they minimised last, detached."""
+
+
+def descend(table: Table, move: Move, loss: Tensor) -> None:
+    """Step a player down the slope of a loss, by its own weights alone, and do what follows."""
+    weights = table.weights(move.player)
+    step(table, move, weights, torch.autograd.grad(loss, weights))
+
+
+def step(table: Table, move: Move, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """One step of a player's optimiser along gradients of its weights, and what follows it."""
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = _as_laid_out(gradient, weight)
+    table.optimisers[move.player].step()
+    if move.after is not None:
+        move.after(table)
+
+
+def _as_laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
+    """With the weight's strides: fused optimisers go through the memory of both side by side, and
+    the gradient of a gradient, or of a compiled network, may lie in another order.
+    """
+    same = gradient.stride() == weight.stride()
+    return gradient if same else torch.empty_like(weight).copy_(gradient)

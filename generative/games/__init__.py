@@ -1,0 +1,1 @@
+"""Games: who plays, and what each move minimises; one file for each family."""

@@ -1,0 +1,181 @@
+"""What a game is: players, the moves that they make in turn, and what a move sees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from generative.contracts import Batches, Data, Fitted, LabelledBatches
+from generative.protocols.base import Optimiser
+from generative.trainers.execution import Execution
+from generative.trainers.progress import packed, put_back
+
+Players = dict[str, nn.Module]
+"""By role. A module without a pass of its own holds several that move together."""
+
+
+class Summand(NamedTuple):
+    """A part of what a move minimises: `weight` times the mean of an unreduced value."""
+
+    value: Tensor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Move:
+    """One player's turn.
+
+    player: whose weights move. objective: what they minimise, a sum of means. times: how often
+    before the next move, each on new draws. fresh: whether it draws anew, or sees what the move
+    before it left. decay: the share of the training, at its end, over which the rate falls to 0.
+    average: the decay of a moving average of the player's weights that stands for it in the model
+    (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1 / (1 - average) steps have been
+    made; 0 is the player itself. after: what is done to the table once the weights have moved.
+    """
+
+    player: str
+    objective: Callable[[Table], Sequence[Summand]]
+    optimiser: Optimiser
+    times: int = 1
+    fresh: bool = True
+    decay: float = 0.0
+    average: float = 0.0
+    after: Callable[[Table], None] | None = None
+
+
+class Memory(dict[str, Any]):
+    """What training moves beside weights, by name: tensors, and things that know their position.
+
+    What a training only begins to keep on the way is put back, too, on its device.
+    """
+
+    def __init__(self, device: str | torch.device, **kept: Any) -> None:
+        super().__init__(kept)
+        self._device = device
+
+    def position(self) -> dict[str, Any]:
+        return {
+            name: kept.detach().clone() if isinstance(kept, Tensor) else packed(kept)
+            for name, kept in self.items()
+        }
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        for name, kept in position.items():
+            if name in self and not isinstance(self[name], Tensor):
+                put_back(self[name], kept)
+            else:
+                self[name] = kept.clone().to(self._device)
+
+
+class Table:
+    """What a move sees: players, memory, data, noise, progress, and what was left on it.
+
+    mover: whose turn it is. attached: whether what a move minimises is to be differentiated by the
+    weights of other players, too; keeps: whether what it leaves is.
+    """
+
+    def __init__(
+        self,
+        players: Mapping[str, Callable[..., Tensor]],
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        memory: Memory,
+        data: Data,
+        batches: Batches | LabelledBatches,
+        rng: torch.Generator,
+        execution: Execution,
+    ) -> None:
+        self.players, self.optimisers, self.memory = dict(players), optimisers, memory
+        self.data, self.batches, self.rng = data, batches, rng
+        self.progress, self.mover = 0.0, ""
+        self.attached = self.keeps = False
+        self._execution, self._left = execution, dict[str, Any]()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is played."""
+        return self.rng.device
+
+    def turn(self, move: Move, *, fresh: bool = True) -> None:
+        """Let a move begin; a fresh one finds nothing left by others."""
+        self.mover = move.player
+        if fresh:
+            self._left = {}
+
+    def once(self, name: str, draw: Callable[[], Any]) -> Any:
+        """What lies there under a name, drawn where nothing does."""
+        if name not in self._left:
+            self._left[name] = draw()
+        return self._left[name]
+
+    def passes(self) -> AbstractContextManager:
+        """The context of a player's pass: its precision."""
+        return self._execution.passes(self.rng.device.type)
+
+    def loss(self, move: Move) -> Tensor:
+        """What the move minimises, as the table stands: a scalar with its graph."""
+        total: Tensor | None = None
+        for value, weight in move.objective(self):
+            part = value.mean() if weight == 1 else weight * value.mean()
+            total = part if total is None else total + part
+        if total is None:
+            raise ValueError(f"the move of '{move.player}' minimises nothing")
+        return total
+
+    def weights(self, player: str) -> list[Tensor]:
+        """The weights of a player."""
+        network: Any = self.players[player]
+        return list(network.parameters())
+
+    @contextmanager
+    def playing(self, **stand_ins: Callable[..., Tensor]):
+        """Others in the place of players."""
+        own = self.players
+        self.players = {**own, **stand_ins}
+        try:
+            yield
+        finally:
+            self.players = own
+
+
+class Game(ABC):
+    """What is played under one protocol with examples of one shape: a frozen record."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """How many steps make a full training."""
+
+    @property
+    @abstractmethod
+    def moves(self) -> tuple[Move, ...]:
+        """In the order of a step."""
+
+    @abstractmethod
+    def players(self, data: Data, rng: torch.Generator | None) -> Players:
+        """The networks on the data's device, their weights drawn as the protocol says; without a
+        generator they are only built, to be loaded.
+        """
+
+    @abstractmethod
+    def batches(self, data: Data) -> Batches | LabelledBatches:
+        """The stream that a table draws from. Raises UsageError for data it can't be played on."""
+
+    @abstractmethod
+    def memory(self, data: Data, rng: torch.Generator) -> Memory:
+        """What training moves beside weights, as it begins."""
+
+    @abstractmethod
+    def fitted(self, players: Players, data: Data) -> Fitted:
+        """The model of players as they are now; what is estimated once weights stand is estimated
+        here.
+        """
+
+    @abstractmethod
+    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
+        """The model that `Fitted.tensors` described. Raises UsageError for another architecture."""

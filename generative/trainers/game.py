@@ -1,0 +1,114 @@
+"""The one engine that plays every game: step by step, packed and taken up on the way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from generative.contracts import Data, Fitted, Trainer, Tree
+from generative.dynamics.alternating import ALTERNATING
+from generative.dynamics.base import Dynamics
+from generative.games.base import Game, Move, Players, Table
+from generative.trainers.execution import PLAIN, Execution
+from generative.trainers.optimisers import optimiser, schedule
+from generative.trainers.progress import Part, pack, refuse_broken, taken_up
+
+
+@dataclass
+class Played:
+    """Everything that moves during a training. averages: moving averages of players, for those that
+    have one.
+    """
+
+    players: Players
+    averages: Players
+    table: Table
+    step: int = 0
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        optimisers = self.table.optimisers
+        return {
+            **self.players,
+            **{f"{name}_average": network for name, network in self.averages.items()},
+            **{f"{name}_optimiser": one for name, one in optimisers.items()},
+            "batches": self.table.batches,
+            "noise": self.table.rng,
+            "memory": self.table.memory,
+        }
+
+
+@dataclass(frozen=True)
+class GameTrainer(Trainer):
+    """dynamics: how moves become updates. execution: how a pass is computed."""
+
+    game: Game
+    dynamics: Dynamics = ALTERNATING
+    execution: Execution = PLAIN
+
+    @property
+    def steps(self) -> int:
+        return self.game.steps
+
+    @cached_property
+    def _moves(self) -> tuple[Move, ...]:
+        return self.game.moves
+
+    def start(self, data: Data, rng: torch.Generator) -> Played:
+        batches, players = self.game.batches(data), self.game.players(data, rng)
+        moves = {move.player: move for move in self._moves}
+        averages = {
+            name: copy.deepcopy(players[name]) for name, move in moves.items() if move.average
+        }
+        for network in players.values():
+            self.execution.prepared(network)
+        optimisers = {name: optimiser(players[name], m.optimiser) for name, m in moves.items()}
+        memory = self.game.memory(data, rng)
+        table = Table(players, optimisers, memory, data, batches, rng, self.execution)
+        return Played(players, averages, table)
+
+    def advance(self, state: Played, steps: int) -> Played:
+        value, table, moves = torch.zeros(()), state.table, self._moves
+        for _ in range(steps):
+            table.progress = state.step / self.steps
+            for move in moves:
+                one = table.optimisers[move.player]
+                schedule(one, move.optimiser, state.step, table.progress, move.decay)
+            value = self.dynamics.play(table, moves)
+            state.step += 1
+            for move in moves:
+                if move.average:
+                    pace = max(1 - move.average, 1 / state.step)
+                    _follow(state.averages[move.player], state.players[move.player], pace)
+        refuse_broken(state.players, value, state.step)
+        return state
+
+    def finish(self, state: Played) -> Fitted:
+        players = {
+            name: copy.deepcopy(state.averages.get(name, network))
+            for name, network in state.players.items()
+        }
+        return self.game.fitted(players, state.table.data)
+
+    def pack(self, state: Played) -> Tree:
+        return pack(state)
+
+    def unpack(self, data: Data, tree: Tree) -> Played:
+        return taken_up(self.start(data, torch.Generator(device=data.device)), tree)
+
+    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
+        return self.game.restored(data, tensors)
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, pace: float) -> None:
+    """Move an average towards a network."""
+    kept, new = average.state_dict(), network.state_dict()
+    for name, value in kept.items():
+        if value.is_floating_point():
+            value.lerp_(new[name], pace)
