@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,9 +42,28 @@ class Network(ABC):
         """The same layers without batch norm."""
 
 
+class LogitCritic(nn.Sequential):
+    """Examples [n, ...] to logits [n], and to what its last layer sees of them, [n, d]."""
+
+    def forward(self, x: Tensor, features: bool = False) -> Any:
+        if not features:
+            return super().forward(x)
+        *body, head = _layers(self[0])
+        for layer in body:
+            x = layer(x)
+        return head(x).flatten(0), x.flatten(1)
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    """Of a network, one after another."""
+    if type(network) is not nn.Sequential:
+        return [network]
+    return [layer for part in network for layer in _layers(part)]
+
+
 def critic_of(network: Network, shape: Shape) -> nn.Module:
-    """Examples [n, *shape] to logits [n]."""
-    return nn.Sequential(network.encoder(shape, 1), nn.Flatten(0))
+    """Examples [n, *shape] to logits [n]; and, with `features=True`, what the last layer sees."""
+    return LogitCritic(network.encoder(shape, 1), nn.Flatten(0))
 
 
 @dataclass(frozen=True)

@@ -1,56 +1,36 @@
-"""The settings that a training can be told: each declared once, with its type and its bounds."""
+"""The settings of a training: each declared once, where it is used, with type and bounds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-Precision = Literal["float32", "bfloat16"]
+from bench.core.errors import UsageError, one_line
 
 
 class Bounds(NamedTuple):
-    """What the numbers of a setting lie between: from `ge`, or above `gt`, to `le`."""
+    """What the numbers of a setting lie between: from `ge`, or above `gt`, to `le`. A field of a
+    part that is annotated with them is a setting of every training with that part.
+    """
 
     ge: float | None = None
     le: float | None = None
     gt: float | None = None
 
-
-class Known(NamedTuple):
-    """The bounds of a setting in the trainings that know it: those of models that draw samples, and
-    those of models that map images of one domain to another's.
-    """
-
-    drawing: Bounds | None = None
-    translating: Bounds | None = None
+    def __str__(self) -> str:
+        low = f"above {self.gt:g}" if self.gt is not None else f"{self.ge:g} at least"
+        return low if self.le is None else f"{low}, {self.le:g} at most"
 
 
 STEPS = Bounds(ge=1, le=10_000_000)
 RATE = Bounds(gt=0, le=1e6)
 WEIGHT = Bounds(ge=0, le=1e6)
-EVERYWHERE = Known(Bounds(), Bounds())
-
-
-@dataclass(frozen=True)
-class Training:
-    """The settings a training can be told; None means what the protocol says, an empty protocol
-    what is usual for the model. channels_last, precision, compiled: how a step is computed.
-    """
-
-    protocol: Annotated[str, EVERYWHERE] = ""
-    steps: Annotated[int | None, Known(STEPS, STEPS)] = None
-    batch: Annotated[int | None, Known(Bounds(2, 1_000_000), Bounds(1, 100_000))] = None
-    critic_steps: Annotated[int | None, Known(drawing=Bounds(1, 1_000))] = None
-    generator_lr: Annotated[float | None, Known(RATE, RATE)] = None
-    critic_lr: Annotated[float | None, Known(RATE, RATE)] = None
-    penalty_weight: Annotated[float | None, Known(drawing=WEIGHT)] = None
-    latent: Annotated[int | None, Known(drawing=Bounds(1, 10_000))] = None
-    l1_weight: Annotated[float | None, Known(translating=WEIGHT)] = None
-    cycle_weight: Annotated[float | None, Known(translating=WEIGHT)] = None
-    identity_weight: Annotated[float | None, Known(translating=WEIGHT)] = None
-    channels_last: Annotated[bool | None, EVERYWHERE] = None
-    precision: Annotated[Precision | None, EVERYWHERE] = None
-    compiled: Annotated[bool | None, EVERYWHERE] = None
+SHARE = Bounds(ge=0, le=1)
+ANY = Bounds()
 
 
 class Setting(NamedTuple):
@@ -60,23 +40,105 @@ class Setting(NamedTuple):
     default: Any
     bounds: Bounds
 
+    def checked(self, name: str, value: Any) -> Any:
+        """A value that may stand for it. Raises UsageError for any other."""
+        kinds = self._kinds()
+        if isinstance(value, int) and float in kinds and not isinstance(value, bool):
+            value = float(value)
+        if type(value) not in kinds or not self._inside(value):
+            words = " or ".join(kind.__name__ for kind in kinds)
+            wanted = f"{words}, {self.bounds}" if self.bounds != ANY else words
+            got = one_line(repr(value), 60)
+            raise UsageError(f"setting '{name}': expected {wanted}, got {got}")
+        return value
 
-def settings_of(family: Literal["drawing", "translating"]) -> dict[str, Setting]:
-    """Those that the trainings of a family know, by name."""
-    hints = get_type_hints(Training, include_extras=True)
-    declared = {f.name: (*hints[f.name].__metadata__, f.default) for f in fields(Training)}
+    def _kinds(self) -> tuple[type, ...]:
+        united = get_origin(self.kind) in (Union, UnionType)
+        return get_args(self.kind) if united else (self.kind,)
+
+    def _inside(self, value: Any) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return True
+        low, high, above = self.bounds
+        return (
+            math.isfinite(value)
+            and (low is None or value >= low)
+            and (high is None or value <= high)
+            and (above is None or value > above)
+        )
+
+
+@cache
+def declared(record: type) -> dict[str, Setting]:
+    """The settings that a record declares, by name; None where it has no default."""
+    hints = get_type_hints(record, include_extras=True)
     return {
-        name: Setting(hints[name].__origin__, default, bounds)
-        for name, (known, default) in declared.items()
-        if (bounds := getattr(known, family)) is not None
+        field.name: Setting(
+            hints[field.name].__origin__,
+            None if field.default is MISSING else field.default,
+            bounds,
+        )
+        for field in fields(record)
+        for bounds in getattr(hints[field.name], "__metadata__", ())
+        if isinstance(bounds, Bounds)
     }
+
+
+def settings_of(part: Any) -> dict[str, Setting]:
+    """Those that a part declares, by name, with what they are in it; none of what is no record."""
+    if not is_dataclass(part):
+        return {}
+    return {
+        name: setting._replace(default=getattr(part, name))
+        for name, setting in declared(type(part)).items()
+    }
+
+
+@dataclass(frozen=True, init=False)
+class Training:
+    """What a training is told: a protocol by name, and settings by name; of what it is not told
+    the protocol and the parts say their own. An empty protocol is what is usual for the model.
+    """
+
+    protocol: str
+    chosen: tuple[tuple[str, Any], ...]
+
+    def __init__(self, protocol: str = "", **chosen: Any) -> None:
+        told = sorted((name, value) for name, value in chosen.items() if value is not None)
+        object.__setattr__(self, "protocol", protocol)
+        object.__setattr__(self, "chosen", tuple(told))
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting by its name; None where nothing is said of it."""
+        if name.startswith("_") or name == "chosen":
+            raise AttributeError(name)
+        return self.settings.get(name)
+
+    def __repr__(self) -> str:
+        told = [repr(self.protocol), *(f"{name}={value!r}" for name, value in self.chosen)]
+        return f"Training({', '.join(told)})"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it is told, by name."""
+        return dict(self.chosen)
+
+    def saying(self, **changed: Any) -> Training:
+        """The same with other settings; None takes one back."""
+        return Training(**{"protocol": self.protocol, **self.settings, **changed})
 
 
 P = TypeVar("P")
 
 
-def told(protocol: P, training: Training) -> P:
-    """A protocol whose fields are what a training says, where it says anything by their names."""
-    record: Any = protocol
-    said = {f.name: getattr(training, f.name, None) for f in fields(record)}
-    return replace(record, **{name: value for name, value in said.items() if value is not None})
+def told(part: P, settings: Mapping[str, Any]) -> P:
+    """A part whose own settings are those that are said, where anything is said of them. Raises
+    UsageError for a value that may not stand for one.
+    """
+    record: Any = part
+    said = {
+        name: setting.checked(name, settings[name])
+        for name, setting in settings_of(part).items()
+        if name in settings
+    }
+    return replace(record, **said) if said else part

@@ -92,7 +92,7 @@ def translations_are_images_of_the_other_domain(recipe: Entry, n: int) -> None:
 @law()
 def grey_becomes_coloured_and_back(recipe: Entry) -> None:
     """Domains may differ in their channels."""
-    _, source, fitted = train(recipe, MIXED, training=replace(TRAINING, steps=2))
+    _, source, fitted = train(recipe, MIXED, training=TRAINING.saying(steps=2))
     assert (source.first_shape, source.shape) == ((1, SIDE, SIDE), (3, SIDE, SIDE))
     for direction in fitted.directions:
         made = fitted.translate(inputs(source, direction, 3), stream("made"), direction)

@@ -69,7 +69,7 @@ LABELLED = Labelled(
     lambda: Split(COLOURED.first, np.arange(PAIRED), COLOURED.held_first, np.arange(HELD)),
 )
 TRAINING = Training("", steps=STEPS, batch=2)
-SHORT = replace(TRAINING, steps=2)
+SHORT = TRAINING.saying(steps=2)
 """Where a law only asks whether something counts at all."""
 
 
@@ -310,9 +310,9 @@ OTHERS = {"critic_steps": 2, "penalty_weight": 3.0, "latent": 3}
 def _changed(recipe: Entry, name: str) -> Training:
     """The training with another value of a setting."""
     if name != "protocol":
-        return replace(SHORT, **{name: CHANGES[name]})
+        return SHORT.saying(**{name: CHANGES[name]})
     own = recipe.part.relevant(SHORT)["protocol"]
-    return replace(SHORT, protocol="small-pix2pix" if own != "small-pix2pix" else "small-cyclegan")
+    return SHORT.saying(protocol="small-pix2pix" if own != "small-pix2pix" else "small-cyclegan")
 
 
 @law()
@@ -343,7 +343,7 @@ def other_settings_count_for_nothing(recipe: Entry) -> None:
     """All that are not declared relevant, changed at once, change nothing."""
     relevant = recipe.part.relevant(SHORT)
     others = {name: value for name, value in CHANGES.items() if name not in relevant} | OTHERS
-    training = replace(SHORT, **others)
+    training = SHORT.saying(**others)
     assert recipe.part.relevant(training) == relevant
     changed = train(recipe, training=training)[2]
     assert digest(changed.tensors()) == digest(trained(recipe, SHORT)[1].tensors())
@@ -352,7 +352,7 @@ def other_settings_count_for_nothing(recipe: Entry) -> None:
 @learner_law()
 def how_a_step_is_computed_is_declared(recipe: Entry) -> None:
     """Memory format and precision stand on the rows; weights and images are still float32."""
-    training = replace(TRAINING, steps=1, channels_last=True, precision="bfloat16")
+    training = TRAINING.saying(steps=1, channels_last=True, precision="bfloat16")
     relevant = recipe.part.relevant(training)
     assert (relevant["channels_last"], relevant["precision"]) == (True, "bfloat16")
     _, source, fitted = train(recipe, training=training)
@@ -371,7 +371,7 @@ def identity_and_forecast(recipe: Entry) -> None:
     assert set(part.modules(TRAINING)) <= set(sys.modules)
     assert 0 < seconds < 3600
     for name in {"steps", "batch"} & set(relevant):
-        twice = part.seconds(replace(TRAINING, **{name: 2 * relevant[name]}))
+        twice = part.seconds(TRAINING.saying(**{name: 2 * relevant[name]}))
         assert twice == near(2 * seconds)
 
 
@@ -399,9 +399,11 @@ def a_loss_that_is_not_finite_diverges(recipe: Entry) -> None:
 @learner_law()
 def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
     """A step that breaks the weights is noticed at once, though its loss was still finite."""
-    training = replace(TRAINING, generator_lr=float("inf"))
     with forked(0):
-        trainer, _, state = begin(recipe, training=training)
+        trainer, _, state = begin(recipe)
+        adam = replace(trainer.game.protocol.generator_adam, lr=float("inf"))
+        trainer = under(trainer, generator_adam=adam)
+        state = trainer.start(state.table.data, stream("laws", 0))
         with raises(Diverged, r"generators? .* is not finite at step 1"):
             trainer.advance(state, 1)
 
@@ -409,9 +411,11 @@ def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
 @contested_law()
 def a_broken_critic_diverges(recipe: Entry) -> None:
     """By its own rate."""
-    training = replace(TRAINING, critic_lr=float("inf"))
     with forked(0):
-        trainer, _, state = begin(recipe, training=training)
+        trainer, _, state = begin(recipe)
+        adam = replace(trainer.game.protocol.critic_adam, lr=float("inf"))
+        trainer = under(trainer, critic_adam=adam)
+        state = trainer.start(state.table.data, stream("laws", 0))
         with raises(Diverged, "at step 1"):
             trainer.advance(state, 1)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 
 from generative.contracts import CONSTRAINTS, RECIPES, Constraint
 from generative.recipes.adversarial import Adversarial
+from generative.training import Bounds
 
 
 @dataclass(frozen=True)
 class Clipping(Constraint):
-    """Every weight and bias of the critic inside [-bound, bound]."""
+    """Every weight and bias of the critic inside [-clip_bound, clip_bound]."""
 
-    bound: float
+    clip_bound: Annotated[float, Bounds(gt=0, le=1e6)] = 0.01
 
     def prepare(self, critic: nn.Module) -> None:
         """The first weights are left as they are, as in the paper: the first step clips them."""
@@ -23,7 +25,7 @@ class Clipping(Constraint):
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
         for weight in critic.parameters():
-            weight.clamp_(-self.bound, self.bound)
+            weight.clamp_(-self.clip_bound, self.clip_bound)
 
 
 CONSTRAINTS.register(
@@ -31,7 +33,7 @@ CONSTRAINTS.register(
     paper="arXiv:1701.07875",
     summary="Weights clipped to [-0.01, 0.01] after every step",
     per_layer=False,
-)(Clipping(0.01))
+)(Clipping())
 
 RECIPES.register(
     "wgan",

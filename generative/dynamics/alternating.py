@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generative.dynamics.base import Dynamics, descend
+from generative.dynamics.base import DYNAMICS, Dynamics, descend
 from generative.games.base import Move, Table
 
 
@@ -28,5 +28,13 @@ class Alternating(Dynamics):
             total = total + loss.detach()
         return total
 
+    def refuse(self, moves: Sequence[Move]) -> None:
+        """Every game can be played so."""
+
+    @property
+    def cost(self) -> float:
+        return 1.0
+
 
 ALTERNATING = Alternating()
+DYNAMICS.register("alternating", paper="arXiv:1406.2661")(ALTERNATING)

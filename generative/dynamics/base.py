@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bench.core.registry import NoFacts, Registry
 from generative.games.base import Move, Table
 
 
@@ -17,6 +18,18 @@ class Dynamics(ABC):
     @abstractmethod
     def play(self, table: Table, moves: Sequence[Move]) -> Tensor:
         """One step of every player. Returns the sum of what they minimised last, detached."""
+
+    @abstractmethod
+    def refuse(self, moves: Sequence[Move]) -> None:
+        """Raise UsageError where moves can't be made so."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> float:
+        """What a step takes over an alternating one, about; only a forecast."""
+
+
+DYNAMICS: Registry[Dynamics, NoFacts] = Registry("dynamics", NoFacts, listed_as="dynamics")
 
 
 def descend(table: Table, move: Move, loss: Tensor) -> None:

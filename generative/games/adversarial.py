@@ -1,12 +1,13 @@
-"""A generator against a critic: Goodfellow et al. 2014, Algorithm 1, with any loss."""
+"""A generator against a critic: Goodfellow et al. 2014, Algorithm 1, with any parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from generative.conditioning import Conditioning
 from generative.contracts import (
@@ -20,37 +21,63 @@ from generative.contracts import (
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.networks import critic_of
+from generative.parts import (
+    CriticForm,
+    GeneratorForm,
+    Judged,
+    Moving,
+    Sight,
+    Sighted,
+    Term,
+    TermFacts,
+    View,
+)
 from generative.protocols.base import Protocol
 from generative.samplers import ConditionalGeneratorSampler, GeneratorSampler, load
 
 GENERATOR, CRITIC = "generator", "critic"
+LOSS, TERM, LOGITS, CODES = "loss", "term", "logits", "codes"
 
 Condition = tuple[Tensor, ...]
 """The labels of a batch, or nothing."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Adversarial(Game):
     """Per generator step, `critic_steps` steps of the critic, every step on new data and new noise.
 
-    A penalty is added to the critic's loss, a constraint applied after each of its steps. A
-    critic with batch norm sees reals and fakes in batches of their own. conditioning: how both
-    players are told the class; the critic's fakes have the classes of its reals, new ones for the
-    generator are drawn evenly. Deviation: the optimisers are the protocol's.
+    Penalties are added to the critic's loss, each with its weight; one of weight 0 is left out. A
+    constraint is applied after each of the critic's steps. A critic with batch norm sees reals and
+    fakes in batches of their own. view: what the critic sees of examples; a batch is of what it
+    sees. terms: what a player minimises beside its loss, or in its place. forms: what the players
+    are made of the protocol's layers. conditioning: how both players are told the class; the
+    critic's fakes have the classes of its reals, new ones for the generator are drawn evenly.
+    Deviation: the optimisers are the protocol's.
     """
 
     loss: Loss
     relativistic: bool
-    penalty: Penalty | None
-    penalty_weight: float
-    constraint: Constraint | None
     protocol: Protocol
     shape: tuple[int, ...]
+    penalties: tuple[tuple[Penalty, float], ...] = ()
+    constraint: Constraint | None = None
+    view: View | None = None
+    terms: tuple[tuple[Term, TermFacts], ...] = ()
+    critic_form: CriticForm | None = None
+    generator_form: GeneratorForm | None = None
+    mixes: bool = False
     conditioning: Conditioning | None = None
 
     @property
     def steps(self) -> int:
         return self.protocol.steps
+
+    @property
+    def _drawn(self) -> int:
+        """Examples of a batch."""
+        return self.protocol.batch * (1 if self.view is None else self.view.group)
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -60,7 +87,7 @@ class Adversarial(Game):
             lambda table: [*self._critic_loss(table)],
             protocol.critic_adam,
             times=protocol.critic_steps,
-            after=self._project,
+            after=self._settle,
         )
         generator = Move(
             GENERATOR,
@@ -72,19 +99,36 @@ class Adversarial(Game):
         return critic, generator
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        making, judging, told = self.protocol.generator, self.protocol.critic, self.conditioning
-        latent, shape = self.protocol.latent, self.shape
-        if told is None:
-            generator, critic = making.generator(latent, shape), critic_of(judging, shape)
-        else:
-            generator = told.generator(making, latent, shape, data.classes)
-            critic = told.critic(judging, shape, data.classes)
-        generator, critic = generator.to(data.device), critic.to(data.device)
+        generator, critic = (each.to(data.device) for each in self._built(data.classes))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
+            if self.generator_form is not None:
+                codes = self.protocol.codes(self.protocol.batch, rng)
+                self.generator_form.begin(generator, codes)
         if self.constraint is not None:
             self.constraint.prepare(critic)
         return {GENERATOR: generator, CRITIC: critic}
+
+    def _built(self, classes: int) -> tuple[nn.Module, nn.Module]:
+        making, judging, latent = (
+            self.protocol.generator,
+            self.protocol.critic,
+            self.protocol.latent,
+        )
+        if self.conditioning is not None:
+            return (
+                self.conditioning.generator(making, latent, self.shape, classes),
+                self.conditioning.critic(judging, self.shape, classes),
+            )
+        seen = self.shape if self.view is None else self.view.shape(self.shape)
+        generator = (
+            making.generator(latent, self.shape)
+            if self.generator_form is None
+            else self.generator_form.build(making, latent, self.shape)
+        )
+        if self.critic_form is None:
+            return generator, critic_of(judging, seen)
+        return generator, self.critic_form.build(judging, making, seen)
 
     def batches(self, data: Data) -> Batches | LabelledBatches:
         return data.batches() if self.conditioning is None else data.labelled_batches()
@@ -96,31 +140,97 @@ class Adversarial(Game):
         real, told = self._reals(table)
         fake, asked = self._fakes(table)
         fake = fake if table.attached else fake.detach()
-        yield Summand(self.loss.critic(*self._logits(table, real, told, fake, asked)))
-        if self.penalty is not None:
-            critic = table.players[CRITIC]
-            value = self.penalty(lambda x: critic(x, *told), real, fake, table.rng)
-            yield Summand(value, self.penalty_weight)
+        x, made = self._shown(table, real), self._shown(table, fake)
+        of_real, of_fake = self._told_apart(table, x, told, made, asked)
+        table.leave(LOGITS, (of_real[0], of_fake[0]))
+        sight = Sight(
+            self._loss(table, real, fake),
+            lambda: real,
+            lambda: fake,
+            lambda: table.once(CODES, tuple),
+            lambda: of_real,
+            lambda: of_fake,
+            lambda: self._epoch(table),
+        )
+        yield from self._stakes(table, CRITIC, sight)
+        critic = table.players[CRITIC]
+        for penalty, weight in self.penalties:
+            if weight:
+                yield Summand(penalty(lambda x: critic(x, *told), x, made, table.rng), weight)
 
     def _generator_loss(self, table: Table) -> Iterator[Summand]:
         fake, asked = self._fakes(table)
-        fake_logits = real_logits = self._judged(table, fake, asked)
-        if self.relativistic:
+
+        def of_real() -> Judged:
             real, told = self._reals(table)
             with torch.set_grad_enabled(table.attached):
-                real_logits = self._judged(table, real, told)
-        yield Summand(self.loss.generator(real_logits, fake_logits))
+                return self._judged(table, self._shown(table, real), told)
 
-    def _project(self, table: Table) -> None:
+        sight = Sight(
+            self._now(table, LOSS, self.loss),
+            lambda: self._reals(table)[0],
+            lambda: fake,
+            lambda: table.once(CODES, tuple),
+            of_real,
+            lambda: self._judged(table, self._shown(table, fake), asked),
+            lambda: self._epoch(table),
+        )
+        yield from self._stakes(table, GENERATOR, sight)
+
+    def _stakes(self, table: Table, player: str, sight: Sight) -> Iterator[Summand]:
+        """A player's loss, unless a term replaces it, and its terms; those of weight 0 are not
+        looked at.
+        """
+        terms = [
+            (self._now(table, f"{TERM}{at}", term), facts)
+            for at, (term, facts) in enumerate(self.terms)
+            if facts.player == player and term.weight
+        ]
+        if not any(facts.replaces for _, facts in terms):
+            fake = sight.of_fake[0]
+            real = sight.of_real[0] if self.relativistic or player == CRITIC else fake
+            yield Summand(getattr(sight.loss, player)(real, fake))
+        for term, _ in terms:
+            yield Summand(term(sight), term.weight)
+
+    def _loss(self, table: Table, real: Tensor, fake: Tensor) -> Loss:
+        loss: Any = self._now(table, LOSS, self.loss)
+        return loss.seeing(real, fake) if isinstance(loss, Sighted) else loss
+
+    def _now(self, table: Table, role: str, part: T) -> T:
+        """A part with its numbers as they are by now."""
+        if not isinstance(part, Moving):
+            return part
+        kept = {
+            name.removeprefix(f"{role}."): value
+            for name, value in table.memory.items()
+            if name.startswith(f"{role}.")
+        }
+        return replace(part, **kept) if kept else part  # type: ignore[type-var]
+
+    def _settle(self, table: Table) -> None:
+        """After a step of the critic: the constraint, and numbers that move."""
         if self.constraint is not None:
-            critic: torch.nn.Module = table.players[CRITIC]  # type: ignore[assignment]
-            self.constraint.project(critic)
+            self.constraint.project(table.network(CRITIC))
+        parts = {LOSS: self.loss} | {f"{TERM}{at}": term for at, (term, _) in enumerate(self.terms)}
+        for role, part in parts.items():
+            now = self._now(table, role, part)
+            if isinstance(now, Moving):
+                real, fake = (each.detach() for each in table.once(LOGITS, tuple))
+                for name, value in now.moved(real, fake).items():
+                    kept = torch.as_tensor(value, dtype=real.dtype, device=real.device)
+                    table.memory[f"{role}.{name}"] = kept
+
+    def _epoch(self, table: Table) -> int:
+        """How often the training has been through its examples."""
+        step = round(table.progress * self.steps)
+        return step * self._drawn // max(1, len(table.data.training))
 
     def _reals(self, table: Table) -> tuple[Tensor, Condition]:
         """The next batch, and its labels where the players are told them."""
 
         def draw() -> tuple[Tensor, Condition]:
-            drawn = table.batches.next(self.protocol.batch)
+            drawn = table.batches.next(self._drawn)
             return (drawn, ()) if isinstance(drawn, Tensor) else (drawn[0], (drawn[1],))
 
         return table.once("reals", draw)
@@ -129,33 +239,49 @@ class Adversarial(Game):
         """New ones: for the critic of the classes of its reals, else of classes drawn evenly."""
 
         def draw() -> tuple[Tensor, Condition]:
-            noise, rng = self.protocol.codes(self.protocol.batch, table.rng), table.rng
+            codes, rng = self.protocol.codes(self._drawn, table.rng), table.rng
+            table.leave(CODES, codes)
             told: Condition = ()
             if self.conditioning is not None and table.mover == CRITIC:
                 told = self._reals(table)[1]
             elif self.conditioning is not None:
-                shape, classes = (self.protocol.batch,), table.data.classes
+                shape, classes = (self._drawn,), table.data.classes
                 told = (torch.randint(classes, shape, generator=rng, device=rng.device),)
             kept = table.attached or table.keeps or table.mover == GENERATOR
             with torch.set_grad_enabled(kept), table.passes():
-                return table.players[GENERATOR](noise, *told).float(), told
+                return table.players[GENERATOR](codes, *told).float(), told
 
         return table.once("fakes", draw)
 
-    def _judged(self, table: Table, x: Tensor, told: Condition) -> Tensor:
-        with table.passes():
-            return table.players[CRITIC](x, *told).float()
+    def _shown(self, table: Table, x: Tensor) -> Tensor:
+        """Examples as the critic sees them."""
+        return x if self.view is None else self.view(x, table.rng, table.progress)
 
-    def _logits(
+    @property
+    def _featured(self) -> bool:
+        """Whether a term looks at the critic's features."""
+        return any(facts.features and term.weight for term, facts in self.terms)
+
+    def _judged(self, table: Table, x: Tensor, told: Condition) -> Judged:
+        """Logits, and features where a term looks at them."""
+        with table.passes():
+            if self._featured:
+                logits, features = table.players[CRITIC](x, *told, features=True)
+                return logits.float(), features.float()
+            logits = table.players[CRITIC](x, *told).float()
+            return logits, logits[:, None]
+
+    def _told_apart(
         self, table: Table, real: Tensor, told: Condition, fake: Tensor, asked: Condition
-    ) -> tuple[Tensor, Tensor]:
-        """Of reals and of fakes, in one pass where an example's logit is its own."""
-        if self.protocol.critic.mixes:
+    ) -> tuple[Judged, Judged]:
+        """Reals and fakes judged, in one pass where an example's logit is its own."""
+        if self.mixes:
             with table.passes():
                 return self._judged(table, real, told), self._judged(table, fake, asked)
         both = tuple(torch.cat(labels) for labels in zip(told, asked, strict=True))
-        logits = self._judged(table, torch.cat([real, fake]), both)
-        return logits[: len(real)], logits[len(real) :]
+        logits, features = self._judged(table, torch.cat([real, fake]), both)
+        n = len(real)
+        return (logits[:n], features[:n]), (logits[n:], features[n:])
 
     def fitted(self, players: Players, data: Data) -> Decoder:
         generator, critic = players[GENERATOR], players[CRITIC]

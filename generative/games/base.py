@@ -82,7 +82,7 @@ class Table:
 
     def __init__(
         self,
-        players: Mapping[str, Callable[..., Tensor]],
+        players: Players,
         optimisers: Mapping[str, torch.optim.Optimizer],
         memory: Memory,
         data: Data,
@@ -90,7 +90,8 @@ class Table:
         rng: torch.Generator,
         execution: Execution,
     ) -> None:
-        self.players, self.optimisers, self.memory = dict(players), optimisers, memory
+        self.players: dict[str, Callable[..., Any]] = dict(players)
+        self.optimisers, self.memory, self._networks = optimisers, memory, players
         self.data, self.batches, self.rng = data, batches, rng
         self.progress, self.mover = 0.0, ""
         self.attached = self.keeps = False
@@ -113,6 +114,10 @@ class Table:
             self._left[name] = draw()
         return self._left[name]
 
+    def leave(self, name: str, value: Any) -> None:
+        """Let something lie there under a name."""
+        self._left[name] = value
+
     def passes(self) -> AbstractContextManager:
         """The context of a player's pass: its precision."""
         return self._execution.passes(self.rng.device.type)
@@ -127,10 +132,13 @@ class Table:
             raise ValueError(f"the move of '{move.player}' minimises nothing")
         return total
 
+    def network(self, player: str) -> nn.Module:
+        """A player itself, whoever plays in its place."""
+        return self._networks[player]
+
     def weights(self, player: str) -> list[Tensor]:
         """The weights of a player."""
-        network: Any = self.players[player]
-        return list(network.parameters())
+        return list(self._networks[player].parameters())
 
     @contextmanager
     def playing(self, **stand_ins: Callable[..., Tensor]):

@@ -59,12 +59,11 @@ class Cycle(Game):
     """CycleGAN (Zhu et al. 2017, equation 3, with the identity loss of section 5.2) and what is
     left when a part of it is taken away.
 
-    contested: whether there are adversarial losses. Generators and critics stand by direction.
-    Deviation: the identity loss is left out where the domains differ in their channels.
+    loss: the adversarial one over patches, or None for none. Generators and critics stand by
+    direction. Deviation: the identity loss is left out where the domains differ in their channels.
     """
 
-    loss: Loss
-    contested: bool
+    loss: Loss | None
     cycle_weight: float
     identity_weight: float
     protocol: TranslationProtocol
@@ -90,7 +89,7 @@ class Cycle(Game):
             fresh=False,
             decay=decay,
         )
-        return (generators, critics) if self.contested else (generators,)
+        return (generators, critics) if self.loss else (generators,)
 
     def _generators(self, domains: TwoDomains) -> nn.ModuleList:
         first, second, build = domains.first_shape, self.shape, self.protocol.generator.build
@@ -135,7 +134,7 @@ class Cycle(Game):
             fakes = self._fakes(table)
             for at in (FORWARD, BACKWARD):
                 source, target = reals[at], reals[1 - at]
-                if self.contested:
+                if self.loss is not None:
                     logits = critics[at](fakes[at]).flatten().float()
                     yield Summand(self.loss.generator(logits, logits))
                 if self.cycle_weight:
@@ -147,6 +146,7 @@ class Cycle(Game):
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
         reals, fakes = self._reals(table), self._fakes(table)
+        assert self.loss is not None
         for at, critic in enumerate(self._players(table, CRITICS)):
             buffer, draws = table.memory[BUFFERS[at]], table.memory["draws"]
             shown = buffer.exchange(fakes[at].detach().float(), draws)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Network
-from generative.training import Training, told
+from generative.training import RATE, STEPS, Bounds, Setting, told
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Momentum:
 
 
 Optimiser = Adam | Momentum
+RATES = {name: Setting(float, None, RATE) for name in ("generator_lr", "critic_lr")}
+"""Settings of every protocol: the rates of its players."""
 Prior = Literal["normal", "uniform"]
 
 
@@ -59,10 +62,10 @@ class Protocol:
     initialisation: Initialisation
     generator_adam: Optimiser
     critic_adam: Optimiser
-    latent: int
-    batch: int
-    steps: int
-    critic_steps: int = 1
+    latent: Annotated[int, Bounds(1, 10_000)]
+    batch: Annotated[int, Bounds(2, 1_000_000)]
+    steps: Annotated[int, STEPS]
+    critic_steps: Annotated[int, Bounds(1, 1_000)] = 1
     average: float = 0.0
     milliseconds: float = 5.0
     deviations: str = ""
@@ -80,15 +83,9 @@ class Protocol:
         """The critic's rate."""
         return self.critic_adam.lr
 
-    def told(self, training: Training) -> Protocol:
+    def told(self, settings: Mapping[str, Any]) -> Protocol:
         """With what a training says in the place of what it says itself."""
-        rates = {"generator_adam": training.generator_lr, "critic_adam": training.critic_lr}
-        changed = {
-            name: replace(getattr(self, name), lr=rate)
-            for name, rate in rates.items()
-            if rate is not None
-        }
-        return replace(told(self, training), **changed)
+        return replace(told(self, settings), **rates_told(self, settings))
 
     def initialise(self, generator: nn.Module, critic: nn.Module, rng: torch.Generator) -> None:
         """Draw the weights of both."""
@@ -107,6 +104,16 @@ class Protocol:
         with torch.device("meta"):
             self.generator.generator(self.latent, shape)
             self.critic.encoder(shape, 1)
+
+
+def rates_told(protocol: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimisers of a protocol whose rates a training says."""
+    rates = {"generator_adam": "generator_lr", "critic_adam": "critic_lr"}
+    return {
+        adam: replace(getattr(protocol, adam), lr=RATES[rate].checked(rate, settings[rate]))
+        for adam, rate in rates.items()
+        if rate in settings
+    }
 
 
 PROTOCOLS: Registry[Protocol, NoFacts] = Registry("protocol", NoFacts, listed_as="protocols")

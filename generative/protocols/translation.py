@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Shape
-from generative.protocols.base import Adam
+from generative.protocols.base import Adam, rates_told
+from generative.training import STEPS, WEIGHT, Bounds, told
 from generative.translators import ImageNetwork, PatchGan, Resnet, Unet
 
 NORMAL = Initialisation("normal", 0.02)
@@ -22,36 +25,39 @@ class TranslationProtocol:
     span: the range of an image in the distances that the weights weigh, 2 as in the papers (from -1
     to 1) or 1. decay: the share of the training, at its end, over which the rates fall to 0.
     buffer: how many of the generator's earlier images its critic may see again (Shrivastava et al.
-    2017); 0 for none. generator_lr, critic_lr: rates other than Adam's. milliseconds: what one step
+    2017); 0 for none. milliseconds: what one step
     took on one core of 2025; only a forecast.
     """
 
     generator: ImageNetwork
     critic: PatchGan
-    adam: Adam
-    batch: int
-    steps: int
-    l1_weight: float = 100.0
-    cycle_weight: float = 10.0
-    identity_weight: float = 5.0
+    generator_adam: Adam
+    critic_adam: Adam
+    batch: Annotated[int, Bounds(1, 100_000)]
+    steps: Annotated[int, STEPS]
+    l1_weight: Annotated[float, WEIGHT] = 100.0
+    cycle_weight: Annotated[float, WEIGHT] = 10.0
+    identity_weight: Annotated[float, WEIGHT] = 5.0
     span: float = 2.0
     decay: float = 0.0
     buffer: int = 0
     initialisation: Initialisation = NORMAL
     milliseconds: float = 100.0
     deviations: str = ""
-    generator_lr: float | None = None
-    critic_lr: float | None = None
 
     @property
-    def generator_adam(self) -> Adam:
-        """The generators'."""
-        return replace(self.adam, lr=self.generator_lr or self.adam.lr)
+    def generator_lr(self) -> float:
+        """The generators' rate."""
+        return self.generator_adam.lr
 
     @property
-    def critic_adam(self) -> Adam:
-        """The critics'."""
-        return replace(self.adam, lr=self.critic_lr or self.adam.lr)
+    def critic_lr(self) -> float:
+        """The critics' rate."""
+        return self.critic_adam.lr
+
+    def told(self, settings: Mapping[str, Any]) -> TranslationProtocol:
+        """With what a training says in the place of what it says itself."""
+        return replace(told(self, settings), **rates_told(self, settings))
 
     def begun(
         self, players: dict[str, nn.Module], device: str, rng: torch.Generator | None
@@ -82,7 +88,8 @@ TRANSLATION_PROTOCOLS.register(
     TranslationProtocol(
         generator=Unet(64, norm="instance"),
         critic=PatchGan(64, 3, norm="instance"),
-        adam=Adam(2e-4, (0.5, 0.999)),
+        generator_adam=Adam(2e-4, (0.5, 0.999)),
+        critic_adam=Adam(2e-4, (0.5, 0.999)),
         batch=1,
         steps=80_000,
         decay=0.5,
@@ -101,7 +108,8 @@ TRANSLATION_PROTOCOLS.register(
     TranslationProtocol(
         generator=Resnet(64, 9),
         critic=PatchGan(64, 3, norm="instance"),
-        adam=Adam(2e-4, (0.5, 0.999)),
+        generator_adam=Adam(2e-4, (0.5, 0.999)),
+        critic_adam=Adam(2e-4, (0.5, 0.999)),
         batch=1,
         steps=200_000,
         decay=0.5,
@@ -119,7 +127,8 @@ TRANSLATION_PROTOCOLS.register(
     TranslationProtocol(
         generator=Unet(24, noise=2),
         critic=PatchGan(32, 1),
-        adam=Adam(1e-3, (0.5, 0.999)),
+        generator_adam=Adam(1e-3, (0.5, 0.999)),
+        critic_adam=Adam(1e-3, (0.5, 0.999)),
         batch=16,
         steps=3_000,
         decay=0.3,
@@ -138,7 +147,8 @@ TRANSLATION_PROTOCOLS.register(
     TranslationProtocol(
         generator=Resnet(16, 3, strides=1),
         critic=PatchGan(32, 1, norm="instance"),
-        adam=Adam(5e-4, (0.5, 0.999)),
+        generator_adam=Adam(5e-4, (0.5, 0.999)),
+        critic_adam=Adam(5e-4, (0.5, 0.999)),
         batch=4,
         steps=3_000,
         span=1.0,

@@ -1,43 +1,67 @@
-"""The recipe of every GAN: a loss and what restrains its critic, under the run's protocol."""
+"""The recipe of every GAN: a loss, and what else its game is made of, under the run's protocol."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
+from bench.core.errors import UsageError
+from bench.core.registry import Entry, Registry
 from generative.conditioning import Conditioning
-from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES, Recipe
+from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES
+from generative.dynamics.base import DYNAMICS
 from generative.games import adversarial
+from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS
 from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
-from generative.trainers.execution import execution_of, recorded
-from generative.trainers.game import GameTrainer
-from generative.training import Training
+from generative.recipes.playing import Playing
+from generative.training import WEIGHT, Training, told
 
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
-"""What it reads of the protocol that a training may say otherwise."""
-PENALTY_COST = 2.2
-"""A critic step with a gradient penalty over one without, about."""
+PENALTY_COST = 1.2
+"""What a gradient penalty adds to a critic step, about."""
+Names = str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
-class Adversarial(Recipe):
-    """A loss by name, with a penalty and a constraint by name, or none.
+class Penalties:
+    """What the penalties of a game are multiplied by, all alike."""
+
+    penalty_weight: Annotated[float, WEIGHT]
+
+
+@dataclass(frozen=True)
+class Adversarial(Playing):
+    """Parts by name, each registered: a loss, penalties, a constraint, a view, terms, dynamics, and
+    the forms of both players.
 
     critic_steps, momentum (Adam's beta 1 of both players): the recipe's own where its paper needs
-    them; None leaves them to the protocol. conditioning: how the players are told the class. The
-    rest is the training's. Where a penalty looks at single examples, or a constraint at single
-    layers, the critic goes without batch norm.
+    them; None leaves them to the protocol. conditioning: how the players are told the class. own:
+    settings of its parts that the recipe has otherwise. The rest is the training's. Where a penalty
+    looks at single examples, or a constraint at single layers, the critic goes without batch norm.
     """
 
     loss: str
-    penalty: str | None = None
+    penalty: Names = None
     constraint: str | None = None
     critic_steps: int | None = None
     momentum: float | None = None
     conditioning: Conditioning | None = None
+    view: str | None = None
+    terms: Names = None
+    dynamics: str | None = None
+    critic: str | None = None
+    generator: str | None = None
+    own_settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def _resolved(self, training: Training) -> Protocol:
-        protocol = PROTOCOLS[training.protocol].part
+    def entry(self, training: Training) -> Entry[Protocol, Any]:
+        return PROTOCOLS[training.protocol]
+
+    def read(self) -> tuple[str, ...]:
+        return READ
+
+    def rules(self, training: Training) -> Protocol:
+        protocol = self.entry(training).part
         own = replace(
             protocol,
             critic=protocol.critic.unmixed() if self._unmixed() else protocol.critic,
@@ -45,7 +69,7 @@ class Adversarial(Recipe):
             critic_adam=self._adam(protocol.critic_adam),
             critic_steps=self.critic_steps or protocol.critic_steps,
         )
-        return own.told(training)
+        return own.told(training.settings)
 
     def _adam(self, adam: Optimiser) -> Optimiser:
         if self.momentum is None or not isinstance(adam, Adam):
@@ -54,47 +78,78 @@ class Adversarial(Recipe):
 
     def _unmixed(self) -> bool:
         """Whether the critic may not have batch norm."""
-        if self.penalty is not None and PENALTIES[self.penalty].facts.per_sample:
-            return True
-        return self.constraint is not None and CONSTRAINTS[self.constraint].facts.per_layer
+        per_sample = [PENALTIES[name].facts.per_sample for name in _names(self.penalty)]
+        per_layer = [CONSTRAINTS[name].facts.per_layer for name in _names(self.constraint)]
+        unmixed = [CRITICS[name].facts.unmixed for name in _names(self.critic)]
+        return any((*per_sample, *per_layer, *unmixed))
 
-    def _weight(self, training: Training) -> float:
-        if self.penalty is None:
-            return 0.0
-        chosen = training.penalty_weight
-        return PENALTIES[self.penalty].facts.weight if chosen is None else chosen
-
-    def relevant(self, training: Training) -> dict[str, Any]:
-        protocol = self._resolved(training)
-        read = {name: getattr(protocol, name) for name in READ}
-        settings = {"protocol": training.protocol, **read, **recorded(training)}
+    def parts(self) -> dict[str, Any]:
+        named: tuple[tuple[str, Names, Registry], ...] = (
+            ("penalty", self.penalty, PENALTIES),
+            ("constraint", self.constraint, CONSTRAINTS),
+            ("view", self.view, VIEWS),
+            ("term", self.terms, TERMS),
+            ("critic", self.critic, CRITICS),
+            ("generator", self.generator, GENERATORS),
+            ("dynamics", self.dynamics, DYNAMICS),
+        )
+        found = {"loss": LOSSES[self.loss].part()}
+        for role, names, registry in named:
+            chosen = {name: registry[name].part for name in _names(names)}
+            several = role in ("penalty", "term")
+            found |= {f"{role} {name}" if several else role: chosen[name] for name in chosen}
         if self.penalty is not None:
-            settings["penalty_weight"] = self._weight(training)
-        return settings
+            first, *_ = _names(self.penalty)
+            found["penalties"] = Penalties(PENALTIES[first].facts.weight)
+        if self.conditioning is not None:
+            found["conditioning"] = self.conditioning
+        return {role: told(part, self.own_settings) for role, part in found.items()}
 
-    def modules(self, training: Training) -> tuple[str, ...]:
-        restraints = [PENALTIES[self.penalty].origin] if self.penalty else []
-        restraints += [CONSTRAINTS[self.constraint].origin] if self.constraint else []
-        restraints += [type(self.conditioning).__module__] if self.conditioning else []
-        return (LOSSES[self.loss].origin, PROTOCOLS[training.protocol].origin, *restraints)
-
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> GameTrainer:
-        protocol, loss = self._resolved(training), LOSSES[self.loss]
-        protocol.refuse(shape)
-        game = adversarial.Adversarial(
-            loss=loss.part(),
-            relativistic=loss.facts.relativistic,
-            penalty=None if self.penalty is None else PENALTIES[self.penalty].part,
-            penalty_weight=self._weight(training),
-            constraint=None if self.constraint is None else CONSTRAINTS[self.constraint].part,
-            protocol=protocol,
+    def game(
+        self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> adversarial.Adversarial:
+        self._refuse(parts, shape)
+        names, terms = _names(self.penalty), _names(self.terms)
+        weight = parts["penalties"].penalty_weight if names else 0.0
+        batchwise = [CRITICS[name].facts.batchwise for name in _names(self.critic)]
+        return adversarial.Adversarial(
+            loss=parts["loss"],
+            relativistic=LOSSES[self.loss].facts.relativistic,
+            penalties=tuple((parts[f"penalty {name}"], weight) for name in names),
+            constraint=parts.get("constraint"),
+            view=parts.get("view"),
+            terms=tuple((parts[f"term {name}"], TERMS[name].facts) for name in terms),
+            critic_form=parts.get("critic"),
+            generator_form=parts.get("generator"),
+            mixes=rules.critic.mixes or any(batchwise),
+            protocol=rules,
             shape=shape,
             conditioning=self.conditioning,
         )
-        return GameTrainer(game, execution=execution_of(training))
 
-    def seconds(self, training: Training) -> float:
-        protocol, usual = self._resolved(training), PROTOCOLS[training.protocol].part
-        critic = protocol.critic_steps * (1 if self.penalty is None else PENALTY_COST)
-        updates = (1 + critic) / (1 + usual.critic_steps) * protocol.batch / usual.batch
-        return protocol.steps * updates * protocol.milliseconds / 1000
+    def _refuse(self, parts: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+        """Raise UsageError for parts that don't go together, or with such examples."""
+        for name in _names(self.view):
+            only = VIEWS[name].facts.images_only
+            if only and len(shape) == 1:
+                raise UsageError(f"view '{name}' is for images: {only}")
+        if self.conditioning is None:
+            return
+        group = parts["view"].group if "view" in parts else 1
+        if group > 1 or "critic" in parts or "generator" in parts:
+            raise UsageError(
+                "players that are told the class are those of the protocol, one example at a time: "
+                "leave out packing and the forms of players"
+            )
+
+    def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
+        critic = rules.critic_steps * (1 + PENALTY_COST * len(_names(self.penalty)))
+        dynamics = parts["dynamics"].cost if "dynamics" in parts else 1.0
+        group = parts["view"].group if "view" in parts else 1
+        return (1 + critic) / (1 + usual.critic_steps) * dynamics * group
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from generative.contracts import Recipe
+from bench.core.registry import Entry
 from generative.games import encoding
 from generative.games.encoding import Objective
 from generative.networks import Initialisation
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
-from generative.trainers.execution import execution_of, recorded
-from generative.trainers.game import GameTrainer
+from generative.recipes.playing import Playing
 from generative.training import Training
 
 ADAM_RATE = 1e-3
 """Where the protocol trains its players without Adam."""
-READ = ("steps", "batch", "generator_lr", "latent")
-"""What it reads of the protocol that a training may say otherwise."""
 COST = 0.45
 """A step over one of the protocol's GANs, about."""
 
 
 @dataclass(frozen=True)
-class Encoding(Recipe):
+class Encoding(Playing):
     """Protocol, steps, batch and the generator's rate are the training's.
 
     The protocol's layers are taken without batch norm, whose statistics are those of the data's
@@ -32,8 +30,11 @@ class Encoding(Recipe):
 
     objective: Objective
 
-    def _resolved(self, training: Training) -> Protocol:
-        protocol = PROTOCOLS[training.protocol].part
+    def entry(self, training: Training) -> Entry[Protocol, Any]:
+        return PROTOCOLS[training.protocol]
+
+    def rules(self, training: Training) -> Protocol:
+        protocol = self.entry(training).part
         adam = protocol.generator_adam
         unmixed = replace(
             protocol,
@@ -42,23 +43,18 @@ class Encoding(Recipe):
             initialisation=Initialisation(),
             generator_adam=adam if isinstance(adam, Adam) else Adam(ADAM_RATE),
         )
-        return unmixed.told(training)
+        return unmixed.told(training.settings)
 
-    def relevant(self, training: Training) -> dict[str, Any]:
-        protocol = self._resolved(training)
-        read = {name: getattr(protocol, name) for name in READ}
-        return {"protocol": training.protocol, **read, **recorded(training)}
+    def read(self) -> tuple[str, ...]:
+        return "steps", "batch", "generator_lr", "latent"
 
-    def modules(self, training: Training) -> tuple[str, ...]:
-        return (type(self.objective).__module__, PROTOCOLS[training.protocol].origin)
+    def parts(self) -> dict[str, Any]:
+        return {"objective": self.objective}
 
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> GameTrainer:
-        protocol = self._resolved(training)
-        protocol.refuse(shape)
-        game = encoding.Encoding(self.objective, protocol, shape)
-        return GameTrainer(game, execution=execution_of(training))
+    def game(
+        self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> encoding.Encoding:
+        return encoding.Encoding(parts["objective"], rules, shape)
 
-    def seconds(self, training: Training) -> float:
-        protocol = self._resolved(training)
-        updates = COST * protocol.batch / PROTOCOLS[training.protocol].part.batch
-        return protocol.steps * updates * protocol.milliseconds / 1000
+    def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
+        return COST

@@ -3,127 +3,84 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.core.registry import Entry, NoFacts
-from generative.contracts import LOSSES, RECIPES, Recipe, Trainer
+from bench.core.registry import Entry
+from generative.contracts import LOSSES, RECIPES
 from generative.games import cycle, paired
 from generative.protocols.translation import TRANSLATION_PROTOCOLS, TranslationProtocol
-from generative.trainers.execution import execution_of, recorded
-from generative.trainers.game import GameTrainer
-from generative.training import Training, told
+from generative.recipes.playing import Playing
+from generative.training import Training
 
 ALONE = 0.55
 """The cost of a step without its adversary over one with it, about."""
 
 
 @dataclass(frozen=True)
-class Translating(Recipe):
-    """Under the run's protocol, or the usual one of the recipe where the run names none."""
+class Translating(Playing):
+    """Under the run's protocol, or the usual one of the recipe where the run names none. loss: of
+    the critics by name, or None for no critics.
+    """
 
     usual: str
-
-    def _entry(self, training: Training) -> Entry[TranslationProtocol, NoFacts]:
-        return TRANSLATION_PROTOCOLS[training.protocol or self.usual]
-
-    def _resolved(self, training: Training) -> TranslationProtocol:
-        return told(self._entry(training).part, training)
+    loss: str | None
 
     @abstractmethod
-    def _weights(self) -> tuple[str, ...]:
+    def weights(self) -> tuple[str, ...]:
         """The weights of its losses that it reads."""
 
-    @property
-    @abstractmethod
-    def _contested(self) -> bool:
-        """Whether it has an adversary."""
+    def entry(self, training: Training) -> Entry[TranslationProtocol, Any]:
+        return TRANSLATION_PROTOCOLS[training.protocol or self.usual]
 
-    def relevant(self, training: Training) -> dict[str, Any]:
-        protocol = self._resolved(training)
-        settings = {
-            "protocol": self._entry(training).name,
-            "steps": protocol.steps,
-            "batch": protocol.batch,
-            "generator_lr": protocol.generator_adam.lr,
-            **recorded(training),
-        }
-        if self._contested:
-            settings["critic_lr"] = protocol.critic_adam.lr
-        return {**settings, **{name: getattr(protocol, name) for name in self._weights()}}
+    def rules(self, training: Training) -> TranslationProtocol:
+        return self.entry(training).part.told(training.settings)
 
-    def seconds(self, training: Training) -> float:
-        protocol = self._resolved(training)
-        batches = protocol.batch / self._entry(training).part.batch
-        share = 1.0 if self._contested else ALONE
-        return protocol.steps * batches * share * protocol.milliseconds / 1000
+    def read(self) -> tuple[str, ...]:
+        critic = ("critic_lr",) if self.loss else ()
+        return ("steps", "batch", "generator_lr", *critic, *self.weights())
+
+    def parts(self) -> dict[str, Any]:
+        return {"loss": LOSSES[self.loss].part()} if self.loss else {}
+
+    def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
+        return 1.0 if self.loss else ALONE
 
 
 @dataclass(frozen=True)
 class Paired(Translating):
-    """loss: of the critic by name, or None for no critic; conditional: whether it sees the input;
-    l1: whether the distance to the truth counts.
+    """conditional: whether the critic sees the input; l1: whether the distance to the truth
+    counts.
     """
 
-    loss: str | None
     conditional: bool
     l1: bool
 
-    @property
-    def _contested(self) -> bool:
-        return self.loss is not None
-
-    def _weights(self) -> tuple[str, ...]:
+    def weights(self) -> tuple[str, ...]:
         return ("l1_weight",) if self.l1 and self.loss else ()
 
-    def modules(self, training: Training) -> tuple[str, ...]:
-        losses = [LOSSES[self.loss].origin] if self.loss else []
-        return (paired.__name__, self._entry(training).origin, *losses)
-
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
-        protocol = self._resolved(training)
-        protocol.refuse(shape)
-        weight = (protocol.l1_weight if self.loss else 1.0) if self.l1 else 0.0
-        game = paired.Paired(
-            loss=LOSSES[self.loss].part() if self.loss else None,
-            conditional=self.conditional,
-            l1_weight=weight,
-            protocol=protocol,
-            shape=shape,
-        )
-        return GameTrainer(game, execution=execution_of(training))
+    def game(
+        self, rules: TranslationProtocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> paired.Paired:
+        weight = (rules.l1_weight if self.loss else 1.0) if self.l1 else 0.0
+        return paired.Paired(parts.get("loss"), self.conditional, weight, rules, shape)
 
 
 @dataclass(frozen=True)
 class Cycle(Translating):
-    """contested: whether there are critics; cycle: whether the way back and the identity count."""
+    """cycle: whether the way back and the identity count."""
 
-    contested: bool
     cycle: bool
 
-    @property
-    def _contested(self) -> bool:
-        return self.contested
-
-    def _weights(self) -> tuple[str, ...]:
+    def weights(self) -> tuple[str, ...]:
         return ("cycle_weight", "identity_weight") if self.cycle else ()
 
-    def modules(self, training: Training) -> tuple[str, ...]:
-        loss = LOSSES["least-squares"].origin
-        return (cycle.__name__, self._entry(training).origin, loss)
-
-    def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
-        protocol = self._resolved(training)
-        protocol.refuse(shape)
-        game = cycle.Cycle(
-            loss=LOSSES["least-squares"].part(),
-            contested=self.contested,
-            cycle_weight=protocol.cycle_weight if self.cycle else 0.0,
-            identity_weight=protocol.identity_weight if self.cycle else 0.0,
-            protocol=protocol,
-            shape=shape,
-        )
-        return GameTrainer(game, execution=execution_of(training))
+    def game(
+        self, rules: TranslationProtocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> cycle.Cycle:
+        weights = (rules.cycle_weight, rules.identity_weight) if self.cycle else (0.0, 0.0)
+        return cycle.Cycle(parts.get("loss"), *weights, rules, shape)
 
 
 _PIX2PIX = {"paper": "arXiv:1611.07004", "translates": True, "paired": True}
@@ -160,15 +117,15 @@ RECIPES.register(
     summary="CycleGAN: two generators that undo one another (Zhu et al. 2017)",
     parts=_LS,
     **_CYCLEGAN,
-)(Cycle("small-cyclegan", contested=True, cycle=True))
+)(Cycle("small-cyclegan", "least-squares", cycle=True))
 
 RECIPES.register(
     "cyclegan-gan",
     summary="CycleGAN without the way back: its critics alone",
     parts=_LS,
     **_CYCLEGAN,
-)(Cycle("small-cyclegan", contested=True, cycle=False))
+)(Cycle("small-cyclegan", "least-squares", cycle=False))
 
 RECIPES.register(
     "cyclegan-cycle", summary="CycleGAN without its critics: the way back alone", **_CYCLEGAN
-)(Cycle("small-cyclegan", contested=False, cycle=True))
+)(Cycle("small-cyclegan", None, cycle=True))

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
-from generative.training import Precision, Training
+from generative.training import ANY, Setting, Training
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,17 @@ class Execution:
 
 
 PLAIN = Execution()
+EXECUTION = {
+    "channels_last": Setting(bool | None, None, ANY),
+    "precision": Setting(Precision | None, None, ANY),
+    "compiled": Setting(bool | None, None, ANY),
+}
+"""Settings of every training."""
 
 
 def execution_of(training: Training) -> Execution:
     """What a training asks for."""
-    return Execution(
-        bool(training.channels_last), training.precision or "float32", bool(training.compiled)
-    )
+    return Execution(**{k: v for k, v in training.settings.items() if k in EXECUTION})
 
 
 def recorded(training: Training) -> dict[str, bool | str]:

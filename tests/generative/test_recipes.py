@@ -1,6 +1,6 @@
 """Recipes by name: what bounds a table, what GANs are made of, and every protocol with them."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,24 +70,13 @@ def test_mixtures_find_the_modes(name):
     assert gaps.min(axis=1).max() < 0.1
 
 
-EXECUTION = {"channels_last": True, "precision": "bfloat16", "compiled": True}
-
-"""How a step is computed: tests/models/test_execution.py has these."""
-
-
-def test_the_changes_are_all_the_settings():
-    """A setting that trainings get needs its change here."""
-    assert {*CHANGES, *EXECUTION} == {field.name for field in fields(Training)}
-
-
 def test_the_settings_of_a_gan():
     """All there are; the penalty's weight where there is a penalty, by default its paper's."""
     for name in GANS:
         relevant, parts = RECIPES[name].part.relevant(TRAINING), RECIPES[name].facts.parts
         penalties = [part for part in parts if part in PENALTIES]
-        others = {"l1_weight", "cycle_weight", "identity_weight"}
-        others |= set() if penalties else {"penalty_weight"}
-        assert set(relevant) == set(CHANGES) - others, name
+        own = {*RECIPES[name].part.own(), *({"penalty_weight"} if penalties else ())}
+        assert set(relevant) == {*CHANGES, *own} - ({"penalty_weight"} - own), name
         for penalty in penalties:
             assert relevant["penalty_weight"] == PENALTIES[penalty].facts.weight, name
 
@@ -97,7 +86,7 @@ def test_a_recipes_own_settings_are_its_papers():
     protocol's; a training may ask for another number.
     """
     for name in GANS:
-        recipe, asked = RECIPES[name].part, replace(TRAINING, critic_steps=3)
+        recipe, asked = RECIPES[name].part, TRAINING.saying(critic_steps=3)
         own = recipe.critic_steps or PROTOCOLS["plane"].part.critic_steps
         assert recipe.relevant(TRAINING)["critic_steps"] == own, name
         assert recipe.relevant(asked)["critic_steps"] == 3, name

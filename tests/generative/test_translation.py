@@ -79,7 +79,7 @@ def test_a_weight_of_nothing_takes_the_part_away():
         ("pix2pix", {"l1_weight": 0.0}, "pix2pix-cgan"),
         ("cyclegan", {"cycle_weight": 0.0, "identity_weight": 0.0}, "cyclegan-gan"),
     ):
-        own = train(RECIPES[full], training=replace(TRAINING, **weights))[2]
+        own = train(RECIPES[full], training=TRAINING.saying(**weights))[2]
         other = trained(RECIPES[ablation])[1]
         assert digest(own.tensors()) == digest(other.tensors()), full
 
@@ -87,8 +87,13 @@ def test_a_weight_of_nothing_takes_the_part_away():
 class Nothing(Dynamics):
     """Nobody moves."""
 
+    cost = 1.0
+
     def play(self, table, moves):
         return torch.zeros(())
+
+    def refuse(self, moves):
+        raise NotImplementedError
 
 
 def _rates(state):
@@ -100,7 +105,7 @@ def _rates(state):
 def _rates_of(name, decay, steps):
     """The rates at each of so many steps of a training of four, in which nothing is done."""
     recipe = RECIPES[name]
-    training = replace(TRAINING, generator_lr=3e-4, critic_lr=2e-4)
+    training = TRAINING.saying(generator_lr=3e-4, critic_lr=2e-4)
     with forked(0):
         made, _, state = begin(recipe, training=training)
         made = replace(under(made, decay=decay), dynamics=Nothing())
@@ -126,7 +131,9 @@ def test_rates_stay_at_nothing(name):
 
 def _stepped(network, loss, protocol):
     """One step of PyTorch's own Adam."""
-    adam = torch.optim.Adam(network.parameters(), protocol.adam.lr, protocol.adam.betas)
+    adam = torch.optim.Adam(
+        network.parameters(), protocol.generator_adam.lr, protocol.generator_adam.betas
+    )
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     for weight, gradient in zip(network.parameters(), gradients, strict=True):
         weight.grad = gradient
@@ -219,7 +226,7 @@ def test_domains_of_other_channels_have_no_identity_loss():
     """Its weight then changes nothing."""
     recipe = RECIPES["cyclegan"]
     models = [
-        train(recipe, MIXED, training=replace(TRAINING, identity_weight=weight))[2]
+        train(recipe, MIXED, training=TRAINING.saying(identity_weight=weight))[2]
         for weight in (0.0, 50.0)
     ]
     assert digest(models[0].tensors()) == digest(models[1].tensors())

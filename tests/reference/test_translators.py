@@ -409,7 +409,7 @@ def test_the_papers_protocols(name):
     """Networks, Adam and weights of the losses as the papers have them."""
     protocol = TRANSLATION_PROTOCOLS[name].part
     assert {key: getattr(protocol, key) for key in PAPERS[name]} == PAPERS[name]
-    assert (protocol.adam.lr, protocol.adam.betas) == (2e-4, (0.5, 0.999))
+    assert (protocol.generator_adam.lr, protocol.generator_adam.betas) == (2e-4, (0.5, 0.999))
     assert protocol.critic.receptive_field == 70
     initial = protocol.initialisation
     assert (initial.kind, initial.value) == ("normal", 0.02)

@@ -41,7 +41,7 @@ def vae():
 def autoencoder():
     """An autoencoder of digits, with a code of two dimensions."""
     torch.set_num_threads(1)
-    return _trained("autoencoder", training=replace(TRAINING, steps=600))
+    return _trained("autoencoder", training=TRAINING.saying(steps=600))
 
 
 def _double(*shape, seed=0):

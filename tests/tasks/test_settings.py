@@ -8,16 +8,16 @@ from bench.core.errors import UsageError
 from bench.run.run import plan_of
 from bench.tasks import TASKS
 from bench.tasks.generation.image import ImageSettings
+from bench.tasks.generation.settings import SETTINGS_OF, settings_of_parts
 from bench.tasks.generation.translation import TranslationSettings
 from bench.tasks.values import checked
 from generative import PROTOCOLS, RECIPES, Training
-from generative.training import settings_of, told
 
 KINDS = {"drawing": ImageSettings, "translating": TranslationSettings}
 BOUNDED = [
     (family, name, setting.bounds)
     for family in KINDS
-    for name, setting in settings_of(family).items()
+    for name, setting in SETTINGS_OF[family].items()
     if setting.bounds.le is not None
 ]
 TOLD = {
@@ -28,6 +28,7 @@ TOLD = {
     "critic_steps": 2,
     "latent": 7,
     "penalty_weight": 0.5,
+    "clip_bound": 0.25,
     "l1_weight": 11.0,
     "cycle_weight": 12.0,
     "identity_weight": 13.0,
@@ -38,8 +39,8 @@ TOLD = {
 
 
 def test_every_setting_of_a_training_is_known_to_some_family():
-    families = [settings_of(family).keys() for family in KINDS]
-    assert set().union(*families) == Training.__dataclass_fields__.keys()
+    families = [SETTINGS_OF[family].keys() for family in KINDS]
+    assert set().union(*families, *map(settings_of_parts, KINDS)) == TOLD.keys() | {"protocol"}
     assert {"protocol", "steps", "precision"} <= families[0] & families[1]
 
 
@@ -80,7 +81,8 @@ def test_settings_of_the_other_family_are_unknown(family, other, nearest):
 def test_what_a_suite_says_is_what_is_trained(tmp_path, task, dataset, model):
     """From a file to the trainer: each at its own place."""
     family = "translating" if task == "translation" else "drawing"
-    said = {name: TOLD[name] for name in settings_of(family) if name in TOLD}
+    known = {*SETTINGS_OF[family], *settings_of_parts(family)}
+    said = {name: value for name, value in TOLD.items() if name in known}
     text = "\n".join(f"{k} = {str(v).lower() if v is True else repr(v)}" for k, v in said.items())
     (tmp_path / "told.toml").write_text(
         f'name = "told"\n[[block]]\nname = "b"\ntask = "{task}"\ngrid.dataset = ["{dataset}"]\n'
@@ -108,9 +110,9 @@ def test_what_a_suite_says_is_what_is_trained(tmp_path, task, dataset, model):
 
 def test_a_protocol_is_told_what_a_training_says_and_no_more():
     protocol = PROTOCOLS["plane"].part
-    assert told(protocol, Training("plane")) == protocol
-    assert protocol.told(Training("plane")) == protocol
-    changed = protocol.told(Training("plane", steps=3, critic_lr=0.5))
+    assert protocol.told({}) == protocol
+    assert protocol.told({"l1_weight": 3.0, "group": 2}) == protocol
+    changed = protocol.told({"steps": 3, "critic_lr": 0.5})
     assert (changed.steps, changed.critic_lr) == (3, 0.5)
     assert changed.generator_adam == protocol.generator_adam
     assert changed.critic_adam.betas == protocol.critic_adam.betas

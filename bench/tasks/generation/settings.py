@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry
 from bench.tasks.base import Resolved
 from bench.tasks.values import checked, scored_by
@@ -23,31 +23,73 @@ from generative import (
     RecipeFacts,
     Training,
 )
-from generative.training import settings_of
+from generative.protocols.base import RATES
+from generative.protocols.translation import TranslationProtocol
+from generative.recipes.playing import Playing
+from generative.trainers.execution import EXECUTION
+from generative.training import ANY, Setting, declared
+
+Family = Literal["drawing", "translating"]
+"""Models that draw samples, and models that map images of one domain to another's."""
 
 Evaluations = Annotated[int, Field(ge=1, le=1_000)]
 Samples = Annotated[int, Field(ge=100, le=10_000_000)]
 
 
 class TrainedSettings(BaseModel):
-    """The settings of a cell: its training's, and those that its task adds. evaluations: how many
-    times a training is looked at on the way.
+    """The settings of a cell: its training's, those of the parts that a model is made of, and those
+    that its task adds. evaluations: how many times a training is looked at on the way.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
+    family: ClassVar[Family] = "drawing"
     evaluations: Evaluations = 5
 
+    @model_validator(mode="after")
+    def _check_parts(self) -> TrainedSettings:
+        """Settings of parts are known by their parts. Raises UsageError for one that is of none."""
+        said: dict[str, Any] = self.__pydantic_extra__ or {}
+        known = settings_of_parts(self.family) if said else {}
+        for name, value in said.items():
+            if name not in known:
+                raise unknown("setting", name, [*type(self).model_fields, *known])
+            said[name] = known[name].checked(name, value)
+        return self
+
     def training(self) -> Training:
-        known = Training.__dataclass_fields__
+        known = {*SETTINGS_OF[self.family], *(self.model_extra or {})}
         return Training(**{name: value for name, value in self if name in known})
 
 
-def derive_settings(family: Literal["drawing", "translating"]) -> type[TrainedSettings]:
+def settings_of_parts(family: Family) -> dict[str, Setting]:
+    """Those of the parts of every registered model of a family, by name."""
+    recipes = [
+        entry.part
+        for entry in RECIPES.entries()
+        if isinstance(entry.part, Playing) and entry.facts.translates == (family == "translating")
+    ]
+    return {name: setting for recipe in recipes for name, setting in recipe.own().items()}
+
+
+def _usual(protocol: type) -> dict[str, Setting]:
+    """Of every training under a kind of protocol; None is what the protocol says."""
+    own = {name: Setting(s.kind | None, None, s.bounds) for name, s in declared(protocol).items()}
+    rates = {name: Setting(s.kind | None, None, s.bounds) for name, s in RATES.items()}
+    return {"protocol": Setting(str, "", ANY), **own, **rates, **EXECUTION}
+
+
+SETTINGS_OF: dict[Family, dict[str, Setting]] = {
+    "drawing": _usual(Protocol),
+    "translating": _usual(TranslationProtocol),
+}
+
+
+def derive_settings(family: Family) -> type[TrainedSettings]:
     """With every setting that the trainings of a family know."""
     known: Any = {
         name: (setting.kind, Field(default=setting.default, **setting.bounds._asdict()))
-        for name, setting in settings_of(family).items()
+        for name, setting in SETTINGS_OF[family].items()
     }
     return create_model("TrainedSettings", __base__=TrainedSettings, **known)
 

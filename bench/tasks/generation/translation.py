@@ -54,6 +54,7 @@ class TranslationSettings(derive_settings("translating")):
     are brought to. direction: what is scored.
     """
 
+    family = "translating"
     protocol: str = ""
     size: int | None = Field(default=None, ge=8, le=4096)
     direction: Literal["forward", "backward"] = "forward"

@@ -1,0 +1,90 @@
+"""What every recipe of a game shares: which settings it reads, and the trainer that plays it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.registry import Entry
+from generative.contracts import Recipe, Trainer
+from generative.dynamics.alternating import ALTERNATING
+from generative.dynamics.base import Dynamics
+from generative.games.base import Game
+from generative.trainers.execution import execution_of, recorded
+from generative.trainers.game import GameTrainer
+from generative.training import Setting, Training, settings_of, told
+
+
+@dataclass(frozen=True)
+class Playing(Recipe):
+    """A game under the run's protocol. The settings of its parts are settings of its trainings."""
+
+    @abstractmethod
+    def entry(self, training: Training) -> Entry[Any, Any]:
+        """The protocol that a training is under."""
+
+    @abstractmethod
+    def rules(self, training: Training) -> Any:
+        """The protocol as it is played: with what recipe and training say in its place."""
+
+    @abstractmethod
+    def read(self) -> tuple[str, ...]:
+        """The settings of the protocol that it reads."""
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Any]:
+        """What it is made of, by role, with the recipe's own settings."""
+
+    @abstractmethod
+    def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
+        """The game with these parts. Raises UsageError where they don't go together."""
+
+    @abstractmethod
+    def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
+        """What a step under `rules` takes, over one of a plain game under the usual ones with as
+        large a batch, about.
+        """
+
+    def own(self) -> dict[str, Setting]:
+        """The settings of its parts, by name."""
+        found = [settings_of(part) for part in self.parts().values()]
+        return {name: setting for each in found for name, setting in each.items()}
+
+    def _told(self, training: Training) -> dict[str, Any]:
+        """Its parts with what a training says."""
+        return {role: told(part, training.settings) for role, part in self.parts().items()}
+
+    def relevant(self, training: Training) -> dict[str, Any]:
+        rules = self.rules(training)
+        own = [settings_of(part) for part in self._told(training).values()]
+        return {
+            "protocol": self.entry(training).name,
+            **{name: getattr(rules, name) for name in self.read()},
+            **recorded(training),
+            **{name: setting.default for each in own for name, setting in each.items()},
+        }
+
+    def modules(self, training: Training) -> tuple[str, ...]:
+        parts = [type(part).__module__ for part in self.parts().values()]
+        return (self.entry(training).origin, *_each(parts))
+
+    def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
+        rules, parts = self.rules(training), self._told(training)
+        rules.refuse(shape)
+        dynamics = parts.get("dynamics", ALTERNATING)
+        assert isinstance(dynamics, Dynamics)
+        game = self.game(rules, parts, shape)
+        dynamics.refuse(game.moves)
+        return GameTrainer(game, dynamics, execution_of(training))
+
+    def seconds(self, training: Training) -> float:
+        rules, usual = self.rules(training), self.entry(training).part
+        effort = self.effort(rules, usual, self._told(training)) * rules.batch / usual.batch
+        return rules.steps * effort * rules.milliseconds / 1000
+
+
+def _each(names: Iterable[str]) -> list[str]:
+    """Each once, in order."""
+    return list(dict.fromkeys(names))
