@@ -1,7 +1,18 @@
 """Generative models: noise in, samples out. Importing this package registers every part."""
 
-from bench.core.registry import import_all
-from generative import constraints, losses, penalties, protocols, recipes
+from bench.core.registry import Registry, import_all
+from generative import (
+    constraints,
+    critics,
+    dynamics,
+    generators,
+    losses,
+    penalties,
+    protocols,
+    recipes,
+    terms,
+    views,
+)
 from generative.contracts import (
     CONSTRAINTS,
     LOSSES,
@@ -30,23 +41,55 @@ from generative.contracts import (
     Trainer,
     Translator,
 )
+from generative.dynamics.base import DYNAMICS, Dynamics
+from generative.games.base import Game, Move, Summand, Table
+from generative.parts import (
+    CRITICS,
+    GENERATORS,
+    TERMS,
+    VIEWS,
+    CriticForm,
+    GeneratorForm,
+    Moving,
+    Sight,
+    Sighted,
+    Term,
+    View,
+)
 from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.protocols.translation import TRANSLATION_PROTOCOLS
 from generative.training import Training
 
 import_all(protocols)
 import_all(recipes)
-import_all(losses)
-import_all(penalties)
-import_all(constraints)
+for _parts in (losses, penalties, constraints, views, terms, critics, generators, dynamics):
+    import_all(_parts)
+
+PARTS: tuple[Registry, ...] = (
+    LOSSES,
+    PENALTIES,
+    CONSTRAINTS,
+    VIEWS,
+    TERMS,
+    DYNAMICS,
+    CRITICS,
+    GENERATORS,
+)
+"""Of everything that adversarial games are made of."""
 
 __all__ = [
     "CONSTRAINTS",
+    "CRITICS",
+    "DYNAMICS",
+    "GENERATORS",
     "LOSSES",
+    "PARTS",
     "PENALTIES",
     "PROTOCOLS",
     "RECIPES",
+    "TERMS",
     "TRANSLATION_PROTOCOLS",
+    "VIEWS",
     "Adam",
     "Autoencoder",
     "Completer",
@@ -54,22 +97,34 @@ __all__ = [
     "Constraint",
     "ConstraintFacts",
     "Contested",
+    "CriticForm",
     "Data",
     "Decoder",
     "Density",
     "DensitySampler",
     "Diverged",
+    "Dynamics",
     "Fitted",
+    "Game",
+    "GeneratorForm",
     "LatentSampler",
     "Loss",
     "LossFacts",
+    "Move",
+    "Moving",
     "Penalty",
     "PenaltyFacts",
     "Protocol",
     "Recipe",
     "RecipeFacts",
     "Sampler",
+    "Sight",
+    "Sighted",
+    "Summand",
+    "Table",
+    "Term",
     "Trainer",
     "Training",
     "Translator",
+    "View",
 ]

@@ -48,17 +48,17 @@ class LogitCritic(nn.Sequential):
     def forward(self, x: Tensor, features: bool = False) -> Any:
         if not features:
             return super().forward(x)
-        *body, head = _layers(self[0])
+        *body, head = layers_of(self[0])
         for layer in body:
             x = layer(x)
         return head(x).flatten(0), x.flatten(1)
 
 
-def _layers(network: nn.Module) -> list[nn.Module]:
+def layers_of(network: nn.Module) -> list[nn.Module]:
     """Of a network, one after another."""
     if type(network) is not nn.Sequential:
         return [network]
-    return [layer for part in network for layer in _layers(part)]
+    return [layer for part in network for layer in layers_of(part)]
 
 
 def critic_of(network: Network, shape: Shape) -> nn.Module:

@@ -25,8 +25,10 @@ class Moving(ABC):
     """
 
     @abstractmethod
-    def moved(self, real: Logits, fake: Logits) -> Mapping[str, Scalar]:
-        """New values of such fields after a step of the critic, from the logits of that step."""
+    def moved(self, real: Logits, fake: Logits, epoch: int) -> Mapping[str, Scalar]:
+        """New values of such fields after a step of the critic, from the logits of that step.
+        epoch: how often the training has been through its examples.
+        """
 
 
 class Sighted(ABC):
@@ -79,9 +81,14 @@ class Sight:
         of_real: Callable[[], Judged],
         of_fake: Callable[[], Judged],
         epoch: Callable[[], int],
+        stake: Callable[[Sight], Tensor],
     ) -> None:
-        self.loss, self._epoch = loss, epoch
+        self.loss, self._epoch, self._stake = loss, epoch, stake
         self._examples, self._judged, self._codes = (real, fake), (of_real, of_fake), codes
+
+    def stake(self) -> Tensor:
+        """The player's own loss of each of the batch."""
+        return self._stake(self)
 
     @property
     def epoch(self) -> int:

@@ -22,11 +22,16 @@ from bench.tasks.generation.settings import papers_of
 from bench.tasks.robustness import audit
 from generative import (
     CONSTRAINTS,
+    CRITICS,
+    DYNAMICS,
+    GENERATORS,
     LOSSES,
     PENALTIES,
     PROTOCOLS,
     RECIPES,
+    TERMS,
     TRANSLATION_PROTOCOLS,
+    VIEWS,
 )
 from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
@@ -38,6 +43,11 @@ REGISTRIES: dict[str, Registry] = {
     "losses": LOSSES,
     "penalties": PENALTIES,
     "constraints": CONSTRAINTS,
+    "views": VIEWS,
+    "terms": TERMS,
+    "dynamics": DYNAMICS,
+    "critics": CRITICS,
+    "generators": GENERATORS,
     "protocols": PROTOCOLS,
     "metrics": METRICS,
     "rules": RULES,

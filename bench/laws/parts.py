@@ -18,16 +18,26 @@ from bench.extractors import EXTRACTORS, Extractor
 from bench.tasks import TASKS, Task
 from generative import (
     CONSTRAINTS,
+    CRITICS,
+    DYNAMICS,
+    GENERATORS,
     LOSSES,
     PENALTIES,
     PROTOCOLS,
     RECIPES,
+    TERMS,
     TRANSLATION_PROTOCOLS,
+    VIEWS,
     Constraint,
+    CriticForm,
+    Dynamics,
+    GeneratorForm,
     Loss,
     Penalty,
     Protocol,
     Recipe,
+    Term,
+    View,
 )
 from generative.protocols.translation import TranslationProtocol
 from metrics import JUDGES, METRICS, RULES, Judge, Rule
@@ -53,6 +63,11 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (LOSSES, _is_loss),
     (PENALTIES, _of(Penalty)),
     (CONSTRAINTS, _of(Constraint)),
+    (VIEWS, _of(View)),
+    (TERMS, _of(Term)),
+    (DYNAMICS, _of(Dynamics)),
+    (CRITICS, _of(CriticForm)),
+    (GENERATORS, _of(GeneratorForm)),
     (RECIPES, _of(Recipe)),
     (PROTOCOLS, _of(Protocol)),
     (TRANSLATION_PROTOCOLS, _of(TranslationProtocol)),

@@ -12,20 +12,25 @@ from generative.dynamics.base import DYNAMICS, Dynamics, descend
 from generative.games.base import Move, Table
 
 
+def take_turns(table: Table, move: Move) -> Tensor:
+    """All steps of a player before the next one's. Returns what it minimised last, detached."""
+    loss = torch.zeros((), device=table.device)
+    for turn in range(move.times):
+        table.turn(move, fresh=move.fresh or turn > 0)
+        loss = table.loss(move)
+        descend(table, move, loss)
+    return loss.detach()
+
+
 @dataclass(frozen=True)
 class Alternating(Dynamics):
     """One player after another, each against the others as they are by then."""
 
     def play(self, table: Table, moves: Sequence[Move]) -> Tensor:
-        table.keeps = not all(move.fresh for move in moves)
+        table.keeps, table.attached = not all(move.fresh for move in moves), False
         total = torch.zeros((), device=table.device)
         for move in moves:
-            loss = total
-            for turn in range(move.times):
-                table.turn(move, fresh=move.fresh or turn > 0)
-                loss = table.loss(move)
-                descend(table, move, loss)
-            total = total + loss.detach()
+            total = total + take_turns(table, move)
         return total
 
     def refuse(self, moves: Sequence[Move]) -> None:

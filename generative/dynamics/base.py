@@ -38,12 +38,21 @@ def descend(table: Table, move: Move, loss: Tensor) -> None:
     step(table, move, weights, torch.autograd.grad(loss, weights))
 
 
-def step(table: Table, move: Move, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-    """One step of a player's optimiser along gradients of its weights, and what follows it."""
+def step(
+    table: Table,
+    move: Move,
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    *,
+    aside: bool = False,
+) -> None:
+    """One step of a player's optimiser along gradients of its weights, and what follows it; nothing
+    follows a step aside.
+    """
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = _as_laid_out(gradient, weight)
     table.optimisers[move.player].step()
-    if move.after is not None:
+    if move.after is not None and not aside:
         move.after(table)
 
 

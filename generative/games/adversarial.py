@@ -151,6 +151,7 @@ class Adversarial(Game):
             lambda: of_real,
             lambda: of_fake,
             lambda: self._epoch(table),
+            lambda sight: sight.loss.critic(sight.of_real[0], sight.of_fake[0]),
         )
         yield from self._stakes(table, CRITIC, sight)
         critic = table.players[CRITIC]
@@ -174,8 +175,14 @@ class Adversarial(Game):
             of_real,
             lambda: self._judged(table, self._shown(table, fake), asked),
             lambda: self._epoch(table),
+            self._generator_stake,
         )
         yield from self._stakes(table, GENERATOR, sight)
+
+    def _generator_stake(self, sight: Sight) -> Tensor:
+        """Reals are looked at where the loss compares."""
+        fake = sight.of_fake[0]
+        return sight.loss.generator(sight.of_real[0] if self.relativistic else fake, fake)
 
     def _stakes(self, table: Table, player: str, sight: Sight) -> Iterator[Summand]:
         """A player's loss, unless a term replaces it, and its terms; those of weight 0 are not
@@ -187,9 +194,7 @@ class Adversarial(Game):
             if facts.player == player and term.weight
         ]
         if not any(facts.replaces for _, facts in terms):
-            fake = sight.of_fake[0]
-            real = sight.of_real[0] if self.relativistic or player == CRITIC else fake
-            yield Summand(getattr(sight.loss, player)(real, fake))
+            yield Summand(sight.stake())
         for term, _ in terms:
             yield Summand(term(sight), term.weight)
 
@@ -217,7 +222,7 @@ class Adversarial(Game):
             now = self._now(table, role, part)
             if isinstance(now, Moving):
                 real, fake = (each.detach() for each in table.once(LOGITS, tuple))
-                for name, value in now.moved(real, fake).items():
+                for name, value in now.moved(real, fake, self._epoch(table)).items():
                     kept = torch.as_tensor(value, dtype=real.dtype, device=real.device)
                     table.memory[f"{role}.{name}"] = kept
 

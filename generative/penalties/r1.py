@@ -12,7 +12,9 @@ from generative.recipes.adversarial import Adversarial
 
 
 class R1(Penalty):
-    """|grad C(x)|^2 / 2 at the reals: a flat critic where the data are."""
+    """|grad C(x)|^2 / 2 at the reals: a flat critic where the data are. With the half its weight is
+    the paper's gamma; the authors' code leaves it out, so that the same weight counts double there.
+    """
 
     def __call__(
         self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator
@@ -23,7 +25,7 @@ class R1(Penalty):
 PENALTIES.register(
     "r1",
     paper="arXiv:1801.04406",
-    summary="The critic is flat at the data (R1)",
+    summary="The critic is flat at the data: its weight times half the squared slope (R1)",
     weight=10.0,
 )(R1())
 

@@ -13,9 +13,7 @@ from bench.core.registry import Entry
 from bench.tasks.base import Resolved
 from bench.tasks.values import checked, scored_by
 from generative import (
-    CONSTRAINTS,
-    LOSSES,
-    PENALTIES,
+    PARTS,
     PROTOCOLS,
     RECIPES,
     Protocol,
@@ -240,6 +238,5 @@ def recipe_of(name: str) -> Entry[Recipe, RecipeFacts]:
 
 
 def papers_of(parts: Iterable[str]) -> list[str]:
-    """What to cite for a recipe's losses, penalties and constraints."""
-    registries = (LOSSES, PENALTIES, CONSTRAINTS)
-    return [kind[part].paper for part in parts for kind in registries if part in kind]
+    """What to cite for the parts that a recipe is made of."""
+    return [kind[part].paper for part in parts for kind in PARTS if part in kind]

@@ -1,0 +1,1 @@
+"""What generators are made of a protocol's layers, one form per file."""

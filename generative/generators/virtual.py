@@ -1,0 +1,98 @@
+"""Virtual batch norm (Salimans et al. 2016, section 3.5): no example depends on its batch mates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import UsageError
+from generative.contracts import RECIPES, Codes
+from generative.networks import Network, Shape
+from generative.parts import GENERATORS, GeneratorForm
+from generative.recipes.adversarial import Adversarial
+
+EPSILON = 1e-5
+
+
+class VirtualNorm(nn.Module):
+    """Normalises each example by mean and variance of a reference batch and of the example itself;
+    the reference comes first, `reference` rows of what comes in.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.reference = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = tuple(range(2, x.ndim))
+        mean, square = (y.mean(places, keepdim=True) for y in (x, x.square()))
+        kept, n = (
+            (y[: self.reference].mean(0, keepdim=True) for y in (mean, square)),
+            self.reference,
+        )
+        mean, square = (
+            (n * of + own) / (n + 1) for of, own in zip(kept, (mean, square), strict=True)
+        )
+        spread = (square - mean.square() + EPSILON).sqrt()
+        shape = (1, -1, *[1] * len(places))
+        return self.weight.view(shape) * (x - mean) / spread + self.bias.view(shape)
+
+
+class Referring(nn.Module):
+    """A generator whose codes go through it beside those of a reference batch."""
+
+    def __init__(self, network: nn.Module, latent: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("codes", torch.zeros(0, latent))
+
+    def forward(self, z: Codes) -> Tensor:
+        for layer in self.network.modules():
+            if isinstance(layer, VirtualNorm):
+                layer.reference = len(self.codes)
+        return self.network(torch.cat([self.codes, z]))[len(self.codes) :]
+
+
+@dataclass(frozen=True)
+class VirtualBatchNorm(GeneratorForm):
+    """In the place of the protocol's batch norm; the reference is one batch of codes, drawn before
+    the first step and kept.
+    """
+
+    def build(self, generator: Network, latent: int, shape: Shape) -> nn.Module:
+        network = generator.generator(latent, shape)
+        normed = [
+            (parent, name, child)
+            for parent in network.modules()
+            for name, child in parent.named_children()
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
+        if not normed:
+            raise UsageError(
+                "virtual batch norm: expected a protocol whose generator has batch norm, and this "
+                "one has none: choose another protocol, such as small-dcgan"
+            )
+        for parent, name, child in normed:
+            setattr(parent, name, VirtualNorm(child.num_features))
+        return Referring(network, latent)
+
+    def begin(self, network: nn.Module, codes: Codes) -> None:
+        network.register_buffer("codes", codes)
+
+
+GENERATORS.register(
+    "virtual-batch-norm",
+    paper="arXiv:1606.03498",
+    summary="Normalised by a reference batch and the example itself",
+)(VirtualBatchNorm())
+
+RECIPES.register(
+    "virtual-gan",
+    paper="arXiv:1606.03498",
+    summary="Non-saturating GAN with virtual batch norm in its generator (Salimans et al. 2016)",
+    parts=("nonsaturating", "virtual-batch-norm"),
+    images_only="the usual generators of points have no batch norm",
+)(Adversarial("nonsaturating", generator="virtual-batch-norm"))

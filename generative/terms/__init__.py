@@ -1,0 +1,1 @@
+"""What a player minimises beside its loss, one term per file."""
