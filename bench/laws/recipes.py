@@ -277,6 +277,9 @@ class Spoilt(Dynamics):
     def refuse(self, moves: Sequence[Move]) -> None:
         raise NotImplementedError
 
+    def linear(self, field: Any, rate: float) -> None:
+        raise NotImplementedError
+
     @property
     def cost(self) -> float:
         raise NotImplementedError

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from generative.dynamics.base import DYNAMICS, Dynamics, descend
+from generative.dynamics.base import DYNAMICS, Dynamics, Field, descend
 from generative.games.base import Move, Table
 
 
@@ -35,6 +36,11 @@ class Alternating(Dynamics):
 
     def refuse(self, moves: Sequence[Move]) -> None:
         """Every game can be played so."""
+
+    def linear(self, field: Field, rate: float) -> Field | None:
+        first = np.eye(2) - rate * np.array([field[0], [0.0, 0.0]])
+        second = np.eye(2) - rate * np.array([[0.0, 0.0], field[1]])
+        return second @ first
 
     @property
     def cost(self) -> float:

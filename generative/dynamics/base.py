@@ -5,11 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from bench.core.registry import NoFacts, Registry
 from generative.games.base import Move, Table
+
+Field = Float[np.ndarray, "2 2"]
 
 
 class Dynamics(ABC):
@@ -22,6 +26,14 @@ class Dynamics(ABC):
     @abstractmethod
     def refuse(self, moves: Sequence[Move]) -> None:
         """Raise UsageError where moves can't be made so."""
+
+    @abstractmethod
+    def linear(self, field: Field, rate: float) -> Field | None:
+        """What a step does to two numbers (z1, z2) in closed form, [2, 2]: z to the product. field:
+        of a game whose gradients are linear, each by its player's own number, v = field @ z, where
+        v2 has no part in z2; steps are of plain gradient descent at `rate`, the first player's
+        before the second's where they take turns. None where it is no constant matrix.
+        """
 
     @property
     @abstractmethod

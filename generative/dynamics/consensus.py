@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from generative.contracts import RECIPES
-from generative.dynamics.base import DYNAMICS, Dynamics, step
+from generative.dynamics.base import DYNAMICS, Dynamics, Field, step
 from generative.dynamics.together import losses_of_all, refuse_repeated
 from generative.games.base import Move, Table
 from generative.recipes.adversarial import Adversarial
@@ -46,6 +47,9 @@ class Consensus(Dynamics):
 
     def refuse(self, moves: Sequence[Move]) -> None:
         refuse_repeated(moves, "consensus")
+
+    def linear(self, field: Field, rate: float) -> Field | None:
+        return np.eye(2) - rate * (field + self.consensus_weight * field.T @ field)
 
     @property
     def cost(self) -> float:

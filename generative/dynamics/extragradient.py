@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from generative.contracts import RECIPES
-from generative.dynamics.base import DYNAMICS, Dynamics, step
+from generative.dynamics.base import DYNAMICS, Dynamics, Field, step
 from generative.dynamics.together import losses_of_all, refuse_repeated
 from generative.games.base import Move, Table
 from generative.recipes.adversarial import Adversarial
@@ -51,6 +52,9 @@ class Extragradient(Dynamics):
 
     def refuse(self, moves: Sequence[Move]) -> None:
         refuse_repeated(moves, "extragradient")
+
+    def linear(self, field: Field, rate: float) -> Field | None:
+        return np.eye(2) - rate * field @ (np.eye(2) - rate * field)
 
     @property
     def cost(self) -> float:

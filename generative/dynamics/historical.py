@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from generative.contracts import RECIPES
-from generative.dynamics.base import DYNAMICS, Dynamics, step
+from generative.dynamics.base import DYNAMICS, Dynamics, Field, step
 from generative.games.base import Move, Table
 from generative.recipes.adversarial import Adversarial
 from generative.training import WEIGHT
@@ -55,6 +55,9 @@ class Historical(Dynamics):
 
     def refuse(self, moves: Sequence[Move]) -> None:
         """Every game can be played so."""
+
+    def linear(self, field: Field, rate: float) -> Field | None:
+        """None: what it does depends on all that was before."""
 
     @property
     def cost(self) -> float:

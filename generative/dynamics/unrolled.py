@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
 from generative.contracts import RECIPES
 from generative.dynamics.alternating import ALTERNATING, take_turns
-from generative.dynamics.base import DYNAMICS, Dynamics, descend
+from generative.dynamics.base import DYNAMICS, Dynamics, Field, descend
 from generative.dynamics.virtual import virtual
 from generative.games.base import Move, Table
 from generative.recipes.adversarial import Adversarial
@@ -59,6 +60,14 @@ class Unrolled(Dynamics):
             raise UsageError(
                 f"dynamics 'unrolled' is for two players that take turns, and here {len(moves)} do"
             )
+
+    def linear(self, field: Field, rate: float) -> Field | None:
+        (damping, to_first), (to_second, _) = field
+        kept = 1 - rate * damping
+        late = rate * sum(kept**step for step in range(self.ahead))
+        first = np.eye(2) - rate * np.array([field[0], [0.0, 0.0]])
+        ahead = [to_second * kept**self.ahead, -2 * to_first * to_second * late]
+        return (np.eye(2) - rate * np.array([[0.0, 0.0], ahead])) @ first
 
     @property
     def cost(self) -> float:

@@ -95,6 +95,9 @@ class Nothing(Dynamics):
     def refuse(self, moves):
         raise NotImplementedError
 
+    def linear(self, field, rate):
+        raise NotImplementedError
+
 
 def _rates(state):
     """Of the generators and of the critics, now."""
