@@ -20,7 +20,7 @@ FLAT = -40.0
 
 def log_softplus(x: Tensor) -> Tensor:
     """log log(1 + e^x), of any shape, with the slope 1 on the far left."""
-    return torch.where(x < FLAT, x, softplus(x.clamp(min=FLAT)).log())
+    return torch.where(x < FLAT, x, softplus(x.clamp(min=2 * FLAT)).log())
 
 
 @LOSSES.register("fgan-alpha", paper="arXiv:1606.00709", finite_to=EXPONENTIAL)
