@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid, softplus
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
 from bench.laws.base import judge, laws_of, load
-from generative import LOSSES, LossFacts
+from generative import LOSSES, RECIPES, LossFacts
 from generative.losses.fgan import EXPONENTIAL, FGan
 from generative.losses.fgan_alpha import Alpha, log_softplus
 from generative.losses.fgan_hellinger import Hellinger
@@ -24,6 +24,7 @@ from generative.losses.fgan_jeffrey import log_ratio
 from generative.losses.fgan_kl import KL
 from generative.losses.fgan_neyman import Neyman
 from generative.losses.fgan_reverse_kl import ReverseKL
+from generative.recipes.adversarial import Adversarial
 
 load()
 SPREAD = (0.5, 1.0, 2.0, 8.0)
@@ -150,6 +151,16 @@ def test_every_f_gan_is_here():
     registered = {name for name in LOSSES if issubclass(LOSSES[name].part, FGan)}
     assert {name for name in ALL if not name.startswith("alpha ")} == registered
     assert len(registered) == 9
+
+
+def test_every_f_gan_has_its_recipe():
+    """Of the same name, with that loss, which it cites."""
+    for name in ALL:
+        if name in LOSSES:
+            entry = RECIPES[name]
+            assert entry.part == Adversarial(name)
+            assert entry.facts.parts == (name,)
+            assert entry.paper == LOSSES[name].paper == "arXiv:1606.00709"
 
 
 @pytest.mark.parametrize("name", SMOOTH)
