@@ -30,7 +30,7 @@ class Alpha(FGan):
 
     alpha: towards 1 it is KL(P || Q), towards 0 KL(Q || P), both with losses of their own; at 1/2
     twice the squared Hellinger distance, at 2 half of Pearson's chi-square. Raises UsageError for
-    those two and for what is not finite.
+    0, 1 and what is not finite.
     """
 
     alpha: float = 0.5
