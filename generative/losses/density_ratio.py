@@ -9,8 +9,9 @@ class DensityRatio(Loss):
     """C(G(z))^2 / 2 - C(x) against (C(G(z)) - 1)^2 / 2: least squares, best where C = p/q.
 
     The critic minimises the Bregman divergence of f(r) = (r - 1)^2 / 2 from the ratio, up to a
-    constant; the generator E_Q[f(C)], at the best critic half of Pearson's chi-square. Deviation:
-    nothing keeps the critic's output above 0, where the ratio lies.
+    constant; the generator E_Q[f(C)], at the best critic half of Pearson's chi-square: it pulls
+    fakes to C = 1, from above, too. Deviation: nothing keeps the critic's output above 0, where
+    the ratio lies.
     """
 
     def critic(self, real: Logits, fake: Logits) -> Logits:
