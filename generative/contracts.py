@@ -129,12 +129,14 @@ class LossFacts:
     """relativistic: the generator's loss needs the real logits, and a constant added to all
     logits changes nothing. batchwise: mixes the samples of a batch, so that a batch's loss is
     not its samples' losses. between: logits between which the critic pulls reals up and fakes
-    down, and the generator fakes up.
+    down, and the generator fakes up. finite_to: the largest absolute logit at which its values
+    and gradients are finite in float32; less than the default where it is an exponential.
     """
 
     relativistic: bool = False
     batchwise: bool = False
     between: tuple[float, float] = (0.0, 1.0)
+    finite_to: float = 1e4
 
 
 Critic = Callable[[Tensor], Tensor]

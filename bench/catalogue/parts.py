@@ -96,12 +96,12 @@ def cite(what: str) -> str:
 
 
 def _papers() -> dict[str, list[str]]:
-    """What to cite for each part, by its name; the first kind that has the name counts."""
+    """What to cite for each part, by its name; a name of several kinds cites all of them."""
     found = {name: [foolbox_adapter.PAPER] for name in foolbox_adapter.names()}
     for registry in (*REGISTRIES.values(), *ALSO.values()):
         for entry in registry.entries():
             papers = [entry.paper, *papers_of(getattr(entry.facts, "parts", ()))]
-            found.setdefault(entry.name, papers)
+            found[entry.name] = [*found.get(entry.name, []), *papers]
     return found
 
 

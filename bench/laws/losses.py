@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.core.registry import Entry
 from bench.laws import base
 from bench.laws.base import each
-from generative import LOSSES
+from generative import LOSSES, LossFacts
 
 law = partial(base.law, LOSSES.kind)
 PLAYERS = each(["critic", "generator"])
@@ -111,10 +111,26 @@ def a_relativistic_loss_is_antisymmetric(loss: Entry) -> None:
 
 @law(cases=each(["critic", "generator"], DTYPES))
 def a_loss_is_stable(loss: Entry, player: str, dtype: torch.dtype) -> None:
-    """Logits of plus and minus 10,000 give finite losses and finite gradients."""
-    extremes = torch.tensor([-1e4, 0.0, 1e4], dtype=dtype)
+    """Logits of plus and minus 10,000 give finite losses and finite gradients, or those of
+    plus and minus the limit that the loss declares.
+    """
+    values, *gradients = _at_extremes(loss, player, loss.facts.finite_to, dtype)
+    assert values.isfinite().all()
+    for gradient in gradients:
+        assert gradient.isfinite().all()
+
+
+@law(where=lambda loss: loss.facts.finite_to < LossFacts().finite_to)
+def a_limit_of_the_logits_is_needed(loss: Entry) -> None:
+    """At ten times a declared limit a value or a gradient in float32 is not finite."""
+    beyond = 10 * loss.facts.finite_to
+    found = [_at_extremes(loss, player, beyond, torch.float32) for (player,) in PLAYERS.values()]
+    assert not all(numbers.isfinite().all() for each in found for numbers in each)
+
+
+def _at_extremes(loss: Entry, player: str, limit: float, dtype: torch.dtype) -> list[Tensor]:
+    """A player's values at all pairs of logits of minus and plus a limit and 0, and gradients."""
+    extremes = torch.tensor([-limit, 0.0, limit], dtype=dtype)
     real, fake = torch.cartesian_prod(extremes, extremes).T.clone().requires_grad_().unbind()
     values = getattr(loss.part(), player)(real, fake)
-    assert values.isfinite().all()
-    for gradient in _gradients(values, real, fake):
-        assert gradient.isfinite().all()
+    return [values, *_gradients(values, real, fake)]

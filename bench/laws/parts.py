@@ -118,7 +118,7 @@ def find(name: str, kind: str = "") -> tuple[Entry, str]:
     if len(kinds) == 1:
         return known[kinds[0]][name], kinds[0]
     if kinds:
-        raise UsageError(f"'{name}' is a {' and a '.join(kinds)}: say which kind is meant")
+        raise UsageError(f"'{name}' is a {' and a '.join(kinds)}: say which by `kind`")
     if users:
         raise UsageError(
             f"'{name}' is no {kind or 'part'}: expected one of {', '.join(known)}, got "

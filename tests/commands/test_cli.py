@@ -156,6 +156,15 @@ def test_every_part_that_is_listed_with_a_paper_can_be_cited(capfd):
             assert ("@" in text) or not row["paper"], row["name"]
 
 
+def test_cite_gives_the_papers_of_every_kind_that_has_the_name(capfd):
+    """A loss and a classifier are called softmax; a loss and a model fgan-kl, of one paper."""
+    text = out(capfd, "cite", "softmax")
+    assert text.count("@") == 2
+    assert "1704.06191" in text
+    assert "1412.6572" in text
+    assert out(capfd, "cite", "fgan-kl").count("@") == 1
+
+
 def test_cite_gives_each_entry_of_a_run_once(capfd):
     text = out(capfd, "cite", "runs/small/quick")
     entries = [line for line in text.splitlines() if line.startswith("@")]

@@ -17,6 +17,7 @@ from bench.datasets.base import Source
 from bench.datasets.batches import FreshDraws
 from bench.extractors.base import Extractor, Seen
 from generative.contracts import (
+    LOSSES,
     PENALTIES,
     RECIPES,
     Constraint,
@@ -47,6 +48,16 @@ class WrongSign(GoodLoss):
 class Reduced(GoodLoss):
     def critic(self, real, fake):
         return super().critic(real, fake).mean()
+
+
+class Exponential(GoodLoss):
+    def generator(self, real, fake):
+        return (-fake).exp()
+
+
+@LOSSES.register("my-cautious", summary="It says 80 and is finite everywhere.", finite_to=80.0)
+class Cautious(GoodLoss):
+    pass
 
 
 class Slopes(Penalty):

@@ -20,6 +20,8 @@ PLANTED = Path(__file__).with_name("planted_parts.py")
 CAUGHT = {
     "WrongSign": "the-generator-pulls-fakes-up",
     "Reduced": "a-loss-is-unreduced",
+    "Exponential": "a-loss-is-stable",
+    "Cautious": "a-limit-of-the-logits-is-needed",
     "one_norm": "a-batch-is-its-samples",
     "halve": "projecting-twice-is-projecting-once",
     "out_of_the_ball": "an-attack-stays-in-the-ball-and-the-box",
@@ -100,6 +102,8 @@ def test_unknown_parts_are_refused(planted):
         api.check_part("planted_parts:FACTS")
     with pytest.raises(UsageError, match="unknown attack 'hinge'"):
         api.check_part("hinge", kind="attack")
+    with pytest.raises(UsageError, match="'fgan-kl' is a loss and a model: say which by `kind`"):
+        api.check_part("fgan-kl")
 
 
 def test_an_exemption_that_nothing_needs_is_an_error(planted):

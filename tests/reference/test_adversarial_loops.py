@@ -101,6 +101,18 @@ GAMES = {
         lambda x, y: (-logsigmoid(y - x.mean()) - logsigmoid(y.mean() - x)) / 2,
         needs_reals=True,
     ),
+    "softmax-gan": Game(
+        lambda x, y: torch.cat([x, y]).exp().sum().log() - x,
+        lambda x, y: torch.cat([x, y]).exp().sum().log() - (x + y) / 2,
+        needs_reals=True,
+    ),
+    "smoothed-gan": Game(
+        lambda x, y: -0.9 * logsigmoid(x) - 0.1 * logsigmoid(-x) - logsigmoid(-y),
+        lambda x, y: -logsigmoid(y),
+    ),
+    "bgan": Game(minimax, lambda x, y: y**2 / 2),
+    "b-gan": Game(lambda x, y: y**2 / 2 - x, lambda x, y: (y - 1) ** 2 / 2),
+    "fgan-reverse-kl": Game(lambda x, y: (-x).exp() + y - 1, lambda x, y: 1 - y),
 }
 WITH_CLASSES = ("cgan", "cgan-projection")
 

@@ -8,7 +8,7 @@ again in NumPy: by least squares, by L-BFGS of SciPy, by a linear programme.
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog, minimize, minimize_scalar
 from scipy.special import rel_entr
 from scipy.stats import wasserstein_distance
 
@@ -133,6 +133,17 @@ def _wasserstein(p, q):
     return float(programme.fun)
 
 
+def _smoothed(p, q):
+    """The reals' mass in two parts, 0.9 called real and 0.1 called fake."""
+    real, fake = 0.9 * p, 0.1 * p + q
+    return -float((real * np.log(real / (p + q)) + fake * np.log(fake / (p + q))).sum())
+
+
+def _softmax(p, q):
+    """log 2n - KL(p || (p + q) / 2) in a batch of n reals and n fakes: from log n to log 2n."""
+    return np.log(2 * TOTAL) - _kl(p, (p + q) / 2)
+
+
 REFERENCES = {
     "minimax": _vanilla,
     "nonsaturating": _vanilla,
@@ -148,6 +159,10 @@ REFERENCES = {
         *_distances_to_means(p, q)
     ),
     "wasserstein": _wasserstein,
+    "boundary-seeking": _vanilla,
+    "density-ratio": lambda p, q: -float((p**2 / q).sum()) / 2,
+    "smoothed": _smoothed,
+    "softmax": _softmax,
 }
 SOLVED = {
     "relativistic": lambda p, q: _least_weighted_softplus(*_differences(p, q)),
@@ -164,6 +179,10 @@ GENERATORS = {
         + _kl(np.outer(p, q), np.outer(q, p))
         - _kl(np.outer(p, q), (np.outer(p, q) + np.outer(q, p)) / 2)
     ),
+    "boundary-seeking": lambda p, q: float((q * np.log(p / q) ** 2).sum()) / 2,
+    "density-ratio": lambda p, q: float(((p - q) ** 2 / q).sum()) / 2,
+    "smoothed": lambda p, q: -float((q * np.log(0.9 * p / (p + q))).sum()),
+    "softmax": lambda p, q: np.log(2 * TOTAL) + _kl((p + q) / 2, p),
 }
 OPTIMA = {
     "minimax": lambda p, q: np.log(p / q),
@@ -172,6 +191,10 @@ OPTIMA = {
     "least-squares-pearson": lambda p, q: (p - q) / (p + q),
     "hinge": lambda p, q: np.sign(p - q),
     "relativistic": lambda p, q: np.log(p / q),
+    "boundary-seeking": lambda p, q: np.log(p / q),
+    "density-ratio": lambda p, q: p / q,
+    "smoothed": lambda p, q: np.log(0.9 * p / (0.1 * p + q)),
+    "softmax": lambda p, q: np.log(p / (p + q)),
 }
 
 
@@ -337,6 +360,9 @@ def test_the_players_of_a_linear_game_share_a_value(name, counts):
 def test_equal_distributions_leave_the_critic_nothing(enrolled):
     """Where p is q the least loss is that of a constant critic, at its best."""
     counts = SPACES["equal"]
-    constant = torch.zeros(4, dtype=torch.float64)
-    candidates = [_expected(enrolled, "critic", constant + c, counts) for c in (0.0, 0.5)]
-    assert min(map(float, candidates)) == pytest.approx(_least(enrolled, counts)[0], abs=1e-6)
+
+    def value(c):
+        return float(_expected(enrolled, "critic", torch.full((4,), c).double(), counts))
+
+    best = minimize_scalar(value, bounds=(-3, 3), method="bounded", options={"xatol": 1e-8})
+    assert best.fun == pytest.approx(_least(enrolled, counts)[0], abs=1e-6)
