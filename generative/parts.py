@@ -169,12 +169,14 @@ class GeneratorForm(ABC):
     """What a generator is made of a protocol's layers."""
 
     @abstractmethod
-    def build(self, generator: Network, latent: int, shape: Shape) -> nn.Module:
-        """Codes [n, latent] to examples [n, *shape]."""
+    def build(self, generator: Network, latent: int, shape: Shape, batch: int) -> nn.Module:
+        """Codes [n, latent] to examples [n, *shape]. Raises UsageError for layers it can't be made
+        of.
+        """
 
     @abstractmethod
     def begin(self, network: nn.Module, codes: Codes) -> None:
-        """What is drawn before the first step; codes: some draws of the prior."""
+        """What is drawn before the first step; codes: a batch of the prior."""
 
 
 VIEWS: Registry[View, ViewFacts] = Registry("view", ViewFacts, listed_as="views")

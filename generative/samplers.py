@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from generative.contracts import Codes, ConditionalSampler, Contested, Labels, Logits
+from generative.contracts import (
+    Codes,
+    ConditionalSampler,
+    Contested,
+    Decoder,
+    Labels,
+    Logits,
+)
 from generative.protocols.base import Protocol
 from generative.trainers.optimisers import chunks_of
 
@@ -47,6 +54,25 @@ class GeneratorSampler(Contested):
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)
+
+
+class UncontestedSampler(Decoder):
+    """A trained generator whose critic judges no single example: it saw several at once."""
+
+    def __init__(self, own: GeneratorSampler) -> None:
+        self._own, self.prior = own, own.prior
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        return self._own.sample(n, rng)
+
+    def codes(self, n: int, rng: torch.Generator) -> Codes:
+        return self._own.codes(n, rng)
+
+    def decode(self, z: Codes) -> Tensor:
+        return self._own.decode(z)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self._own.tensors()
 
 
 class ConditionalGeneratorSampler(ConditionalSampler, Contested):

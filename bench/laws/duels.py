@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.datasets import DATASETS
 from generative.contracts import Data, Fitted
 from generative.dynamics.base import Dynamics
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
@@ -89,8 +90,9 @@ def played(game: Duel, dynamics: Dynamics, steps: int) -> np.ndarray:
         move.player: torch.optim.SGD(players[move.player].parameters(), lr=game.rate)
         for move in game.moves
     }
-    nothing: Any = None
-    table = Table(players, optimisers, game.memory(None, rng), nothing, nothing, rng, PLAIN)
+    source: Any = DATASETS["ring8@pacgan"].part.source(0)
+    batches = source.batches()
+    table = Table(players, optimisers, game.memory(None, rng), source, batches, rng, PLAIN)
     at = [_places(players)]
     for _ in range(steps):
         dynamics.play(table, game.moves)
@@ -99,4 +101,4 @@ def played(game: Duel, dynamics: Dynamics, steps: int) -> np.ndarray:
 
 
 def _places(players: Players) -> list[float]:
-    return [float(next(player.parameters())) for player in players.values()]
+    return [next(player.parameters()).item() for player in players.values()]

@@ -90,7 +90,7 @@ def a_critic_is_its_state(critic: Entry, kind: str) -> None:
 def generator_of(entry: Entry, kind: str) -> nn.Module:
     """A generator of this form as it is before the first step."""
     torch.manual_seed(1)
-    network = entry.part.build(_layers(kind, batch_norm=True)[1], LATENT, SHAPES[kind])
+    network = entry.part.build(_layers(kind, batch_norm=True)[1], LATENT, SHAPES[kind], BATCH)
     entry.part.begin(network, torch.randn(BATCH, LATENT))
     return network
 
@@ -120,7 +120,7 @@ def a_generator_is_its_state(generator: Entry, kind: str) -> None:
     """Another that loads it makes the same."""
     network, codes = generator_of(generator, kind), torch.randn(5, LATENT)
     torch.manual_seed(2)
-    other = generator.part.build(_layers(kind, batch_norm=True)[1], LATENT, SHAPES[kind])
+    other = generator.part.build(_layers(kind, batch_norm=True)[1], LATENT, SHAPES[kind], BATCH)
     generator.part.begin(other, torch.randn(BATCH, LATENT))
     other.load_state_dict(copy.deepcopy(network.state_dict()))
     assert torch.equal(network(codes), other(codes))

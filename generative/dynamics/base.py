@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.core.registry import NoFacts, Registry
+from bench.core.registry import Registry
 from generative.games.base import Move, Table
 
 Field = Float[np.ndarray, "2 2"]
@@ -41,7 +42,16 @@ class Dynamics(ABC):
         """What a step takes over an alternating one, about; only a forecast."""
 
 
-DYNAMICS: Registry[Dynamics, NoFacts] = Registry("dynamics", NoFacts, listed_as="dynamics")
+@dataclass(frozen=True)
+class DynamicsFacts:
+    """together: everybody moves once a step, and nobody more often."""
+
+    together: bool = False
+
+
+DYNAMICS: Registry[Dynamics, DynamicsFacts] = Registry(
+    "dynamics", DynamicsFacts, listed_as="dynamics"
+)
 
 
 def descend(table: Table, move: Move, loss: Tensor) -> None:

@@ -56,7 +56,7 @@ class Consensus(Dynamics):
         return 2.5
 
 
-DYNAMICS.register("consensus", paper="arXiv:1705.10461")(Consensus())
+DYNAMICS.register("consensus", paper="arXiv:1705.10461", together=True)(Consensus())
 
 RECIPES.register(
     "consensus-gan",

@@ -61,11 +61,15 @@ class Extragradient(Dynamics):
         return 2.0
 
 
-DYNAMICS.register("extragradient", paper="arXiv:1802.10551")(Extragradient())
+DYNAMICS.register("extragradient", paper="arXiv:1802.10551", together=True)(Extragradient())
 
 RECIPES.register(
     "extragradient-gan",
     paper="arXiv:1802.10551",
     summary="Non-saturating GAN with extragradient steps (Gidel et al. 2019)",
     parts=("nonsaturating", "extragradient"),
+    exempt=(
+        "the-critic-makes-its-steps: each has one aside",
+        "a-weight-that-is-not-finite-diverges: the loss is asked for where the step aside ends",
+    ),
 )(Adversarial("nonsaturating", dynamics="extragradient"))

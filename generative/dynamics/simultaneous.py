@@ -44,7 +44,7 @@ class Simultaneous(Dynamics):
         return 1.0
 
 
-DYNAMICS.register("simultaneous", paper="arXiv:1705.10461")(Simultaneous())
+DYNAMICS.register("simultaneous", paper="arXiv:1705.10461", together=True)(Simultaneous())
 
 RECIPES.register(
     "simultaneous-gan",

@@ -33,7 +33,12 @@ from generative.parts import (
     View,
 )
 from generative.protocols.base import Protocol
-from generative.samplers import ConditionalGeneratorSampler, GeneratorSampler, load
+from generative.samplers import (
+    ConditionalGeneratorSampler,
+    GeneratorSampler,
+    UncontestedSampler,
+    load,
+)
 
 GENERATOR, CRITIC = "generator", "critic"
 LOSS, TERM, LOGITS, CODES = "loss", "term", "logits", "codes"
@@ -52,9 +57,10 @@ class Adversarial(Game):
     constraint is applied after each of the critic's steps. A critic with batch norm sees reals and
     fakes in batches of their own. view: what the critic sees of examples; a batch is of what it
     sees. terms: what a player minimises beside its loss, or in its place. forms: what the players
-    are made of the protocol's layers. conditioning: how both players are told the class; the
-    critic's fakes have the classes of its reals, new ones for the generator are drawn evenly.
-    Deviation: the optimisers are the protocol's.
+    are made of the protocol's layers; compares: whether the critic's compares examples of a batch.
+    conditioning: how both players are told the class; the critic's fakes have the classes of its
+    reals, new ones for the generator are drawn evenly. Deviation: the optimisers are the
+    protocol's.
     """
 
     loss: Loss
@@ -67,12 +73,17 @@ class Adversarial(Game):
     terms: tuple[tuple[Term, TermFacts], ...] = ()
     critic_form: CriticForm | None = None
     generator_form: GeneratorForm | None = None
-    mixes: bool = False
+    compares: bool = False
     conditioning: Conditioning | None = None
 
     @property
     def steps(self) -> int:
         return self.protocol.steps
+
+    @property
+    def _compared(self) -> bool:
+        """Whether the critic judges no single example: it sees several, or batch mates."""
+        return self.compares or (self.view is not None and self.view.group > 1)
 
     @property
     def _drawn(self) -> int:
@@ -124,7 +135,7 @@ class Adversarial(Game):
         generator = (
             making.generator(latent, self.shape)
             if self.generator_form is None
-            else self.generator_form.build(making, latent, self.shape)
+            else self.generator_form.build(making, latent, self.shape, self.protocol.batch)
         )
         if self.critic_form is None:
             return generator, critic_of(judging, seen)
@@ -280,7 +291,7 @@ class Adversarial(Game):
         self, table: Table, real: Tensor, told: Condition, fake: Tensor, asked: Condition
     ) -> tuple[Judged, Judged]:
         """Reals and fakes judged, in one pass where an example's logit is its own."""
-        if self.mixes:
+        if self.compares or self.protocol.critic.mixes:
             with table.passes():
                 return self._judged(table, real, told), self._judged(table, fake, asked)
         both = tuple(torch.cat(labels) for labels in zip(told, asked, strict=True))
@@ -291,7 +302,8 @@ class Adversarial(Game):
     def fitted(self, players: Players, data: Data) -> Decoder:
         generator, critic = players[GENERATOR], players[CRITIC]
         if self.conditioning is None:
-            return GeneratorSampler(generator, critic, self.protocol, self.shape)
+            model = GeneratorSampler(generator, critic, self.protocol, self.shape)
+            return UncontestedSampler(model) if self._compared else model
         return ConditionalGeneratorSampler(
             generator, critic, self.protocol, self.shape, data.classes
         )

@@ -28,7 +28,9 @@ class VirtualNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         places = tuple(range(2, x.ndim))
-        mean, square = (y.mean(places, keepdim=True) for y in (x, x.square()))
+        mean, square = x, x.square()
+        if places:
+            mean, square = mean.mean(places, keepdim=True), square.mean(places, keepdim=True)
         kept, n = (
             (y[: self.reference].mean(0, keepdim=True) for y in (mean, square)),
             self.reference,
@@ -44,10 +46,12 @@ class VirtualNorm(nn.Module):
 class Referring(nn.Module):
     """A generator whose codes go through it beside those of a reference batch."""
 
-    def __init__(self, network: nn.Module, latent: int) -> None:
+    codes: Codes
+
+    def __init__(self, network: nn.Module, codes: Codes) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("codes", torch.zeros(0, latent))
+        self.register_buffer("codes", codes)
 
     def forward(self, z: Codes) -> Tensor:
         for layer in self.network.modules():
@@ -62,7 +66,7 @@ class VirtualBatchNorm(GeneratorForm):
     the first step and kept.
     """
 
-    def build(self, generator: Network, latent: int, shape: Shape) -> nn.Module:
+    def build(self, generator: Network, latent: int, shape: Shape, batch: int) -> nn.Module:
         network = generator.generator(latent, shape)
         normed = [
             (parent, name, child)
@@ -77,10 +81,11 @@ class VirtualBatchNorm(GeneratorForm):
             )
         for parent, name, child in normed:
             setattr(parent, name, VirtualNorm(child.num_features))
-        return Referring(network, latent)
+        return Referring(network, torch.zeros(batch, latent))
 
     def begin(self, network: nn.Module, codes: Codes) -> None:
-        network.register_buffer("codes", codes)
+        assert isinstance(network, Referring)
+        network.codes.copy_(codes)
 
 
 GENERATORS.register(

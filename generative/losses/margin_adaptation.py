@@ -13,11 +13,7 @@ from generative.parts import Moving, Scalar
 from generative.recipes.adversarial import Adversarial
 
 
-@LOSSES.register(
-    "margin-adaptation",
-    paper="arXiv:1704.03817",
-    exempt="the-critic-pulls-reals-up-and-fakes-down: its margin is 0 in the first epoch",
-)
+@LOSSES.register("margin-adaptation", paper="arXiv:1704.03817")
 @dataclass(frozen=True)
 class MarginAdaptation(Loss, Moving):
     """EBGAN's loss. In the first epoch the margin is 0, so that the critic is an autoencoder; then

@@ -15,7 +15,7 @@ from generative.games import adversarial
 from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS
 from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
 from generative.recipes.playing import Playing
-from generative.training import WEIGHT, Training, told
+from generative.training import ANY, WEIGHT, Training, told
 
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
 PENALTY_COST = 1.2
@@ -28,6 +28,13 @@ class Penalties:
     """What the penalties of a game are multiplied by, all alike."""
 
     penalty_weight: Annotated[float, WEIGHT]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The parts of a game that a training may choose by name."""
+
+    dynamics: Annotated[str, ANY]
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Adversarial(Playing):
     conditioning: Conditioning | None = None
     view: str | None = None
     terms: Names = None
-    dynamics: str | None = None
+    dynamics: str = "alternating"
     critic: str | None = None
     generator: str | None = None
     own_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -57,8 +64,12 @@ class Adversarial(Playing):
     def entry(self, training: Training) -> Entry[Protocol, Any]:
         return PROTOCOLS[training.protocol]
 
-    def read(self) -> tuple[str, ...]:
-        return READ
+    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        together = DYNAMICS[self._dynamics(settings)].facts.together
+        return tuple(name for name in READ if name != "critic_steps" or not together)
+
+    def _dynamics(self, settings: Mapping[str, Any]) -> str:
+        return settings.get("dynamics", self.dynamics)
 
     def rules(self, training: Training) -> Protocol:
         protocol = self.entry(training).part
@@ -69,7 +80,9 @@ class Adversarial(Playing):
             critic_adam=self._adam(protocol.critic_adam),
             critic_steps=self.critic_steps or protocol.critic_steps,
         )
-        return own.told(training.settings)
+        rules = own.told(training.settings)
+        together = "critic_steps" not in self.read(training.settings)
+        return replace(rules, critic_steps=1) if together else rules
 
     def _adam(self, adam: Optimiser) -> Optimiser:
         if self.momentum is None or not isinstance(adam, Adam):
@@ -83,7 +96,7 @@ class Adversarial(Playing):
         unmixed = [CRITICS[name].facts.unmixed for name in _names(self.critic)]
         return any((*per_sample, *per_layer, *unmixed))
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         named: tuple[tuple[str, Names, Registry], ...] = (
             ("penalty", self.penalty, PENALTIES),
             ("constraint", self.constraint, CONSTRAINTS),
@@ -91,9 +104,9 @@ class Adversarial(Playing):
             ("term", self.terms, TERMS),
             ("critic", self.critic, CRITICS),
             ("generator", self.generator, GENERATORS),
-            ("dynamics", self.dynamics, DYNAMICS),
+            ("dynamics", self._dynamics(settings), DYNAMICS),
         )
-        found = {"loss": LOSSES[self.loss].part()}
+        found = {"loss": LOSSES[self.loss].part(), "choice": Choice(self.dynamics)}
         for role, names, registry in named:
             chosen = {name: registry[name].part for name in _names(names)}
             several = role in ("penalty", "term")
@@ -121,7 +134,7 @@ class Adversarial(Playing):
             terms=tuple((parts[f"term {name}"], TERMS[name].facts) for name in terms),
             critic_form=parts.get("critic"),
             generator_form=parts.get("generator"),
-            mixes=rules.critic.mixes or any(batchwise),
+            compares=any(batchwise),
             protocol=rules,
             shape=shape,
             conditioning=self.conditioning,
@@ -144,9 +157,8 @@ class Adversarial(Playing):
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         critic = rules.critic_steps * (1 + PENALTY_COST * len(_names(self.penalty)))
-        dynamics = parts["dynamics"].cost if "dynamics" in parts else 1.0
         group = parts["view"].group if "view" in parts else 1
-        return (1 + critic) / (1 + usual.critic_steps) * dynamics * group
+        return (1 + critic) / (1 + usual.critic_steps) * parts["dynamics"].cost * group
 
 
 def _names(given: Names) -> tuple[str, ...]:

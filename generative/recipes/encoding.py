@@ -45,10 +45,10 @@ class Encoding(Playing):
         )
         return unmixed.told(training.settings)
 
-    def read(self) -> tuple[str, ...]:
+    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         return "steps", "batch", "generator_lr", "latent"
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"objective": self.objective}
 
     def game(

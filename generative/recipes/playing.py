@@ -30,12 +30,14 @@ class Playing(Recipe):
         """The protocol as it is played: with what recipe and training say in its place."""
 
     @abstractmethod
-    def read(self) -> tuple[str, ...]:
-        """The settings of the protocol that it reads."""
+    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The settings of the protocol that it reads where a training says these."""
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Any]:
-        """What it is made of, by role, with the recipe's own settings."""
+    def parts(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What it is made of, by role, with the recipe's own settings; settings of a training may
+        choose parts.
+        """
 
     @abstractmethod
     def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
@@ -49,25 +51,26 @@ class Playing(Recipe):
 
     def own(self) -> dict[str, Setting]:
         """The settings of its parts, by name."""
-        found = [settings_of(part) for part in self.parts().values()]
+        found = [settings_of(part) for part in self.parts({}).values()]
         return {name: setting for each in found for name, setting in each.items()}
 
     def _told(self, training: Training) -> dict[str, Any]:
         """Its parts with what a training says."""
-        return {role: told(part, training.settings) for role, part in self.parts().items()}
+        said = training.settings
+        return {role: told(part, said) for role, part in self.parts(said).items()}
 
     def relevant(self, training: Training) -> dict[str, Any]:
         rules = self.rules(training)
         own = [settings_of(part) for part in self._told(training).values()]
         return {
             "protocol": self.entry(training).name,
-            **{name: getattr(rules, name) for name in self.read()},
+            **{name: getattr(rules, name) for name in self.read(training.settings)},
             **recorded(training),
             **{name: setting.default for each in own for name, setting in each.items()},
         }
 
     def modules(self, training: Training) -> tuple[str, ...]:
-        parts = [type(part).__module__ for part in self.parts().values()]
+        parts = [type(part).__module__ for part in self.parts(training.settings).values()]
         return (self.entry(training).origin, *_each(parts))
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:

@@ -37,11 +37,11 @@ class Translating(Playing):
     def rules(self, training: Training) -> TranslationProtocol:
         return self.entry(training).part.told(training.settings)
 
-    def read(self) -> tuple[str, ...]:
+    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         critic = ("critic_lr",) if self.loss else ()
         return ("steps", "batch", "generator_lr", *critic, *self.weights())
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"loss": LOSSES[self.loss].part()} if self.loss else {}
 
     def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
