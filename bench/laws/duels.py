@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,8 @@ class Duel(Game):
         raise NotImplementedError
 
 
-def played(game: Duel, dynamics: Dynamics, steps: int) -> np.ndarray:
-    """Where both were before each step and at last, [steps + 1, 2]."""
+def played(game: Duel, dynamics: Dynamics, steps: int, moves: Sequence[Move] = ()) -> np.ndarray:
+    """Where both were before each step and at last, [steps + 1, 2]. moves: others than its own."""
     rng = torch.Generator().manual_seed(0)
     players: Players = game.players(None, rng)
     optimisers = {
@@ -95,7 +95,7 @@ def played(game: Duel, dynamics: Dynamics, steps: int) -> np.ndarray:
     table = Table(players, optimisers, game.memory(None, rng), source, batches, rng, PLAIN)
     at = [_places(players)]
     for _ in range(steps):
-        dynamics.play(table, game.moves)
+        dynamics.play(table, moves or game.moves)
         at.append(_places(players))
     return np.array(at)
 

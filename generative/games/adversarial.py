@@ -110,7 +110,7 @@ class Adversarial(Game):
         return critic, generator
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        generator, critic = (each.to(data.device) for each in self._built(data.classes))
+        generator, critic = (each.to(data.device) for each in self.built(data.classes))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
             if self.generator_form is not None:
@@ -120,7 +120,10 @@ class Adversarial(Game):
             self.constraint.prepare(critic)
         return {GENERATOR: generator, CRITIC: critic}
 
-    def _built(self, classes: int) -> tuple[nn.Module, nn.Module]:
+    def built(self, classes: int) -> tuple[nn.Module, nn.Module]:
+        """Generator and critic as PyTorch initialises them. Raises UsageError for layers that forms
+        can't be made of.
+        """
         making, judging, latent = (
             self.protocol.generator,
             self.protocol.critic,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+import torch
+
 from bench.core.errors import UsageError
 from bench.core.registry import Entry, Registry
 from generative.conditioning import Conditioning
@@ -125,7 +127,7 @@ class Adversarial(Playing):
         names, terms = _names(self.penalty), _names(self.terms)
         weight = parts["penalties"].penalty_weight if names else 0.0
         batchwise = [CRITICS[name].facts.batchwise for name in _names(self.critic)]
-        return adversarial.Adversarial(
+        game = adversarial.Adversarial(
             loss=parts["loss"],
             relativistic=LOSSES[self.loss].facts.relativistic,
             penalties=tuple((parts[f"penalty {name}"], weight) for name in names),
@@ -139,6 +141,10 @@ class Adversarial(Playing):
             shape=shape,
             conditioning=self.conditioning,
         )
+        if "critic" in parts or "generator" in parts:
+            with torch.device("meta"):
+                game.built(1)
+        return game
 
     def _refuse(self, parts: Mapping[str, Any], shape: tuple[int, ...]) -> None:
         """Raise UsageError for parts that don't go together, or with such examples."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.core.errors import UsageError
+from bench.laws.recipes import another
 from bench.run.run import plan_of
 from bench.tasks import TASKS
 from bench.tasks.generation.image import ImageSettings
@@ -28,13 +29,21 @@ TOLD = {
     "critic_steps": 2,
     "latent": 7,
     "penalty_weight": 0.5,
-    "clip_bound": 0.25,
+    "dynamics": "historical",
     "l1_weight": 11.0,
     "cycle_weight": 12.0,
     "identity_weight": 13.0,
     "channels_last": True,
     "precision": "bfloat16",
     "compiled": True,
+}
+
+
+TOLD |= {
+    name: another(setting)
+    for family in KINDS
+    for name, setting in settings_of_parts(family).items()
+    if name not in TOLD
 }
 
 
