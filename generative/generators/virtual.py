@@ -17,34 +17,24 @@ EPSILON = 1e-5
 
 
 class VirtualNorm(nn.Module):
-    """Normalises each example by mean and variance of a reference batch and of the example itself;
-    the reference comes first, `reference` rows of what comes in.
-    """
+    """Each example by mean and variance of the first `reference` rows and of itself."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reference: int) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        self.reference = 0
+        self.reference = reference
 
     def forward(self, x: Tensor) -> Tensor:
-        places = tuple(range(2, x.ndim))
-        mean, square = x, x.square()
-        if places:
-            mean, square = mean.mean(places, keepdim=True), square.mean(places, keepdim=True)
-        kept, n = (
-            (y[: self.reference].mean(0, keepdim=True) for y in (mean, square)),
-            self.reference,
-        )
-        mean, square = (
-            (n * of + own) / (n + 1) for of, own in zip(kept, (mean, square), strict=True)
-        )
+        places, n = tuple(range(2, x.ndim)), self.reference
+        own = [y.mean(places, keepdim=True) if places else y for y in (x, x.square())]
+        mean, square = ((n * y[:n].mean(0, keepdim=True) + y) / (n + 1) for y in own)
         spread = (square - mean.square() + EPSILON).sqrt()
-        shape = (1, -1, *[1] * len(places))
-        return self.weight.view(shape) * (x - mean) / spread + self.bias.view(shape)
+        scale, shift = (y.view(1, -1, *[1] * len(places)) for y in (self.weight, self.bias))
+        return scale * (x - mean) / spread + shift
 
 
 class Referring(nn.Module):
-    """A generator whose codes go through it beside those of a reference batch."""
+    """A generator whose codes go through it behind those of a reference batch."""
 
     codes: Codes
 
@@ -54,9 +44,6 @@ class Referring(nn.Module):
         self.register_buffer("codes", codes)
 
     def forward(self, z: Codes) -> Tensor:
-        for layer in self.network.modules():
-            if isinstance(layer, VirtualNorm):
-                layer.reference = len(self.codes)
         return self.network(torch.cat([self.codes, z]))[len(self.codes) :]
 
 
@@ -67,20 +54,17 @@ class VirtualBatchNorm(GeneratorForm):
     """
 
     def build(self, generator: Network, latent: int, shape: Shape, batch: int) -> nn.Module:
-        network = generator.generator(latent, shape)
-        normed = [
-            (parent, name, child)
-            for parent in network.modules()
-            for name, child in parent.named_children()
-            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d)
-        ]
-        if not normed:
+        network, found = generator.generator(latent, shape), False
+        for parent in list(network.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                    setattr(parent, name, VirtualNorm(child.num_features, batch))
+                    found = True
+        if not found:
             raise UsageError(
                 "virtual batch norm: expected a protocol whose generator has batch norm, and this "
                 "one has none: choose another protocol, such as small-dcgan"
             )
-        for parent, name, child in normed:
-            setattr(parent, name, VirtualNorm(child.num_features))
         return Referring(network, torch.zeros(batch, latent))
 
     def begin(self, network: nn.Module, codes: Codes) -> None:

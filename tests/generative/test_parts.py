@@ -310,8 +310,7 @@ def test_reals_and_fakes_are_compared_apart():
 
 def test_virtual_statistics_are_of_the_reference_and_the_example():
     """Mean and variance over r references and the example itself, by hand."""
-    norm, x = VirtualNorm(2), torch.randn(5, 2)
-    norm.reference = 3
+    norm, x = VirtualNorm(2, 3), torch.randn(5, 2)
     found = norm(x)
     for row in (3, 4):
         together = torch.cat([x[:3], x[row : row + 1]])
