@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +58,9 @@ class TransferTask(RobustnessTask):
 
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return seconds_of(parts["dataset"], settings)
+
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        return [entry.name for entry in scored_by(self.takes)]
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, self.takes), "name": name}
