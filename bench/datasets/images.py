@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,26 @@ from bench.core.errors import UsageError, one_line
 def shown(name: object) -> str:
     """A name as one line that any output can hold."""
     return one_line(name, 200)
+
+
+COLOURS = (1, 3)
+"""Channels that images have."""
+
+
+def channels_last(shape: Sequence[int], origin: str, others: bool = False) -> bool:
+    """Whether images of a shape [n, ., ., .] have their channels last: 1 or 3 of them, first where
+    both would do. others: whether more of them may come first, fewer than there are rows and
+    columns, as for a network of one's own that reads such. Raises UsageError for what is neither.
+    """
+    if shape[1] in COLOURS or shape[-1] in COLOURS:
+        return shape[1] not in COLOURS
+    if others and shape[1] < min(shape[2:]):
+        return False
+    clear = {shape[1]: "images[:, :3]", shape[-1]: "images[..., :3]"}.get(4, "")
+    hint = f": leave their transparency out, {clear}" if clear else ""
+    raise UsageError(
+        f"{origin}: expected images of 1 or 3 channels, first or last, got {list(shape)}{hint}"
+    )
 
 
 class Unreadable(UsageError):

@@ -91,7 +91,7 @@ class TransferTask(RobustnessTask):
 def _choose(attack: str, settings: Mapping[str, Any]) -> ChosenAttack:
     chosen = choose_attack(attack, settings, TransferSettings)
     if not isinstance(chosen.attack, MinimalNorm) and len(chosen.radii) != 1:
-        raise UsageError(f"radii: a transfer takes one, got '{chosen.settings.radii}'")
+        raise UsageError(f"`radii`: a transfer takes one, got '{chosen.settings.radii}'")
     return chosen
 
 
