@@ -470,7 +470,7 @@ def test_every_output_says_whether_to_believe_the_figures(
     on the table.
     """
     search = word == "unaudited"
-    asked = ("attack", f"{learnt}:{network}", "own.npz", *options)
+    asked = ("attack", f"{learnt}:{network}", "own.npz", "-n", "20", *options)
     asked += () if search else ("--epsilons", "0.1")
     assert bench(*asked, "--json", "--fail-if-weak") == code
     out = capsys.readouterr()
