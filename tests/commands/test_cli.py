@@ -44,6 +44,7 @@ def folder(tmp_path_factory, suite):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
         patch.chdir(folder)
+        patch.setattr("bench.run.run.draw", lambda *run: [])
         api.run(suite, seeds=(0, 1), grid=[("dataset", ["ring8@pacgan", "a_b"])])
     return folder
 

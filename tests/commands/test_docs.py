@@ -143,6 +143,7 @@ def test_a_newcomers_part_breaks_no_test(newcomer):
     assert _passed(newcomer("pytest", *given, timeout=3500)) > 3_000
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_loss_may_live_in_the_users_folder(tmp_path, monkeypatch):
     """`--grid model=my_loss:mine` finds a recipe beside the user."""
     loss, addition, *_ = _blocks()

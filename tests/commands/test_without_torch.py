@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
         patch.chdir(folder)
+        patch.setattr("bench.run.run.draw", lambda *run: [])
         api.run(suite, seeds=6)
         api.run(suite, seeds=[5, 6, 7, 8], out="other")
         done = start(folder, "baseline", "set", RUN, "--reason", "first", "--no-probe")

@@ -35,6 +35,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(tmp_path_factory.mktemp("trained")))
+        patch.setattr("bench.run.run.draw", lambda *run: [])
         shared = {"only": ONLY, "set": {"samples": 200}}
         api.execute("smoke", seeds=4, out=str(folder / RUN), **shared)
         api.execute("smoke", seeds=2, out=str(folder / "few"), **shared)

@@ -12,8 +12,7 @@ ALIKE = {
         ("lsgan-pearson", "hingegan", "rsgan", "rasgan", "rhinge", "rahinge", "rlsgan", "ralsgan"),
         "lsgan",
     ),
-    "stacked-unrolled-half": "stacked-unrolled",
-    "stacked-unrolled-quarter": "stacked-unrolled",
+    "stacked-unrolled-half": "stacked-unrolled-quarter",
     "dcgan-32": "dcgan",
 }
 """Models that differ from another by the loss alone, and protocols by widths: how they are trained,

@@ -40,7 +40,7 @@ UNPAIRED = {"dataset": "folder:two", "model": "identity"}
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
+def _here(tmp_path, monkeypatch, undrawn):
     """A folder to work in, with two folders of images that nothing pairs; few others are read."""
     monkeypatch.setattr("bench.tasks.generation.translation.MOST", 40)
     for domain in "ab":

@@ -108,7 +108,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_translations(monkeypatch):
-    monkeypatch.setattr(translation, "MOST", 32)
+    monkeypatch.setattr(translation, "MOST", 64)
 
 
 def experiment(cell):
