@@ -180,7 +180,7 @@ def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -
         raise UsageError(f"{origin}: expected images of a pixel at least, got {given.shape}")
     known = _as_labels(array_of(labels, f"{origin}: labels"), len(given), origin)
     grown = given[:, None] if given.ndim == 3 else given
-    if channels_last(grown.shape, origin, others=True):
+    if channels_last(grown, origin, others=True):
         grown = np.moveaxis(grown, -1, 1)
     return np.ascontiguousarray(as_unit(grown[:limit], origin)), known[:limit]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +21,12 @@ COLOURS = (1, 3)
 """Channels that images have."""
 
 
-def channels_last(shape: Sequence[int], origin: str, others: bool = False) -> bool:
-    """Whether images of a shape [n, ., ., .] have their channels last: 1 or 3 of them, first where
-    both would do. others: whether more of them may come first, fewer than there are rows and
-    columns, as for a network of one's own that reads such. Raises UsageError for what is neither.
+def channels_last(images: np.ndarray, origin: str, others: bool = False) -> bool:
+    """Whether images [n, ., ., .] have their channels last: 1 or 3 of them, first where both would
+    do. others: whether more of them may come first, fewer than there are rows and columns, as for a
+    network of one's own that reads such. Raises UsageError for what is neither.
     """
+    shape = images.shape
     if shape[1] in COLOURS or shape[-1] in COLOURS:
         return shape[1] not in COLOURS
     if others and shape[1] < min(shape[2:]):

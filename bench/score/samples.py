@@ -148,4 +148,4 @@ def of_array(array: np.ndarray, origin: str) -> Samples:
         raise UsageError(f"{origin}: expected images of a pixel at least, got {list(array.shape)}")
     if array.ndim == 3:
         return ImageArray(origin, array[..., None], True)
-    return ImageArray(origin, array, channels_last(array.shape, origin))
+    return ImageArray(origin, array, channels_last(array, origin))

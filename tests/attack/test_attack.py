@@ -454,6 +454,7 @@ WEAK = ("--attack", "pgd", "--set", "steps=1", "--set", "step_size=0.01")
 STRONG = ("--attack", "pgd", "--set", "steps=40")
 
 
+@pytest.mark.usefixtures("quick_audit")
 @pytest.mark.parametrize(
     ("network", "options", "word", "code"),
     [

@@ -93,6 +93,7 @@ def test_the_bar_is_shown_with_name_and_time(suite, capsys):
     assert "1 done, 0 failed, 3 left, about " in text
 
 
+@pytest.mark.usefixtures("quick_audit")
 def test_the_audit_counts_its_diagnostics():
     told = []
     api.attack("softmax", "optdigits", images=10, epsilons="0.02", notify=told.append)

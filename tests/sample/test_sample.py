@@ -55,7 +55,6 @@ def measured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(home / "cache"))
         patch.chdir(home)
-        patch.setattr("bench.run.run.draw", lambda *run: [])
         report = api.execute("tiny.toml", seeds=[3, 1], out=str(home / "run"))
     return home, report
 
