@@ -37,6 +37,21 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture
+def quick_audit(monkeypatch):
+    """The audit of `bench attack` takes few steps: for tests of what is said of it, and to whom."""
+    from dataclasses import replace
+
+    from attacks.apgd import Apgd
+    from attacks.audit import usual
+    from attacks.fab import Fab
+    from attacks.square import Square
+
+    climbs, queries = Apgd(steps=20, targets=1), Square(queries=40)
+    quick = replace(usual(), iterative=climbs, black_box=queries, search=Fab(steps=5, classes=1))
+    monkeypatch.setattr("bench.attack.evaluate.usual", lambda: quick)
+
+
+@pytest.fixture
 def killed_writes(monkeypatch):
     """A context in which whoever writes a file is killed before it has its name."""
 

@@ -19,12 +19,18 @@ from bench.core import usercode
 from bench.core.arguments import checked, numbers, text, whole
 from bench.core.devices import device_named
 from bench.core.errors import UsageError
-from bench.core.files import cache_folder, refuse_unwritable, user_path, write_atomically
+from bench.core.files import (
+    cache_folder,
+    refuse_empty,
+    refuse_unwritable,
+    user_path,
+    write_atomically,
+)
 from bench.core.limits import MAX_SAMPLES, MAX_SEED, MAX_THREADS
 from bench.datasets.arrays import pair_of
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation
-from bench.tasks.robustness.settings import NORM, RADII, attack_of
+from bench.tasks.robustness.settings import NORM, RADII, attack_of, parse_radii
 
 FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
 """What may be written, and how its name must end."""
@@ -94,6 +100,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
     Raises UsageError for what can't be used.
     """
     refuse_unwritable({name: asked[name] for name in FILES}, FILES)
+    refuse_empty({"weights": asked["weights"]})
     for name, low, high in (
         ("images", 1, MAX_SAMPLES),
         ("threads", 0, MAX_THREADS),
@@ -173,7 +180,9 @@ def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     made["norm"] = asked["norm"] or (NORM if NORM in part.norms else part.norms[0])
     if not isinstance(part, MinimalNorm):
         usual = EPSILONS.get(made["norm"]) or f"0,{RADII.get(made['norm'], RADII[NORM])}"
-        return made | {"radii": usual if epsilons is None else _radii(epsilons)}
+        made["radii"] = usual if epsilons is None else _radii(epsilons)
+        parse_radii(made["radii"], "epsilons")
+        return made
     if epsilons is not None:
         raise UsageError(
             f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "

@@ -22,7 +22,7 @@ from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
 from bench.datasets import DATASETS
-from bench.datasets.images import darkness
+from bench.datasets.images import COLOURS, darkness
 from bench.datasets.named import read_name
 from bench.datasets.pixels import channels_for, in_channels, told_channels
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
@@ -205,10 +205,10 @@ def _as_taken(
     channels = {"grey": 1, "rgb": 3}.get(request.colours, have)
     if not request.colours:
         channels = channels_for(partial(_reads, request, against), images)
-    notes = [told_channels(have, channels) if have in (1, 3) else ""]
-    notes.append(darkness(float(images.max()), request.data))
-    if notes[0]:
+    said = told_channels(have, channels) if have in COLOURS else ""
+    if said:
         images = in_channels(images, channels).contiguous()
+    notes = (*pictures.notes, said, darkness(float(pictures.images.max()), request.data))
     return replace(pictures, images=images), [note for note in notes if note]
 
 

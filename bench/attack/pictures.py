@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
-from bench.datasets.folders import class_numbers, is_junk
-from bench.datasets.imagefiles import SUFFIXES, read_image
+from bench.datasets.folders import class_numbers, image_files, is_junk, notes_of, open_folder
+from bench.datasets.imagefiles import SUFFIXES, read_head, read_image
 from bench.datasets.images import shown
 from bench.datasets.labelled import as_tensor
 from bench.datasets.named import DataName, dataset_named, read_typed_name
@@ -29,7 +29,8 @@ class Pictures:
     """Images float32 [n, c, h, w] in [0, 1], their labels int64 [n], and where each came from.
 
     classes: the names of the labels, where they have any. source: what tells the images from
-    others: the fingerprint of the data set that they are held out of, where there is one.
+    others: the fingerprint of the data set that they are held out of, where there is one. notes:
+    what a reader of the figures should know of them.
     """
 
     images: Tensor
@@ -37,6 +38,7 @@ class Pictures:
     names: list[str]
     classes: list[str]
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def told_by(self) -> str:
@@ -80,7 +82,9 @@ def pictures_named(
         images, labels = to_unit(source.training_bytes[:limit]), source.training_labels[:limit]
         return _of_tensor(images, labels, name)
     images, labels = source.held_out[:limit], source.held_out_labels[:limit]
-    return _of_tensor(images, labels, name, (), part.fingerprint)
+    found = _of_tensor(images, labels, name, (), part.fingerprint)
+    told = open_folder(Path(place.name)).notes if place.kind == "folder" else ()
+    return replace(found, notes=tuple(told))
 
 
 def _refuse_options(place: DataName, size: int | None, keys: Sequence[str], held_out: bool) -> None:
@@ -133,6 +137,9 @@ def _folder(path: Path, size: int | None, limit: int) -> Pictures:
         torch.tensor([numbers[file.parent.name] for file in chosen]),
         [str(file.relative_to(path)) for file in chosen],
         [] if all(name.isdecimal() for name in named) else named,
+        notes=tuple(
+            notes_of([read_head(file) for file in chosen], image_files(path)[1], shown(path))
+        ),
     )
 
 

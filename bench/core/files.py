@@ -116,15 +116,20 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_cache_path("minimax-bench")
 
 
+def refuse_empty(files: Mapping[str, str | None]) -> None:
+    """Raise UsageError for a file without a name, by its parameter's name."""
+    for name, path in files.items():
+        if path is not None and not path.strip():
+            raise UsageError(f"`{name}`: the name is empty: expected a file's")
+
+
 def refuse_unwritable(
     files: Mapping[str, str | None], suffixes: Mapping[str, str] | None = None
 ) -> None:
     """Raise UsageError for a file that could not be written in the end, by its parameter's name: in
     no folder, without the suffix that it must have, or one that another parameter names, too.
     """
-    for name, path in files.items():
-        if path is not None and not path.strip():
-            raise UsageError(f"`{name}`: the name is empty: expected a file's")
+    refuse_empty(files)
     named = {name: _to_write(name, path) for name, path in files.items() if path is not None}
     for name, path in named.items():
         suffix = (suffixes or {}).get(name, path.suffix)

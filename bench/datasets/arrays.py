@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from bench.core.errors import UsageError, one_line
 from bench.core.files import MOST_BYTES, too_large
-from bench.datasets.images import as_unit, shown
+from bench.datasets.images import as_unit, channels_last, shown
 
 IMAGES = ("images", "image", "x", "X", "data", "x_test", "X_test", "test_images", "arr_0")
 LABELS = ("labels", "label", "y", "Y", "targets", "target", "y_test", "test_labels", "arr_1")
@@ -167,8 +167,9 @@ def _dense(tensor: Tensor, origin: str) -> np.ndarray:
 
 
 def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -> Pair:
-    """The first `limit` images, [n, h, w], [n, h, w, 1 or 3] or channels first, uint8, uint16 or
-    floats in [0, 1], as float32 [n, c, h, w]; and their labels, int64 [n].
+    """The first `limit` images, [n, h, w], [n, h, w, 1 or 3] or channels first (any number that is
+    less than the sides), uint8, uint16 or floats in [0, 1], as float32 [n, c, h, w]; and their
+    labels, int64 [n].
 
     Raises UsageError that names the index at fault.
     """
@@ -179,7 +180,7 @@ def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -
         raise UsageError(f"{origin}: expected images of a pixel at least, got {given.shape}")
     known = _as_labels(array_of(labels, f"{origin}: labels"), len(given), origin)
     grown = given[:, None] if given.ndim == 3 else given
-    if grown.shape[1] not in (1, 3) and grown.shape[-1] in (1, 3):
+    if channels_last(grown, origin, others=True):
         grown = np.moveaxis(grown, -1, 1)
     return np.ascontiguousarray(as_unit(grown[:limit], origin)), known[:limit]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -45,22 +45,7 @@ class Folder(Images):
 
     @property
     def notes(self) -> list[str]:
-        found = []
-        if 0 < self.coloured < len(self):
-            found.append(
-                f"{len(self) - self.coloured:,} of the {len(self):,} images of {self.origin} are "
-                "grey: they are taken as colour"
-            )
-        clear = sum(head.transparent for head in self.heads)
-        if clear:
-            found.append(f"{clear:,} images of {self.origin} have transparency, which is left out")
-        turned = sum(head.turned for head in self.heads)
-        if turned:
-            found.append(f"{turned:,} images of {self.origin} are turned upright, as EXIF says")
-        if self.others:
-            told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.others.items()))
-            found.append(f"files of {self.origin} that were left out: {told}")
-        return found
+        return notes_of(self.heads, self.others, self.origin)
 
     @property
     def kinds(self) -> set[str]:
@@ -93,9 +78,28 @@ class Folder(Images):
         return read_image(self.files[index])
 
 
+def notes_of(heads: Sequence[Head], others: Mapping[str, int], origin: str) -> list[str]:
+    """What a reader of any figure should know of the images of a folder. others: files that are
+    none, by suffix.
+    """
+    found, grey = [], sum(head.grey for head in heads)
+    if 0 < grey < len(heads):
+        found.append(
+            f"{grey:,} of the {len(heads):,} images of {origin} are grey: they are taken as colour"
+        )
+    if clear := sum(head.transparent for head in heads):
+        found.append(f"{clear:,} images of {origin} have transparency, which is left out")
+    if turned := sum(head.turned for head in heads):
+        found.append(f"{turned:,} images of {origin} are turned upright, as EXIF says")
+    if others:
+        told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        found.append(f"files of {origin} that were left out: {told}")
+    return found
+
+
 def open_folder(path: Path) -> Folder:
     """Its images by name. Raises UsageError where there are none or it can't be read."""
-    found, others = _below(path)
+    found, others = image_files(path)
     if not found:
         raise UsageError(
             f"{shown(path)} holds no images: expected {', '.join(SUFFIXES)} files in it"
@@ -110,7 +114,7 @@ def open_folder(path: Path) -> Folder:
     return Folder(shown(path), files, heads, refused, others)
 
 
-def _below(path: Path) -> tuple[list[Path], dict[str, int]]:
+def image_files(path: Path) -> tuple[list[Path], dict[str, int]]:
     """Image files below a folder, links followed once, and how many others by suffix. Hidden
     folders and files are not looked at.
     """

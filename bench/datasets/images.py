@@ -17,6 +17,27 @@ def shown(name: object) -> str:
     return one_line(name, 200)
 
 
+COLOURS = (1, 3)
+"""Channels that images have."""
+
+
+def channels_last(images: np.ndarray, origin: str, others: bool = False) -> bool:
+    """Whether images [n, ., ., .] have their channels last: 1 or 3 of them, first where both would
+    do. others: whether more of them may come first, fewer than there are rows and columns, as for a
+    network of one's own that reads such. Raises UsageError for what is neither.
+    """
+    shape = images.shape
+    if shape[1] in COLOURS or shape[-1] in COLOURS:
+        return shape[1] not in COLOURS
+    if others and shape[1] < min(shape[2:]):
+        return False
+    clear = {shape[1]: "images[:, :3]", shape[-1]: "images[..., :3]"}.get(4, "")
+    hint = f": leave their transparency out, {clear}" if clear else ""
+    raise UsageError(
+        f"{origin}: expected images of 1 or 3 channels, first or last, got {list(shape)}{hint}"
+    )
+
+
 class Unreadable(UsageError):
     """An image that can't be read."""
 

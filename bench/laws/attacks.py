@@ -37,7 +37,10 @@ from bench.laws.scenes import (
 )
 
 QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2}
-"""Settings of attacks, under the names that they have wherever an attack has them."""
+FEWER = {"targets": 1, "restarts": 2, "l1_restarts": 2, "classes": 2}
+"""Settings of attacks, under the names that they have wherever an attack has them; and those that
+are at most so many.
+"""
 RADIUS = {"linf": 0.05, "l2": 0.4, "l1": 2.0, "l0": 5.0}
 BOXES = [UNIT, (-0.5, 1.25), None]
 
@@ -70,6 +73,11 @@ class Trial:
         part: Any = self.entry.part
         known = {field.name for field in fields(part)} if is_dataclass(part) else set()
         fewer = {name: value for name, value in QUICK.items() if name in known}
+        fewer |= {
+            name: min(most, usual)
+            for name, most in FEWER.items()
+            if name in known and isinstance(usual := getattr(part, name), int)
+        }
         if not (self.quick and fewer):
             return part
         return replace(part, **fewer)  # pyright: ignore[reportArgumentType]

@@ -15,11 +15,11 @@ def with_measurable(
 ) -> Suite:
     """A suite whose blocks name only metrics that some of their cells can have. resolved: the
     points of its grids, by block and parts. Raises UsageError for a metric that none has, unless
-    the command replaced the data: then it is left out. A narrowed view is left alone.
+    the command replaced parts of the grid: then it is left out. A narrowed view is left alone.
     """
     if view.only:
         return suite
-    replaced = "dataset" in dict(view.grid)
+    replaced = bool(view.grid)
     blocks = []
     for block in suite.block:
         points = [found for point, found in resolved.items() if point[0] == block.name]

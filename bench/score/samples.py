@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from bench.datasets.arrays import array_of, opened
-from bench.datasets.images import LEVELS, ImageArray, Images, shown
+from bench.datasets.images import LEVELS, ImageArray, Images, channels_last, shown
 from bench.datasets.named import image_set
 from bench.score.identity import row_ids
 from bench.score.kept import Kept, statistics, usable
@@ -148,8 +148,4 @@ def of_array(array: np.ndarray, origin: str) -> Samples:
         raise UsageError(f"{origin}: expected images of a pixel at least, got {list(array.shape)}")
     if array.ndim == 3:
         return ImageArray(origin, array[..., None], True)
-    if array.shape[1] not in (1, 3) and array.shape[-1] not in (1, 3):
-        raise UsageError(
-            f"{origin}: expected images of 1 or 3 channels, first or last, got {list(array.shape)}"
-        )
-    return ImageArray(origin, array, array.shape[1] not in (1, 3))
+    return ImageArray(origin, array, channels_last(array, origin))

@@ -243,6 +243,51 @@ def test_arrays_that_are_no_images(images, labels, said):
         pictures_of(*_arrays(images, labels), "x.npz", 10)
 
 
+def test_what_stands_in_a_folder_beside_its_images_is_told(home, capsys):
+    """Of photos that were read, too: which of them were turned, and which were grey. As in a score:
+    one mechanism. Hidden files are nobody's.
+    """
+    folder, name = home
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    first, *_, last = sorted((folder / "pictures").glob("*/*.png"))
+    for file in ("0/x.tiff", "1/x.gif", "1/y.GIF", "beside.txt", "1/.hidden.txt"):
+        (folder / "pictures" / file).touch()
+    turned = Image.fromarray(pixels)
+    tag = turned.getexif()
+    tag[0x0112] = 3
+    turned.save(first, exif=tag)
+    Image.fromarray(np.dstack([pixels] * 4)).save(last)
+    upright = "1 images of pictures are turned upright, as EXIF says"
+    others = "files of pictures that were left out: 2 .gif, 1 .tiff, 1 .txt"
+    told = [
+        "19 of the 20 images of pictures are grey: they are taken as colour",
+        "1 images of pictures have transparency, which is left out",
+        upright,
+        others,
+    ]
+    assert _attack(f"{name}:network", "pictures") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for note in told:
+        assert f"! {note}" in out
+    asked = {"epsilons": "0", "audit": False, "images": 2}
+    found = api.attack(f"{name}:network", "pictures", **asked)
+    assert found.attrs["notes"] == [upright, others]
+
+
+def test_the_folder_that_a_classifier_is_trained_on_is_told_of(home):
+    """It is read by the same mechanism."""
+    folder, _ = home
+    (folder / "pictures" / "0" / "x.tiff").touch()
+    found = api.attack("softmax", "pictures", epsilons="0", audit=False)
+    assert found.attrs["notes"] == ["files of pictures that were left out: 1 .tiff"]
+
+
+@pytest.mark.parametrize("epsilons", ["a", "-1", "1/0", "inf", [-0.5]])
+def test_radii_are_refused_by_the_name_of_the_parameter(home, epsilons):
+    with pytest.raises(UsageError, match=r"^`epsilons`: expected "):
+        api.attack(f"{home[1]}:network", "digits.npz", epsilons=epsilons)
+
+
 def test_channels_come_first_or_last():
     """Both are understood."""
     last = np.random.default_rng(0).random((4, 8, 6, 3)).astype(np.float32)
@@ -290,6 +335,9 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--set", "radii=0.5"), "it has an option of its own, --epsilons"),
         ("{}:network", ("--attack", "lbfgs"), "--epsilons: lbfgs searches for the smallest"),
         ("{}:network", ("--seed", "99999999999"), "--seed: expected 0 to"),
+        ("{}:network", ("--epsilons", "a"), "--epsilons: expected numbers such as 0,0.1,8/255"),
+        ("{}:network", ("--epsilons", "0,-1"), "--epsilons: expected finite numbers of 0 or more"),
+        ("{}:Net", ("--weights", ""), "--weights: the name is empty: expected a file's"),
         ("{}:network", ("--figure", "nodir/a.png"), "expected a file in a folder that is there"),
         ("{}:network", ("--figure", "a.png", "--curve", "a.png"), "a.png is named twice"),
         ("{}:integers", (), "expected logits as floats, got torch.int64"),
@@ -406,6 +454,7 @@ WEAK = ("--attack", "pgd", "--set", "steps=1", "--set", "step_size=0.01")
 STRONG = ("--attack", "pgd", "--set", "steps=40")
 
 
+@pytest.mark.usefixtures("quick_audit")
 @pytest.mark.parametrize(
     ("network", "options", "word", "code"),
     [
@@ -422,7 +471,7 @@ def test_every_output_says_whether_to_believe_the_figures(
     on the table.
     """
     search = word == "unaudited"
-    asked = ("attack", f"{learnt}:{network}", "own.npz", *options)
+    asked = ("attack", f"{learnt}:{network}", "own.npz", "-n", "20", *options)
     asked += () if search else ("--epsilons", "0.1")
     assert bench(*asked, "--json", "--fail-if-weak") == code
     out = capsys.readouterr()

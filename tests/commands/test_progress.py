@@ -93,9 +93,10 @@ def test_the_bar_is_shown_with_name_and_time(suite, capsys):
     assert "1 done, 0 failed, 3 left, about " in text
 
 
+@pytest.mark.usefixtures("quick_audit")
 def test_the_audit_counts_its_diagnostics():
     told = []
-    api.attack("softmax", "optdigits", images=30, epsilons="0.02", notify=told.append)
+    api.attack("softmax", "optdigits", images=10, epsilons="0.02", notify=told.append)
     counted = [re.fullmatch(r"audit, (\d+) of (\d+)", text) for text in told]
     numbers = np.array([[int(one[1]), int(one[2])] for one in counted if one])
     assert (numbers[:, 0] == np.arange(1, len(numbers) + 1)).all()

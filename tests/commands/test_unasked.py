@@ -55,7 +55,7 @@ def made(tmp_path_factory):
         patch.setattr("bench.run.run.draw", lambda *run: [])
         patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
         Path("small.toml").write_text(SUITE)
-        assert bench("run", "--suite", "small.toml", "--workers", "1", "--out", RUN) == 0
+        assert bench("run", "--suite", "small.toml", "--executor", "inline", "--out", RUN) == 0
     return folder
 
 

@@ -245,7 +245,7 @@ def test_a_mixture_of_the_users_is_trained_on_and_scored(tmp_path, form):
     )
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+@pytest.mark.parametrize("dim", [1, 3, *(pytest.param(d, marks=pytest.mark.slow) for d in (2, 5))])
 def test_a_mixture_of_any_dimension_runs_to_the_end(tmp_path, dim):
     centres = [[0.0] * dim, [5.0] * dim]
     extra = f"[[mixture]]\nname = 'mine'\ncentres = {centres}\ncovariances = [0.1, 0.1]\n"

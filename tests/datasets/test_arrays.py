@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
+from bench.attack.pictures import pictures_of
 from bench.core.errors import UsageError
 from bench.datasets.arrays import as_images, pair_of, read_archive
 from bench.datasets.images import as_unit
-from bench.datasets.named import dataset_named
+from bench.datasets.named import dataset_named, image_set
+from bench.score.samples import open_samples
 
 BYTES = np.random.default_rng(0).integers(0, 256, (20, 6, 6)).astype(np.uint8)
 IMAGES = BYTES.astype(np.float32) / 255
@@ -153,3 +155,61 @@ def test_an_archive_that_claims_more_than_any_machine_holds(tmp_path, monkeypatc
     monkeypatch.setattr("bench.core.files.MOST_BYTES", 10 * size)
     with pytest.raises(UsageError, match="would unpack to"):
         read_archive(path)
+
+
+def _by_score(images, folder):
+    return open_samples(images, "`real`")
+
+
+def _by_score_of_a_file(images, folder):
+    np.save(folder / "x.npy", images)
+    return open_samples(folder / "x.npy", "`real`")
+
+
+def _by_attack(images, folder):
+    return pictures_of(images, np.arange(len(images)) % 4, "arrays", 99)
+
+
+def _by_suite(images, folder):
+    np.savez(folder / "x.npz", images=images, labels=np.arange(len(images)) % 4)
+    return dataset_named(str(folder / "x.npz"), ("images",), "task image").split
+
+
+def _by_sheet(images, folder):
+    np.savez(folder / "x.npz", images=images, labels=np.arange(len(images)) % 4)
+    return image_set(str(folder / "x.npz"), "a sheet")
+
+
+DOORS = [_by_score, _by_score_of_a_file, _by_attack, _by_suite, _by_sheet]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [
+        ((20, 6, 6, 4), r": leave their transparency out, images\[\.\.\., :3\]"),
+        ((20, 6, 6, 2), ""),
+        ((20, 6, 6, 6), ""),
+        ((20, 4, 4, 4), r": leave their transparency out, images\[\.\.\., :3\]"),
+    ],
+)
+def test_rows_are_taken_for_channels_by_no_door(door, shape, hint, tmp_path):
+    """What was got, and what to do where that is known."""
+    got = ", ".join(map(str, shape))
+    with pytest.raises(UsageError, match=rf"1 or 3 channels, first or last, got \[{got}\]{hint}$"):
+        door(np.zeros(shape, np.uint8), tmp_path)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("shape", [(20, 6, 6), (20, 6, 6, 1), (20, 3, 6, 6), (20, 6, 6, 3)])
+def test_one_channel_or_three_come_through_every_door(door, shape, tmp_path):
+    """First or last."""
+    assert door(np.zeros(shape, np.uint8), tmp_path) is not None
+
+
+def test_a_network_of_ones_own_may_read_more_channels():
+    """They come first, and are fewer than the sides; a score knows grey and colour alone."""
+    images = np.zeros((20, 4, 6, 5), np.uint8)
+    assert _by_attack(images, None).images.shape == (20, 4, 6, 5)
+    with pytest.raises(UsageError, match=r"leave their transparency out, images\[:, :3\]$"):
+        _by_score(images, None)

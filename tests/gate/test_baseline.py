@@ -25,6 +25,7 @@ from results.store import RunDirectory
 
 RUN = "runs/smoke/quick"
 NAME = "smoke-quick"
+TRIALS = 100
 ONLY = [("model", "one-gaussian"), ("model", "oracle"), ("dataset", "ring8@pacgan")]
 
 
@@ -34,6 +35,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIMAX_CACHE", str(tmp_path_factory.mktemp("trained")))
+        patch.setattr("bench.run.run.draw", lambda *run: [])
         shared = {"only": ONLY, "set": {"samples": 200}}
         api.execute("smoke", seeds=4, out=str(folder / RUN), **shared)
         api.execute("smoke", seeds=2, out=str(folder / "few"), **shared)
@@ -77,13 +79,13 @@ def test_a_baseline_of_a_run_passes_against_it(capfd, tmp_path):
     out, _ = set_it(capfd, RUN)
     path = tmp_path / "results" / "baselines" / f"{NAME}.csv"
     assert str(path.relative_to(tmp_path)) in out
-    for base in (NAME, str(path)):
-        for new in (RUN, "smoke", f"{RUN}/table.csv", f"{RUN}/table.parquet"):
-            found = rows_of(capfd, "compare", base, new)
-            series = [row for row in found if row["level"] == "series" and row["verdict"] != "NEW"]
-            assert {(row["verdict"], row["kind"]) for row in series} == {("PASS", "identical")}
-            assert found[0]["verdict"] == "PASS"
-            assert any(row["primary"] for row in series)
+    every = [(NAME, new) for new in (RUN, "smoke", f"{RUN}/table.csv", f"{RUN}/table.parquet")]
+    for base, new in [*every, (str(path), RUN)]:
+        found = rows_of(capfd, "compare", base, new)
+        series = [row for row in found if row["level"] == "series" and row["verdict"] != "NEW"]
+        assert {(row["verdict"], row["kind"]) for row in series} == {("PASS", "identical")}
+        assert found[0]["verdict"] == "PASS"
+        assert any(row["primary"] for row in series)
 
 
 @pytest.mark.usefixtures("_here")
@@ -522,10 +524,10 @@ def test_the_seeds_that_a_refusal_names_would_do(tables):
     spread = float(re.search(r"\(now ([\d.]+)\)", why)[1]) / 100
     limit = float(re.search(r"it can lose ([\d.]+)", why)[1]) / 200
     rng, passed = np.random.default_rng(1), 0
-    for _ in range(400):
+    for _ in range(TRIALS):
         old, new = rng.normal(0.5, spread, (2, count, 1))
         passed += shift(-old, -new, 0.05).high[0] <= limit
-    assert passed / 400 > 0.9, (why, count, spread, limit)
+    assert passed / TRIALS > 0.9, (why, count, spread, limit)
     steady = float(re.search(r"differ by ([\d.]+)", why)[1]) / 100
     assert steady < spread
 

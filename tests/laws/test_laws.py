@@ -7,6 +7,37 @@ from bench.laws.parts import registries
 
 load()
 
+ALIKE = {
+    **dict.fromkeys(
+        ("lsgan-pearson", "hingegan", "rsgan", "rasgan", "rhinge", "rahinge", "rlsgan", "ralsgan"),
+        "lsgan",
+    ),
+    "stacked-unrolled-half": "stacked-unrolled-quarter",
+    "dcgan-32": "dcgan",
+}
+"""Models that differ from another by the loss alone, and protocols by widths: how they are trained,
+stopped and resumed holds for both or for neither.
+"""
+THEIR_OWN = (
+    "an-entry-is-described",
+    "an-entry-keeps-its-contract",
+    "exemptions-name-laws",
+    "two-strides-are-one",
+    "a-learner-depends-on-its-seed",
+    "identity-and-forecast",
+    "the-critic-makes-its-steps",
+    "momentum-is-that-of-the-recipe-or-the-protocol",
+    "the-parts-of-a-gan-are-those-it-trains-with",
+    "a-protocol-fits-the-shape-of-the-data",
+    "networks-say-whether-they-mix",
+)
+"""Laws that are quick, or about the very part: these are put to every part by default."""
+
+
+def _marks(entry, law):
+    """Slow for what another part shows as well."""
+    return [pytest.mark.slow] if entry.name in ALIKE and law.name not in THEIR_OWN else []
+
 
 def _cases():
     """A case of a law for a part each; of exemptions by a declared fact nothing is left to try."""
@@ -17,7 +48,17 @@ def _cases():
                     continue
                 for case, values in law.cases_of(entry).items():
                     name = "-".join(filter(None, [kind, entry.name, law.name, case]))
-                    yield pytest.param(law, entry, case, values, id=name)
+                    marks = _marks(entry, law)
+                    yield pytest.param(law, entry, case, values, id=name, marks=marks)
+
+
+def test_what_is_left_to_slow_tests_is_there_and_like_another():
+    """Names that are registered, and laws that are."""
+    entries = [(kind, entry) for kind, reg in registries().items() for entry in reg.entries()]
+    kinds = {entry.name: kind for kind, entry in entries if kind in ("model", "protocol")}
+    assert all(kinds[name] == kinds[other] for name, other in ALIKE.items())
+    assert not set(ALIKE) & set(ALIKE.values())
+    assert set(THEIR_OWN) <= {law.name for kind, entry in entries for law in laws_of(entry, kind)}
 
 
 @pytest.mark.parametrize(("law", "entry", "case", "values"), [*_cases()])

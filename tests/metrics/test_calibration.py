@@ -117,7 +117,7 @@ def test_the_standard_error_is_the_spread(case):
     assert spread == pytest.approx(reported, rel=SLACK)
 
 
-@pytest.mark.parametrize("n", [200, 800])
+@pytest.mark.parametrize("n", [200, pytest.param(800, marks=pytest.mark.slow)])
 def test_training_adds_little_to_the_error_of_c2st(n):
     """Where sets differ, it learns that from few samples too (the best accuracy is 0.84), and the
     spread is not twice what is reported.

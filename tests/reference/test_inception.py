@@ -14,6 +14,8 @@ from bench.core.errors import UsageError
 from bench.extractors import EXTRACTORS, Loading, inception
 
 SIZES = [(299, 299), (32, 32), (310, 200)]
+OF_FEATURES = [(32, 32), *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES[::2])]
+"""Sizes are resized alike or not, which is looked at for each; the network is the same."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_a_pixel_twice_the_size_is_where_tensorflow_1_has_it():
     assert found.flatten().tolist() == [0, 5, 10, 25, 40, 40]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", OF_FEATURES)
 def test_features_and_classes_are_those_of_torch_fidelity(peer, read, size):
     """To 1e-4 of their size, which the images decide; images are read alone or together."""
     images = _images(size)

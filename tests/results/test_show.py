@@ -637,6 +637,7 @@ def test_missing_marks_are_empty_and_null():
 # ---------------------------------------------------------------- the command
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_is_shown_with_its_marks(capfd, tmp_path, monkeypatch):
     """A mixture that is fitted against a GAN of two steps, three seeds each, in every format."""
     monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ from bench.core.randomness import stream
 from bench.core.registry import Entry
 from bench.datasets import DatasetFacts
 from bench.datasets.labelled import LabelledSource
+from bench.datasets.named import entry_named
 from bench.datasets.pixels import to_bytes
 from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
@@ -26,7 +27,7 @@ from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made
 from bench.tasks.generation.facts import facts_by_what
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.image import ImageSettings, entry_of, resolve_images
+from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import scored_by
@@ -119,9 +120,24 @@ class InpaintingExperiment(Experiment[Sampler, LabelledSource, InpaintingSetting
         own = None if made.drawn is None else made.drawn.cpu().numpy()
         found = Completion(made.values.cpu().numpy(), own, self.known.cpu().numpy(), *read)
         for entry in scored_by(TAKES):
-            suffix = f"@{JUDGES[judge].part.tag}" if entry.name == READING and judge else ""
             with suppress(UsageError):
-                yield entry.name, entry.part(self.pictures.cpu().numpy(), found), suffix
+                score = entry.part(self.pictures.cpu().numpy(), found)
+                yield entry.name, score, _suffix(entry.name, judge)
+
+
+def _suffix(metric: str, judge: str) -> str:
+    """What a metric's name on a row ends with: the judge that reads for it."""
+    return f"@{JUDGES[judge].part.tag}" if metric == READING and judge else ""
+
+
+def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
+    """The metrics that a cell can have: what is read where the data have a judge."""
+    judge = entry_named(
+        parts["dataset"], IMAGES, "task image", found.settings.get("size")
+    ).part.judge
+    for entry in scored_by(TAKES):
+        if judge or entry.name != READING:
+            yield entry.name + _suffix(entry.name, judge)
 
 
 def filled(
@@ -166,7 +182,7 @@ class InpaintingTask(GenerationTask[InpaintingExperiment]):
         if recipe_of(parts["model"]).facts.labelled and not found.skip:
             reason = f"model '{parts['model']}' would have to be told the class of each picture"
             return replace(found, skip=reason)
-        return found
+        return found if found.skip else replace(found, gives=frozenset(_given(parts, found)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric; of one that a judge gives, under its name and hash."""

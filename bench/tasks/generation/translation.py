@@ -5,6 +5,7 @@ held-out images.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from bench.datasets import DATASETS, DatasetFacts
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pairs import Pairs, PairSource
 from bench.datasets.pixels import to_bytes
+from bench.extractors.base import Extractor
 from bench.extractors.users import extractor as extractor_named
 from bench.models.generators import Trained, restored, trained_as
 from bench.models.store import ArtifactStore
@@ -27,7 +29,7 @@ from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
 from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made, watched
 from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
-from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores, names_given
 from bench.tasks.generation.imagescores import features_of
 from bench.tasks.generation.settings import (
     Target,
@@ -45,6 +47,8 @@ DOMAINS = frozenset({"domains"})
 PICTURED, WATCHED, DRAWS = 16, 8, 4
 MOST = 10_000
 TAKES = (*OF_FEATURES, "translated", "segmented")
+SPREAD = "noise_spread"
+"""The one comparison that needs no true partners."""
 PALETTE = "palette"
 """What reads label maps: the class of the nearest colour."""
 
@@ -126,7 +130,7 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
 
     def _featured(self, made: Tensor) -> Iterator[Named]:
         """Against the training images of the domain that is translated into."""
-        part = extractor_named(self.data.extractor if self.forward else "pixels")
+        part = _extractor_of(self.data, self.asked.direction)
         real = self.source.second if self.forward else self.source.first
         sets = [features_of(part, x, self.device) for x in (real[:MOST], to_bytes(made))]
         yield from feature_scores(sets[0], sets[1], part.tag)
@@ -136,7 +140,7 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
         known, fake = self.source.truth, Translated(every[0], every)
         real = self.held_out[1][:MOST].cpu().numpy() if known else every[0]
         for entry in scored_by(("translated",)):
-            if known or entry.name == "noise_spread":
+            if known or entry.name == SPREAD:
                 try:
                     yield entry.name, entry.part(real, fake), ""
                 except UsageError:
@@ -144,16 +148,15 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
 
     def _segmented(self, made: Tensor) -> Iterator[Named]:
         """Class maps read back: photos by the frozen segmenter, label maps by their colours."""
-        maps = self.data.load().maps
-        if maps is None or not self.data.segmenter:
+        maps, tag = self.data.load().maps, _reader_of(self.data, self.asked.direction)
+        if maps is None or not tag:
             return
-        segmenter = SEGMENTERS[self.data.segmenter].part
         if self.forward:
-            read, tag = segmenter.read(made), segmenter.tag
+            read = SEGMENTERS[self.data.segmenter].part.read(made)
         else:
             palette = torch.tensor(self.data.palette, device=made.device) / 255
             gaps = (made[:, None] - palette[None, :, :, None, None]).square().sum(2)
-            read, tag = gaps.argmin(1).cpu().numpy(), PALETTE
+            read = gaps.argmin(1).cpu().numpy()
         for entry in scored_by(("segmented",)):
             yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
 
@@ -193,7 +196,8 @@ class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
         if reason := _unfit(name, data, recipe, asked):
             return unmeasured(target, reason)
         usual = {**dict(TranslationSettings()), **recipe.part.relevant(Training())}
-        return resolve(target, recipe, asked, usual)
+        found = resolve(target, recipe, asked, usual)
+        return found if found.skip else replace(found, gives=frozenset(_given(data, asked)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
@@ -222,6 +226,27 @@ class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
     def fitted(self, cell: Cell, bench: Bench) -> Translator:
         at_work = self.experiment(cell, bench.device)
         return restored(Translator, at_work.order, at_work.source, bench.artifacts)
+
+
+def _extractor_of(data: Pairs, direction: str) -> Extractor:
+    """Whose features the scores of a direction rest on."""
+    return extractor_named(data.extractor if direction == "forward" else "pixels")
+
+
+def _reader_of(data: Pairs, direction: str) -> str:
+    """What reads class maps in what a direction makes, or empty."""
+    if data.load().maps is None or not data.segmenter:
+        return ""
+    return SEGMENTERS[data.segmenter].part.tag if direction == "forward" else PALETTE
+
+
+def _given(data: Pairs, asked: TranslationSettings) -> Iterator[str]:
+    """The metrics that a cell can have: of true partners and of class maps where they are known."""
+    part = _extractor_of(data, asked.direction)
+    yield from names_given(OF_FEATURES, part.tag, part.dims or 0)
+    yield from names_given(("translated",)) if data.load().truth else (SPREAD,)
+    if reader := _reader_of(data, asked.direction):
+        yield from names_given(("segmented",), reader)
 
 
 def _unfit(

@@ -64,6 +64,11 @@ class AttackTask(RobustnessTask):
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return seconds_of(parts["dataset"], settings)
 
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        chosen = choose_attack(parts["attack"], settings)
+        names = (*CLEAN, *COST, *(CURVE if chosen.radii else SEARCH))
+        return [name + _suffix(name, chosen) for name in names]
+
     def metric_facts(self, name: str) -> dict[str, Any]:
         known, _, grid = name.partition("@")
         facts = facts_of(known, self.takes)
@@ -153,12 +158,16 @@ def _scored(
     """The values of some metrics of one radius."""
     found = []
     for name in names:
-        suffix = f"@{chosen.grid}" if name == WITHIN else ""
-        value = value_of(name, METRICS[name].part(real, fake), suffix=suffix)
+        value = value_of(name, METRICS[name].part(real, fake), suffix=_suffix(name, chosen))
         value = replace(value, epsilon=epsilon, norm=chosen.settings.norm)
         bits = outcomes(name, real, fake)
         found.append(value if bits is None else with_bits(value, bits, examples))
     return found
+
+
+def _suffix(name: str, chosen: ChosenAttack) -> str:
+    """What a metric's name on a row ends with: the radii that it is about."""
+    return f"@{chosen.grid}" if name == WITHIN else ""
 
 
 def seconds_of(dataset: str, settings: Mapping[str, Any]) -> float:

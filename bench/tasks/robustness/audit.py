@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -70,6 +70,9 @@ class AuditTask(RobustnessTask):
 
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return settings["images"] * SECONDS_AN_IMAGE
+
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        return every_fact()
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         known = every_fact()

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from abc import abstractmethod
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -60,6 +60,10 @@ class RobustnessTask(Task):
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         """The seconds of a measurement, the training of its classifier left out."""
 
+    @abstractmethod
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        """The metrics of a measurement, by their names on rows."""
+
     @final
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
@@ -92,6 +96,7 @@ class RobustnessTask(Task):
             seconds=seconds,
             skip=skip,
             brought=tuple(network.digest for network in networks),
+            gives=frozenset(self.gives(parts, chosen)),
         )
 
     @final

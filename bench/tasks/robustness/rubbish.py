@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +42,9 @@ class RubbishTask(RobustnessTask):
 
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return settings["inputs"] * SECONDS_AN_INPUT
+
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        return [entry.name for entry in scored_by(self.takes)]
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, self.takes), "name": name}

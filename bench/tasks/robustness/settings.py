@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
-from bench.core.errors import UsageError, unknown
+from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry
 from bench.models.brought import SETTINGS
 from bench.tasks.values import checked
@@ -64,16 +64,19 @@ class ChosenAttack:
         return ",".join(f"{radius:g}" for radius in self.radii)
 
 
-def parse_radii(text: str) -> list[float]:
-    """Radii in rising order, each once. Raises UsageError for what is none, or negative."""
+def parse_radii(text: str, name: str = "radii") -> list[float]:
+    """Radii in rising order, each once. Raises UsageError, with the parameter's name, for what is
+    none, or negative.
+    """
     try:
         radii = [_number(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"radii: expected numbers such as 0,0.1,8/255, got '{text}'") from None
+        got = one_line(text, 60)
+        raise UsageError(f"`{name}`: expected numbers such as 0,0.1,8/255, got '{got}'") from None
     for index, radius in enumerate(radii):
         if not np.isfinite(radius) or radius < 0:
             raise UsageError(
-                f"radii: expected finite numbers of 0 or more, number {index} is {radius}"
+                f"`{name}`: expected finite numbers of 0 or more, number {index} is {radius}"
             )
     return sorted(set(radii))
 

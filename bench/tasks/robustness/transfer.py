@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,9 @@ class TransferTask(RobustnessTask):
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return seconds_of(parts["dataset"], settings)
 
+    def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
+        return [entry.name for entry in scored_by(self.takes)]
+
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, self.takes), "name": name}
 
@@ -88,7 +91,7 @@ class TransferTask(RobustnessTask):
 def _choose(attack: str, settings: Mapping[str, Any]) -> ChosenAttack:
     chosen = choose_attack(attack, settings, TransferSettings)
     if not isinstance(chosen.attack, MinimalNorm) and len(chosen.radii) != 1:
-        raise UsageError(f"radii: a transfer takes one, got '{chosen.settings.radii}'")
+        raise UsageError(f"`radii`: a transfer takes one, got '{chosen.settings.radii}'")
     return chosen
 
 
