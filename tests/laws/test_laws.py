@@ -12,11 +12,22 @@ ALIKE = {
         ("lsgan-pearson", "hingegan", "rsgan", "rasgan", "rhinge", "rahinge", "rlsgan", "ralsgan"),
         "lsgan",
     ),
+    **dict.fromkeys(
+        (
+            *("fgan-kl", "fgan-reverse-kl", "fgan-pearson", "fgan-neyman", "fgan-hellinger"),
+            *("fgan-jeffrey", "fgan-js", "fgan-tv", "softmax-gan", "bgan", "b-gan", "smoothed-gan"),
+        ),
+        "lsgan",
+    ),
+    **dict.fromkeys(("pacgan3", "pacgan4"), "pacgan2"),
+    **dict.fromkeys(("unrolled1", "unrolled10"), "unrolled5"),
+    "ebgan": "ebgan-pt",
+    "r2gan": "r1gan",
     "stacked-unrolled-half": "stacked-unrolled-quarter",
     "dcgan-32": "dcgan",
 }
-"""Models that differ from another by the loss alone, and protocols by widths: how they are trained,
-stopped and resumed holds for both or for neither.
+"""Models that differ from another by the loss or by a setting alone, and protocols by widths: how
+they are trained, stopped and resumed holds for both or for neither.
 """
 THEIR_OWN = (
     "an-entry-is-described",
