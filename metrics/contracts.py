@@ -34,6 +34,7 @@ Takes = Literal[
     "translated",
     "segmented",
     "completed",
+    "orbit",
 ]
 
 
@@ -114,7 +115,8 @@ class MetricFacts:
     for each sample, [n], equal where they are the same; "classes": as "stack", of single images;
     "asked": nothing and an `Asked`; "translated": true images [n, c, h, w] and a `Translated`;
     "segmented": true classes of pixels [n, h, w] and those that are read; "completed": true images
-    [n, c, h, w] and a `Completion`.
+    [n, c, h, w] and a `Completion`; "orbit": both numbers of a game after each step, [steps, 2], in
+    closed form and as they were played.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -11,8 +11,8 @@ from generative.contracts import Critic
 
 def squared_slopes(critic: Critic, points: Tensor) -> Float[Tensor, " n"]:
     """|grad C(x)|^2 at each of the points [n, ...], with a graph to the critic's weights."""
-    if not points.requires_grad:
-        points = points.detach().requires_grad_()
+    # A critic may have come about by looking at these points: its slope is at fixed weights.
+    points = points.clone() if points.requires_grad else points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     return gradient.flatten(1).square().sum(1)
 

@@ -52,6 +52,8 @@ def draw(run: Run) -> list[Path]:
             elif facts.get("images"):
                 arrays = list(_arrays(run, cells))
                 figures |= _of_images(dataset, facts, arrays)
+            elif facts.get("duel"):
+                figures["orbits"] = _orbits(dataset, list(_arrays(run, cells)))
             for kind, figure in figures.items():
                 if figure is not None:
                     path = run.directory.path / "pictures" / f"{name}-{kind}.png"
@@ -82,6 +84,33 @@ def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict
         draw_sheet(axis, looks.reshape(-1, *looks.shape[2:]), colour, columns=looks.shape[1])
 
     return {**found, "training": _panels(dataset, arrays, "training", grow, 4.6, 1.6)}
+
+
+def _orbits(dataset: str, panels: list[Panel]) -> Any:
+    """A phase portrait per cell: the critic's number and the generator's, as played and in closed
+    form, from the ring on.
+    """
+    panels = [panel for panel in panels if "orbit" in panel[2]]
+    if not panels:
+        return None
+    columns = min(5, len(panels))
+    figure, axes = new_panels(len(panels), columns, PANEL_INCHES, PANEL_INCHES)
+    for axis, (cell, record, kept) in zip(axes, panels, strict=True):
+        played, known = kept["orbit"], kept.get("closed_form", kept["orbit"])
+        near = np.hypot(*played.T) <= 3 * np.hypot(*played[0])
+        steps = len(played) if near.all() else int(near.argmin())
+        axis.plot(*known[:steps].T, color="#1f4e79", linewidth=1.6, alpha=0.5)
+        axis.plot(*played[:steps].T, color="#c1272d", linewidth=0.6)
+        axis.plot(*played[0], "o", markersize=5, fillstyle="none", color="black")
+        axis.axhline(0, color="#999999", linewidth=0.4)
+        axis.axvline(0, color="#999999", linewidth=0.4)
+        axis.set(xticks=[], yticks=[], aspect="equal")
+        values = {value["metric"]: value["value"] for value in record["values"]}
+        name = f"{cell['parts']['model']}, {cell['settings'].get('dynamics', '')}"
+        growth = f"x {values['growth']:.4f}, expected {values['growth_expected']:.4f}"
+        axis.set_title(f"{name}\n{growth}", fontsize=6.5)
+    figure.suptitle(f"{dataset}: played (red) on the closed form (blue), growth a step", fontsize=9)
+    return figure
 
 
 def _triple(kept: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
