@@ -65,6 +65,7 @@ class Registry(Generic[T, F]):
         self._advice = f"(`bench list {listed_as}` shows all)" if listed_as else ""
         self._entries: dict[str, Entry[T, F]] = {}
         self._adopters: list[Callable[[object], T | None]] = []
+        self._brought: dict[str, Entry[T, F]] = {}
 
     def adopt(self, make: Callable[[object], T | None]) -> Callable[[object], T | None]:
         """Decorate what makes a part of something else that a user may name; None for what it
@@ -124,7 +125,9 @@ class Registry(Generic[T, F]):
                 f"{self.kind} '{name}' has not registered itself: list its module under `imports` "
                 "of the suite and use the name it registers"
             ) from None
-        return Entry(name, part, "", _first_sentence(part), name.partition(":")[0], facts)
+        origin = name.partition(":")[0]
+        self._brought[name] = Entry(name, part, "", _first_sentence(part), origin, facts)
+        return self._brought[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -134,6 +137,10 @@ class Registry(Generic[T, F]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def brought(self) -> list[Entry[T, F]]:
+        """Parts of the user's own that were asked for by `module:attribute` so far."""
+        return list(self._brought.values())
 
     def entries(self) -> list[Entry[T, F]]:
         """All entries, in the order of registration."""

@@ -238,14 +238,32 @@ def identity_and_forecast(recipe: Entry) -> None:
     assert 0 < seconds < 3600
 
 
+class Hurried(Dynamics):
+    """The player that moves last has a rate that nobody can set."""
+
+    def __init__(self, own: Dynamics, rate: float) -> None:
+        self.own, self.rate = own, rate
+
+    def play(self, table: Table, moves: Sequence[Move]) -> torch.Tensor:
+        for group in table.optimisers[moves[-1].player].param_groups:
+            group["lr"] = self.rate
+        return self.own.play(table, moves)
+
+    def refuse(self, moves: Sequence[Move]) -> None:
+        raise NotImplementedError
+
+    def linear(self, field: Any, rate: float) -> None:
+        raise NotImplementedError
+
+    @property
+    def cost(self) -> float:
+        raise NotImplementedError
+
+
 def hurried(recipe: Entry, rate: float) -> tuple[Any, Any]:
-    """A trainer whose generator has a rate that nobody can set, and its state at the start."""
-    source = RING.source(0)
-    trainer: Any = recipe.part.trainer(PLANE.training, source.shape)
-    adam = trainer.game.protocol.generator_adam
-    trainer = under(trainer, generator_adam=replace(adam, lr=rate))
-    torch.manual_seed(0)
-    return trainer, trainer.start(source, stream("laws", 0))
+    """A trainer in such a hurry, and its state at the start."""
+    trainer, _, state = begin(recipe)
+    return replace(trainer, dynamics=Hurried(trainer.dynamics, rate)), state
 
 
 @learner_law(cases=base.each([1e12, 1e30]))

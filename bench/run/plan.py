@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -19,7 +20,8 @@ from bench.run.measurable import with_measurable
 from bench.suites.cell import Cell, cell_table
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
-from bench.tasks import TASKS, Resolved, Task
+from bench.tasks import TASKS, Resolved, SamplingTask, Task
+from generative import RECIPES
 from results import claims, published
 from results.provenance import environment
 
@@ -105,9 +107,11 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
     asked = [name for axis, names in view.grid if axis == "dataset" for name in names]
     every = {b.task: _every(_task(b.task), definitions, asked) for b in suite.block}
+    points = [*choices(suite, view, every)]
+    _load_models(points)
     resolved: dict[tuple[str, ...], Resolved] = {}
     cells: dict[tuple[str, str], Cell] = {}
-    for choice in choices(suite, view, every):
+    for choice in points:
         definition = definitions.get(choice.parts.get("dataset", ""))
         point = (choice.block.name, *choice.parts.values(), *map(repr, choice.swept.items()))
         if point not in resolved:
@@ -121,6 +125,17 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
             "another tier, or other names"
         )
     return Plan(with_measurable(suite, view, resolved), view, [*cells.values()], device)
+
+
+def _load_models(points: Iterable[Choice]) -> None:
+    """Let every model of the user's register what it brings, so that a grid shares its settings;
+    what can't be loaded says so where its cells are resolved.
+    """
+    for choice in points:
+        name = choice.parts.get("model", "")
+        if ":" in name and isinstance(_task(choice.block.task), SamplingTask):
+            with suppress(UsageError):
+                RECIPES[name]
 
 
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:

@@ -64,7 +64,7 @@ def newcomer(tmp_path):
         shutil.copytree(HOME / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [*HOME.glob("*.md"), HOME / "pyproject.toml", HOME / "Makefile"]:
         shutil.copy(path, tmp_path)
-    loss, _, attack, metric = _blocks()
+    loss, *_, attack, metric = _blocks()
     assert len(loss.splitlines()) <= 30
     (tmp_path / "generative" / "losses" / "squareplus.py").write_text(loss)
     (tmp_path / "metrics" / "mode_share.py").write_text(metric)
@@ -140,6 +140,54 @@ def test_a_newcomers_part_is_one_file(newcomer, tmp_path):
     done = newcomer(*quiet, "-rA", *read, "-k", chosen)
     assert _passed(done) >= 200
     assert "PASSED tests/test_row.py::test_it_has_a_row_at_once" in done.stdout
+
+
+OWN = ("my_view", "my_term", "my_game")
+OWN_PARTS = ("my_view:mirror", "my_term:near", "my_view:mine", "my_term:mine", "my_game:mine")
+IN_A_FOLDER = """
+import sys
+import pandas as pd
+from bench.cli import main
+from bench.laws.check import check_part
+
+broken = [
+    (part, row.law, row.counter_example)
+    for part in sys.argv[1:]
+    for row in check_part(part).itertuples()
+    if row.verdict == "broken"
+]
+assert not broken, broken
+asked = "run --suite smoke --grid model=oracle,my_view:mine,my_term:mine,my_game:mine"
+more = "--only dataset=ring8@pacgan --set flip=0.25 --set steps=30 --seeds 1 --executor inline"
+try:
+    main(f"{asked} {more}".split())
+except SystemExit as left:
+    assert not left.code, left
+table = pd.read_csv("runs/smoke/quick/table.csv")
+assert set(table.status) == {"ok"}
+assert set(table.model) == {"oracle", "my_view:mine", "my_term:mine", "my_game:mine"}
+flips = table[table.settings.str.contains('"flip": 0.25')].model
+assert set(flips) == {"my_view:mine"}
+print("all of it holds")
+"""
+
+
+def test_a_view_a_term_and_a_game_of_a_third_party(tmp_path):
+    """As they are printed, from a folder of their own: the laws hold, and each has its rows, under
+    a setting of its own.
+    """
+    for name, block in zip(OWN, _blocks()[2:5], strict=True):
+        (tmp_path / f"{name}.py").write_text(block)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FOLDER, *OWN_PARTS],
+        cwd=tmp_path,
+        env=os.environ | {"MINIMAX_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert "all of it holds" in done.stdout, done.stdout[-2000:] + done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -108,6 +108,7 @@ def _data(cell: Cell) -> Any:
 
 def _order(cell: Cell) -> TrainingOrder:
     """What is played: every step is looked at."""
+    recipe_of(cell.part("model"))
     known = {*DynamicsSettings.model_fields, *settings_of_parts("drawing")}
     asked = DynamicsSettings(**{k: v for k, v in cell.settings.items() if k in known})
     modules = modules_of(entry_named(cell.part("dataset"), DUEL, "task dynamics"))

@@ -22,7 +22,12 @@ from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
 from bench.tasks.generation.facts import describe_model, modules_of
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.settings import DrawingSettings, TrainedSettings, settings_of_parts
+from bench.tasks.generation.settings import (
+    DrawingSettings,
+    TrainedSettings,
+    recipe_of,
+    settings_of_parts,
+)
 from bench.tasks.values import value_of
 from generative import Fitted, Sampler
 
@@ -90,6 +95,7 @@ class Experiment(ABC, Generic[F, D, S]):
     @cached_property
     def asked(self) -> S:
         """Its task's settings; a recipe may have resolved others of its own."""
+        recipe_of(self.cell.part("model"))  # a user's own brings settings of its own
         kind, known = self.kind, {*self.kind.model_fields, *settings_of_parts(self.kind.family)}
         found: Any = kind(**{k: value for k, value in self.cell.settings.items() if k in known})
         return found

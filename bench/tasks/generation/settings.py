@@ -61,10 +61,10 @@ class TrainedSettings(BaseModel):
 
 
 def settings_of_parts(family: Family) -> dict[str, Setting]:
-    """Those of the parts of every registered model of a family, by name."""
+    """Those of the parts of every model of a family, registered or asked for, by name."""
     recipes = [
         entry.part
-        for entry in RECIPES.entries()
+        for entry in (*RECIPES.entries(), *RECIPES.brought())
         if isinstance(entry.part, Playing) and entry.facts.translates == (family == "translating")
     ]
     return {name: setting for recipe in recipes for name, setting in recipe.own().items()}
