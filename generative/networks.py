@@ -45,13 +45,14 @@ class Network(ABC):
 class LogitCritic(nn.Sequential):
     """Examples [n, ...] to logits [n], and to what its last layer sees of them, [n, d]."""
 
-    def forward(self, x: Tensor, features: bool = False) -> Any:
+    def forward(self, input: Tensor, features: bool = False) -> Any:
         if not features:
-            return super().forward(x)
+            return super().forward(input)
         *body, head = layers_of(self[0])
+        seen = input
         for layer in body:
-            x = layer(x)
-        return head(x).flatten(0), x.flatten(1)
+            seen = layer(seen)
+        return head(seen).flatten(0), seen.flatten(1)
 
 
 def layers_of(network: nn.Module) -> list[nn.Module]:

@@ -48,13 +48,12 @@ class View(ABC):
 
     @abstractmethod
     def __call__(self, x: Tensor, rng: torch.Generator, progress: float) -> Tensor:
-        """Examples [n * group, ...] as it sees them, [n, ...], with their graph. progress: the
+        """Examples [n * together, ...] as it sees them, [n, ...], with their graph. progress: the
         share of the training that is done.
         """
 
-    @property
     @abstractmethod
-    def group(self) -> int:
+    def together(self) -> int:
         """How many examples it sees at once."""
 
 

@@ -30,7 +30,7 @@ law = partial(base.law, VIEWS.kind, cases=_shapes)
 
 
 def _examples(view: Entry, shape: tuple[int, ...]) -> Tensor:
-    return torch.rand(SEEN * view.part.group, *shape, dtype=torch.float64)
+    return torch.rand(SEEN * view.part.together(), *shape, dtype=torch.float64)
 
 
 def _shown(view: Entry, x: Tensor, seed: int = 0, progress: float = 0.0) -> Tensor:
@@ -61,7 +61,7 @@ def every_example_is_seen(view: Entry, shape: tuple[int, ...]) -> None:
 @law()
 def what_is_seen_depends_on_its_own_examples(view: Entry, shape: tuple[int, ...]) -> None:
     """Others in the batch change nothing of it."""
-    x, group = _examples(view, shape), view.part.group
+    x, group = _examples(view, shape), view.part.together()
     other = torch.cat([x[:group], torch.rand_like(x[group:])])
     assert torch.equal(_shown(view, x)[0], _shown(view, other)[0])
     assert not torch.equal(_shown(view, x)[1], _shown(view, other)[1])

@@ -33,7 +33,7 @@ class Consensus(Dynamics):
             torch.autograd.grad(loss, own, create_graph=True)
             for loss, own in zip(losses, weights, strict=True)
         ]
-        length = sum(part.square().sum() for own in field for part in own) / 2
+        length = torch.stack([part.square().sum() for own in field for part in own]).sum() / 2
         every = [weight for own in weights for weight in own]
         pull = iter(torch.autograd.grad(length, every, allow_unused=True, materialize_grads=True))
         for move, own, gradient in zip(moves, weights, field, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +56,7 @@ def virtual(network: nn.Module, optimiser: torch.optim.Optimizer) -> Virtual:
     return Virtual(network, _vector(own).requires_grad_(), buffers, moments, step, group)
 
 
-def _vector(tensors: list[Tensor]) -> Vector:
+def _vector(tensors: Sequence[Tensor]) -> Vector:
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 

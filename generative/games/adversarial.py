@@ -83,12 +83,12 @@ class Adversarial(Game):
     @property
     def _compared(self) -> bool:
         """Whether the critic judges no single example: it sees several, or batch mates."""
-        return self.compares or (self.view is not None and self.view.group > 1)
+        return self.compares or (self.view is not None and self.view.together() > 1)
 
     @property
     def _drawn(self) -> int:
         """Examples of a batch."""
-        return self.protocol.batch * (1 if self.view is None else self.view.group)
+        return self.protocol.batch * (1 if self.view is None else self.view.together())
 
     @property
     def moves(self) -> tuple[Move, ...]:

@@ -154,7 +154,7 @@ class Adversarial(Playing):
                 raise UsageError(f"view '{name}' is for images: {only}")
         if self.conditioning is None:
             return
-        group = parts["view"].group if "view" in parts else 1
+        group = parts["view"].together() if "view" in parts else 1
         if group > 1 or "critic" in parts or "generator" in parts:
             raise UsageError(
                 "players that are told the class are those of the protocol, one example at a time: "
@@ -163,7 +163,7 @@ class Adversarial(Playing):
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         critic = rules.critic_steps * (1 + PENALTY_COST * len(_names(self.penalty)))
-        group = parts["view"].group if "view" in parts else 1
+        group = parts["view"].together() if "view" in parts else 1
         return (1 + critic) / (1 + usual.critic_steps) * parts["dynamics"].cost * group
 
 

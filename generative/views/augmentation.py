@@ -28,8 +28,7 @@ class Augmentation(View):
 
     augmentation: Annotated[float, SHARE] = 1.0
 
-    @property
-    def group(self) -> int:
+    def together(self) -> int:
         return 1
 
     def shape(self, shape: Shape) -> Shape:

@@ -24,8 +24,7 @@ class InstanceNoise(View):
 
     instance_noise: Annotated[float, WEIGHT] = 0.1
 
-    @property
-    def group(self) -> int:
+    def together(self) -> int:
         return 1
 
     def shape(self, shape: Shape) -> Shape:

@@ -24,6 +24,9 @@ class Packing(View):
 
     group: Annotated[int, Bounds(1, 64)] = 2
 
+    def together(self) -> int:
+        return self.group
+
     def shape(self, shape: Shape) -> Shape:
         return (shape[0] * self.group, *shape[1:])
 
