@@ -292,6 +292,21 @@ def test_nearness_counts_the_others():
     torch.testing.assert_close(critic.nearness(x).flip(0), critic.nearness(x.flip(0)))
 
 
+def test_nearness_by_hand():
+    """exp(-|M_i - M_j|_1) over the others, kernel by kernel."""
+    torch.manual_seed(0)
+    critic, x = Comparing(nn.Identity(), 3, 2, 4), torch.randn(5, 3)
+    projected = (x @ critic.projection.weight.T).view(5, 2, 4)
+    wanted = torch.zeros(5, 2)
+    for i in range(5):
+        for j in {*range(5)} - {i}:
+            wanted[i] += torch.exp(-(projected[i] - projected[j]).abs().sum(1))
+    torch.testing.assert_close(critic.nearness(x), wanted)
+    logits, seen = critic(x, features=True)
+    torch.testing.assert_close(logits, critic.head(torch.cat([x, wanted], 1))[:, 0])
+    assert torch.equal(seen, x)
+
+
 def test_reals_and_fakes_are_compared_apart():
     """A critic that compares sees each batch by itself: by recording what it is given."""
     seen = []
