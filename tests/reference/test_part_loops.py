@@ -1,125 +1,21 @@
 """GANs with parts written by hand, beside the game of all GANs: the same weights after three steps.
 
-Views, penalties, terms, numbers that move, forms of critics and dynamics are written down here once
-more, from their papers. Only the layers come from `generative.networks`.
+Views, penalties, terms, numbers that move and forms of players are written down here once more,
+from their papers.
 """
-
-import copy
-from dataclasses import replace
 
 import pytest
 import torch
-from reference.loops import STEPS, Known, Stream, advanced, assert_same, initialised, stepped
-from reference.places import BATCH, PLACES, Descent
+from reference.loops import assert_same
+from reference.partloops import BOTH, TOTAL, Loop, compared, played
+from reference.places import BATCH, PLACES
 from torch import nn
-from torch.func import functional_call
 from torch.nn.functional import logsigmoid, pad, relu
 
-from bench.laws.recipes import digest
-from generative import RECIPES, Training
+from generative import RECIPES
 from generative.recipes.adversarial import Adversarial
 
-TOTAL = 9
-BOTH = pytest.mark.parametrize("protocol", ["plane", "small-dcgan"])
 pytestmark = pytest.mark.usefixtures("double")
-
-
-class Loop:
-    """The non-saturating GAN: what is otherwise stands in its kin, or is given by name.
-
-    group: how many examples are judged at once. bare: its critic goes without batch norm. beta:
-    Adam's first of both players.
-    """
-
-    group, bare, beta = 1, False, None
-
-    def __init__(self, place, first=0, **own):
-        vars(self).update(own)
-        if self.bare:
-            place = replace(place, networks=(place.networks[0], place.networks[1].unmixed()))
-        self.place, self.done, self.kept = place, first, []
-        self.rng, self.data = torch.Generator().manual_seed(5), Stream(1, place.shape)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.build()
-            for _ in range(STEPS):
-                self.step()
-                self.done += 1
-                self.kept.append(copy.deepcopy(self.generator.state_dict()))
-
-    def build(self):
-        place = self.place
-        self.generator = place.networks[0].generator(place.latent, place.shape)
-        self.critic = self.new_critic()
-        initialised(self.generator, self.rng, *place.first)
-        own = place.first if place.mixes else place.bare_first or place.first
-        initialised(self.critic, self.rng, *own)
-        self.descents = [
-            Descent(network, rate, place, self.beta)
-            for network, rate in zip((self.generator, self.critic), place.rates, strict=True)
-        ]
-
-    def new_critic(self):
-        channels, *rest = self.place.shape
-        return self.place.networks[1].encoder((channels * self.group, *rest), 1)
-
-    def made(self, z):
-        return self.generator(z)
-
-    def view(self, x):
-        return x
-
-    def judge(self, x):
-        """Logits and features."""
-        network = self.critic
-        while len(network) == 2:
-            network = network[1]
-        kept = []
-        hook = network[-1].register_forward_pre_hook(lambda layer, given: kept.append(given[0]))
-        logits = self.critic(x)[:, 0]
-        hook.remove()
-        return logits, kept[0]
-
-    def critic_loss(self, real, fake, x, y):
-        """Of each of the batch; x, y: the logits of reals and fakes."""
-        return -logsigmoid(x) - logsigmoid(-y)
-
-    def penalty(self, real, fake):
-        """Of what the critic is shown."""
-        return 0.0
-
-    def generator_loss(self, z, fake, reals):
-        """reals: draws them."""
-        return -logsigmoid(self.judge(self.view(fake))[0]).mean()
-
-    def moved(self, x, y):
-        """What else changes after a step of the critic."""
-
-    def codes(self):
-        return self.place.codes(self.rng, BATCH * self.group)
-
-    def reals(self):
-        return self.data.next(BATCH * self.group)
-
-    def critics(self, real, fake):
-        """What the critic minimises."""
-        x, y = self.view(real), self.view(fake)
-        if self.place.mixes:
-            logits = self.judge(x)[0], self.judge(y)[0]
-        else:
-            logits = self.judge(torch.cat([x, y]))[0].chunk(2)
-        self.logits = [each.detach() for each in logits]
-        return self.critic_loss(real, fake, *logits).mean() + self.penalty(x, y)
-
-    def step(self):
-        real, z = self.reals(), self.codes()
-        fake, draw = self.made(z), lambda: real
-        stepped(self.critics(real, fake.detach()), self.critic, self.descents[1].adam)
-        self.moved(*self.logits)
-        if not self.place.shared:
-            z, draw = self.codes(), self.reals
-            fake = self.made(z)
-        stepped(self.generator_loss(z, fake, draw), self.generator, self.descents[0].adam)
 
 
 def slopes(judge, x):
@@ -326,162 +222,6 @@ class Blurred(Noisy):
     penalty = Loop.penalty
 
 
-class Together(Loop):
-    """Mescheder et al. 2017, Algorithms 1 and 2: all slopes at one point, on one batch. pull: the
-    weight of consensus.
-    """
-
-    pull = 0.0
-
-    def field(self):
-        """The slopes of generator and critic, with their graph."""
-        real, z = self.reals(), self.codes()
-        fake = self.made(z)
-        losses = self.critics(real, fake), self.generator_loss(z, fake, self.reals)
-        return [
-            torch.autograd.grad(loss, list(player.parameters()), create_graph=True)
-            for loss, player in zip(losses, (self.critic, self.generator), strict=True)
-        ]
-
-    def move(self, field, after=lambda: None):
-        """Both along slopes."""
-        for player, slope, descent in zip(
-            (self.critic, self.generator), field, self.descents[::-1], strict=True
-        ):
-            for weight, each in zip(player.parameters(), slope, strict=True):
-                weight.grad = each.detach().clone()
-            descent.adam.step()
-        after()
-
-    def step(self):
-        field = self.field()
-        if self.pull:
-            weights = [list(player.parameters()) for player in (self.critic, self.generator)]
-            length = sum((each**2).sum() for slope in field for each in slope) / 2
-            field = [
-                [
-                    each + self.pull * extra
-                    for each, extra in zip(
-                        slope,
-                        torch.autograd.grad(length, own, retain_graph=True, materialize_grads=True),
-                        strict=True,
-                    )
-                ]
-                for slope, own in zip(field, weights, strict=True)
-            ]
-        self.move(field)
-
-
-class Extragradient(Together):
-    """Gidel et al. 2019, Algorithm 4."""
-
-    def clipped(self):
-        """Nothing follows."""
-
-    def step(self):
-        before = [copy.deepcopy(p.state_dict()) for p in (self.critic, self.generator)]
-        self.move(self.field())
-        field = self.field()
-        with torch.no_grad():
-            for player, kept in zip((self.critic, self.generator), before, strict=True):
-                for name, weight in player.named_parameters():
-                    weight.copy_(kept[name])
-        self.move(field, self.clipped)
-
-
-class Clipped(Extragradient):
-    """With the critic of Arjovsky et al. 2017."""
-
-    beta = 0.0
-
-    def critic_loss(self, real, fake, x, y):
-        return y - x
-
-    def generator_loss(self, z, fake, reals):
-        return -self.judge(fake)[0].mean()
-
-    def clipped(self):
-        with torch.no_grad():
-            for weight in self.critic.parameters():
-                weight.clip_(-0.01, 0.01)
-
-
-class Historical(Loop):
-    """Salimans et al. 2016, section 3.3: the mean of what the weights were before each step."""
-
-    def near(self, player):
-        """The squared distance to the past."""
-        past = self.past.setdefault(player, [])
-        past.append([weight.detach().clone() for weight in player.parameters()])
-        means = [torch.stack(each).mean(0) for each in zip(*past, strict=True)]
-        gaps = zip(player.parameters(), means, strict=True)
-        return sum(((weight - mean) ** 2).sum() for weight, mean in gaps)
-
-    def build(self):
-        super().build()
-        self.past = {}
-
-    def critics(self, real, fake):
-        return super().critics(real, fake) + 0.1 * self.near(self.critic)
-
-    def generator_loss(self, z, fake, reals):
-        return super().generator_loss(z, fake, reals) + 0.1 * self.near(self.generator)
-
-
-class Unrolled(Loop):
-    """Metz et al. 2017, equations 6 to 12, through Adam's own steps."""
-
-    ahead = 2
-
-    def generator_loss(self, z, fake, reals):
-        real, own = reals(), self.critic
-        adam, (low, high) = self.descents[1].adam, self.place.betas
-        weights = {n: w.detach().clone().requires_grad_() for n, w in own.named_parameters()}
-        slots = [adam.state[weight] for weight in own.parameters()]
-        first = {n: slot["exp_avg"] for n, slot in zip(weights, slots, strict=True)}
-        second = {n: slot["exp_avg_sq"] for n, slot in zip(weights, slots, strict=True)}
-        done, network = int(slots[0]["step"]), copy.deepcopy(own)
-
-        def judge(x):
-            return functional_call(network, weights, x)[:, 0], None
-
-        self.judge = judge
-        for at in range(done + 1, done + 1 + self.ahead):
-            loss = self.critics(real, fake)
-            found = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-            for (name, weight), slope in zip([*weights.items()], found, strict=True):
-                first[name] = low * first[name] + (1 - low) * slope
-                second[name] = high * second[name] + (1 - high) * slope**2
-                size = (second[name] / (1 - high**at) + 1e-300).sqrt() + 1e-8
-                weights[name] = weight - self.place.rates[1] * first[name] / (1 - low**at) / size
-        loss = logsigmoid(-self.judge(fake)[0]).mean()
-        del self.judge
-        return loss
-
-
-def played(part, protocol, shape, first=0, **told):
-    """The same by the game."""
-    training = Training(protocol, steps=TOTAL, batch=BATCH, **told)
-    trainer = part.trainer(training, shape)
-    return trainer, advanced(trainer, Known(shape), first)
-
-
-def assert_like(found, hand):
-    _, state = found
-    assert_same(state.players["generator"], hand.generator)
-    assert_same(state.players["critic"], hand.critic)
-
-
-def compared(name, protocol, loop, shape=None, first=0, told=None, **own):
-    """A registered model, or parts, beside its loop."""
-    place = PLACES[protocol]
-    place = replace(place, shape=shape or place.shape)
-    part = RECIPES[name].part if isinstance(name, str) else name
-    found = played(part, protocol, place.shape, first, **(told or {}))
-    assert_like(found, loop(place, first, **own))
-    return found
-
-
 @BOTH
 @pytest.mark.parametrize("group", [2, 3])
 def test_packing(protocol, group):
@@ -562,46 +302,6 @@ def test_features_of_what_is_seen(protocol):
     compared(part, protocol, Both)
 
 
-@BOTH
-@pytest.mark.parametrize(
-    ("name", "loop", "own"),
-    [
-        ("simultaneous-gan", Together, {}),
-        ("consensus-gan", Together, {"pull": 10.0}),
-        ("extragradient-gan", Extragradient, {}),
-        ("historical-gan", Historical, {}),
-    ],
-)
-def test_dynamics(name, loop, own, protocol):
-    """Of networks, on batches and fakes."""
-    compared(name, protocol, loop, **own)
-
-
-@BOTH
-def test_a_constraint_after_the_step_alone(protocol):
-    """A step aside leaves the critic as it went."""
-    part = Adversarial("wasserstein", constraint="clip", momentum=0.0, dynamics="extragradient")
-    compared(part, protocol, Clipped)
-
-
-@BOTH
-@pytest.mark.parametrize("ahead", [1, 2])
-def test_looking_ahead(ahead, protocol):
-    """On the batch and the fakes of the generator's turn, which the critic's steps depend on."""
-    compared("unrolled5", protocol, Unrolled, told={"ahead": ahead}, ahead=ahead)
-
-
-@pytest.mark.parametrize("ahead", [1, 5, 10])
-def test_a_recipe_looks_as_far_ahead_as_it_says(ahead):
-    """By its own settings, and not by those that are usual."""
-    plain = Adversarial("minimax", dynamics="unrolled")
-    states = [
-        played(part, "plane", (2,), **told)[1].players["generator"].state_dict()
-        for part, told in ((RECIPES[f"unrolled{ahead}"].part, {}), (plain, {"ahead": ahead}))
-    ]
-    assert digest(states[0]) == digest(states[1])
-
-
 def virtually(layer, x, n):
     """Salimans et al. 2016, section 3.5: by n references and the example, one by one."""
     rows, places = [], tuple(range(2, x.ndim))
@@ -636,15 +336,3 @@ def test_virtual_batch_norm():
     assert_same(state.players["generator"].parameters(), hand.generator.parameters())
     assert_same(state.players["critic"], hand.critic)
     assert_same([state.players["generator"].codes], [hand.reference])
-
-
-@pytest.mark.parametrize("name", ["historical-gan", "lecam-gan"])
-def test_what_is_packed_stays_as_it_was(name):
-    """Whether the training goes on that it was packed of, or another that takes it up."""
-    trainer, state = played(RECIPES[name].part, "plane", (2,))
-    tree = trainer.pack(state)
-    before = digest(tree)
-    trainer.advance(state, 1)
-    assert digest(tree) == before
-    trainer.advance(trainer.unpack(Known((2,)), tree), 1)
-    assert digest(tree) == before
