@@ -371,9 +371,27 @@ def test_a_setting_that_is_wrong_for_a_part_is_refused(name, setting, value, wan
         RECIPES[name].part.trainer(Training("plane", **{setting: value}), (2,))
 
 
-def test_conditional_players_are_the_protocols():
-    """Told classes, packs and forms don't go together."""
-    part = replace(RECIPES["cgan"].part, view="packing")
+def test_a_margin_of_pairs_is_none_of_packs():
+    """A loss that sees examples has no pack to see."""
+    part = Adversarial("loss-sensitive", view="packing")
+    with pytest.raises(UsageError, match=r"'loss-sensitive' has a margin for each pair.*leave out"):
+        part.trainer(Training("plane"), (2,))
+    replace(part, own_settings={"group": 1}).trainer(Training("plane"), (2,))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"view": "packing"},
+        {"critic": "energy"},
+        {"generator": "virtual-batch-norm"},
+        {"terms": ("lecam", "pulling-away")},
+    ],
+    ids=str,
+)
+def test_conditional_players_are_the_protocols(parts):
+    """Told classes and packs, forms, or features of the critic's don't go together."""
+    part = replace(RECIPES["cgan"].part, **parts)
     with pytest.raises(UsageError, match="told the class are those of the protocol, one example"):
         part.trainer(Training("small-dcgan"), (1, 8, 8))
 
