@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from bench.core.errors import UsageError
-from bench.laws.recipes import PLANE, STACKS, digest, train
+from bench.core.randomness import forked
+from bench.laws.recipes import PLANE, STACKS, begin, digest, train
 from generative import CRITICS, LOSSES, RECIPES, TERMS, VIEWS, Training
 from generative.contracts import PENALTIES
 from generative.critics.discrimination import Comparing
 from generative.generators.virtual import VirtualNorm
 from generative.networks import Dcgan, Mlp
-from generative.parts import Sight
+from generative.parts import Sight, Term, TermFacts
 from generative.recipes.adversarial import Adversarial
 from generative.terms.top_k import TopK
 from generative.views.augmentation import Augmentation
@@ -82,6 +83,41 @@ def sight(real=None, fake=None, codes=None, features=None, epoch=0, loss=None):
         lambda: epoch,
         lambda at: at.loss.generator(at.of_fake[0], at.of_fake[0]),
     )
+
+
+@dataclass
+class Looking(Term):
+    """What a term of a player sees is of the examples and codes beside it."""
+
+    players: dict[str, nn.Module] = field(default_factory=dict)
+    looks: int = 0
+
+    @property
+    def weight(self):
+        return 1.0
+
+    def __call__(self, at):
+        critic, generator = (self.players[name] for name in ("critic", "generator"))
+        torch.testing.assert_close(at.fake, generator(at.codes))
+        for x, judged in ((at.real, at.of_real), (at.fake, at.of_fake)):
+            for found, wanted in zip(judged, critic(x, features=True), strict=True):
+                torch.testing.assert_close(found, wanted)
+        assert len(at.stake()) == len(at.real)
+        self.looks += 1
+        return 0 * at.of_fake[0]
+
+
+@pytest.mark.parametrize("player", ["generator", "critic"])
+def test_what_a_term_sees_belongs_together(player):
+    """Logits and features are of the same examples, those of the codes."""
+    term = Looking()
+    with forked(0):
+        trainer, _, state = begin(RECIPES["nsgan"], PLANE)
+        terms = ((term, TermFacts(player, features=True)),)
+        trainer = replace(trainer, game=replace(trainer.game, terms=terms))
+        term.players = state.players
+        trainer.advance(state, 2)
+    assert term.looks == 2
 
 
 def test_pulling_away_is_of_directions():
