@@ -14,7 +14,7 @@ from generative.conditioning import Conditioning
 from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES
 from generative.dynamics.base import DYNAMICS
 from generative.games import adversarial
-from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS
+from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS, Sighted
 from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
 from generative.recipes.playing import Playing
 from generative.training import ANY, WEIGHT, Training, told
@@ -152,13 +152,19 @@ class Adversarial(Playing):
             only = VIEWS[name].facts.images_only
             if only and len(shape) == 1:
                 raise UsageError(f"view '{name}' is for images: {only}")
-        if self.conditioning is None:
-            return
         group = parts["view"].together() if "view" in parts else 1
-        if group > 1 or "critic" in parts or "generator" in parts:
+        if group > 1 and isinstance(parts["loss"], Sighted):
+            raise UsageError(
+                f"loss '{self.loss}' has a margin for each pair of examples, and a critic of packs "
+                "judges several at once: leave out packing"
+            )
+        featured = any(TERMS[name].facts.features for name in _names(self.terms))
+        if self.conditioning is not None and (
+            group > 1 or featured or "critic" in parts or "generator" in parts
+        ):
             raise UsageError(
                 "players that are told the class are those of the protocol, one example at a time: "
-                "leave out packing and the forms of players"
+                "leave out packing, the forms of players, and terms of features"
             )
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:

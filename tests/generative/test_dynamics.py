@@ -16,7 +16,7 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked
 from bench.datasets import DATASETS
 from bench.laws.duels import Duel, played
-from bench.laws.recipes import PLANE, begin, digest, train
+from bench.laws.recipes import PLANE, STACKS, begin, digest, train
 from generative import DYNAMICS, RECIPES, Move, Summand, Table, Training
 from generative.dynamics.consensus import Consensus
 from generative.dynamics.historical import Historical
@@ -201,10 +201,11 @@ def test_a_slope_without_the_second_term_is_another():
     assert max(gaps) > 1e-2
 
 
-def test_looking_ahead_leaves_the_critic_as_it_is():
+@pytest.mark.parametrize("place", [PLANE, STACKS], ids=["points", "images"])
+def test_looking_ahead_leaves_the_critic_as_it_is(place):
     """Weights, moments and batch norm's statistics; only its own step moves it."""
     with forked(0):
-        trainer, _, state = begin(RECIPES["unrolled5"], PLANE)
+        trainer, _, state = begin(RECIPES["unrolled5"], place)
         state = trainer.advance(state, 1)
         table = state.table
         before = digest(trainer.pack(state)["critic"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from bench.core.errors import UsageError
-from bench.laws.recipes import PLANE, STACKS, digest, train
+from bench.core.randomness import forked
+from bench.laws.recipes import PLANE, STACKS, begin, digest, train
 from generative import CRITICS, LOSSES, RECIPES, TERMS, VIEWS, Training
 from generative.contracts import PENALTIES
 from generative.critics.discrimination import Comparing
 from generative.generators.virtual import VirtualNorm
 from generative.networks import Dcgan, Mlp
-from generative.parts import Sight
+from generative.parts import Sight, Term, TermFacts
 from generative.recipes.adversarial import Adversarial
 from generative.terms.top_k import TopK
 from generative.views.augmentation import Augmentation
@@ -82,6 +83,41 @@ def sight(real=None, fake=None, codes=None, features=None, epoch=0, loss=None):
         lambda: epoch,
         lambda at: at.loss.generator(at.of_fake[0], at.of_fake[0]),
     )
+
+
+@dataclass
+class Looking(Term):
+    """What a term of a player sees is of the examples and codes beside it."""
+
+    players: dict[str, nn.Module] = field(default_factory=dict)
+    looks: int = 0
+
+    @property
+    def weight(self):
+        return 1.0
+
+    def __call__(self, at):
+        critic, generator = (self.players[name] for name in ("critic", "generator"))
+        torch.testing.assert_close(at.fake, generator(at.codes))
+        for x, judged in ((at.real, at.of_real), (at.fake, at.of_fake)):
+            for found, wanted in zip(judged, critic(x, features=True), strict=True):
+                torch.testing.assert_close(found, wanted)
+        assert len(at.stake()) == len(at.real)
+        self.looks += 1
+        return 0 * at.of_fake[0]
+
+
+@pytest.mark.parametrize("player", ["generator", "critic"])
+def test_what_a_term_sees_belongs_together(player):
+    """Logits and features are of the same examples, those of the codes."""
+    term = Looking()
+    with forked(0):
+        trainer, _, state = begin(RECIPES["nsgan"], PLANE)
+        terms = ((term, TermFacts(player, features=True)),)
+        trainer = replace(trainer, game=replace(trainer.game, terms=terms))
+        term.players = state.players
+        trainer.advance(state, 2)
+    assert term.looks == 2
 
 
 def test_pulling_away_is_of_directions():
@@ -292,6 +328,21 @@ def test_nearness_counts_the_others():
     torch.testing.assert_close(critic.nearness(x).flip(0), critic.nearness(x.flip(0)))
 
 
+def test_nearness_by_hand():
+    """exp(-|M_i - M_j|_1) over the others, kernel by kernel."""
+    torch.manual_seed(0)
+    critic, x = Comparing(nn.Identity(), 3, 2, 4), torch.randn(5, 3)
+    projected = (x @ critic.projection.weight.T).view(5, 2, 4)
+    wanted = torch.zeros(5, 2)
+    for i in range(5):
+        for j in {*range(5)} - {i}:
+            wanted[i] += torch.exp(-(projected[i] - projected[j]).abs().sum(1))
+    torch.testing.assert_close(critic.nearness(x), wanted)
+    logits, seen = critic(x, features=True)
+    torch.testing.assert_close(logits, critic.head(torch.cat([x, wanted], 1))[:, 0])
+    assert torch.equal(seen, x)
+
+
 def test_reals_and_fakes_are_compared_apart():
     """A critic that compares sees each batch by itself: by recording what it is given."""
     seen = []
@@ -355,9 +406,27 @@ def test_a_setting_that_is_wrong_for_a_part_is_refused(name, setting, value, wan
         RECIPES[name].part.trainer(Training("plane", **{setting: value}), (2,))
 
 
-def test_conditional_players_are_the_protocols():
-    """Told classes, packs and forms don't go together."""
-    part = replace(RECIPES["cgan"].part, view="packing")
+def test_a_margin_of_pairs_is_none_of_packs():
+    """A loss that sees examples has no pack to see."""
+    part = Adversarial("loss-sensitive", view="packing")
+    with pytest.raises(UsageError, match=r"'loss-sensitive' has a margin for each pair.*leave out"):
+        part.trainer(Training("plane"), (2,))
+    replace(part, own_settings={"group": 1}).trainer(Training("plane"), (2,))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"view": "packing"},
+        {"critic": "energy"},
+        {"generator": "virtual-batch-norm"},
+        {"terms": ("lecam", "pulling-away")},
+    ],
+    ids=str,
+)
+def test_conditional_players_are_the_protocols(parts):
+    """Told classes and packs, forms, or features of the critic's don't go together."""
+    part = replace(RECIPES["cgan"].part, **parts)
     with pytest.raises(UsageError, match="told the class are those of the protocol, one example"):
         part.trainer(Training("small-dcgan"), (1, 8, 8))
 
