@@ -10,7 +10,7 @@ from metrics.contracts import METRICS
 Orbit = Float[np.ndarray, "steps 2"]
 """Where both numbers are, less where neither gains: at the start, and after each step."""
 
-SMALLEST, LARGEST = 0.01, 100.0
+SMALLEST, LARGEST = 0.03, 10.0
 """An orbit is looked at while its radius is within these, of the radius at its start."""
 STILL = 1e-3
 """Growth by less than this a step is none."""
