@@ -32,7 +32,10 @@ from generative import (
     TERMS,
     TRANSLATION_PROTOCOLS,
     VIEWS,
+    Loss,
 )
+from generative.recipes.playing import Playing
+from generative.training import settings_of
 from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
 from results import bibliography
@@ -80,8 +83,21 @@ def _rows(kind: str) -> list[dict[str, Any]]:
         facts = {name: value for name, value in facts.items() if value not in ("", ())}
         if text := getattr(entry.part, "deviations", ""):
             facts["deviations"] = text
+        if own := _settings(entry.part):
+            facts["settings"] = own
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
     return rows + (foolbox_adapter.rows() if kind == "attacks" else [])
+
+
+def _settings(part: Any) -> str:
+    """The settings of a part of a game, or of all that a model is made of, with what they are."""
+    own = part.own() if isinstance(part, Playing) else settings_of(_made(part))
+    return ", ".join(f"{name}={setting.default}" for name, setting in own.items())
+
+
+def _made(part: Any) -> Any:
+    """A loss is registered as a class."""
+    return part() if isinstance(part, type) and issubclass(part, Loss) else part
 
 
 @checked()

@@ -14,6 +14,11 @@ KINDS = (
     "losses",
     "penalties",
     "constraints",
+    "views",
+    "terms",
+    "dynamics",
+    "critics",
+    "generators",
     "protocols",
     "metrics",
     "rules",
@@ -26,6 +31,8 @@ KINDS = (
     "published",
 )
 COLUMNS = ("name", "summary", "paper")
+OF_GAMES = ("losses", "constraints", "views", "terms", "dynamics", "critics", "generators")
+"""Parts whose settings are shown."""
 PUBLISHED = ("table", "dataset", "model", "metric", "value", "spread", "paper", "source")
 
 
@@ -44,6 +51,9 @@ def command(kind: str, as_rows: bool) -> None:
 
     table = listed(kind)
     shown = list(PUBLISHED if kind == "published" else COLUMNS)
+    if kind in OF_GAMES and "settings" in table:
+        shown.append("settings")
+        table = table.fillna({"settings": ""})
     print_rows(table if as_rows else table.filter(shown), as_rows)
 
 

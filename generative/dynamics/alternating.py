@@ -48,4 +48,8 @@ class Alternating(Dynamics):
 
 
 ALTERNATING = Alternating()
-DYNAMICS.register("alternating", paper="arXiv:1406.2661")(ALTERNATING)
+DYNAMICS.register(
+    "alternating",
+    paper="arXiv:1406.2661",
+    summary="One player after another, as in Algorithm 1",
+)(ALTERNATING)

@@ -56,7 +56,12 @@ class Consensus(Dynamics):
         return 2.5
 
 
-DYNAMICS.register("consensus", paper="arXiv:1705.10461", together=True)(Consensus())
+DYNAMICS.register(
+    "consensus",
+    paper="arXiv:1705.10461",
+    summary="Players also make all gradients small",
+    together=True,
+)(Consensus())
 
 RECIPES.register(
     "consensus-gan",

@@ -61,7 +61,12 @@ class Extragradient(Dynamics):
         return 2.0
 
 
-DYNAMICS.register("extragradient", paper="arXiv:1802.10551", together=True)(Extragradient())
+DYNAMICS.register(
+    "extragradient",
+    paper="arXiv:1802.10551",
+    summary="A step aside, back, and along the slope there",
+    together=True,
+)(Extragradient())
 
 RECIPES.register(
     "extragradient-gan",

@@ -64,7 +64,11 @@ class Historical(Dynamics):
         return 1.1
 
 
-DYNAMICS.register("historical", paper="arXiv:1606.03498")(Historical())
+DYNAMICS.register(
+    "historical",
+    paper="arXiv:1606.03498",
+    summary="Alternating, near the mean of the past",
+)(Historical())
 
 RECIPES.register(
     "historical-gan",

@@ -44,7 +44,12 @@ class Simultaneous(Dynamics):
         return 1.0
 
 
-DYNAMICS.register("simultaneous", paper="arXiv:1705.10461", together=True)(Simultaneous())
+DYNAMICS.register(
+    "simultaneous",
+    paper="arXiv:1705.10461",
+    summary="Everybody steps from where everybody stood",
+    together=True,
+)(Simultaneous())
 
 RECIPES.register(
     "simultaneous-gan",

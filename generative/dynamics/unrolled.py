@@ -74,7 +74,11 @@ class Unrolled(Dynamics):
         return 1.0 + 2.0 * self.ahead
 
 
-DYNAMICS.register("unrolled", paper="arXiv:1611.02163")(Unrolled())
+DYNAMICS.register(
+    "unrolled",
+    paper="arXiv:1611.02163",
+    summary="The generator looks ahead at the critic's next steps",
+)(Unrolled())
 
 for _ahead in (1, 5, 10):
     RECIPES.register(
