@@ -320,8 +320,7 @@ def test_nearness_counts_the_others():
     """n - 1 for equal rows, 0 for rows far apart; the same in another order."""
     torch.manual_seed(0)
     critic = Comparing(nn.Identity(), 3, 4, 5)
-    equal = critic.nearness(torch.ones(6, 3))
-    torch.testing.assert_close(equal, torch.full((6, 4), 5.0))
+    torch.testing.assert_close(critic.nearness(torch.ones(6, 3)), torch.full((6, 4), 5.0))
     far = critic.nearness(1e4 * torch.eye(3))
     assert float(far.detach().max()) < 1e-6
     x = torch.randn(6, 3)
@@ -431,9 +430,10 @@ def test_conditional_players_are_the_protocols(parts):
         part.trainer(Training("small-dcgan"), (1, 8, 8))
 
 
-def test_a_packed_critic_judges_no_single_example():
+@pytest.mark.parametrize("name", ["pacgan3", "minibatch-gan"])
+def test_some_critics_judge_no_single_example(name):
     """So that nobody asks it to, in inpainting: the model has codes, and no logits."""
-    model = train(RECIPES["pacgan3"], PLANE)[2]
+    model = train(RECIPES[name], PLANE)[2]
     assert not hasattr(model, "logits")
     assert model.sample(5, torch.Generator()).shape == (5, 2)
 

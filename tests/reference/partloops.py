@@ -54,9 +54,14 @@ class Loop:
             for network, rate in zip((self.generator, self.critic), place.rates, strict=True)
         ]
 
-    def new_critic(self):
+    @property
+    def seen(self):
+        """The shape of what is judged."""
         channels, *rest = self.place.shape
-        return self.place.networks[1].encoder((channels * self.group, *rest), 1)
+        return channels * self.group, *rest
+
+    def new_critic(self):
+        return self.place.networks[1].encoder(self.seen, 1)
 
     def made(self, z):
         return self.generator(z)

@@ -76,8 +76,8 @@ class Restoring(Loop):
 
     def new_critic(self):
         making, judging = self.place.networks
-        decoder = making.unmixed().generator(16, self.place.shape)
-        return nn.ModuleList([judging.encoder(self.place.shape, 16), decoder])
+        decoder = making.unmixed().generator(16, self.seen)
+        return nn.ModuleList([judging.encoder(self.seen, 16), decoder])
 
     def error(self, gap):
         return (gap**2).sum(1).sqrt()
@@ -288,6 +288,19 @@ def test_a_view_before_a_penalty(protocol):
     """
     part = Adversarial("relativistic", penalty=("r1", "r2"), view="instance-noise")
     compared(part, protocol, Noisy)
+
+
+@BOTH
+def test_packs_that_are_restored(protocol):
+    """By an autoencoder of packs."""
+
+    class Both(Packed, Restoring):
+        critic_loss = Energy.critic_loss
+
+        def generator_loss(self, z, fake, reals):
+            return -self.judge(self.view(fake))[0].mean()
+
+    compared(Adversarial("energy-margin", critic="energy", view="packing"), protocol, Both)
 
 
 @BOTH
