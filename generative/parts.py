@@ -36,7 +36,9 @@ class Sighted(ABC):
 
     @abstractmethod
     def seeing(self, real: Tensor, fake: Tensor) -> Loss:
-        """The loss of these examples [n, ...], fakes with the graph that they have."""
+        """The loss of these examples [n, ...] as they are, before any view; fakes with the graph
+        that they have.
+        """
 
 
 class View(ABC):

@@ -50,7 +50,7 @@ def command(kind: str, as_rows: bool) -> None:
     from bench.commands.output import print_rows
 
     table = listed(kind)
-    shown = list(PUBLISHED if kind == "published" else COLUMNS)
+    shown: list[str] = list(PUBLISHED if kind == "published" else COLUMNS)
     if kind in OF_GAMES and "settings" in table:
         shown.append("settings")
         table = table.fillna({"settings": ""})

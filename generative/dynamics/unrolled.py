@@ -25,6 +25,7 @@ class Unrolled(Dynamics):
     """The first player moves as ever. The second descends its loss against the first one as it will
     be `ahead` steps of its optimiser later, on the batch and the fakes of this turn, with the
     gradient through those steps (equations 6 to 12): the second term of equation 12 is the method.
+    A constraint, such as clipping, is not applied on the way there.
     With 0 steps it is alternating.
     """
 

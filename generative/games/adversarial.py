@@ -242,7 +242,7 @@ class Adversarial(Game):
 
     def _epoch(self, table: Table) -> int:
         """How often the training has been through its examples."""
-        step = round(table.progress * self.steps)
+        step = round(table.progress * self.steps) * self.protocol.critic_steps
         return step * self._drawn // max(1, len(table.data.training))
 
     def _reals(self, table: Table) -> tuple[Tensor, Condition]:

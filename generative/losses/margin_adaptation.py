@@ -36,20 +36,17 @@ class MarginAdaptation(Loss, Moving):
         return -fake
 
     def moved(self, real: Logits, fake: Logits, epoch: int) -> Mapping[str, Scalar]:
-        reals = self.of_reals - real.mean()
-        fakes, count = self.of_fakes - fake.mean(), self.count + 1
+        own = {"of_reals": -real.mean(), "of_fakes": -fake.mean(), "count": 1.0}
         if epoch <= int(self.epoch):
-            return {"of_reals": reals, "of_fakes": fakes, "count": count}
-        reals, fakes = reals / count, fakes / count
+            return {name: getattr(self, name) + value for name, value in own.items()}
+        reals, fakes = self.of_reals / self.count, self.of_fakes / self.count
         first = int(self.epoch) == 0
         lower = reals < self.margin and reals < fakes and fakes >= self.fakes_before
         return {
             "margin": reals if first or lower else self.margin,
             "epoch": torch.as_tensor(float(epoch)),
             "fakes_before": fakes,
-            "of_reals": 0.0,
-            "of_fakes": 0.0,
-            "count": 0.0,
+            **own,
         }
 
 

@@ -284,13 +284,13 @@ def test_the_margin_of_magan():
 
     for _ in range(2):
         loss = steps(loss, [4.0, 6.0], [8.0, 8.0], 0)
-    loss = steps(loss, [2.0], [8.0], 1)
-    assert float(loss.margin) == pytest.approx((5 + 5 + 2) / 3)
-    loss = steps(loss, [3.0], [9.0], 2)
+    loss = steps(loss, [3.0], [9.0], 1)
+    assert float(loss.margin) == pytest.approx(5.0)
+    loss = steps(loss, [1.0], [7.0], 2)
     assert float(loss.margin) == pytest.approx(3.0)
-    loss = steps(loss, [1.0], [7.0], 3)
+    loss = steps(loss, [1.0], [0.5], 3)
     assert float(loss.margin) == pytest.approx(3.0), "the fakes' energy fell"
-    loss = steps(loss, [1.0], [0.5], 4)
+    loss = steps(loss, [1.0], [8.0], 4)
     assert float(loss.margin) == pytest.approx(3.0), "fakes are restored better than reals"
 
 

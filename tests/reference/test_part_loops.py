@@ -139,9 +139,9 @@ class Adapted(Restoring):
         return -self.judge(fake)[0].mean()
 
     def moved(self, x, y):
-        self.sums, self.count = self.sums - x.mean(), self.count + 1
         if self.done * BATCH // 60 > self.epoch:
             self.margin, self.epoch = self.sums / self.count, self.done * BATCH // 60
+        self.sums, self.count = self.sums - x.mean(), self.count + 1
 
 
 class Matching(Loop):
