@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.datasets.base import DATASETS, Batches, Dataset, Density, Source
 from bench.datasets.batches import FreshDraws
 
-POINTS = 100
+POINTS = 1_000
 """A training set of as many, for what wants one."""
 
 
@@ -43,6 +43,7 @@ class Dirac(Dataset):
     """All mass at 0, in one dimension."""
 
     name: str = "dirac"
+    modes: int = 1
 
     @property
     def offers(self) -> frozenset[str]:

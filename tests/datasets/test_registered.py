@@ -4,6 +4,7 @@ import pytest
 
 from bench.core.randomness import stream
 from bench.datasets import DATASETS
+from bench.datasets.dirac import Dirac
 from bench.datasets.mixtures import Mixture
 
 OURS = [entry for entry in DATASETS.entries() if entry.origin.startswith("bench.datasets.")]
@@ -22,4 +23,4 @@ def test_there_is_enough_of_it_and_it_fills_its_box(entry):
         assert source.box[0] == examples.min()
         assert source.box[1] == examples.max()
     assert facts.modes == source.modes == part.modes
-    assert facts.licence or isinstance(part, Mixture)
+    assert facts.licence or isinstance(part, Mixture | Dirac)

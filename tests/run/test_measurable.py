@@ -143,6 +143,7 @@ def _parts(task):
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),
         ("translation", UNPAIRED, "", "noise_spread"),
+        ("dynamics", {"dataset": "dirac", "model": "gan"}, "steps = 20", "growth"),
     ],
 )
 def test_one_that_some_cell_has_is_measured(task, parts, settings, metric, tmp_path):

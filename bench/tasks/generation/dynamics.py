@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,8 @@ class DynamicsTask(Task):
             seconds=1.0,
             skip=_unknown(parts["model"], asked.training().settings),
         )
-        return resolve_drawing(target, parts["model"], asked, DynamicsSettings())
+        found = resolve_drawing(target, parts["model"], asked, DynamicsSettings())
+        return replace(found, gives=frozenset(entry.name for entry in scored_by(TAKES)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, TAKES), "name": name}
