@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.core.registry import NoFacts, Registry
@@ -66,8 +65,8 @@ class ViewFacts:
     images_only: str = ""
 
 
-Judged = tuple[Logits, Float[Tensor, "n d"]]
-"""The critic's logits and features of a batch."""
+Judged = tuple[Logits, Tensor]
+"""The critic's logits and features of a batch, [n] and [n, d]."""
 
 
 class Sight:

@@ -238,16 +238,8 @@ def identity_and_forecast(recipe: Entry) -> None:
     assert 0 < seconds < 3600
 
 
-class Hurried(Dynamics):
-    """The player that moves last has a rate that nobody can set."""
-
-    def __init__(self, own: Dynamics, rate: float) -> None:
-        self.own, self.rate = own, rate
-
-    def play(self, table: Table, moves: Sequence[Move]) -> torch.Tensor:
-        for group in table.optimisers[moves[-1].player].param_groups:
-            group["lr"] = self.rate
-        return self.own.play(table, moves)
+class Probe(Dynamics):
+    """Dynamics that laws play by."""
 
     def refuse(self, moves: Sequence[Move]) -> None:
         raise NotImplementedError
@@ -258,6 +250,18 @@ class Hurried(Dynamics):
     @property
     def cost(self) -> float:
         raise NotImplementedError
+
+
+class Hurried(Probe):
+    """The player that moves last has a rate that nobody can set."""
+
+    def __init__(self, own: Dynamics, rate: float) -> None:
+        self.own, self.rate = own, rate
+
+    def play(self, table: Table, moves: Sequence[Move]) -> torch.Tensor:
+        for group in table.optimisers[moves[-1].player].param_groups:
+            group["lr"] = self.rate
+        return self.own.play(table, moves)
 
 
 def hurried(recipe: Entry, rate: float) -> tuple[Any, Any]:
@@ -282,7 +286,7 @@ def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
         trainer.advance(state, 1)
 
 
-class Spoilt(Dynamics):
+class Spoilt(Probe):
     """Every loss is infinite, and flat there: weights move as ever."""
 
     def play(self, table: Table, moves: Sequence[Move]) -> torch.Tensor:
@@ -291,16 +295,6 @@ class Spoilt(Dynamics):
             return replace(move, objective=lambda table: [*move.objective(table), endless])
 
         return ALTERNATING.play(table, [spoil(move) for move in moves])
-
-    def refuse(self, moves: Sequence[Move]) -> None:
-        raise NotImplementedError
-
-    def linear(self, field: Any, rate: float) -> None:
-        raise NotImplementedError
-
-    @property
-    def cost(self) -> float:
-        raise NotImplementedError
 
 
 @learner_law()

@@ -282,13 +282,13 @@ class Adversarial(Game):
         return any(facts.features and term.weight for term, facts in self.terms)
 
     def _judged(self, table: Table, x: Tensor, told: Condition) -> Judged:
-        """Logits, and features where a term looks at them."""
+        """Logits, and features where a term looks at them; else the logits again."""
         with table.passes():
             if self._featured:
                 logits, features = table.players[CRITIC](x, *told, features=True)
                 return logits.float(), features.float()
             logits = table.players[CRITIC](x, *told).float()
-            return logits, logits[:, None]
+            return logits, logits
 
     def _told_apart(
         self, table: Table, real: Tensor, told: Condition, fake: Tensor, asked: Condition
@@ -300,7 +300,10 @@ class Adversarial(Game):
         both = tuple(torch.cat(labels) for labels in zip(told, asked, strict=True))
         logits, features = self._judged(table, torch.cat([real, fake]), both)
         n = len(real)
-        return (logits[:n], features[:n]), (logits[n:], features[n:])
+        of_real, of_fake = logits[:n], logits[n:]
+        if features is logits:
+            return (of_real, of_real), (of_fake, of_fake)
+        return (of_real, features[:n]), (of_fake, features[n:])
 
     def fitted(self, players: Players, data: Data) -> Decoder:
         generator, critic = players[GENERATOR], players[CRITIC]

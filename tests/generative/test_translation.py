@@ -10,7 +10,7 @@ from torch.nn.functional import l1_loss, softplus
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
-from bench.laws.recipes import digest, under
+from bench.laws.recipes import Probe, digest, under
 from bench.laws.translators import (
     APART,
     GREY_TO_COLOUR,
@@ -28,7 +28,6 @@ from bench.laws.translators import (
     uninterrupted,
 )
 from generative import RECIPES, Training
-from generative.dynamics.base import Dynamics
 from generative.games.cycle import Buffer, Cycle
 from generative.games.paired import Paired
 
@@ -84,19 +83,11 @@ def test_a_weight_of_nothing_takes_the_part_away():
         assert digest(own.tensors()) == digest(other.tensors()), full
 
 
-class Nothing(Dynamics):
+class Nothing(Probe):
     """Nobody moves."""
-
-    cost = 1.0
 
     def play(self, table, moves):
         return torch.zeros(())
-
-    def refuse(self, moves):
-        raise NotImplementedError
-
-    def linear(self, field, rate):
-        raise NotImplementedError
 
 
 def _rates(state):
