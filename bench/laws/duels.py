@@ -42,10 +42,6 @@ class Duel(Game):
     times: int = 1
 
     @property
-    def steps(self) -> int:
-        return 1_000
-
-    @property
     def field(self) -> np.ndarray:
         """The gradients of both, each by its own number: v = field @ (x, y)."""
         return np.array([[self.damping, self.slope], [-self.slope, 0.0]])

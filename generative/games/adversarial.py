@@ -77,10 +77,6 @@ class Adversarial(Game):
     conditioning: Conditioning | None = None
 
     @property
-    def steps(self) -> int:
-        return self.protocol.steps
-
-    @property
     def _compared(self) -> bool:
         """Whether the critic judges no single example: it sees several, or batch mates."""
         return self.compares or (self.view is not None and self.view.together() > 1)
@@ -95,14 +91,14 @@ class Adversarial(Game):
         protocol = self.protocol
         critic = Move(
             CRITIC,
-            lambda table: [*self._critic_loss(table)],
+            self._critic_loss,
             protocol.critic_adam,
             times=protocol.critic_steps,
             after=self._settle,
         )
         generator = Move(
             GENERATOR,
-            lambda table: [*self._generator_loss(table)],
+            self._generator_loss,
             protocol.generator_adam,
             fresh=not protocol.shared,
             average=protocol.average,
@@ -225,7 +221,8 @@ class Adversarial(Game):
             for name, value in table.memory.items()
             if name.startswith(f"{role}.")
         }
-        return replace(part, **kept) if kept else part  # type: ignore[type-var]
+        now: Any = part
+        return replace(now, **kept) if kept else now
 
     def _settle(self, table: Table) -> None:
         """After a step of the critic: the constraint, and numbers that move."""
@@ -242,7 +239,7 @@ class Adversarial(Game):
 
     def _epoch(self, table: Table) -> int:
         """How often the training has been through its examples."""
-        step = round(table.progress * self.steps) * self.protocol.critic_steps
+        step = round(table.progress * self.protocol.steps) * self.protocol.critic_steps
         return step * self._drawn // max(1, len(table.data.training))
 
     def _reals(self, table: Table) -> tuple[Tensor, Condition]:

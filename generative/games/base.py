@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Move:
     """
 
     player: str
-    objective: Callable[[Table], Sequence[Summand]]
+    objective: Callable[[Table], Iterable[Summand]]
     optimiser: Optimiser
     times: int = 1
     fresh: bool = True
@@ -154,10 +154,7 @@ class Table:
 class Game(ABC):
     """What is played under one protocol with examples of one shape: a frozen record."""
 
-    @property
-    @abstractmethod
-    def steps(self) -> int:
-        """How many steps make a full training."""
+    protocol: Any
 
     @property
     @abstractmethod

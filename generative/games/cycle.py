@@ -70,21 +70,17 @@ class Cycle(Game):
     shape: tuple[int, ...]
 
     @property
-    def steps(self) -> int:
-        return self.protocol.steps
-
-    @property
     def moves(self) -> tuple[Move, ...]:
         protocol, decay = self.protocol, self.protocol.decay
         generators = Move(
             GENERATORS,
-            lambda table: [*self._generator_loss(table)],
+            self._generator_loss,
             protocol.generator_adam,
             decay=decay,
         )
         critics = Move(
             CRITICS,
-            lambda table: [*self._critic_loss(table)],
+            self._critic_loss,
             protocol.critic_adam,
             fresh=False,
             decay=decay,
@@ -126,8 +122,9 @@ class Cycle(Game):
     def _players(self, table: Table, name: str) -> Any:
         return table.players[name]
 
-    def _generator_loss(self, table: Table) -> Iterator[Summand]:
+    def _generator_loss(self, table: Table) -> list[Summand]:
         """Both directions; critics keep their weights."""
+        found: list[Summand] = []
         reals, span = self._reals(table), self.protocol.span
         generators, critics = self._players(table, GENERATORS), self._players(table, CRITICS)
         with table.passes():
@@ -136,13 +133,14 @@ class Cycle(Game):
                 source, target = reals[at], reals[1 - at]
                 if self.loss is not None:
                     logits = critics[at](fakes[at]).flatten().float()
-                    yield Summand(self.loss.generator(logits, logits))
+                    found.append(Summand(self.loss.generator(logits, logits)))
                 if self.cycle_weight:
                     error = (generators[1 - at](fakes[at]).float() - source).abs()
-                    yield Summand(error, self.cycle_weight * span)
+                    found.append(Summand(error, self.cycle_weight * span))
                 if self.identity_weight and source.shape[1] == target.shape[1]:
                     error = (generators[at](target).float() - target).abs()
-                    yield Summand(error, self.identity_weight * span)
+                    found.append(Summand(error, self.identity_weight * span))
+        return found
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
         reals, fakes = self._reals(table), self._fakes(table)

@@ -107,10 +107,6 @@ class Encoding(Game):
     shape: tuple[int, ...]
 
     @property
-    def steps(self) -> int:
-        return self.protocol.steps
-
-    @property
     def moves(self) -> tuple[Move, ...]:
         return (Move(CODER, self._loss, self.protocol.generator_adam, decay=0.5),)
 

@@ -32,21 +32,17 @@ class Paired(Game):
     shape: tuple[int, ...]
 
     @property
-    def steps(self) -> int:
-        return self.protocol.steps
-
-    @property
     def moves(self) -> tuple[Move, ...]:
         protocol, fresh = self.protocol, self.loss is None
         critic = Move(
             CRITIC,
-            lambda table: [*self._critic_loss(table)],
+            self._critic_loss,
             protocol.critic_adam,
             decay=protocol.decay,
         )
         generator = Move(
             GENERATOR,
-            lambda table: [*self._generator_loss(table)],
+            self._generator_loss,
             protocol.generator_adam,
             fresh=fresh,
             decay=protocol.decay,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,38 @@ RATES = {name: Setting(float, None, RATE) for name in ("generator_lr", "critic_l
 Prior = Literal["normal", "uniform"]
 
 
+R = TypeVar("R", bound="Rated")
+
+
+class Rated:
+    """A protocol whose players have an optimiser each, and a training may say the rates of both."""
+
+    generator_adam: Any
+    critic_adam: Any
+
+    @property
+    def generator_lr(self) -> float:
+        """The generator's rate."""
+        return self.generator_adam.lr
+
+    @property
+    def critic_lr(self) -> float:
+        """The critic's rate."""
+        return self.critic_adam.lr
+
+    def told(self: R, settings: Mapping[str, Any]) -> R:
+        """With what a training says in the place of what it says itself."""
+        record: Any = told(self, settings)
+        for player in ("generator", "critic"):
+            rate, adam = f"{player}_lr", f"{player}_adam"
+            if rate in settings:
+                lr = RATES[rate].checked(rate, settings[rate])
+                record = replace(record, **{adam: replace(getattr(record, adam), lr=lr)})
+        return record
+
+
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(Rated):
     """Everything about a GAN's training but its loss.
 
     latent: dimensions of z. prior: of z, N(0, I) or uniform on [-1, 1]. batch: real examples per
@@ -73,20 +103,6 @@ class Protocol:
     bare: Initialisation | None = None
     shared: bool = False
 
-    @property
-    def generator_lr(self) -> float:
-        """The generator's rate."""
-        return self.generator_adam.lr
-
-    @property
-    def critic_lr(self) -> float:
-        """The critic's rate."""
-        return self.critic_adam.lr
-
-    def told(self, settings: Mapping[str, Any]) -> Protocol:
-        """With what a training says in the place of what it says itself."""
-        return replace(told(self, settings), **rates_told(self, settings))
-
     def initialise(self, generator: nn.Module, critic: nn.Module, rng: torch.Generator) -> None:
         """Draw the weights of both."""
         self.initialisation.apply(generator, rng)
@@ -104,16 +120,6 @@ class Protocol:
         with torch.device("meta"):
             self.generator.generator(self.latent, shape)
             self.critic.encoder(shape, 1)
-
-
-def rates_told(protocol: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The optimisers of a protocol whose rates a training says."""
-    rates = {"generator_adam": "generator_lr", "critic_adam": "critic_lr"}
-    return {
-        adam: replace(getattr(protocol, adam), lr=RATES[rate].checked(rate, settings[rate]))
-        for adam, rate in rates.items()
-        if rate in settings
-    }
 
 
 PROTOCOLS: Registry[Protocol, NoFacts] = Registry("protocol", NoFacts, listed_as="protocols")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 
 from bench.core.registry import NoFacts, Registry
 from generative.networks import Initialisation, Shape
-from generative.protocols.base import Adam, rates_told
-from generative.training import STEPS, WEIGHT, Bounds, told
+from generative.protocols.base import Adam, Rated
+from generative.training import STEPS, WEIGHT, Bounds
 from generative.translators import ImageNetwork, PatchGan, Resnet, Unet
 
 NORMAL = Initialisation("normal", 0.02)
 
 
 @dataclass(frozen=True)
-class TranslationProtocol:
+class TranslationProtocol(Rated):
     """Everything about a translator's training but its objective.
 
     span: the range of an image in the distances that the weights weigh, 2 as in the papers (from -1
@@ -44,20 +43,6 @@ class TranslationProtocol:
     initialisation: Initialisation = NORMAL
     milliseconds: float = 100.0
     deviations: str = ""
-
-    @property
-    def generator_lr(self) -> float:
-        """The generators' rate."""
-        return self.generator_adam.lr
-
-    @property
-    def critic_lr(self) -> float:
-        """The critics' rate."""
-        return self.critic_adam.lr
-
-    def told(self, settings: Mapping[str, Any]) -> TranslationProtocol:
-        """With what a training says in the place of what it says itself."""
-        return replace(told(self, settings), **rates_told(self, settings))
 
     def begun(
         self, players: dict[str, nn.Module], device: str, rng: torch.Generator | None

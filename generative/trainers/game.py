@@ -53,7 +53,7 @@ class GameTrainer(Trainer):
 
     @property
     def steps(self) -> int:
-        return self.game.steps
+        return self.game.protocol.steps
 
     @cached_property
     def _moves(self) -> tuple[Move, ...]:

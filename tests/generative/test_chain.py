@@ -58,8 +58,8 @@ class OfCodes(Game):
     coder: Any
 
     @property
-    def steps(self):
-        return self.own.steps
+    def protocol(self):
+        return self.own.protocol
 
     @property
     def moves(self):
