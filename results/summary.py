@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,11 +182,11 @@ def _is_shown(epsilon: float | None, shown: Sequence[float]) -> bool:
     return epsilon is None or not shown or any(math.isclose(epsilon, at) for at in shown)
 
 
-def label_of(cell: dict[str, Any]) -> str:
+def label_of(cell: dict[str, Any], but: Collection[str] = ("dataset",)) -> str:
     """The parts, and the settings that the grid varies, which tell a row from the others of its
-    table.
+    table. but: axes that are told elsewhere.
     """
-    rest = [name for axis, name in cell["parts"].items() if axis != "dataset"]
+    rest = [name for axis, name in cell["parts"].items() if axis not in but]
     swept = [f"{name}={value}" for name, value in cell.get("swept", {}).items()]
     return " / ".join([" / ".join(rest) or cell["parts"].get("dataset", ""), *swept])
 

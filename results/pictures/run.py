@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from bench.core.files import write_atomically
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.runs import Run
+from results.summary import label_of
 from results.tables import number
 
 PANEL_INCHES = 2.3
 COLUMNS = 4
 POINTS = 2_000
+WIDE = 36
+"""Letters that a panel's title has room for."""
 DPI = 110
 OVER_RADII = ("adversarial_error", "confidence_on_errors")
 
@@ -106,9 +110,8 @@ def _orbits(dataset: str, panels: list[Panel]) -> Any:
         axis.axvline(0, color="#999999", linewidth=0.4)
         axis.set(xticks=[], yticks=[], aspect="equal")
         values = {value["metric"]: value["value"] for value in record["values"]}
-        name = f"{cell['parts']['model']}, {cell['settings'].get('dynamics', '')}"
         growth = f"x {values['growth']:.4f}, expected {values['growth_expected']:.4f}"
-        axis.set_title(f"{name}\n{growth}", fontsize=6.5)
+        axis.set_title(f"{label_of(cell)}\n{growth}", fontsize=6.5)
     figure.suptitle(f"{dataset}: played (red) on the closed form (blue), growth a step", fontsize=9)
     return figure
 
@@ -154,7 +157,7 @@ def _panels(
     figure, axes = new_panels(len(panels), 2, height, width)
     for axis, (cell, _, kept) in zip(axes, panels, strict=True):
         paint(axis, kept[array])
-        axis.set_title(f"{cell['parts'].get('model')}, seed {cell['seed']}", fontsize=8)
+        axis.set_title(f"{label_of(cell)}, seed {cell['seed']}", fontsize=8)
     figure.suptitle(f"{dataset}: {array}", fontsize=9)
     return figure
 
@@ -196,10 +199,13 @@ def _rings(axis: Any, centres: np.ndarray, radii: np.ndarray) -> None:
 
 def _title(cell: dict[str, Any], record: dict[str, Any]) -> str:
     values = {v["metric"]: v["value"] for v in record["values"] if v["final"]}
-    name = cell["parts"].get("model", cell["cell_id"])
+    name = label_of(cell)
     if "modes_covered" not in values:
         return name
-    return f"{name}: {values['modes_covered']:.0f} modes, {100 * values['high_quality']:.0f} % hq"
+    found = f"{values['modes_covered']:.0f} modes, {100 * values['high_quality']:.0f} % hq"
+    if len(name) + len(found) <= WIDE:
+        return f"{name}: {found}"
+    return "\n".join([*wrap(name, WIDE), found])
 
 
 def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
@@ -208,9 +214,7 @@ def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
     for cell in cells:
         for value in run.records.get(cell["key"], {"values": []})["values"]:
             if not value["final"] and value["step"] is not None:
-                steps = found.setdefault(value["metric"], {}).setdefault(
-                    cell["parts"].get("model", cell["cell_id"]), {}
-                )
+                steps = found.setdefault(value["metric"], {}).setdefault(label_of(cell), {})
                 steps.setdefault(value["step"], []).append(value["value"])
     if not found:
         return None
@@ -240,7 +244,7 @@ def _radii(run: Run, dataset: str, cells: list[Any]) -> Any:
             if value["epsilon"] is not None and value["metric"] in OVER_RADII:
                 attacks = found.setdefault(value["metric"], {})
                 models = attacks.setdefault(cell["parts"].get("attack", ""), {})
-                radii = models.setdefault(cell["parts"].get("model", ""), {})
+                radii = models.setdefault(label_of(cell, but=("dataset", "attack")), {})
                 radii.setdefault(value["epsilon"], []).append(value["value"])
     curves = {metric: found[metric] for metric in OVER_RADII if metric in found}
     if not any(len(radii) > 1 for a in curves.values() for m in a.values() for radii in m.values()):

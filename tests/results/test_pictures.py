@@ -1,0 +1,71 @@
+"""Curves of a run: a line for each row of its table, over seeds and nothing else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from results.pictures import run as pictures
+from results.summary import label_of
+
+
+def cell(key, seed, swept=None, **parts):
+    return {
+        "key": key,
+        "cell_id": key.rstrip("01"),
+        "seed": seed,
+        "parts": {"dataset": "ring", "model": "gan", **parts},
+        "swept": swept or {},
+        "settings": swept or {},
+    }
+
+
+def run_of(values, metric="high_quality", **more):
+    """A run whose cells, by key, have one value each."""
+    records = {
+        key: {"status": "ok", "values": [{"metric": metric, "value": value, **more}]}
+        for key, value in values.items()
+    }
+    parts = {"dataset": {"ring": {}}}
+    return SimpleNamespace(records=records, manifest={"metrics": {}, "parts": parts})
+
+
+def lines(axis):
+    """The last height of each line, by its label."""
+    handles, labels = axis.get_legend_handles_labels()
+    return {label: float(line.get_ydata()[-1]) for line, label in zip(handles, labels, strict=True)}
+
+
+def test_settings_that_a_grid_varies_are_lines_of_their_own():
+    """Over the steps: their cells are no seeds of one another."""
+    cells = [
+        cell(f"{name}{seed}", seed, {"dynamics": name})
+        for name in ("alternating", "consensus")
+        for seed in (0, 1)
+    ]
+    values = dict(zip((c["key"] for c in cells), (0.1, 0.3, 0.7, 0.9), strict=True))
+    found = pictures._curves(run_of(values, final=False, step=5, epsilon=None), "ring", cells)
+    wanted = {"gan / dynamics=alternating": 0.2, "gan / dynamics=consensus": 0.8}
+    assert lines(found.axes[0]) == pytest.approx(wanted)
+
+
+def test_a_source_model_is_a_line_of_its_own():
+    """Over the radii, where the attack is the panel's."""
+    cells = [cell(name, 0, attack="fgsm", source_model=name) for name in ("cnn", "mlp")]
+    run = run_of({"cnn": 0.2, "mlp": 0.6}, "adversarial_error", final=True, step=None, epsilon=0.1)
+    for record in run.records.values():
+        record["values"].append({**record["values"][0], "epsilon": 0.2})
+    found = pictures._radii(run, "ring", cells)
+    (panel,) = found.axes
+    heights = [float(line.get_ydata()[-1]) for line in panel.get_lines()]
+    assert heights == pytest.approx([0.2, 0.6])
+    labels = [text.get_text() for text in found.legends[0].get_texts()]
+    assert labels == ["gan / cnn", "gan / mlp"]
+
+
+def test_a_label_tells_parts_and_settings():
+    """But for the axes that are told elsewhere."""
+    one = cell("a", 0, {"ahead": 3}, attack="fgsm")
+    assert label_of(one) == "gan / fgsm / ahead=3"
+    assert label_of(one, but=("dataset", "attack")) == "gan / ahead=3"
