@@ -343,6 +343,15 @@ class Trainer(ABC):
         """The fitted model that `Fitted.tensors` described."""
 
 
+@runtime_checkable
+class Pulled(Protocol):
+    """A trainer that can say what the last step of each player followed."""
+
+    def pulls(self, state: Any) -> dict[str, float]:
+        """By player, the norm of the gradient over all its weights; 0 before the first step."""
+        ...
+
+
 class Recipe(ABC):
     """A frozen record: what to train and how. A variant is a recipe, not a subclass."""
 

@@ -35,6 +35,10 @@ Takes = Literal[
     "segmented",
     "completed",
     "orbit",
+    "trajectory",
+    "contest",
+    "stretches",
+    "pulls",
 ]
 
 
@@ -116,7 +120,9 @@ class MetricFacts:
     "asked": nothing and an `Asked`; "translated": true images [n, c, h, w] and a `Translated`;
     "segmented": true classes of pixels [n, h, w] and those that are read; "completed": true images
     [n, c, h, w] and a `Completion`; "orbit": both numbers of a game after each step, [steps, 2], in
-    closed form and as they were played.
+    closed form and as they were played; "trajectory": nothing and a `Trajectory`; "contest": a
+    critic's logits of new reals [n], and a `Contest`; "stretches": nothing and a generator's
+    `Stretches`; "pulls": nothing and, by player, the norm of what its last step followed.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.contracts import METRICS, Score
+from metrics.contracts import METRICS, PerMode, Score
 from metrics.tally import ModeTally, ModeTruth
 
 FAIR_QUARTER = 0.25
@@ -23,12 +23,30 @@ PUBLISHED_SAMPLES = 2_500
     estimator="modes that hold at least a quarter of their true share of all samples, "
     "counting high-quality samples only",
 )
-def modes_covered(real: ModeTruth, fake: ModeTally) -> Score:
+def modescovered(real: ModeTruth, fake: ModeTally) -> Score:
     """Modes with at least a quarter of the high-quality samples that real data would put there.
 
     The share is of all samples, so that noise spread over every mode covers none.
     """
-    return Score(float(_covered(real, fake).sum()), None, fake.n)
+    return Score(float(covered(real, fake).sum()), None, fake.n)
+
+
+@METRICS.register(
+    "modes_near",
+    takes="modes",
+    direction="higher",
+    title="modes near",
+    low=0,
+    counts_modes=True,
+    absolute=0.5,
+    digits=1,
+    estimator="modes that at least a quarter of their true share of all samples is nearest to, "
+    "however far: what tells a collapse (few) from a blur (all)",
+    exempt=("the-oracle-is-better[noise-*]: noise is near every mode, and so tells no blur",),
+)
+def modes_near(real: ModeTruth, fake: ModeTally) -> Score:
+    """Modes that samples are near, whatever their quality."""
+    return Score(float(near(real.weights, fake.nearest / max(1, fake.n)).sum()), None, fake.n)
 
 
 @METRICS.register(
@@ -64,7 +82,7 @@ def modes_raw(real: ModeTruth, fake: ModeTally) -> Score:
 )
 def missing_mass(real: ModeTruth, fake: ModeTally) -> Score:
     """The share of the real data that sits in modes not covered."""
-    return Score(float(real.weights[~_covered(real, fake)].sum()), None, fake.n)
+    return Score(float(real.weights[~covered(real, fake)].sum()), None, fake.n)
 
 
 @METRICS.register(
@@ -86,7 +104,14 @@ def empty_mass(real: ModeTruth, fake: ModeTally) -> Score:
     return Score(float(real.weights[fake.high_quality == 0].sum()), None, fake.n)
 
 
-def _covered(real: ModeTruth, fake: ModeTally) -> np.ndarray:
-    """A mode without any high-quality sample is never covered, however small its share."""
+def near(weights: PerMode, shares: np.ndarray) -> np.ndarray:
+    """Which modes have at least a quarter of their fair share of all samples [..., K]."""
+    return (shares >= FAIR_QUARTER * weights) & (shares > 0)
+
+
+def covered(real: ModeTruth, fake: ModeTally) -> np.ndarray:
+    """Which modes hold a quarter of their fair share of good samples, [K]; one without any is never
+    covered, however small its share.
+    """
     enough = FAIR_QUARTER * real.shares * fake.n
     return (fake.high_quality >= enough) & (fake.high_quality > 0)

@@ -150,6 +150,8 @@ class _Progress:
         self._expected_done += cell.seconds
         self._left.pop(cell.key, None)
         self._bar.update(self._task, advance=1, text=self._text())
+        for notice in outcome.notices:
+            self._warn(f"{one_line(cell.cell_id, 60)} seed {cell.seed} {notice}")
         if not self._console.is_terminal:
             name = f"{one_line(cell.cell_id, 200)} seed {cell.seed}"
             said = f"{outcome.status} {name} ({outcome.seconds:.1f} s){self._to_go()}"

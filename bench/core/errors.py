@@ -38,6 +38,10 @@ class StoreError(BenchError):
     exit_code = 1
 
 
+class Notice(UserWarning):
+    """What a user should be told of a cell while others are still measured."""
+
+
 class PipeClosedError(Exception):
     """Whoever read our output has stopped reading: nothing is wrong."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -16,8 +16,9 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream, stream_seed
 from bench.datasets import Source
 from bench.datasets.pixels import to_bytes
+from bench.models.signature import Signature, take
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
-from generative import RECIPES, Diverged, Fitted, Sampler, Trainer, Training
+from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Trainer, Training
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
@@ -35,7 +36,8 @@ Look = Callable[[Any, int], torch.Tensor]
 class Trained(Generic[F]):
     """A trained model and the samples it gave on the way.
 
-    fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`.
+    fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`; signatures:
+    of the game at as many.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Trained(Generic[F]):
     steps: list[int]
     total_steps: int
     diverged: str
+    signatures: Sequence[Signature] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,13 @@ class TrainingOrder:
             "evaluations": self.evaluations,
             "device": device,
             "code": digest_of(
-                (__name__, recipe.origin, *recipe.part.modules(self.training), *self.modules)
+                (
+                    __name__,
+                    Signature.__module__,
+                    recipe.origin,
+                    *recipe.part.modules(self.training),
+                    *self.modules,
+                )
             ),
         }
 
@@ -161,6 +170,7 @@ def trained_as(
         list(tree["steps"]),
         trainer.steps,
         artifact.facts["diverged"],
+        [Signature.of(taken) for taken in tree["signatures"]],
     )
 
 
@@ -172,9 +182,11 @@ class _Progress:
     done: int = 0
     steps: list[int] = field(default_factory=list)
     snapshots: list[torch.Tensor] = field(default_factory=list)
+    signatures: list[dict[str, Any]] = field(default_factory=list)
 
     def pack(self, trainer: Trainer) -> dict[str, Any]:
         seen = {"done": self.done, "steps": self.steps, "snapshots": self.snapshots}
+        seen["signatures"] = self.signatures
         return {"state": trainer.pack(self.state), **seen}
 
 
@@ -185,7 +197,8 @@ def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkp
         try:
             state = trainer.unpack(source, begun["state"])
             seen = [snapshot.cpu() for snapshot in begun["snapshots"]]
-            return _Progress(state, begun["done"], list(begun["steps"]), seen)
+            taken = list(begun["signatures"])
+            return _Progress(state, begun["done"], list(begun["steps"]), seen, taken)
         except (KeyError, TypeError, ValueError, RuntimeError):
             saved.clear()
     return _Progress(trainer.start(source, rng))
@@ -210,18 +223,32 @@ def _run(
                 at.done += steps
                 if at.done < stop:
                     saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
-            snapshot = look(trainer.finish(at.state), stop)
+            now = trainer.finish(at.state)
+            snapshot = look(now, stop)
             if not bool(torch.isfinite(snapshot).all()):
                 raise Diverged(f"samples are not finite at step {stop}")
             at.steps.append(stop)
             at.snapshots.append(snapshot)
+            at.signatures.append(_signature(trainer, at.state, now, order, source, stop))
             saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
     except Diverged as error:
         diverged = str(error)
     fitted = None if diverged else trainer.finish(at.state).tensors()
     stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
     facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
-    return {"fitted": fitted, "snapshots": stacked, "steps": at.steps}, facts
+    seen = {"snapshots": stacked, "steps": at.steps, "signatures": at.signatures}
+    return {"fitted": fitted, **seen}, facts
+
+
+def _signature(
+    trainer: Trainer, state: Any, now: Fitted, order: TrainingOrder, source: Source, step: int
+) -> dict[str, Any]:
+    """What is taken of a game beside samples; nothing of a model made in one step."""
+    if trainer.steps == 1:
+        return {"pulls": {}}
+    pulls = trainer.pulls(state) if isinstance(trainer, Pulled) else {}
+    rng = stream(*order.purpose(), "signature", step, device=source.device)
+    return take(now, source, rng, pulls)
 
 
 def _stride(order: TrainingOrder, steps: int) -> int:

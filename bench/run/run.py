@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from bench.datasets import torchvisions
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
 from bench.run.plan import Plan, folder_of, make_plan, smallest_p, view_of
-from bench.run.runner import Context, Outcome
+from bench.run.runner import NOTICE, Context, Outcome
 from bench.suites import builtin as tomlsuites
 from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
@@ -305,10 +305,22 @@ def _facts(table: pd.DataFrame, known: Mapping[str, Any]) -> dict[str, dict[str,
     }
 
 
-def _warnings(records: Iterable[dict[str, Any]]) -> Iterable[str]:
-    """What libraries warned of, each text once, with the number of cells."""
-    counts = Counter(text for record in records for text in record["warnings"])
-    return (f"{text} ({count} cells)" for text, count in counts.items())
+def _warnings(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What libraries warned of, each text once, with the number of cells; of what users were told
+    of each cell, what came before the colon, and of which models.
+    """
+    counts, told = Counter[str](), dict[str, Counter[str]]()
+    for record in records:
+        for text in record["warnings"]:
+            if text.startswith(NOTICE):
+                what = text.removeprefix(NOTICE).partition(":")[0]
+                told.setdefault(what, Counter())[f"{record['model']} on {record['dataset']}"] += 1
+            else:
+                counts[text] += 1
+    yield from (f"{text} ({count} cells)" for text, count in counts.items())
+    for what, cells in told.items():
+        named = ", ".join(f"{name} ({count})" for name, count in cells.items())
+        yield one_line(f"{what} at the end: {named}")
 
 
 def _refuse_other_code(

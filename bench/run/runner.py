@@ -19,7 +19,7 @@ from typing import SupportsFloat
 import numpy as np
 import torch
 
-from bench.core.errors import StoreError, UnaskedError, one_line
+from bench.core.errors import Notice, StoreError, UnaskedError, one_line
 from bench.core.randomness import forked, stream_seed
 from bench.core.threads import THREADS, with_threads
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
@@ -29,6 +29,8 @@ from results.rows import Record
 from results.store import RunDirectory
 
 MAX_WARNINGS = 5
+NOTICE = f"{Notice.__name__}: "
+"""How a warning that a user is told at once begins."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the driver learns of a finished cell."""
+    """What the driver learns of a finished cell. notices: what the user is told of it at once."""
 
     key: str
     status: str
     reason: str
     seconds: float
+    notices: tuple[str, ...] = ()
 
 
 def run_cell(cell: Cell, context: Context) -> Outcome:
@@ -75,7 +78,8 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
         values=[_plain(value) for value in measured.values],
     )
     RunDirectory(context.run).write_cell(record.as_dict(), measured.arrays)
-    return Outcome(cell.key, status, reason, seconds)
+    notices = tuple(text.removeprefix(NOTICE) for text in caught if text.startswith(NOTICE))
+    return Outcome(cell.key, status, reason, seconds, notices)
 
 
 def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
@@ -123,8 +127,10 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
             measured = nothing
     if status == "invalid":
         measured = nothing
-    messages = dict.fromkeys(one_line(f"{w.category.__name__}: {w.message}") for w in raised)
-    return status, reason, list(messages)[:MAX_WARNINGS], measured
+    notices = [w for w in raised if issubclass(w.category, Notice)]
+    others = [w for w in raised if w not in notices]
+    said = (one_line(f"{w.category.__name__}: {w.message}") for w in (*notices, *others))
+    return status, reason, list(dict.fromkeys(said))[:MAX_WARNINGS], measured
 
 
 def _measure(cell: Cell, context: Context) -> Measurement:

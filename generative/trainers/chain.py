@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.randomness import stream
-from generative.contracts import Data, Fitted, Trainer, Tree
+from generative.contracts import Data, Fitted, Pulled, Trainer, Tree
 
 Link = Callable[[Sequence[Fitted]], Trainer]
 """The finished models of the links before, in order, to the trainer of this one."""
@@ -76,6 +76,11 @@ class Chain(Trainer):
 
     def finish(self, state: Linked) -> Fitted:
         return state.trainer.finish(state.state)
+
+    def pulls(self, state: Linked) -> dict[str, float]:
+        """Of the link in training."""
+        trainer = state.trainer
+        return trainer.pulls(state.state) if isinstance(trainer, Pulled) else {}
 
     def pack(self, state: Linked) -> Tree:
         done = [model.tensors() for model in state.done]

@@ -95,6 +95,10 @@ class GameTrainer(Trainer):
         }
         return self.game.fitted(players, state.table.data)
 
+    def pulls(self, state: Played) -> dict[str, float]:
+        """By player, the norm of what its last step followed, over all its weights."""
+        return {name: _pull(state.players[name]) for name in state.table.optimisers}
+
     def pack(self, state: Played) -> Tree:
         return pack(state)
 
@@ -103,6 +107,11 @@ class GameTrainer(Trainer):
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
         return self.game.restored(data, tensors)
+
+
+def _pull(network: nn.Module) -> float:
+    found = [w.grad.float().square().sum() for w in network.parameters() if w.grad is not None]
+    return float(torch.stack(found).sum().sqrt()) if found else 0.0
 
 
 @torch.no_grad()

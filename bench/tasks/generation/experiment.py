@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,13 @@ from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
 from bench.tasks.generation.facts import describe_model, modules_of
 from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.journeys import (
+    journey_of,
+    of_journey,
+    of_signature,
+    tell_collapse,
+    way_shown,
+)
 from bench.tasks.generation.settings import (
     DrawingSettings,
     TrainedSettings,
@@ -30,6 +37,7 @@ from bench.tasks.generation.settings import (
 )
 from bench.tasks.values import value_of
 from generative import Fitted, Sampler
+from metrics.trajectories import Sight, Trajectory
 
 WATCHED = 16
 """How many of what is kept on the way are shown."""
@@ -54,11 +62,22 @@ class Made:
     drawn: Tensor | None = None
 
 
+class Glimpse(NamedTuple):
+    """What a look at a training saw: scores, and the modes where they are known. suffix: of what is
+    said of modes, @ and what it rests on.
+    """
+
+    scores: Iterable[Named] = ()
+    sight: Sight | None = None
+    suffix: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment(ABC, Generic[F, D, S]):
     """One cell on one device.
 
-    kind: of its settings. fixed_noise: the same of the model's noise at every look on the way.
+    kind: of its settings. played: whether the game itself is scored. fixed_noise: the
+    same of the model's noise at every look on the way.
     outcome: what its model makes, in words.
     """
 
@@ -66,6 +85,7 @@ class Experiment(ABC, Generic[F, D, S]):
     device: str
     kind: ClassVar[type[TrainedSettings]]
     fixed_noise: ClassVar[bool] = False
+    played: ClassVar[bool] = False
     outcome: ClassVar[str] = "final samples"
 
     @abstractmethod
@@ -77,8 +97,8 @@ class Experiment(ABC, Generic[F, D, S]):
         """The model, from the store or trained now."""
 
     @abstractmethod
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
-        """The scores of what was kept on the way."""
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
+        """What is seen in what was kept on the way."""
 
     @abstractmethod
     def shown(self, trained: Trained[F]) -> Arrays:
@@ -124,7 +144,10 @@ class Experiment(ABC, Generic[F, D, S]):
     def measure(self, store: ArtifactStore) -> Measurement:
         """Train it, look at the way there, and score what it makes where that can be scored."""
         trained = self.train(store)
-        curve, arrays = list(self._curve(trained)), self.shown(trained)
+        glimpses = self._glimpses(trained)
+        journey = journey_of(trained.steps, [each.sight for each in glimpses])
+        curve = list(self._curve(trained, glimpses))
+        arrays = {**self.shown(trained), **way_shown(journey)}
         if trained.fitted is None:
             return Measurement(curve, trained.diverged, trained.key, arrays)
         made = self.make(trained.fitted)
@@ -133,16 +156,32 @@ class Experiment(ABC, Generic[F, D, S]):
         if self.source.box is not None and (wrong := outside(made.values)):
             return Measurement([], artifact_key=trained.key, invalid=wrong)
         scores, pictures = self.score(trained.fitted, made)
-        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in scores]
+        known = [*scores, *self._of_the_way(trained, glimpses, journey)]
+        final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in known]
+        tell_collapse(journey)
         return Measurement([*curve, *final], "", trained.key, {**arrays, **pictures})
 
-    def _curve(self, trained: Trained[F]) -> Iterator[Value]:
-        """The scores on the way; none for a model trained in one step."""
+    def _glimpses(self, trained: Trained[F]) -> list[Glimpse]:
+        """Of each look on the way; none for a model trained in one step."""
         if trained.total_steps == 1:
-            return
-        for step, snapshot in zip(trained.steps, trained.snapshots, strict=True):
-            for name, score, suffix in self.glance(snapshot):
-                yield value_of(name, score, step, False, suffix)
+            return []
+        return [self.glance(snapshot) for snapshot in trained.snapshots]
+
+    def _curve(self, trained: Trained[F], glimpses: Sequence[Glimpse]) -> Iterator[Value]:
+        """The scores on the way."""
+        for at, seen in enumerate(glimpses):
+            played = of_signature(trained.signatures[at]) if self.played else ()
+            for name, score, suffix in (*seen.scores, *played):
+                yield value_of(name, score, trained.steps[at], False, suffix)
+
+    def _of_the_way(
+        self, trained: Trained[F], glimpses: Sequence[Glimpse], journey: Trajectory | None
+    ) -> Iterator[Named]:
+        """The scores of the whole way, and of the game at its end."""
+        if glimpses:
+            yield from of_journey(journey, glimpses[-1].suffix)
+        if glimpses and self.played:
+            yield from of_signature(trained.signatures[-1])
 
 
 def watched(trained: Trained) -> Arrays:
@@ -153,6 +192,8 @@ def watched(trained: Trained) -> Arrays:
 
 class DrawingExperiment(Experiment[Sampler, D, A]):
     """One whose model draws samples."""
+
+    played = True
 
     def train(self, store: ArtifactStore) -> Trained[Sampler]:
         return train(self.order, self.source, store)

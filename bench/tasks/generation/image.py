@@ -27,6 +27,7 @@ from bench.tasks.generation.experiment import (
     Arrays,
     DrawingExperiment,
     DrawingTask,
+    Glimpse,
     Made,
     watched,
 )
@@ -39,6 +40,7 @@ from bench.tasks.generation.imagescores import (
     refuse_colour,
     usual_extractor,
 )
+from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Target,
@@ -121,8 +123,8 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
         """What looks at its samples."""
         return scores_of(self.cell, self.device)
 
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
-        return self.scores.glance(torch.from_numpy(snapshot))
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
+        return Glimpse(*self.scores.glance(torch.from_numpy(snapshot)))
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
         return watched(trained)
@@ -169,7 +171,9 @@ class ImageTask(DrawingTask):
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
         needs = "the features that it rests on@digits-cnn"
-        return facts_by_what(name, TAKES, ("latent",), needs, lambda e: extractor_named(e).tag)
+        return facts_by_what(
+            name, TAKES, ("latent", *OF_PLAY), needs, lambda e: extractor_named(e).tag
+        )
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
         entry = entry_of(cell)
@@ -183,8 +187,8 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     judge = entry_named(parts["dataset"], IMAGES, "task image", size).part.judge
     read = judge and extractor_named(judge).tag == tag
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
-    yield from names_given(("classes", "asked"), tag) if read else ()
-    yield from names_given(("latent",))
+    yield from names_given(("classes", "asked", TRAJECTORY), tag) if read else ()
+    yield from names_given(("latent", *OF_PLAY))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

@@ -17,6 +17,7 @@ from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
 from bench.tasks.values import scored_by
 from generative import ConditionalSampler, Sampler
 from metrics import JUDGES, METRICS, Reading, StackTally, tally_stacks, truth_of
@@ -24,9 +25,10 @@ from metrics.classes import Asked
 from metrics.copying import cells_of, nearest
 from metrics.features import Features
 from metrics.judges.network import CLASSES
+from metrics.trajectories import Sight
 
-TAKES = (*OF_FEATURES, "classes", "asked", "nearest", "latent")
-CURVE = "frechet"
+TAKES = (*OF_FEATURES, "classes", "asked", "nearest", "latent", TRAJECTORY, *OF_PLAY)
+CURVE, COVERAGE = "frechet", "class_coverage"
 READ = 500
 COMPARED = 10_000
 """The most training images that samples are compared with."""
@@ -129,10 +131,19 @@ class ImageScores:
         reading = reading_of(self.extractor, to_unit(images.to(self.device)))
         return Looked(reading.features, reading)
 
-    def glance(self, images: Tensor) -> Iterator[Named]:
-        """One score of images on the way, uint8 [n, c, h, w]."""
-        fake = Features(features_of(self._part, images, self.device))
-        yield CURVE, METRICS[CURVE].part(self._trained_on, fake), f"@{self._part.tag}"
+    def glance(self, images: Tensor) -> tuple[list[Named], Sight | None, str]:
+        """Scores of images on the way, uint8 [n, c, h, w], and their classes where a judge reads
+        them.
+        """
+        looked, tag = self.look(images), f"@{self._part.tag}"
+        scores: list[Named] = [
+            (CURVE, METRICS[CURVE].part(self._trained_on, Features(looked.features)), tag)
+        ]
+        if looked.counts is None:
+            return scores, None, ""
+        real = truth_of(JUDGES[self.extractor].part.card, 1)
+        scores.append((COVERAGE, METRICS[COVERAGE].part(real, looked.counts), tag))
+        return scores, sight_of_stacks(real, looked.counts), tag
 
     def of(self, looked: Looked, fitted: Sampler) -> Iterator[Named]:
         """Of the final samples."""

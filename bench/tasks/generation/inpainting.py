@@ -24,7 +24,7 @@ from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
-from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made
+from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Glimpse, Made
 from bench.tasks.generation.facts import facts_by_what
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
@@ -97,8 +97,8 @@ class InpaintingExperiment(Experiment[Sampler, LabelledSource, InpaintingSetting
     def train(self, store: ArtifactStore) -> Trained[Sampler]:
         return train(self.order, self.source, store)
 
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
-        return ()
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
+        return Glimpse()
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
         return {}

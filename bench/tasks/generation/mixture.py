@@ -20,7 +20,7 @@ from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
-from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
+from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Glimpse, Made
 from bench.tasks.generation.facts import modules_of
 from bench.tasks.generation.featurescores import (
     OF_FEATURES,
@@ -28,6 +28,7 @@ from bench.tasks.generation.featurescores import (
     feature_scores,
     names_given,
 )
+from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
@@ -39,14 +40,15 @@ from bench.tasks.generation.settings import (
 from bench.tasks.values import facts_of, scored_by
 from generative import DensitySampler, Sampler
 from metrics import METRICS, ModeTally, tally, truth
+from metrics.modes import covered
 from metrics.tally import counting_seconds
 
 POINTS = frozenset({"points"})
-CURVES = ("modes_covered", "high_quality", "reverse_kl_modes", "forward_kl_modes")
+CURVES = ("modes_covered", "modes_near", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
 EXAMPLE = (2,)
 """The shape that points which are not here are taken to have."""
-TAKES = ("modes", "density", "likelihood", "latent", *OF_FEATURES)
+TAKES = ("modes", "density", "likelihood", "latent", TRAJECTORY, *OF_PLAY, *OF_FEATURES)
 
 
 class MixtureSettings(DrawingSettings):
@@ -69,13 +71,15 @@ class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
         """Whether the modes are known."""
         return "modes" in self.entry.part.offers
 
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
         if not self.moded:
-            return
+            return Glimpse()
         mixture = self.entry.part
-        counts = tally(mixture, snapshot, mixture.rule)
-        for name in CURVES:
-            yield name, METRICS[name].part(truth(mixture, mixture.rule), counts), ""
+        counts, real = tally(mixture, snapshot, mixture.rule), truth(mixture, mixture.rule)
+        scores = [(name, METRICS[name].part(real, counts), "") for name in CURVES]
+        return Glimpse(
+            scores, sight_of(real.weights, counts.nearest, covered(real, counts), counts.n)
+        )
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
         return {}
@@ -166,8 +170,8 @@ def _given(data: Any) -> Iterator[str]:
     """The metrics that a cell can have: by mode where the modes are known, of densities where there
     is one.
     """
-    yield from names_given(("modes",) if "modes" in data.offers else OF_FEATURES)
-    yield from names_given(("latent",))
+    yield from names_given(("modes", TRAJECTORY) if "modes" in data.offers else OF_FEATURES)
+    yield from names_given(("latent", *OF_PLAY))
     if data.source(0).density is not None:
         yield from names_given(("density", "likelihood"))
 

@@ -20,7 +20,7 @@ from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
-from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Made
+from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Glimpse, Made
 from bench.tasks.generation.facts import facts_by_what, modules_of
 from bench.tasks.generation.featurescores import (
     OF_FEATURES,
@@ -28,6 +28,7 @@ from bench.tasks.generation.featurescores import (
     feature_scores,
     names_given,
 )
+from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Evaluations,
@@ -45,7 +46,7 @@ STACKS = frozenset({"stacks"})
 CURVES = ("off_manifold_digits", "stack_modes_raw", "reverse_kl_stack_raw")
 PICTURED_SAMPLES = 64
 SAMPLES = 10_000
-TAKES = ("stack", "latent", *OF_FEATURES)
+TAKES = ("stack", "latent", TRAJECTORY, *OF_PLAY, *OF_FEATURES)
 SAMPLES_PER_MODE = 26
 
 
@@ -79,10 +80,11 @@ class StackExperiment(DrawingExperiment[Source, StackSettings]):
         """What the judge makes of real stacks."""
         return truth_of(self.judge.card, self.stack.depth)
 
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
         counts, _ = look(self.judge, torch.from_numpy(snapshot))
-        for name in CURVES:
-            yield name, METRICS[name].part(self.truth, counts), f"@{self.judge.tag}"
+        tag = f"@{self.judge.tag}"
+        scores = [(name, METRICS[name].part(self.truth, counts), tag) for name in CURVES]
+        return Glimpse(scores, sight_of_stacks(self.truth, counts), tag)
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
         return {}
@@ -161,13 +163,15 @@ class StackTask(DrawingTask):
             _refuse_size(parts["dataset"], stack, JUDGES[stack.judge].facts.size)
         usually = StackSettings(samples=usual["samples"])
         found = resolve_drawing(target, parts["model"], asked, usually)
-        read = names_given(("stack", *OF_FEATURES), judge.tag)
-        return replace(found, gives=frozenset([*read, *names_given(("latent",))]))
+        read = names_given(("stack", TRAJECTORY, *OF_FEATURES), judge.tag)
+        return replace(found, gives=frozenset([*read, *names_given(("latent", *OF_PLAY))]))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric; of one that a judge gives, under its name and hash."""
         needs = f"the judge that gives it@{next(iter(JUDGES))}"
-        return facts_by_what(name, TAKES, ("latent",), needs, lambda judge: JUDGES[judge].part.tag)
+        return facts_by_what(
+            name, TAKES, ("latent", *OF_PLAY), needs, lambda judge: JUDGES[judge].part.tag
+        )
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
         entry = _entry(cell.part("dataset"))

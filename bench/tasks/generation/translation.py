@@ -27,7 +27,14 @@ from bench.models.generators import Trained, restored, trained_as
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Resolved, SamplingTask
-from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Made, watched
+from bench.tasks.generation.experiment import (
+    Arrays,
+    Experiment,
+    GenerationTask,
+    Glimpse,
+    Made,
+    watched,
+)
 from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores, names_given
 from bench.tasks.generation.imagescores import features_of
@@ -98,8 +105,8 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
 
         return trained_as(Translator, self.order, self.source, store, look)
 
-    def glance(self, snapshot: np.ndarray) -> Iterable[Named]:
-        return ()
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
+        return Glimpse()
 
     def shown(self, trained: Trained[Translator]) -> Arrays:
         inputs, truth = (to_bytes(x[:PICTURED]).cpu().numpy() for x in self.held_out)
