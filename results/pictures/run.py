@@ -14,6 +14,7 @@ import numpy as np
 from bench.core.files import write_atomically
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
+from results.pictures.ways import MOST_MODES, draw_way
 from results.runs import Run
 from results.summary import label_of
 from results.tables import number
@@ -30,7 +31,8 @@ OVER_RADII = ("adversarial_error", "confidence_on_errors")
 def draw(run: Run) -> list[Path]:
     """Draw every picture of a run; the files that were written.
 
-    For each block and data set: curves over the steps and over radii where there are any; samples
+    For each block and data set: curves over the steps and over radii where there are any; the modes
+    that trainings had on the way; samples
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
     translations, input, output and truth side by side.
@@ -50,6 +52,7 @@ def draw(run: Run) -> list[Path]:
             figures = {
                 "curves": _curves(run, dataset, cells),
                 "radii": _radii(run, dataset, cells),
+                "way": _ways(dataset, list(_arrays(run, cells))),
             }
             if "centres" in facts:
                 figures["samples"] = _sheet(run, dataset, facts, cells)
@@ -113,6 +116,27 @@ def _orbits(dataset: str, panels: list[Panel]) -> Any:
         growth = f"x {values['growth']:.4f}, expected {values['growth_expected']:.4f}"
         axis.set_title(f"{label_of(cell)}\n{growth}", fontsize=6.5)
     figure.suptitle(f"{dataset}: played (red) on the closed form (blue), growth a step", fontsize=9)
+    return figure
+
+
+def _ways(dataset: str, panels: list[Panel]) -> Any:
+    """Which modes a training had, look by look, a panel per cell."""
+    panels = [
+        p for p in panels if "way_shares" in p[2] and p[2]["way_shares"].shape[1] <= MOST_MODES
+    ]
+    if not panels:
+        return None
+    rows = 1.3 if panels[0][2]["way_shares"].shape[1] <= 10 else 2.2
+    figure, axes = new_panels(len(panels), COLUMNS, rows + 0.5, PANEL_INCHES + 0.3)
+    for axis, (cell, _, kept) in zip(axes, panels, strict=True):
+        draw_way(axis, kept)
+        axis.set_title(
+            "\n".join(wrap(f"{label_of(cell)}, seed {cell['seed']}", WIDE)), fontsize=6.5
+        )
+    figure.suptitle(
+        f"{dataset}: samples nearest to each mode (blue), covered by good ones (dot), over steps",
+        fontsize=9,
+    )
     return figure
 
 

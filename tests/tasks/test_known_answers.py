@@ -159,8 +159,8 @@ def test_points_without_modes_are_held_against_held_out_ones(store):
 def test_a_curve_of_modes_is_of_what_was_kept_on_the_way():
     at_work = experiment_of(cell_of("mixture", model="oracle", **points))
     snapshot = _late(at_work.source).sample(5_000, None).numpy()
-    found = {name: getattr(s, "value", s) for name, s, _ in at_work.glance(snapshot)}
-    shares(found, {"modes_covered": 8, "high_quality": 1})
+    found = {name: getattr(s, "value", s) for name, s, _ in at_work.glance(snapshot).scores}
+    shares(found, {"modes_covered": 8, "modes_near": 8, "high_quality": 1})
 
 
 STACKS = {"dataset": "stack2@optdigits", "settings": {"samples": 200}}
@@ -232,7 +232,7 @@ def test_copies_of_the_training_images_are_told(seed):
     assert found["copies"] < 0.1
     assert found["memorisation"] == pytest.approx(0.5, abs=0.02)
     curve = [
-        next(iter(at_work.glance((images * 255).round().to(torch.uint8).numpy())))[1]
+        next(iter(at_work.glance((images * 255).round().to(torch.uint8).numpy()).scores))[1]
         for images in (at_work.source.training, at_work.source.held_out)
     ]
     curve = [getattr(score, "value", score) for score in curve]
