@@ -35,7 +35,8 @@ held against the 95 % interval of the difference of our two numbers, paired by s
 `bench claims` lists them, `bench claims RUN` judges them by any run that has the rows, and
 `bench claims RUN --write` puts the verdicts into results/ledger.csv and makes this page: it is not
 written by hand. An interval is over the trainings that were run, and over nothing else: with three
-to five seeds a verdict is a step, not the last word.
+to five seeds a verdict is a step, not the last word. Nothing is corrected for the number of claims:
+of a hundred such intervals about five miss by chance.
 """
 KINDS = ("settings", "larger_settings", "smaller_settings")
 TOLD = ("protocol", "steps", "images", "clip", "amplify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from results.evidence import Evidence, from_records, from_rows
 from results.frames import as_dicts
@@ -37,7 +37,14 @@ def witness(name: str) -> Evidence:
 
 def _table(path: Path) -> Evidence:
     known = find(path.stem)
-    table = read_table(path, WANTED)
-    with refusing_damage(str(path)):
-        is_baseline = known is not None and path.resolve() == known.resolve()
-        return from_rows(as_dicts(table), path.stem if is_baseline else "")
+    is_baseline = known is not None and path.resolve() == known.resolve()
+    rows = as_dicts(read_table(path, WANTED))
+    try:
+        return from_rows(rows, path.stem if is_baseline else "")
+    except (KeyError, ValueError, RecursionError) as error:
+        raise UsageError(
+            one_line(
+                f"{path} can't be judged ({error!r}): expected settings, std_error and started_at "
+                "as `bench run` writes them"
+            )
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import math
 import shlex
@@ -105,6 +106,29 @@ def _prints(row, side):
     fits = row.metric in (side.metric, ALIKE.get(side.metric)) and row.value == side.published
     same_row = row.counterpart in ("", side.label) or row.metric == "fid" or row.model == side.label
     return fits and same_row and (row.epsilon == side.epsilon or side.epsilon is None)
+
+
+def test_each_column_is_read_for_its_side(tmp_path, monkeypatch):
+    """Label, metric, radius, settings and published value of the larger and the smaller number."""
+    head = next(iter((claims.FOLDER / "pacgan.csv").read_text().split("\n")))
+    row = dict.fromkeys(head.split(","), "")
+    row |= {"id": "i", "paper": "p", "source": "s", "claim": "c", "suite": "u", "dataset": "d"}
+    for side, number in (("larger", 1), ("smaller", 2)):
+        row |= {side: side, f"{side}_metric": f"m{number}", f"{side}_epsilon": f".{number}"}
+        row |= {f"{side}_where": f'{{"x": {number}}}', f"{side}_published": f"{number}0"}
+    row |= {"table": "a b", "overturned_by": "o", "measure": "bench"}
+    with open(tmp_path / "own.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerow(row)
+    monkeypatch.setattr(claims, "FOLDER", tmp_path)
+    (claim,) = claims.every()
+    assert claim.larger == Operand("larger", "m1", 0.1, 10, {"x": 1})
+    assert claim.smaller == Operand("smaller", "m2", 0.2, 20, {"x": 2})
+    about = (claim.file, claim.id, claim.paper, claim.source, claim.text, claim.suite)
+    assert about == ("own", "i", "p", "s", "c", "u")
+    assert (claim.dataset, claim.tables, claim.printed) == ("d", ("a", "b"), "10 > 20")
+    assert (claim.not_comparable, claim.overturned_by, claim.measure) == ("", "o", "bench")
 
 
 def _operand(label, metric="modes_raw", **more):
