@@ -30,6 +30,7 @@ from bench.score.score import measure_score, score
 from bench.score.selfcheck import check_metrics
 from generative import RECIPES
 from metrics import JUDGES, METRICS
+from results.ledger.listing import ledger
 from results.runs import claims, records_of, refusing_damage, show, summary_of
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "env",
     "evaluate_attack",
     "execute",
+    "ledger",
     "list",
     "measure_score",
     "pd",

@@ -201,3 +201,8 @@ def _row(shared: dict[str, Any], value: dict[str, Any] | None) -> dict[str, Any]
         own["series"] = f"{series}/{value['metric']}@{value['version']}"
     merged = {**shared, **own}
     return {column: merged.get(column) for column in COLUMNS}
+
+
+def unjudged(metric: str) -> str:
+    """A metric's name without the judge and its hash, as in `@digits-cnn:1a2b`."""
+    return metric.partition("@")[0] if ":" in metric else metric

@@ -13,7 +13,7 @@ import pandas as pd
 from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
-from results.claims import judge
+from results.judging import judge
 from results.store import RunDirectory, is_key
 from results.summary import summarise
 from results.tables import Layout, every_layout
@@ -148,6 +148,8 @@ def claims(run: str) -> pd.DataFrame:
     """What papers say of a run's numbers, held against them; empty where its suite names none.
 
     A row a claim: both numbers (means over seeds), the 95 % interval of their difference, the
-    published numbers, and the verdict: ok, contradicted, not resolvable or not measured.
+    published numbers, and the verdict: ok, contradicted, not resolvable, not comparable or not
+    measured; `finding` says of an ok one whether our protocol is the paper's (reproduced) or not
+    (direction). `ledger` judges every claim there is, whatever the suite names.
     """
     return open_run(run).claims()

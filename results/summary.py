@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from results.published import Published, load, not_comparable
-from results.rows import STATUSES
+from results.rows import STATUSES, unjudged
 from results.separable import Entrant, standings
 from results.statistics import interval, of_one
 
@@ -265,7 +265,7 @@ def _published(
             for row in load(name)
             for metric in block["metrics"]
             if row.stands_beside(dataset)
-            and row.metric in (metric, _unjudged(metric))
+            and row.metric in (metric, unjudged(metric))
             and _is_shown(row.epsilon, block.get("epsilons", []))
         ]
         for row, metric in wanted:
@@ -276,11 +276,6 @@ def _published(
                 reason = ", ".join([f"measured on {row.dataset}", *filter(None, [reason])])
             rows.append(_published_row(block, dataset, row, metric, reason))
     return rows
-
-
-def _unjudged(metric: str) -> str:
-    """A metric's name without the judge and its hash, as in `@digits-cnn:1a2b`."""
-    return metric.partition("@")[0] if ":" in metric else metric
 
 
 def _published_row(

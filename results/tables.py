@@ -327,7 +327,7 @@ def _harmless(value: Any) -> Any:
     return f"'{visible(value)}" if value.startswith(FORMULAS) else visible(value)
 
 
-NESTED = ("settings", "versions")
+NESTED = ("settings", "versions", "larger_settings", "smaller_settings")
 """Columns that hold JSON."""
 
 

@@ -41,6 +41,8 @@ VERBS = {
     "baseline show": ["baseline", "show", "base"],
     "calibrate": ["calibrate", RUN, "--splits", "10"],
     "cite": ["cite", RUN],
+    "claims": ["claims", RUN],
+    "the ledger": ["claims", "--verdict", "contradicted"],
     "list suites": ["list"],
     "list published": ["list", "published"],
 }

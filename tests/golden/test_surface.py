@@ -87,14 +87,26 @@ def _command(verb):
 
 def test_the_verbs_and_the_options_of_run():
     """What users and CI scripts type."""
-    assert set("list plan run show sample cite env clean".split()) <= set(VERBS)
+    assert set("list plan run show claims sample cite env clean".split()) <= set(VERBS)
     command = importlib.import_module("bench.commands.run").command
     assert set(RUN_OPTIONS) <= {option.name for option in command.params}
 
 
 def test_the_verbs_of_the_api():
     """The same verbs from Python."""
-    for name in ("list", "plan", "run", "execute", "show", "sample", "cite", "env", "clean"):
+    for name in (
+        "list",
+        "plan",
+        "run",
+        "execute",
+        "show",
+        "sample",
+        "cite",
+        "env",
+        "clean",
+        "ledger",
+        "claims",
+    ):
         assert callable(getattr(api, name))
 
 

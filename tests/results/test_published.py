@@ -1,6 +1,7 @@
 """Published numbers: complete, citable, true to their tables, and honest about comparability."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -45,7 +46,9 @@ def test_a_row_is_complete(table, row):
     assert (row.spread is None) == (row.spread_kind == "none")
     assert row.spread is None or row.spread >= 0
     assert row.spread_kind in ("none", "standard error", "standard deviation", "unstated")
-    assert row.spread_kind not in ("standard error", "standard deviation") or row.runs
+    over_trainings = "not over trainings" not in row.note
+    if row.spread_kind in ("standard error", "standard deviation"):
+        assert bool(row.runs) == over_trainings
     assert row.note or row.requires
     assert all(name in DATASETS for name in row.beside.split())
     assert row.epsilon is None or row.epsilon >= 0
@@ -57,6 +60,68 @@ def test_a_row_is_complete(table, row):
     high = DATASETS[row.dataset].facts.modes if facts.counts_modes else facts.high
     assert facts.low is None or row.value >= facts.low
     assert high is None or row.value <= high
+
+
+SIGNIFICANT = 5
+"""Digits that a paper prints of one number, at most."""
+
+
+@pytest.mark.parametrize("name", published.names())
+def test_a_number_is_as_printed(name):
+    """No more digits than a paper prints, and none that a sum of floats left behind."""
+    for row in published.read_rows(name):
+        for column in ("value", "spread", "epsilon"):
+            text = row.get(column) or ""
+            digits = re.sub(r"^0+", "", re.sub(r"[^0-9]", "", text))
+            assert len(digits) <= SIGNIFICANT, f"{row['model']}: {column} {text}"
+            assert re.fullmatch(r"(-?\d+(\.\d+)?)?", text), f"{row['model']}: {column} {text}"
+        for column in ("runs", "n"):
+            assert re.fullmatch(r"([1-9]\d*)?", row[column]), f"{row['model']}: {row[column]}"
+
+
+def test_the_first_table_of_all():
+    """Errors over test examples, or folds, of one training of each: none of them is over runs."""
+    rows = published.load("gan-table1")
+    assert {row.runs for row in rows} == {None}
+    folds = {row.dataset: "over folds" in row.note for row in rows}
+    assert folds == {"mnist": False, "tfd": True}
+    assert {row.n for row in rows if row.model == "GAN" and row.dataset == "mnist"} == {10_000}
+    assert {row.n for row in rows if row.dataset == "tfd"} == {None}
+
+
+MIMICRY = """
+WGAN-GP      7.33 .02  22.29 .06  .0204 .0004
+SNGAN        7.97 .06  16.77 .04  .0125 .0001
+cGAN-PD      8.25 .13  10.84 .03  .0070 .0001
+SSGAN        8.17 .06  14.65 .04  .0101 .0002
+InfoMax-GAN  8.08 .08  15.12 .10  .0112 .0001
+"""
+REPORTED = """
+DCGAN    10000  28.95 .42  28.12 -
+WGAN-GP  50000  26.08 .12  29.3  -
+SNGAN    5000   23.90 .20  21.7  .21
+cGAN-PD  5000   17.84 .17  17.5  -
+SSGAN    10000  17.61 .14  17.88 .64
+"""
+
+
+def test_the_readme_of_mimicry():
+    """Typed in anew: scores of 50,000 images with their spreads, and those beside reported ones."""
+    wanted = {}
+    for line in MIMICRY.strip().split("\n"):
+        model, *cells = line.split()
+        metrics = ("inception_score", "fid", "kid")
+        for metric, value, spread in zip(metrics, cells[::2], cells[1::2], strict=True):
+            wanted[model, metric, 50_000, float(value)] = float(spread)
+    for line in REPORTED.strip().split("\n"):
+        model, fakes, *cells = line.split()
+        for value, spread in zip(cells[::2], cells[1::2], strict=True):
+            known = None if spread == "-" else float(spread)
+            wanted[model, "fid", int(fakes), float(value)] = known
+    rows = published.load("mimicry-readme")
+    assert {(row.model, row.metric, row.n, row.value): row.spread for row in rows} == wanted
+    (quoted,) = [row for row in rows if row.value == 29.3]
+    assert "arXiv:1706.08500" in quoted.note
 
 
 def test_no_number_is_there_twice():
@@ -210,7 +275,8 @@ def test_veegan_table_2():
     found = _found("veegan-table2")
     assert found == wanted
     rows = published.load("veegan-table2")
-    assert {row.n for row in rows if row.dataset.startswith("stack3")} == {26_000}
+    stacks = [row for row in rows if row.dataset.startswith("stack3")]
+    assert {(row.n, row.runs) for row in stacks} == {(26_000, 5)}
     assert {row.n for row in rows if row.dataset == "cifar10"} == {64}
 
 
