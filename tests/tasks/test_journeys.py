@@ -53,7 +53,11 @@ def mixture():
 
 def test_each_look_is_told_at_its_step_and_the_way_once():
     data = mixture()
-    looks = [of_modes(data, [0, 1]), of_modes(data, list(range(8))), of_modes(data, [0, 1, 2, 3, 4])]
+    looks = [
+        of_modes(data, [0, 1]),
+        of_modes(data, list(range(8))),
+        of_modes(data, [0, 1, 2, 3, 4]),
+    ]
     at_work = at_work_on(looks, Given(torch.from_numpy(looks[2])), [10, 20, 40], **POINTS)
     found, told = measured(at_work)
     assert told == []
@@ -158,7 +162,11 @@ def test_what_a_cell_gives_is_what_it_has():
     """Of every kind of cell, the names on its rows are among those that its task promises."""
     from bench.tasks import TASKS
 
-    for task, parts in (("mixture", POINTS), ("stack", STACKS), ("image", {"dataset": "optdigits"})):
+    for task, parts in (
+        ("mixture", POINTS),
+        ("stack", STACKS),
+        ("image", {"dataset": "optdigits"}),
+    ):
         known = TASKS[task].part.resolve(
             {"dataset": parts["dataset"], "model": "nsgan"}, parts.get("settings", {}), None
         )

@@ -108,7 +108,9 @@ def test_each_look_has_its_signature_and_a_checkpoint_keeps_them(tmp_path, monke
     source, whole = ring(), ArtifactStore(tmp_path / "a", "cpu", 1e9)
     straight = train(order("nsgan", 8), source, whole)
     assert len(straight.signatures) == len(straight.steps) == 4
-    slopes = [float(METRICS["critic_slope"].part(s.real, s.contest).value) for s in straight.signatures]
+    slopes = [
+        float(METRICS["critic_slope"].part(s.real, s.contest).value) for s in straight.signatures
+    ]
     assert len(set(slopes)) == 4
     trainer = RECIPES["nsgan"].part.trainer(Training("plane", steps=8), (2,))
     last = Signature.of(
