@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -63,7 +64,7 @@ WAYS = {"all": all_modes, "one": one_mode, "rotating": rotating, "late": late}
 
 
 @way_law(cases=each(WAYS))
-def a_way_is_in_its_range(metric: Entry, seen: object) -> None:
+def a_way_is_in_its_range(metric: Entry, seen: Callable[[], np.ndarray]) -> None:
     """A finite number in the declared range, with as many looks as there were."""
     facts = metric.facts
     found = metric.part(None, way(seen()))
@@ -72,7 +73,9 @@ def a_way_is_in_its_range(metric: Entry, seen: object) -> None:
 
 
 @judged_way_law(cases=each({name: WAYS[name] for name in ("one", "rotating", "late")}))
-def nothing_is_better_than_all_modes_all_the_time(metric: Entry, seen: object) -> None:
+def nothing_is_better_than_all_modes_all_the_time(
+    metric: Entry, seen: Callable[[], np.ndarray]
+) -> None:
     """Whatever a metric of the way counts."""
     best, other = (metric.part(None, way(each())).value for each in (all_modes, seen))
     assert gain(metric, best, other) >= 0
