@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.core.errors import UsageError, unknown
+from bench.core.errors import Notice, UsageError, unknown
 from bench.suites.cell import Cell
 from bench.tasks import Bench, Measurement, Resolved, Task, Value
 
@@ -111,6 +111,11 @@ def warns(cell: Cell, marks: int) -> Measurement:
     return number(cell, marks)
 
 
+def collapses(cell: Cell, marks: int) -> Measurement:
+    warnings.warn(f"collapsed: to {cell.seed} modes", Notice, stacklevel=1)
+    return warns(cell, marks)
+
+
 def raises_once(cell: Cell, marks: int) -> Measurement:
     return raises(cell, marks) if marks == 1 else number(cell, marks)
 
@@ -144,7 +149,8 @@ BEHAVIOURS: dict[str, Callable[[Cell, int], Measurement]] = {
     behaviour.__name__: behaviour
     for behaviour in (
         number, several, raises, nan, infinite, nan_error, numpy_numbers, boolean, text, killed,
-        exits, vanishes, dies, sleeps, naps, diverges, memory, allocates, warns, raises_once,
+        exits, vanishes, dies, sleeps, naps, diverges, memory, allocates, warns, collapses,
+        raises_once,
         killed_once, sleeps_once, memory_once, threads, trivial,
     )
 }  # fmt: skip

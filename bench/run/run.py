@@ -307,14 +307,14 @@ def _facts(table: pd.DataFrame, known: Mapping[str, Any]) -> dict[str, dict[str,
 
 def _warnings(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     """What libraries warned of, each text once, with the number of cells; of what users were told
-    of each cell, what came before the colon, and of which models.
+    of each cell, what came before the colon, and of which cells.
     """
     counts, told = Counter[str](), dict[str, Counter[str]]()
     for record in records:
         for text in record["warnings"]:
             if text.startswith(NOTICE):
                 what = text.removeprefix(NOTICE).partition(":")[0]
-                told.setdefault(what, Counter())[f"{record['model']} on {record['dataset']}"] += 1
+                told.setdefault(what, Counter())[record["cell_id"]] += 1
             else:
                 counts[text] += 1
     yield from (f"{text} ({count} cells)" for text, count in counts.items())

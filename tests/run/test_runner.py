@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import warnings
 
 import faulty
@@ -136,6 +137,25 @@ def test_warnings_are_kept_once_each_and_not_too_many(measure, recwarn):
 def test_warnings_reach_the_user(tmp_path, capfd):
     bench("run", "--suite", faulty_suite(tmp_path, "warns", seeds=2), "--executor", "inline")
     assert "warning: UserWarning: it creaks 0 (2 cells)" in capfd.readouterr().err
+
+
+def test_a_notice_comes_first_and_is_told_at_once(measure, tmp_path, capfd):
+    """Kept before the warnings of libraries, of which there may be too many; told of each cell as
+    it ends, and once more of all at the end.
+    """
+    outcome, kept = measure("collapses", 3)
+    assert outcome.notices == ("collapsed: to 3 modes",)
+    assert kept["warnings"][0] == "Notice: collapsed: to 3 modes"
+    assert len(kept["warnings"]) == 5
+    bench("run", "--suite", faulty_suite(tmp_path, "collapses", seeds=2), "--executor", "inline")
+    said = capfd.readouterr().err.splitlines()
+    told = [at for at, line in enumerate(said) if "seed 1 collapsed: to 1 modes" in line]
+    (done,) = [at for at, line in enumerate(said) if line.startswith("2 of 2: ")]
+    assert len(told) == 1
+    assert told[0] < done
+    (last,) = [line for line in said if "at the end" in line]
+    assert re.fullmatch(r"warning: collapsed at the end: \S*collapses \(2\)", last)
+    assert "Notice" not in "".join(said)
 
 
 def test_every_seed_has_randomness_of_its_own_and_the_same_each_time(measure):
