@@ -154,18 +154,30 @@ def blamed(name: str) -> Iterator[None]:
         if _is_ours(error):
             raise
         text = one_line(f"{type(error).__name__}: {error}", 200)
-        raise UsageError(f"{name} failed: {text}{_memory_advice(error)}") from error
+        raise UsageError(f"{name} failed: {text}{_place(error)}{_memory_advice(error)}") from error
+
+
+def _last_file(error: BaseException) -> tuple[str, int]:
+    """Where an error was raised: file and line; an empty name where it has no place."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return ("", 0) if frame is None else (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
+
+
+def _place(error: BaseException) -> str:
+    """The file and line of an error in code of the user's own."""
+    file, line = _last_file(error)
+    path = Path(file)
+    foreign = "site-packages" in path.parts or not path.is_file()
+    return "" if foreign or _is_ours(error) else f" ({path.name}:{line})"
 
 
 def _is_ours(error: BaseException) -> bool:
     """Whether the line that raised is in a package of ours, and it was not for lack of memory."""
     if _memory_advice(error):
         return False
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    home = Path(__file__).resolve().parents[2]
-    file = Path("" if frame is None else frame.tb_frame.f_code.co_filename)
+    home, file = Path(__file__).resolve().parents[2], Path(_last_file(error)[0])
     return any(file.is_relative_to(home / package) for package in ("bench", *OURS))
 
 

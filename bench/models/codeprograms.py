@@ -22,7 +22,7 @@ from bench.models.generatorfiles import FromFile
 from bench.models.programs import is_script
 from generative import Data, Decoder, Sampler, Training
 from generative.contracts import Codes
-from generative.recipes.ready import LATENT
+from generative.recipes.ready import LATENT, Unfit
 from generative.samplers import drawn_in_parts
 from generative.training import Setting
 
@@ -54,7 +54,7 @@ class Program(FromFile):
         prior = told.get("prior") or about.get("prior") or "normal"
         low, high = numbers("range", told.get("range") or "0,1", 2)
         shape = tuple(data.shape)
-        latent = _latent(program, told.get("latent") or about.get("latent"), shape, path, data)
+        latent = _latent(program, told.get("latent") or about.get("latent"), path, data.device)
         refuse_program_settings(prior, low, high)
         box = None if data.box is None else (low, high)
         return Coded(shown(path), program, latent, prior, box, shape)
@@ -65,7 +65,13 @@ class Program(FromFile):
             told.get("prior") or "normal", *numbers("range", told.get("range") or "0,1", 2)
         )
         for path in self.places():
-            _loaded(path)
+            program = _loaded(path)
+            size = told.get("latent") or facts_of_program(path).get("latent")
+            latent = _latent(program, size, path, "cpu")
+            with torch.no_grad():
+                made = _called(program, torch.zeros(2, latent), shown(path))
+            if isinstance(made, Tensor) and tuple(made.shape[1:]) != shape:
+                raise Unfit(f"{shown(path)}: makes {list(made.shape[1:])}, expected {list(shape)}")
 
     def drawn_as(self, seed: int) -> str:
         return str(facts_of_program(self.place(seed)).get("cell", ""))
@@ -148,13 +154,13 @@ def _called(program: Any, z: Tensor, name: str) -> Any:
         raise UsageError(f"{name}: can't be called with codes {list(z.shape)}: {text}") from error
 
 
-def _latent(program: Any, told: Any, shape: tuple[int, ...], path: Path, data: Data) -> int:
+def _latent(program: Any, told: Any, path: Path, device: str) -> int:
     """The dimensions of a program's codes: as told, or the first that it takes."""
     if told:
         return WHERE.checked("latent", told)
     for size in dict.fromkeys(_sizes(program)):
         with suppress(UsageError), torch.no_grad():
-            made = _called(program, torch.zeros(2, size, device=data.device), shown(path))
+            made = _called(program, torch.zeros(2, size, device=device), shown(path))
             if isinstance(made, Tensor) and len(made) == 2:
                 return size
     raise UsageError(

@@ -16,6 +16,7 @@ from bench.datasets.images import as_unit, shown
 from bench.datasets.pixels import in_channels
 from bench.models.generatorfiles import FromFile
 from generative import Data, Sampler, Training
+from generative.recipes.ready import Unfit
 
 
 def samples_in(path: Path, shape: tuple[int, ...], n: int | None = None) -> Tensor:
@@ -54,7 +55,7 @@ def as_samples(
 
 
 def _places(got: tuple[int, ...], shape: tuple[int, ...], origin: str) -> str:
-    """Where the channels are: first, last, or left out. Raises UsageError for other shapes."""
+    """Where the channels are: first, last, or left out. Raises Unfit for other shapes."""
     one, (first, *rest) = got[1:], shape
     if one == shape:
         return "first"
@@ -63,7 +64,7 @@ def _places(got: tuple[int, ...], shape: tuple[int, ...], origin: str) -> str:
     if first == 1 and got and one == tuple(rest):
         return "left out"
     others = f" or [n, {', '.join(map(str, (*rest, first)))}]" if rest else ""
-    raise UsageError(
+    raise Unfit(
         f"{origin}: expected samples of the shape of the data, [n, {', '.join(map(str, shape))}]"
         f"{others}, got {list(got)}"
     )
@@ -81,18 +82,18 @@ def refuse_few(held: int, asked: int | None, origin: str) -> None:
 def _of_folder(path: Path, shape: tuple[int, ...], n: int | None) -> Tensor:
     """The images below a folder, by name; grey ones as colours where the data are in colour."""
     if len(shape) != 3:
-        raise UsageError(f"{shown(path)} is a folder of images, and the data are points {shape}")
+        raise Unfit(f"{shown(path)} is a folder of images, and the data are points {shape}")
     found = open_folder(path)
     refuse_few(len(found), n, found.origin)
     if found.sizes != {shape[1:]}:
         height, width = next(iter(found.sizes - {shape[1:]}))
-        raise UsageError(
+        raise Unfit(
             f"{found.origin}: expected images of {shape[2]} x {shape[1]} pixels, as the data are, "
             f"got one of {width} x {height}"
         )
     if shape[0] not in (1, 3) or (shape[0] == 1 and found.coloured):
         kind = "grey images" if shape[0] == 1 else f"stacks of {shape[0]}, as an array"
-        raise UsageError(f"{found.origin}: expected {kind}, got a folder of images")
+        raise Unfit(f"{found.origin}: expected {kind}, got a folder of images")
     images = [found.read(index) for index in range(len(found) if n is None else n)]
     return torch.cat([in_channels(image[None], shape[0]) for image in images])
 

@@ -24,7 +24,9 @@ def sampler_in(given: Any) -> Draw | None:
     """
     if not isinstance(given, str):
         return None if hasattr(given, "__array__") else sampling_in(given)
-    if given in DATASETS or ":" not in given or read_name(given).kind != "users":
+    if given in DATASETS or ":" not in given:
+        return None
+    if not usercode.is_file(given.partition(":")[0]) and read_name(given).kind != "users":
         return None
     part = usercode.load(given)
     return None if isinstance(part, Dataset) else sampling_in(part)

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from torch import Tensor
 
+from bench.core.errors import UsageError
 from generative.contracts import Data, Recipe, Sampler
 from generative.trainers.fit import FitTrainer
 from generative.training import ANY, Bounds, Setting, Training
@@ -16,6 +17,10 @@ from generative.training import ANY, Bounds, Setting, Training
 SETTINGS = {"prior": Setting(str | None, None, ANY), "range": Setting(str | None, None, ANY)}
 """What a training may say of models that were made elsewhere, beside a protocol's `latent`."""
 LATENT = Bounds(1, 1_000_000)
+
+
+class Unfit(UsageError):
+    """A model that is for other data: on these its cells are skipped."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class Ready(Recipe):
         """
 
     def refuse(self, training: Training, shape: tuple[int, ...], samples: int) -> None:
-        """Raise UsageError where so many samples of data of a shape can't be had."""
+        """Raise UsageError where so many samples of data of a shape can't be had; Unfit where none
+        can.
+        """
 
     def drawn_as(self, seed: int) -> str:
         """The cell whose random streams it draws from; empty for that of its row."""

@@ -23,6 +23,7 @@ from bench.core.errors import UsageError
 from bench.models.generatornames import short_of
 from bench.models.samplefiles import as_samples, samples_in
 from results.runs import open_run
+from results.summary import summarise
 from tests.harness import bench
 
 SUITE = """
@@ -183,14 +184,37 @@ def test_the_verbs_know_such_rows(there, capfd):
 
 
 @of(POINTS)
-def test_one_file_is_measured_once_and_not_compared(there, capfd):
+def test_what_was_trained_once_is_not_compared(there):
     measured("nsgan", "samples:drawn/0.npy", out="once")
     run = open_run("once")
     row = run.summary().query("model == '0'").iloc[0]
     assert (row["seeds"], row["role"]) == (1, "model")
     assert "measured once" in row["note"]
     assert set(run.summary().query("model == '0'")["interval"]) <= {"samples", "none"}
-    assert run.summary().query("model == '0'")["best"].isna().all()
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_draws_of_one_training_are_no_seeds_to_compare(once):
+    """Five far better values mark a model as the best, unless it was trained once."""
+    cells, records = [], {}
+    for model, value in (("nsgan", 1.0), ("w", 5.0)):
+        for seed in range(5):
+            key = f"{model}{seed}"
+            parts = {"dataset": "d", "model": model}
+            cells.append({"block": "b", "parts": parts, "cell_id": model, "key": key, "seed": seed})
+            cells[-1]["settings"] = {}
+            found = {"metric": "m", "value": value + seed / 100, "final": True, "n": 9}
+            found |= {"std_error": None, "epsilon": None}
+            records[key] = {"status": "ok", "reason": "", "values": [found]}
+    manifest = {
+        "blocks": [{"name": "b", "task": "t", "metrics": ["m"], "published": []}],
+        "cells": cells,
+        "metrics": {"m": {"direction": "higher"}},
+        "parts": {"model": {"w": {"one_training": once}}},
+    }
+    rows = summarise(manifest, records).to_dict("records")
+    best = {row["model"]: row["best"] for row in rows}
+    assert (best["w"] is True) != once
 
 
 def save(name: str, array: np.ndarray) -> None:
@@ -423,6 +447,25 @@ def test_a_mixture_of_ones_own_in_a_suite_and_in_a_score(here, capfd):
     ):
         assert bench("score", *arguments) == 2
         assert said.replace("`features`", "--features") in capfd.readouterr().err
+
+
+def test_code_that_fails_in_a_score_is_one_line_with_its_place(here, capfd):
+    assert bench("score", "ring8@pacgan", code("Broken")) == 2
+    assert "no attribute 'weights' (gen.py:14)" in capfd.readouterr().err
+    forget()
+
+
+def test_what_is_for_other_data_is_skipped_there(here):
+    """A suite of points and stacks with a file of points."""
+    save("x.npy", ring(500, 0))
+    script(nn.Linear(3, 2), "g.pt")
+    blocks = [SUITE.format(**kind) for kind in (POINTS, STACKS)]
+    stacks = blocks[1][blocks[1].index("[[block]]") :].replace('"points"', '"stacks"')
+    Path("s.toml").write_text(blocks[0] + stacks)
+    models = ("x.npy", "g.pt")
+    table = api.run("s.toml", out="r", workers=1, grid={"model": models}, seeds=(0,))
+    found = {(row["task"], row["status"]) for row in table.to_dict("records")}
+    assert found == {("mixture", "ok"), ("stack", "skipped")}
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,10 @@ def resolve_drawing(target: Target, model: str, asked: D, usual: D) -> Resolved:
     found = resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
     if not isinstance(recipe.part, ready.Ready) or target.skip or target.shape is None:
         return found
-    recipe.part.refuse(asked.training(), target.shape, asked.samples)
+    try:
+        recipe.part.refuse(asked.training(), target.shape, asked.samples)
+    except ready.Unfit as error:
+        return unmeasured(target, str(error))
     held = recipe.part.contents(recipe.origin)
     shared = (held.shared,) if held.shared else ()
     return replace(found, brought=shared, by_seed=held.by_seed, once=held.once)
