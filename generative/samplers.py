@@ -36,7 +36,17 @@ class GeneratorSampler(Contested):
         self._generator, self._protocol = generator.eval(), protocol
         self.prior = protocol.prior
         self._critic = None if critic is None else critic.eval()
-        self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
+        self._part = part_of(shape)
+
+    @property
+    def network(self) -> nn.Module:
+        """Codes to examples."""
+        return self._generator
+
+    @property
+    def latent(self) -> int:
+        """The dimensions of codes."""
+        return self._protocol.latent
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         return _drawn(n, self._part, lambda size: self.decode(self.codes(size, rng)))
@@ -60,19 +70,19 @@ class UncontestedSampler(Decoder):
     """A trained generator whose critic judges no single example: it saw several at once."""
 
     def __init__(self, own: GeneratorSampler) -> None:
-        self._own, self.prior = own, own.prior
+        self.own, self.prior = own, own.prior
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self._own.sample(n, rng)
+        return self.own.sample(n, rng)
 
     def codes(self, n: int, rng: torch.Generator) -> Codes:
-        return self._own.codes(n, rng)
+        return self.own.codes(n, rng)
 
     def decode(self, z: Codes) -> Tensor:
-        return self._own.decode(z)
+        return self.own.decode(z)
 
     def tensors(self) -> dict[str, Tensor]:
-        return self._own.tensors()
+        return self.own.tensors()
 
 
 class ConditionalGeneratorSampler(ConditionalSampler, Contested):
@@ -88,7 +98,7 @@ class ConditionalGeneratorSampler(ConditionalSampler, Contested):
     ) -> None:
         self._generator, self._critic = generator.eval(), critic.eval()
         self._protocol, self.prior, self.classes = protocol, protocol.prior, classes
-        self._part = max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
+        self._part = part_of(shape)
 
     def sample(self, n: int, rng: torch.Generator, condition: Labels | None = None) -> Tensor:
         labels = self._labels(n, condition, rng.device)
@@ -125,6 +135,16 @@ def _passed(network: nn.Module, *inputs: Tensor) -> Tensor:
     """With a graph where an input asks for one."""
     with torch.set_grad_enabled(inputs[0].requires_grad):
         return network(*inputs)
+
+
+def part_of(shape: tuple[int, ...]) -> int:
+    """How many samples of a shape are drawn at once."""
+    return max(1, min(SAMPLE_CHUNK, SAMPLE_VALUES // prod(shape)))
+
+
+def drawn_in_parts(n: int, shape: tuple[int, ...], draw: Callable[[int], Tensor]) -> Tensor:
+    """`n` samples of a shape, as many at once as every model of ours draws."""
+    return _drawn(n, part_of(shape), draw)
 
 
 def _drawn(n: int, part: int, draw: Callable[[int], Tensor]) -> Tensor:

@@ -110,9 +110,11 @@ def _ours(
             "statuses": _counts(done, len(group) - len(done)),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
             "source": "measured",
-            "note": next((r["reason"] for r in done if r["reason"]), _fired(done)),
+            "note": next((r["reason"] for r in done if r["reason"]), _fired(done))
+            or facts.get(group[0]["parts"].get("model", ""), {}).get("note", ""),
         }
-        for row, entrant in _lines(manifest, block, group[0], shared, done):
+        alone = bool(facts.get(group[0]["parts"].get("model", ""), {}).get("one_training"))
+        for row, entrant in _lines(manifest, block, group[0], shared, done, alone):
             rows.append(row)
             entrants.append(entrant)
     for row, standing in zip(rows, standings(entrants), strict=True):
@@ -126,8 +128,11 @@ def _lines(
     cell: dict[str, Any],
     shared: dict[str, Any],
     done: list[dict[str, Any]],
+    alone: bool,
 ) -> Iterator[tuple[dict[str, Any], Entrant]]:
-    """A model's row for each metric and radius, and how it stands for comparison."""
+    """A model's row for each metric and radius, and how it stands for comparison; one that was
+    trained once stands alone: its seeds are no trainings.
+    """
     fine = [record for record in done if record["status"] == "ok"]
     diverged = sum(record["status"] == "diverged" for record in done)
     for metric in block["metrics"]:
@@ -137,7 +142,8 @@ def _lines(
         for epsilon in _epsilons(metric, fine, block.get("epsilons", [])):
             found = _found(metric, epsilon, fine)
             scores = _scores(found, diverged, about.get("direction", "none"))
-            family = _family(cell, shared["role"], metric, epsilon) if scores else None
+            competes = scores and not alone
+            family = _family(cell, shared["role"], metric, epsilon) if competes else None
             at = {"metric": metric, "epsilon": epsilon}
             yield {**shared, **at, **_estimate(found, limits, share)}, Entrant(family, scores)
 
@@ -186,7 +192,8 @@ def label_of(cell: dict[str, Any], but: Collection[str] = ("dataset",)) -> str:
     """The parts, and the settings that the grid varies, which tell a row from the others of its
     table. but: axes that are told elsewhere.
     """
-    rest = [name for axis, name in cell["parts"].items() if axis not in but]
+    named = cell.get("named", {})
+    rest = [named.get(axis, name) for axis, name in cell["parts"].items() if axis not in but]
     swept = [f"{name}={value}" for name, value in cell.get("swept", {}).items()]
     return " / ".join([" / ".join(rest) or cell["parts"].get("dataset", ""), *swept])
 

@@ -34,8 +34,9 @@ from click.core import ParameterSource
     "-o",
     "--out",
     required=True,
-    metavar="grid.png|x.npy|FOLDER|x.safetensors",
-    help="What to write: a sheet, an array, a file for each image, or the model's weights.",
+    metavar="grid.png|x.npy|FOLDER|x.safetensors|x.pt",
+    help="What to write: a sheet, an array, a file for each image, the model's weights, or its "
+    "generator as TorchScript of codes.",
 )
 def command(**options: Any) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
@@ -44,7 +45,7 @@ def command(**options: Any) -> None:
     folder, an .npz file, torchvision:NAME.
     """
     from bench import api
-    from bench.sample.sample import WEIGHTS
+    from bench.sample.sample import PROGRAM, WEIGHTS
 
     run, model, out = (options.pop(name) for name in ("run", "model", "out"))
     count, bounds = options.pop("count"), _bounds(options.pop("truncation"))
@@ -54,8 +55,9 @@ def command(**options: Any) -> None:
     drawn = api.sample(
         run, model, n=count, out=out, truncation=bounds[0] if bounds else None, **options
     )
-    if out.lower().endswith(WEIGHTS):
-        click.echo(f"the weights of {model}: {out}")
+    if out.lower().endswith((WEIGHTS, PROGRAM)):
+        what = "weights" if out.lower().endswith(WEIGHTS) else "generator"
+        click.echo(f"the {what} of {model}: {out}")
         return
     what = f"samples of {model}" if model else f"images of {run}"
     click.echo(f"{len(drawn)} {what}: {out}")

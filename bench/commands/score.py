@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from bench.score.knownreport import KnownScored
     from bench.score.report import Scored
 
 FORMATS = ("table", "markdown", "csv", "json")
@@ -43,6 +44,9 @@ FORMATS = ("table", "markdown", "csv", "json")
     "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute features."
 )
 @click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of functions that draw, and of data."
+)
+@click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="How to print it."
 )
 def command(**options: Any) -> None:
@@ -52,6 +56,9 @@ def command(**options: Any) -> None:
     images), statistics that --save-stats or other tools kept, or a data set: mnist5k is its
     held-out images, mnist5k:train the others, torchvision:NAME and module:attribute likewise.
     Features of images: lite0 where it is installed, else pixels; only `inception` gives FID.
+
+    Where REAL is a data set of points or stacks (grid25@pacgan, stack2@optdigits, or a mixture of
+    yours, suite.toml:NAME), FAKE gets the scores that a suite gives, beside those of as many reals.
     """
     from bench.score.score import measure_score
 
@@ -71,6 +78,7 @@ def command(**options: Any) -> None:
             batch=options["batch"],
             workers=options["workers"],
             device=options["device"],
+            seed=options["seed"],
             notify=notify,
         )
     _print(result, options["form"])
@@ -96,7 +104,7 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
         yield notify
 
 
-def _print(result: Scored, form: str) -> None:
+def _print(result: Scored | KnownScored, form: str) -> None:
     from bench.commands.options import typed
     from bench.commands.output import print_layout
     from results.tables import as_json, markdown
@@ -104,7 +112,7 @@ def _print(result: Scored, form: str) -> None:
     if form == "table":
         print_layout(result.layout())
         return
-    for warning in result.scores.warnings:
+    for warning in result.table.attrs.get("warnings", []):
         click.echo(f"warning: {typed(warning)}", err=True)
     if form == "json":
         click.echo(as_json(result.told))

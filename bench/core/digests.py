@@ -30,6 +30,9 @@ PLUMBING = frozenset(
 
 @cache
 def _file(module: str) -> Path | None:
+    if module.endswith(".py"):
+        path = Path(module).expanduser().resolve()
+        return path if path.is_file() else None
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -74,7 +77,8 @@ def _users(module: str, importer: str) -> bool:
     """
     if importer.partition(".")[0] in OURS or module.partition(".")[0] in OURS:
         return False
-    path, top = _file(module), _file(importer.partition(".")[0])
+    first = importer if importer.endswith(".py") else importer.partition(".")[0]
+    path, top = _file(module), _file(first)
     if path is None or top is None:
         return False
     if "site-packages" in path.parts and "site-packages" not in top.parts:

@@ -65,6 +65,7 @@ class Registry(Generic[T, F]):
         self._advice = f"(`bench list {listed_as}` shows all)" if listed_as else ""
         self._entries: dict[str, Entry[T, F]] = {}
         self._adopters: list[Callable[[object], T | None]] = []
+        self._readers: list[Callable[[str], Entry[T, F] | None]] = []
         self._brought: dict[str, Entry[T, F]] = {}
 
     def adopt(self, make: Callable[[object], T | None]) -> Callable[[object], T | None]:
@@ -72,6 +73,15 @@ class Registry(Generic[T, F]):
         can't.
         """
         self._adopters.append(make)
+        return make
+
+    def read(
+        self, make: Callable[[str], Entry[T, F] | None]
+    ) -> Callable[[str], Entry[T, F] | None]:
+        """Decorate what makes an entry of a name that stands for a file of the user's; None for
+        every other name.
+        """
+        self._readers.append(make)
         return make
 
     def register(
@@ -106,6 +116,10 @@ class Registry(Generic[T, F]):
     def __getitem__(self, name: str) -> Entry[T, F]:
         if name in self._entries:
             return self._entries[name]
+        for entry in (make(name) for make in self._readers):
+            if entry is not None:
+                self._brought[name] = entry
+                return entry
         if ":" in name:
             return self._users(name)
         raise unknown(self.kind, name, self._entries, self._advice)

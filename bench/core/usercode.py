@@ -1,4 +1,5 @@
-"""Code of the user's own: `module:attribute`, found in folders that come last on the path.
+"""Code of the user's own: `module:attribute`, found in folders that come last on the path, or
+`file.py:attribute`.
 
 Our packages have common names (`metrics`, `results`, `attacks`), so the user's folder is
 appended, never put first, and a foreign package that shadows one of ours is refused by name.
@@ -100,14 +101,42 @@ def import_module(name: str) -> ModuleType:
     return _imported(name)
 
 
+def is_file(module: str) -> bool:
+    """Whether a module is named by its file."""
+    return module.endswith(".py")
+
+
 def _imported(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        return _of_file(name) if is_file(name) else importlib.import_module(name)
+    except FileNotFoundError as error:
+        raise UsageError(f"{one_line(name, 100)} is not there") from error
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"can't import '{name}': {one_line(f'{type(error).__name__}: {error}', 150)}; its "
             "folder must be the present one, the suite file's, or on PYTHONPATH"
         ) from error
+
+
+def _of_file(name: str) -> ModuleType:
+    """The module of a file, imported once; what lies beside it can be imported, too."""
+    path = Path(name).expanduser().resolve()
+    if str(path) in sys.modules:
+        return sys.modules[str(path)]
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    add_folder(path.parent)
+    spec = importlib.util.spec_from_file_location(str(path), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[str(path)] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[str(path)]
+        raise
+    return module
 
 
 @contextmanager
@@ -125,18 +154,30 @@ def blamed(name: str) -> Iterator[None]:
         if _is_ours(error):
             raise
         text = one_line(f"{type(error).__name__}: {error}", 200)
-        raise UsageError(f"{name} failed: {text}{_memory_advice(error)}") from error
+        raise UsageError(f"{name} failed: {text}{_place(error)}{_memory_advice(error)}") from error
+
+
+def _last_file(error: BaseException) -> tuple[str, int]:
+    """Where an error was raised: file and line; an empty name where it has no place."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return ("", 0) if frame is None else (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
+
+
+def _place(error: BaseException) -> str:
+    """The file and line of an error in code of the user's own."""
+    file, line = _last_file(error)
+    path = Path(file)
+    foreign = "site-packages" in path.parts or not path.is_file()
+    return "" if foreign or _is_ours(error) else f" ({path.name}:{line})"
 
 
 def _is_ours(error: BaseException) -> bool:
     """Whether the line that raised is in a package of ours, and it was not for lack of memory."""
     if _memory_advice(error):
         return False
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    home = Path(__file__).resolve().parents[2]
-    file = Path("" if frame is None else frame.tb_frame.f_code.co_filename)
+    home, file = Path(__file__).resolve().parents[2], Path(_last_file(error)[0])
     return any(file.is_relative_to(home / package) for package in ("bench", *OURS))
 
 

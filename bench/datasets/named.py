@@ -119,8 +119,8 @@ def entry_named(
     lacking = [OFFERED[need] for need in OFFERED if need in needs and need not in entry.part.offers]
     if lacking:
         raise UsageError(
-            f"dataset '{name}' offers {_told(entry.part.offers)}, and {user} needs "
-            f"{_told(frozenset(needs))}: expected {_examples(frozenset(needs))}"
+            f"dataset '{name}' offers {in_words(entry.part.offers)}, and {user} needs "
+            f"{in_words(frozenset(needs))}: expected {_examples(frozenset(needs))}"
         )
     return entry
 
@@ -182,7 +182,8 @@ def _labelled(name: str, load: Any) -> Labelled:
     return Labelled(name, load, classes=most + 1 if most else 0)
 
 
-def _told(offers: frozenset[str]) -> str:
+def in_words(offers: frozenset[str]) -> str:
+    """What a data set offers, of OFFERED."""
     known = [OFFERED[offer] for offer in OFFERED if offer in offers]
     return " with ".join(known) or "nothing"
 

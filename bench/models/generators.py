@@ -16,9 +16,11 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream, stream_seed
 from bench.datasets import Source
 from bench.datasets.pixels import to_bytes
+from bench.models import generatornames  # noqa: F401
 from bench.models.signature import Signature, take
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Trainer, Training
+from generative.recipes.ready import Ready
 
 KIND = "generator"
 SNAPSHOT_SAMPLES = 2_000
@@ -114,6 +116,8 @@ class TrainingOrder:
 
 def restored(kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore) -> F:
     """A model that was trained before. Raises UsageError where it wasn't."""
+    if (ready := ready_in(order.recipe)) is not None:
+        return _as(kind, ready.load(order.training, source, order.seed), order)
     artifact = store.find(KIND, order.key(source.device))
     if artifact is None:
         raise UsageError(
@@ -133,6 +137,12 @@ def restored(kind: type[F], order: TrainingOrder, source: Source, store: Artifac
         ) from error
 
 
+def ready_in(model: str) -> Ready | None:
+    """A model that was made elsewhere; None for one that is trained."""
+    part = RECIPES[model].part
+    return part if isinstance(part, Ready) else None
+
+
 def _as(kind: type[F], model: Fitted, order: TrainingOrder) -> F:
     if not isinstance(model, kind):
         raise UsageError(
@@ -150,7 +160,10 @@ def train(order: TrainingOrder, source: Source, store: ArtifactStore) -> Trained
 def trained_as(
     kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore, look: Look
 ) -> Trained[F]:
-    """The trained model of an order, from the store or trained now."""
+    """The trained model of an order, from the store or trained now, or made elsewhere."""
+    if (ready := ready_in(order.recipe)) is not None:
+        found = _as(kind, ready.load(order.training, source, order.seed), order)
+        return Trained("", found, np.empty(0), [], 1, "")
     recipe = RECIPES[order.recipe].part
     trainer = recipe.trainer(order.training, source.shape)
     key = order.key(source.device)

@@ -16,8 +16,9 @@ from bench.core.errors import UsageError, nearest, unknown
 from bench.core.files import user_path
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
+from bench.run.labels import named_shortly
 from bench.run.measurable import with_measurable
-from bench.suites.cell import Cell, cell_table
+from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
 from bench.tasks import TASKS, Resolved, SamplingTask, Task
@@ -117,6 +118,8 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         if point not in resolved:
             task = _task(choice.block.task)
             resolved[point] = task.resolve(choice.parts, choice.settings, definition)
+        if resolved[point].once and choice.seed != view.seeds[0]:
+            continue
         cell = _cell(choice, resolved[point], definition, device)
         cells.setdefault((cell.block, cell.key), cell)
     if not cells:
@@ -124,7 +127,8 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
             f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "
             "another tier, or other names"
         )
-    return Plan(with_measurable(suite, view, resolved), view, [*cells.values()], device)
+    ready = named_shortly(cells.values())
+    return Plan(with_measurable(suite, view, resolved), view, ready, device)
 
 
 def _load_models(points: Iterable[Choice]) -> None:
@@ -133,7 +137,7 @@ def _load_models(points: Iterable[Choice]) -> None:
     """
     for choice in points:
         name = choice.parts.get("model", "")
-        if ":" in name and isinstance(_task(choice.block.task), SamplingTask):
+        if name not in RECIPES and isinstance(_task(choice.block.task), SamplingTask):
             with suppress(UsageError):
                 RECIPES[name]
 
@@ -184,8 +188,9 @@ def _check_axes(block: Block, task: Task) -> None:
 
 def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: str) -> Cell:
     parts = {axis: choice.parts[axis] for axis in _task(choice.block.task).axes}
-    named = ",".join(f"{key}={value}" for key, value in sorted(resolved.differing.items()))
-    cell_id = "/".join([choice.block.task, *parts.values()]) + (f"?{named}" if named else "")
+    own = None if resolved.by_seed is None else resolved.by_seed.get(choice.seed, "")
+    brought = (*resolved.brought, *([own] if own else []))
+    lacking = f"model '{parts.get('model')}' has no file for seed {choice.seed}" * (own == "")
     identity = {
         "task": choice.block.task,
         "parts": parts,
@@ -194,7 +199,7 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         "dataset": resolved.fingerprint,
         "device": device,
         "dtype": "float32",
-        **({"brought": resolved.brought} if resolved.brought else {}),
+        **({"brought": brought} if brought else {}),
     }
     return Cell(
         block=choice.block.name,
@@ -202,15 +207,16 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         parts=parts,
         settings=resolved.settings,
         seed=choice.seed,
-        cell_id=cell_id,
+        cell_id=id_of(choice.block.task, parts, resolved.differing),
         key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         fingerprint=resolved.fingerprint,
         code=digest_of(resolved.modules),
         device=device,
         definition=definition,
         seconds=resolved.seconds,
-        skip=resolved.skip,
+        skip=resolved.skip or lacking,
         swept={k: v for k, v in choice.swept.items() if k in resolved.settings},
+        brought=brought,
     )
 
 

@@ -20,15 +20,16 @@ from bench.datasets.named import image_set
 from bench.datasets.pixels import to_bytes
 from bench.models.store import ArtifactStore
 from bench.sample.codes import Exploration, explored, truncation_curve
+from bench.sample.exported import program_of
 from bench.sample.trained import draw as draw_samples
-from bench.sample.trained import find_cell, weights_of, with_weights
+from bench.sample.trained import find_cell, full_name, weights_of, with_weights
 from bench.suites import builtin
 from bench.suites.cell import Cell
 from results.pictures.run import curve_png, scatter_png
 from results.pictures.sheets import grid_png, image_pngs
 from results.runs import find_run, refusing_damage
 
-WEIGHTS = ".safetensors"
+WEIGHTS, PROGRAM = ".safetensors", ".pt"
 
 
 @checked()
@@ -54,7 +55,8 @@ def sample(
     They are the first that its scores were computed from. `run` may be a data set with images, such
     as mnist5k or mnist5k:train, without a model: its first `n`. `out`: where to write them: a .png
     (a sheet, a stack's digits side by side), a .npy, a folder that is not there yet (a PNG for each
-    image), or a .safetensors, the model's weights. `weights`: such a file, whose weights are taken.
+    image), a .safetensors, the model's weights, or a .pt, a generator as TorchScript of its codes.
+    `weights`: a file of weights that are taken.
 
     In the place of plain samples of a model of images: `label`, samples of that class of a
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
@@ -68,6 +70,7 @@ def sample(
     if model is None:
         made = _of_data(run, n, chosen)
     else:
+        model = full_name(find_run(run).manifest(), model)
         with usercode.only_asked(f"the run {run}", (model, dataset), trust):
             trained = _trained_cell(run, model, dataset, block, seed)
             made = _of_model(trained, n, chosen, weights, out)
@@ -105,6 +108,9 @@ def _of_model(
     if out is not None and Path(out).suffix.lower() == WEIGHTS:
         write_atomically(user_path(out), weights_of(cell, store))
         return None
+    if out is not None and Path(out).suffix.lower() == PROGRAM:
+        write_atomically(user_path(out), program_of(cell, store))
+        return None
     if not chosen.asked:
         return Drawn(draw_samples(cell, n, store), colour=colour)
     samples, columns = explored(cell, n, store, chosen)
@@ -132,6 +138,7 @@ def truncations(
         raise UsageError(f"expected 100 to {MAX_SAMPLES:,} samples for scores, got {n}")
     if out is not None and Path(out).suffix.lower() != ".png":
         raise UsageError(f"expected a name that ends in .png for a curve, got '{out}'")
+    model = full_name(find_run(run).manifest(), model)
     with usercode.only_asked(f"the run {run}", (model, dataset), trust):
         cell, _ = _trained_cell(run, model, dataset, block, seed)
         table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
@@ -177,10 +184,10 @@ def _refuse_request(n: int, out: str | None, model: str | None) -> None:
     if not out.strip():
         raise UsageError("`out`: the name is empty: expected a file's or a folder's")
     suffix = Path(out).suffix.lower()
-    if suffix not in ("", ".png", ".npy", WEIGHTS):
+    if suffix not in ("", ".png", ".npy", WEIGHTS, PROGRAM):
         raise UsageError(
-            f"expected a name that ends in .png, .npy or {WEIGHTS}, or a folder's without an end, "
-            f"got '{out}'"
+            f"expected a name that ends in .png, .npy, {WEIGHTS} or {PROGRAM}, or a folder's "
+            f"without an end, got '{out}'"
         )
     path = user_path(out)
     if not suffix and path.exists():
@@ -188,7 +195,7 @@ def _refuse_request(n: int, out: str | None, model: str | None) -> None:
     above = next((folder for folder in path.absolute().parents if folder.exists()), None)
     if above is not None and not above.is_dir():
         raise UsageError(f"`out`: can't write {out}: {above} is a file")
-    if suffix == WEIGHTS and model is None:
+    if suffix in (WEIGHTS, PROGRAM) and model is None:
         raise UsageError("`model`: whose weights? (data have none)")
 
 

@@ -49,6 +49,16 @@ def find_cell(
     return next(sampled, candidates[0])
 
 
+def full_name(manifest: Mapping[str, Any], model: str) -> str:
+    """A model by its name, or by what the tables of a run call it."""
+    short = {
+        cell["named"]["model"]: cell["parts"]["model"]
+        for cell in manifest["cells"]
+        if "model" in cell.get("named", {})
+    }
+    return short.get(model, model)
+
+
 def _rows_of(
     manifest: Mapping[str, Any], model: str, dataset: str | None, block: str | None
 ) -> list[dict[str, Any]]:
@@ -77,12 +87,13 @@ def _trained(cell: Cell) -> tuple[str, str] | None:
 
 def draw(cell: Cell, n: int, store: ArtifactStore) -> np.ndarray:
     """`n` samples of a cell's trained model: points [n, d], or images uint8 [n, c, h, w]."""
-    task = _task(cell)
+    task = task_of(cell)
     with with_threads():
         return task.sample(cell, n, Bench(store, cell.device))
 
 
-def _task(cell: Cell) -> SamplingTask:
+def task_of(cell: Cell) -> SamplingTask:
+    """The task of a cell. Raises UsageError where it trained nothing that draws samples."""
     if cell.skip:
         raise UsageError(f"model '{cell.part('model')}' was skipped: {cell.skip}")
     task = TASKS[cell.task].part
@@ -94,8 +105,9 @@ def _task(cell: Cell) -> SamplingTask:
 def weights_of(cell: Cell, store: ArtifactStore) -> bytes:
     """A cell's trained model as safetensors, with what it is in the file's metadata."""
     with with_threads():
-        tensors = _task(cell).fitted(cell, Bench(store, cell.device)).tensors()
+        tensors = task_of(cell).fitted(cell, Bench(store, cell.device)).tensors()
     about = {"cell": cell.cell_id, "seed": str(cell.seed), "settings": json.dumps(cell.settings)}
+    about |= {"model": cell.part("model")}
     return save({name: value.cpu().contiguous() for name, value in tensors.items()}, about)
 
 

@@ -13,9 +13,8 @@ from bench.datasets.base import Dataset
 from bench.datasets.named import read_name
 from bench.score.kept import Kept
 from bench.score.samples import Samples, of_array
-from generative.recipes.given import Draw, draw, is_sampling
+from generative.recipes.given import Draw, draw, sampling_in
 
-SEED = 0
 MOST = 100_000
 
 
@@ -24,11 +23,13 @@ def sampler_in(given: Any) -> Draw | None:
     where the module of a name can't be imported.
     """
     if not isinstance(given, str):
-        return given if is_sampling(given) and not hasattr(given, "__array__") else None
-    if given in DATASETS or ":" not in given or read_name(given).kind != "users":
+        return None if hasattr(given, "__array__") else sampling_in(given)
+    if given in DATASETS or ":" not in given:
+        return None
+    if not usercode.is_file(given.partition(":")[0]) and read_name(given).kind != "users":
         return None
     part = usercode.load(given)
-    return part if is_sampling(part) and not isinstance(part, Dataset) else None
+    return None if isinstance(part, Dataset) else sampling_in(part)
 
 
 def size_of(samples: Samples) -> int:
@@ -37,9 +38,9 @@ def size_of(samples: Samples) -> int:
     return min(n, MOST)
 
 
-def draw_samples(function: Draw, n: int, given: Any) -> Samples:
-    """`n` samples of a function, from a fixed seed. Raises UsageError for whatever it raises."""
+def draw_samples(function: Draw, n: int, given: Any, seed: int) -> Samples:
+    """`n` samples of a function, from a seed. Raises UsageError for whatever it raises."""
     name = given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
     with blamed(f"FAKE {name}"):
-        samples = draw(function, n, torch.Generator().manual_seed(SEED))
+        samples = draw(function, n, torch.Generator().manual_seed(seed), seed)
     return of_array(samples.numpy(), name)

@@ -61,7 +61,8 @@ SEEN = ("nearest", "identities")
 @dataclass(frozen=True)
 class ScoreRequest:
     """Two sets, and how to look at them: as `bench score` has them. features, metrics: empty for
-    the usual ones. train: what the sampler was trained on, where that is not the reference.
+    the usual ones. train: what the sampler was trained on, where that is not the reference. seed:
+    of functions that draw samples.
     """
 
     real: Given
@@ -77,6 +78,7 @@ class ScoreRequest:
     workers: int = 1
     device: str = "cpu"
     skip_unreadable: bool = False
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ def score(request: ScoreRequest, notify: Notify = tell_nobody) -> Scores:
     if fake is None:
         opened.append(open_samples(request.fake, "FAKE"))
     else:
-        opened.append(draw_samples(fake, size_of(opened[0]), request.fake))
+        opened.append(draw_samples(fake, size_of(opened[0]), request.fake, request.seed))
     if request.train is not None:
         opened.append(open_samples(request.train, "`train`"))
     with pool_of(request.workers) as pool:

@@ -18,12 +18,17 @@ from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES, MAX_SIDE, MAX_THREADS
 from bench.core.progress import Notify, tell_nobody
 from bench.core.threads import usual_threads
+from bench.datasets.named import in_words
 from bench.score.kept import packed
+from bench.score.known import Target, score_known, target_of
+from bench.score.knownreport import KnownScored
 from bench.score.measure import ScoreRequest, guarded
 from bench.score.measure import score as measure
 from bench.score.report import Scored, scored
 from bench.score.samples import Given
 
+OF_SETS = ("features", "train", "weights", "download", "size", "colours", "skip_unreadable")
+"""Options of sets that are features, or are brought to them."""
 KEPT = ("real", "fake", "train", "features", "notify")
 """Arguments that are no plain values."""
 
@@ -50,17 +55,23 @@ def measure_score(
     batch: int = 32,
     workers: int | None = None,
     device: str = "auto",
+    seed: int = 0,
     notify: Notify = tell_nobody,
-) -> Scored:
+) -> Scored | KnownScored:
     """Score samples against a reference: folders, files, arrays or tensors.
 
     The names are those of `bench score`. An array [n, d] is features as it stands, [n, h, w(, c)]
     or [n, c, h, w] images, uint8 or floats in [0, 1]. train: what the sampler was trained on, where
-    that is not the reference. save_stats: an .npz file for the reference's features and
-    statistics. notify: told what is being done, how much of it is done and of how much. Raises
+    that is not the reference. Where REAL is a data set of points or stacks, or FILE.toml:MIXTURE,
+    the scores are those of a suite, beside those of as many real samples. save_stats: an .npz file
+    for the reference's features and statistics. seed: of the functions that draw samples, and of
+    the data. notify: told what is being done, how much of it is done and of how much. Raises
     UsageError for what can't be used.
     """
     request = _request(locals())
+    target = target_of(request.real)
+    if target is not None:
+        return _known(target, request, save_stats)
     started = time.perf_counter()
     with guarded():
         found = measure(request, notify)
@@ -70,12 +81,30 @@ def measure_score(
     return result
 
 
+def _known(target: Target, request: ScoreRequest, save_stats: str | None) -> KnownScored:
+    """Samples held against a data set whose modes or density are known."""
+    for option, given in (
+        ("save_stats", save_stats),
+        *((name, getattr(request, name)) for name in OF_SETS),
+    ):
+        if given:
+            raise UsageError(
+                f"REAL: dataset '{target.dataset}' offers {in_words(target.offers)}, and "
+                f"`{option}` is for sets of images or of features: leave it out"
+            )
+    started = time.perf_counter()
+    with guarded():
+        found = score_known(target, request.fake, request.seed, request.device, request.metrics)
+    return KnownScored.of(found, request, time.perf_counter() - started)
+
+
 def _request(asked: Mapping[str, Any]) -> ScoreRequest:
     """The arguments of `measure_score`, checked. Raises UsageError for what can't be used."""
     _refuse_overwriting(asked["save_stats"], [asked[name] for name in ("real", "fake", "train")])
     for name, most in (("batch", MAX_SAMPLES), ("size", MAX_SIDE), ("workers", MAX_THREADS)):
         if asked[name] is not None:
             whole(name, asked[name], 1, most)
+    whole("seed", asked["seed"], 0, 2**31 - 1)
     if asked["colours"] not in ("", "grey", "rgb"):
         raise UsageError(f"`colours`: expected grey or rgb, got '{asked['colours']}'")
     if not isinstance(asked["features"], str) and not callable(asked["features"]):

@@ -18,6 +18,8 @@ class Cell:
     identifies the measurement: same key, measured already. code is the digest of the source
     that makes the number. definition: the table of a data set that the suite file defines.
     swept: the settings that the grid varies. skip: why it can't be measured here, or empty.
+    brought: digests of what the user brought. named: what tables call its parts, where that is
+    shorter than their names.
     """
 
     block: str
@@ -35,6 +37,8 @@ class Cell:
     skip: str = ""
     swept: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
+    named: dict[str, str] = field(default_factory=dict)
 
     def part(self, axis: str) -> str:
         """The name of a part, empty where the cell has no such axis."""
@@ -49,10 +53,19 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
         definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
         skip=row["skip"],
         swept=row.get("swept", {}),
+        brought=tuple(row.get("brought", ())),
+        named=row.get("named", {}),
     )
 
 
 def cell_table(cell: Cell) -> dict[str, Any]:
     """A cell's row in a manifest."""
-    swept = {"swept": cell.swept} if cell.swept else {}
-    return {**{name: getattr(cell, name) for name in KEPT}, **swept, "skip": cell.skip}
+    some = {"swept": cell.swept, "brought": list(cell.brought), "named": cell.named}
+    told = {name: value for name, value in some.items() if value}
+    return {**{name: getattr(cell, name) for name in KEPT}, **told, "skip": cell.skip}
+
+
+def id_of(task: str, parts: Mapping[str, str], differing: Mapping[str, Any]) -> str:
+    """The cell_id of what a task does with these parts and settings that differ from the usual."""
+    named = ",".join(f"{key}={value}" for key, value in sorted(differing.items()))
+    return "/".join([task, *parts.values()]) + (f"?{named}" if named else "")

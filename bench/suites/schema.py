@@ -120,6 +120,25 @@ def read_table(name: str) -> tuple[dict[str, Any], Path]:
         raise UsageError(one_line(f"{path} is not valid TOML: {error}")) from error
 
 
+class Mixtures(BaseModel):
+    """The mixtures of a file, whatever else it holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mixture: list[MixtureTable] = []
+
+
+def mixtures_in(path: str) -> list[MixtureTable]:
+    """The mixtures of a TOML file, a suite's or one of its own. Raises UsageError for what is
+    none.
+    """
+    table, _ = read_table(path)
+    try:
+        return Mixtures.model_validate(table).mixture
+    except (ValidationError, RecursionError) as error:
+        raise UsageError(one_line(f"{path}: {_explain(error)}")) from error
+
+
 def load_suite(name: str) -> Suite:
     """A built-in suite by name, or a suite file. Raises UsageError where it is none."""
     table, path = read_table(name)

@@ -56,8 +56,10 @@ class Resolved:
     settings: those that matter, each with its value. differing: those that differ from their
     defaults; they are part of the cell's name. modules: whose source makes the number.
     seconds: a forecast. skip: why it can't be measured here. brought: digests of what the user
-    brought and no name tells apart; part of the cell's key, and not of its name. gives: the metrics
-    that it can have, by their names on rows; None where nobody knows.
+    brought and no name tells apart; part of the cell's key, and not of its name. by_seed: such of
+    each seed, by seed, where a seed has its own; one that is not in it can't be measured. once:
+    whether every seed would give the same samples. gives: the metrics that it can have, by their
+    names on rows; None where nobody knows.
     """
 
     settings: dict[str, Any]
@@ -68,6 +70,8 @@ class Resolved:
     skip: str = ""
     brought: tuple[str, ...] = ()
     gives: frozenset[str] | None = None
+    by_seed: Mapping[int, str] | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)

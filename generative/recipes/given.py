@@ -1,33 +1,37 @@
-"""A sampling function of the user's own as a model: nothing is trained."""
+"""A generator of the user's own in code: a function that draws samples, or what has `sample`."""
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.core.digests import digest_of
 from bench.core.errors import UsageError
+from bench.core.trees import dump
+from bench.core.usercode import blamed
 from generative.contracts import RECIPES, Data, Recipe, Sampler
-from generative.recipes.references import Fixed
-from generative.trainers.fit import FitTrainer
+from generative.recipes.ready import Contents, Ready
+from generative.training import Training
 
 Draw = Callable[..., Any]
 """`(n)`, `(n, rng)` with a torch.Generator, or `(n, seed)` with a whole number, to n samples."""
 
 
-def draw(function: Draw, n: int, rng: torch.Generator) -> Tensor:
+def draw(function: Draw, n: int, rng: torch.Generator, seed: int) -> Tensor:
     """`n` samples of a function, float32 [n, ...]; bytes are images, channels last come first.
 
     Raises UsageError where they are not n numbers of anything.
     """
-    name = getattr(function, "__name__", "the function")
+    name = getattr(function, "__qualname__", "the function")
     try:
-        found = function(n, *_second(function, rng))
+        found = function(n, *_second(function, rng, seed))
     except Exception as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
@@ -45,8 +49,8 @@ def draw(function: Draw, n: int, rng: torch.Generator) -> Tensor:
     return samples.detach().float().to(rng.device).contiguous()
 
 
-def _second(function: Draw, rng: torch.Generator) -> tuple[Any, ...]:
-    """What a function is given beside n: nothing, the generator, or a seed drawn from it."""
+def _second(function: Draw, rng: torch.Generator, seed: int) -> tuple[Any, ...]:
+    """What a function is given beside n: nothing, the generator, or the seed."""
     try:
         asked = [*inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):
@@ -55,18 +59,18 @@ def _second(function: Draw, rng: torch.Generator) -> tuple[Any, ...]:
     if len(positional) < 2:
         return ()
     if "seed" in positional[1].name:
-        return (int(torch.randint(2**31, (), generator=rng, device=rng.device)),)
+        return (seed,)
     return (rng,) if positional[1].default in (positional[1].empty, None) else ()
 
 
 class Given(Sampler):
     """Samples of a function, each of the shape of the data."""
 
-    def __init__(self, function: Draw, shape: tuple[int, ...]) -> None:
-        self._function, self._shape = function, shape
+    def __init__(self, function: Draw, shape: tuple[int, ...], seed: int) -> None:
+        self._function, self._shape, self._seed = function, shape, seed
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        samples = draw(self._function, n, rng)
+        samples = draw(self._function, n, rng, self._seed)
         if tuple(samples.shape[1:]) != self._shape:
             raise UsageError(
                 f"expected samples of the shape of the data, {list(self._shape)}, got "
@@ -79,16 +83,22 @@ class Given(Sampler):
 
 
 @dataclass(frozen=True)
-class GivenTrainer(FitTrainer):
-    """Nothing is trained."""
+class Code(Ready):
+    """A function, or an object whose method it is. part: what was named, for what it holds."""
 
     function: Draw
+    part: object = None
 
-    def fit(self, data: Data, seed: int) -> Sampler:
-        return Given(self.function, tuple(data.training.shape[1:]))
+    def load(self, training: Training, data: Data, seed: int) -> Sampler:
+        return Given(self.function, tuple(data.shape), seed)
 
-    def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Sampler:
-        return self.fit(data, 0)
+    def contents(self, origin: str) -> Contents:
+        """Of an object that holds weights, those too."""
+        found = hashlib.sha256(digest_of([origin]).encode())
+        part = self.part
+        if isinstance(part, nn.Module):
+            found.update(dump(dict(part.state_dict())))
+        return Contents(found.hexdigest())
 
 
 def is_sampling(part: object) -> bool:
@@ -96,7 +106,26 @@ def is_sampling(part: object) -> bool:
     return callable(part) and not isinstance(part, type | nn.Module | Recipe)
 
 
+def sampling_in(part: object) -> Draw | None:
+    """What draws samples of a part of the user's: the method `sample` of an object, or of what a
+    class makes; a function itself; None for what draws none.
+    """
+    if isinstance(part, Recipe):
+        return None
+    if isinstance(part, type) and callable(getattr(part, "sample", None)):
+        with blamed(f"{part.__name__}()"):
+            part = part()
+    method = getattr(part, "sample", None)
+    if callable(method) and not isinstance(part, type):
+        return method
+    found: Any = part
+    return found if is_sampling(part) else None
+
+
 @RECIPES.adopt
-def recipe_of_function(part: object) -> Recipe | None:
-    """A model of a sampling function; None for what is none."""
-    return Fixed(GivenTrainer(cast(Draw, part))) if is_sampling(part) else None
+def recipe_of_code(part: object) -> Recipe | None:
+    """A model of what draws samples; None for what is none."""
+    function = sampling_in(part)
+    if function is None:
+        return None
+    return Code(function, getattr(function, "__self__", None))

@@ -243,8 +243,8 @@ def test_what_can_not_be_drawn_is_one_line(run, tmp_path, capfd, arguments, expe
 def test_other_files_are_refused(run, tmp_path, capfd, name):
     message = refused(capfd, run, "--model", "vae", "-o", name)
     assert (
-        f"expected a name that ends in .png, .npy or .safetensors, or a folder's without an end, "
-        f"got '{name}'" in (message)
+        f"expected a name that ends in .png, .npy, .safetensors or .pt, or a folder's without an "
+        f"end, got '{name}'" in (message)
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -36,6 +36,8 @@ TOLD = {
     "channels_last": True,
     "precision": "bfloat16",
     "compiled": True,
+    "prior": "uniform",
+    "range": "-1,1",
 }
 
 

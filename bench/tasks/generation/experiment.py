@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.core.registry import Entry
 from bench.datasets import DatasetFacts, Source
 from bench.datasets.pixels import outside, to_bytes
-from bench.models.generators import KIND, Trained, TrainingOrder, restored, train
+from bench.models.generators import KIND, Trained, TrainingOrder, ready_in, restored, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
@@ -137,12 +138,19 @@ class Experiment(ABC, Generic[F, D, S]):
         told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
         return TrainingOrder(model, *told, modules_of(self.entry), self.fixed_noise)
 
+    @cached_property
+    def drawn_as(self) -> str:
+        """The cell whose randomness it has: of a model that was saved from one, that one."""
+        ready = ready_in(self.cell.part("model"))
+        return (ready and ready.drawn_as(self.cell.seed)) or self.cell.cell_id
+
     def stream(self, *purpose: str | int) -> torch.Generator:
         """The cell's randomness for a purpose."""
-        return stream(self.cell.cell_id, self.cell.seed, *purpose, device=self.device)
+        return stream(self.drawn_as, self.cell.seed, *purpose, device=self.device)
 
     def measure(self, store: ArtifactStore) -> Measurement:
         """Train it, look at the way there, and score what it makes where that can be scored."""
+        self.refuse_changed()
         trained = self.train(store)
         glimpses = self._glimpses(trained)
         journey = journey_of(trained.steps, [each.sight for each in glimpses])
@@ -160,6 +168,18 @@ class Experiment(ABC, Generic[F, D, S]):
         final = [value_of(n, s, trained.total_steps, True, suffix) for n, s, suffix in known]
         tell_collapse(journey)
         return Measurement([*curve, *final], "", trained.key, {**arrays, **pictures})
+
+    def refuse_changed(self) -> None:
+        """Raise UsageError where a model of the user's is not what the cell is of."""
+        name = self.cell.part("model")
+        ready = ready_in(name)
+        if ready is None:
+            return
+        if self.cell.brought != ready.contents(recipe_of(name).origin).of(self.cell.seed):
+            raise UsageError(
+                f"model '{name}' has changed since the run was planned: `bench run` measures it "
+                "anew"
+            )
 
     def _glimpses(self, trained: Trained[F]) -> list[Glimpse]:
         """Of each look on the way; none for a model trained in one step."""
@@ -221,8 +241,9 @@ class GenerationTask(Task, Generic[E]):
         return self.experiment(cell, bench.device).measure(bench.artifacts)
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
-        order = None if cell.skip else self.experiment(cell, cell.device).order
-        return order and (KIND, order.key(cell.device))
+        if cell.skip or ready_in(cell.part("model")) is not None:
+            return None
+        return KIND, self.experiment(cell, cell.device).order.key(cell.device)
 
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
         return {"dataset": self.describe_data(cell), "model": describe_model(cell)}
@@ -233,6 +254,7 @@ class DrawingTask(GenerationTask[DrawingExperiment[Any, Any]], SamplingTask):
 
     def fitted(self, cell: Cell, bench: Bench) -> Sampler:
         at_work = self.experiment(cell, bench.device)
+        at_work.refuse_changed()
         return restored(Sampler, at_work.order, at_work.source, bench.artifacts)
 
     def sample(self, cell: Cell, n: int, bench: Bench) -> np.ndarray:

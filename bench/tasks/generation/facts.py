@@ -12,6 +12,7 @@ from bench.suites.cell import Cell
 from bench.tasks.generation.settings import papers_of, recipe_of
 from bench.tasks.values import facts_of
 from generative import PROTOCOLS, TRANSLATION_PROTOCOLS
+from generative.recipes.ready import Ready
 
 
 def describe_model(cell: Cell) -> dict[str, Any]:
@@ -21,7 +22,9 @@ def describe_model(cell: Cell) -> dict[str, Any]:
     for protocols in (PROTOCOLS, TRANSLATION_PROTOCOLS):
         if (name := cell.settings.get("protocol", "")) in protocols:
             papers.append(protocols[name].paper)
-    return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers}
+    note = recipe.part.note if isinstance(recipe.part, Ready) else ""
+    told = {"note": note, "one_training": True} if note else {}
+    return {"role": recipe.facts.role, "summary": recipe.summary, "papers": papers, **told}
 
 
 def describe_images(entry: Entry[Any, DatasetFacts], colour: bool) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from generative import (
 )
 from generative.protocols.base import RATES
 from generative.protocols.translation import TranslationProtocol
+from generative.recipes import ready
 from generative.recipes.playing import Playing
 from generative.trainers.execution import EXECUTION
 from generative.training import ANY, Setting, declared
@@ -78,7 +79,7 @@ def _usual(protocol: type) -> dict[str, Setting]:
 
 
 SETTINGS_OF: dict[Family, dict[str, Setting]] = {
-    "drawing": _usual(Protocol),
+    "drawing": {**_usual(Protocol), **ready.SETTINGS},
     "translating": _usual(TranslationProtocol),
 }
 
@@ -158,7 +159,16 @@ def resolve_drawing(target: Target, model: str, asked: D, usual: D) -> Resolved:
         return unmeasured(target, reason)
     usually = {**recipe.part.relevant(Training(asked.protocol)), "protocol": usual.protocol}
     own = {"samples": asked.samples, **target.own}
-    return resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
+    found = resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
+    if not isinstance(recipe.part, ready.Ready) or target.skip or target.shape is None:
+        return found
+    try:
+        recipe.part.refuse(asked.training(), target.shape, asked.samples)
+    except ready.Unfit as error:
+        return unmeasured(target, str(error))
+    held = recipe.part.contents(recipe.origin)
+    shared = (held.shared,) if held.shared else ()
+    return replace(found, brought=shared, by_seed=held.by_seed, once=held.once)
 
 
 def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
