@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ COLUMNS = (
     "std",
     "best",
     "tied",
+    "cell_id",
+    "swept",
 )
 ROLES = ("ceiling", "model", "baseline", "floor", "published")
 TYPES = dict.fromkeys(("epsilon", "value", "low", "high", "std"), "float64")
@@ -110,7 +112,9 @@ def _ours(
             "statuses": _counts(done, len(group) - len(done)),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
             "source": "measured",
-            "note": next((r["reason"] for r in done if r["reason"]), _fired(done)),
+            "note": _note(group[0], done),
+            "cell_id": cell_id,
+            "swept": json.dumps(group[0].get("swept", {})),
         }
         for row, entrant in _lines(manifest, block, group[0], shared, done):
             rows.append(row)
@@ -158,6 +162,14 @@ def _scores(found: list[dict[str, Any]], diverged: int, direction: str) -> list[
     return [sign * value["value"] for value in found] + [math.inf] * diverged
 
 
+def _note(cell: dict[str, Any], done: Iterable[dict[str, Any]]) -> str:
+    """Why a cell has no number, what fired, and what the grid varies without any effect on it."""
+    said = next((record["reason"] for record in done if record["reason"]), _fired(done))
+    unread = cell.get("unread", [])
+    alone = f"{', '.join(unread)} not read: measured once" if unread else ""
+    return "; ".join(filter(None, [said, alone]))
+
+
 def _fired(records: Iterable[dict[str, Any]]) -> str:
     """The diagnostics that fired, for some seed."""
     names = [v["metric"] for r in records for v in r["values"] if v.get("label") == "fires"]
@@ -187,8 +199,14 @@ def label_of(cell: dict[str, Any], but: Collection[str] = ("dataset",)) -> str:
     table. but: axes that are told elsewhere.
     """
     rest = [name for axis, name in cell["parts"].items() if axis not in but]
-    swept = [f"{name}={value}" for name, value in cell.get("swept", {}).items()]
-    return " / ".join([" / ".join(rest) or cell["parts"].get("dataset", ""), *swept])
+    begin = f"{cell['run']}: " if cell.get("run") else ""
+    named = " / ".join(rest) or cell["parts"].get("dataset", "")
+    return begin + named + swept_text(cell.get("swept", {}), but)
+
+
+def swept_text(swept: Mapping[str, Any], but: Collection[str] = ()) -> str:
+    """How a label ends that tells the settings which a grid varies. but: those told elsewhere."""
+    return "".join(f" / {name}={value}" for name, value in swept.items() if name not in but)
 
 
 def _role(facts: dict[str, Any], cell: dict[str, Any]) -> str:
@@ -305,4 +323,6 @@ def _published_row(
         "settings": json.dumps(row.requires, sort_keys=True),
         "source": f"{row.table} ({row.paper}, {row.source})",
         "note": f"not comparable: {reason}" if reason else "comparable",
+        "cell_id": "",
+        "swept": "{}",
     }

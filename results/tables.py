@@ -26,6 +26,10 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet evaluates (OWASP, CSV injection)."""
 
 
+Notes = dict[tuple[str, str], dict[str, None]]
+"""By source, empty for our own, and text: the rows that a note is about, in order."""
+
+
 class Look(NamedTuple):
     """How a cell is told from others. mark: "best", "tied" or empty. half: half of its interval,
     where that lies evenly around the value; unit: what stands behind it.
@@ -104,7 +108,7 @@ def _layout(
     limits = {name: bounds(manifest, name, dataset) for name in metrics}
     curve = bool(part["epsilon"].notna().any())
     rows, looks, roles = [], [], []
-    seen: dict[str, int] = {}
+    seen: Notes = {}
     for (source, model, epsilon), group in _grouped(part):
         first = group.iloc[0]
         roles.append(str(first["role"]))
@@ -112,26 +116,33 @@ def _layout(
         begin = [(_name(first, source, model, seen), "")]
         if curve:
             begin.append(("" if epsilon is None else radius_text(epsilon), ""))
-        begin.append((_seeds(first), ""))
-        rows.append([*begin, *(_cell(values.get(name), facts[name]) for name in metrics)])
-        found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
+        begin.append((seeds_text(first), ""))
+        rows.append([*begin, *(value_text(values.get(name), facts[name]) for name in metrics)])
+        found = [look_of(values.get(name), facts[name], limits[name]) for name in metrics]
         looks.append([Look() for _ in begin] + found)
     directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
     notes = [*legend(part, directed), *split_shared(part, facts, described)]
     notes += [*_settings(part), *_constants(part, constants, facts)]
-    notes += [f"[{number}] {text}" for text, number in seen.items()]
+    notes += _numbered(seen)
     heads = ["model", *(["ε"] if curve else []), "seeds"]
     heads += [head(name, facts[name]) for name in metrics]
     return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
 
 
-def _name(first: Any, source: str, model: str, seen: dict[str, int]) -> str:
+def _name(first: Any, source: str, model: str, seen: Notes) -> str:
     """A row's name, with the number of its note where it has one; new notes go into `seen`."""
     published, note, mark = first["role"] == "published", str(first["note"] or ""), ""
     if published or note:
-        text = f"{source if published else model}: {note}"
-        mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
+        about = seen.setdefault((source if published else "", note), {})
+        about[source if published else model] = None
+        mark = f" [{list(seen).index((source if published else '', note)) + 1}]"
     return f"{model}, published{mark}" if published else model + mark
+
+
+def _numbered(seen: Notes) -> Iterator[str]:
+    """The notes of rows, each once with all that it is about."""
+    for number, ((_, note), names) in enumerate(seen.items(), 1):
+        yield f"[{number}] {', '.join(names)}: {note}"
 
 
 def every_layout(
@@ -223,7 +234,8 @@ def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> I
             yield f"{facts[name].get('title') or name}: {shown} ({facts[name].get('estimator')})"
 
 
-def _seeds(row: Any) -> str:
+def seeds_text(row: Any) -> str:
+    """How many seeds are ok, and what became of the others."""
     if row["role"] == "published":
         return f"{row['seeds']} runs" if row["seeds"] else "runs not given"
     statuses = str(row["statuses"])
@@ -245,7 +257,8 @@ def head(name: str, facts: Mapping[str, Any], at: str = "") -> str:
     return f"{facts.get('title') or name}{unit}{at}{arrow}"
 
 
-def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
+def value_text(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
+    """A value and its interval as cells have them; a dash where there is none."""
     if row is None or pd.isna(row["value"]):
         return "–", ""
     value = number(row["value"], facts)
@@ -265,7 +278,7 @@ def number(value: float, facts: dict[str, Any]) -> str:
     return f"{scaled:.{digits}f}".replace("-", "−") if scaled < 0 else f"{scaled:.{digits}f}"
 
 
-def _look(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | None]) -> Look:
+def look_of(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | None]) -> Look:
     """The mark of a value, and half of its interval where that is even and not cut at both ends."""
     if row is None or pd.isna(row["value"]):
         return Look()
@@ -327,7 +340,7 @@ def _harmless(value: Any) -> Any:
     return f"'{visible(value)}" if value.startswith(FORMULAS) else visible(value)
 
 
-NESTED = ("settings", "versions")
+NESTED = ("settings", "versions", "swept")
 """Columns that hold JSON."""
 
 

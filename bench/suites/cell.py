@@ -17,7 +17,8 @@ class Cell:
     cell_id says what is measured, without suite and seed; random streams derive from it. key
     identifies the measurement: same key, measured already. code is the digest of the source
     that makes the number. definition: the table of a data set that the suite file defines.
-    swept: the settings that the grid varies. skip: why it can't be measured here, or empty.
+    swept: the settings that the grid varies; unread: those that it varies for others, and that
+    decide nothing here. skip: why it can't be measured here, or empty.
     """
 
     block: str
@@ -34,6 +35,7 @@ class Cell:
     seconds: float = 0.0
     skip: str = ""
     swept: dict[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def part(self, axis: str) -> str:
@@ -49,10 +51,12 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
         definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
         skip=row["skip"],
         swept=row.get("swept", {}),
+        unread=tuple(row.get("unread", ())),
     )
 
 
 def cell_table(cell: Cell) -> dict[str, Any]:
     """A cell's row in a manifest."""
     swept = {"swept": cell.swept} if cell.swept else {}
-    return {**{name: getattr(cell, name) for name in KEPT}, **swept, "skip": cell.skip}
+    unread = {"unread": list(cell.unread)} if cell.unread else {}
+    return {**{name: getattr(cell, name) for name in KEPT}, **swept, **unread, "skip": cell.skip}

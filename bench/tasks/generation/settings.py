@@ -21,7 +21,7 @@ from generative import (
     RecipeFacts,
     Training,
 )
-from generative.protocols.base import RATES
+from generative.protocols.base import LAYERS, RATES
 from generative.protocols.translation import TranslationProtocol
 from generative.recipes.playing import Playing
 from generative.trainers.execution import EXECUTION
@@ -77,8 +77,10 @@ def _usual(protocol: type) -> dict[str, Setting]:
     return {"protocol": Setting(str, "", ANY), **own, **rates, **EXECUTION}
 
 
+NAMED = {name: Setting(s.kind | None, None, s.bounds) for name, s in LAYERS.items()}
+
 SETTINGS_OF: dict[Family, dict[str, Setting]] = {
-    "drawing": _usual(Protocol),
+    "drawing": {**_usual(Protocol), **NAMED},
     "translating": _usual(TranslationProtocol),
 }
 
