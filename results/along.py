@@ -114,6 +114,8 @@ def _lines(rows: pd.DataFrame, names: Sequence[str]) -> list[Line]:
         settings, swept = json.loads(row["settings"]), json.loads(row["swept"])
         rest = _rest(row["cell_id"], settings, names)
         base = str(row["model"]).removesuffix(swept_text(swept))
+        if not row["cell_id"].startswith(begin := f"{row['run']}: "):
+            base = base.removeprefix(begin)
         label = base + swept_text(swept, names)
         labels.setdefault(label, set()).add(rest)
         epsilon = None if pd.isna(row["epsilon"]) else float(row["epsilon"])
@@ -278,7 +280,10 @@ def _notes(one: Crossed, lines: Sequence[Line], looks: list[list[Look]]) -> Iter
 
 def _seeds(line: Line) -> str:
     """How many seeds each value has, once where all have as many."""
-    return "; ".join(dict.fromkeys(seeds_text(row) for row in line.rows.values()))
+    said = [*dict.fromkeys(seeds_text(row) for row in line.rows.values())]
+    if len(said) > 1 and all(text.isdigit() for text in said):
+        return f"{min(map(int, said))} to {max(map(int, said))}"
+    return "; ".join(said)
 
 
 def along_rows(

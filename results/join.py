@@ -58,8 +58,8 @@ def join(parts: Sequence[Part]) -> tuple[Manifest, Records]:
             record = part.records.get(cell["key"])
             if record is not None and records.get(key, {}).get("status") not in FINAL:
                 records[key] = {**record, "key": key}
-    manifest = _manifest(parts, [*blocks.values()], _told_apart([*cells.values()]))
-    return manifest, records
+    alike = _told_apart(_swept([*cells.values()]))
+    return _manifest(parts, [*blocks.values()], alike), records
 
 
 def _several(part: Part) -> Iterable[str]:
@@ -99,6 +99,21 @@ def _block(
         kept = blocks[at].get(kind, [])
         blocks[at][kind] = [*kept, *(one for one in block.get(kind, []) if one not in kept)]
     return blocks[at]
+
+
+def _swept(cells: list[Manifest]) -> list[Manifest]:
+    """Cells with all that the grid of some run varies in their block, be it theirs or not."""
+    varied: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        names = [*cell.get("swept", {}), *cell.get("unread", [])]
+        varied.setdefault(cell["block"], {}).update(dict.fromkeys(names))
+    found = []
+    for cell in cells:
+        names, settings = varied[cell["block"]], cell["settings"]
+        swept = {name: settings[name] for name in names if name in settings}
+        unread = [] if cell["skip"] else [name for name in names if name not in settings]
+        found.append({**cell, "swept": swept, "unread": unread})
+    return found
 
 
 def _told_apart(cells: list[Manifest]) -> list[Manifest]:

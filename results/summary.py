@@ -42,6 +42,7 @@ COLUMNS = (
     "tied",
     "cell_id",
     "swept",
+    "run",
 )
 ROLES = ("ceiling", "model", "baseline", "floor", "published")
 TYPES = dict.fromkeys(("epsilon", "value", "low", "high", "std"), "float64")
@@ -58,6 +59,8 @@ def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> p
     `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval, `std`
     their standard deviation; `statuses` counts every planned cell, finished or not. Published rows
     have role "published" and say in `note` why they are not comparable, where they are not.
+
+    Of runs that were joined, `run` says whose a row is that has its label in another run, too.
 
     `best` and `tied` say of models and baselines whether a value is told from all others of its
     column, or ties with the best of them (see `results.separable`); both are missing where nothing
@@ -115,6 +118,7 @@ def _ours(
             "note": _note(group[0], done),
             "cell_id": cell_id,
             "swept": json.dumps(group[0].get("swept", {})),
+            "run": group[0].get("run", ""),
         }
         for row, entrant in _lines(manifest, block, group[0], shared, done):
             rows.append(row)
@@ -325,4 +329,5 @@ def _published_row(
         "note": f"not comparable: {reason}" if reason else "comparable",
         "cell_id": "",
         "swept": "{}",
+        "run": "",
     }

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from bench.core.errors import visible
 from results.legend import legend, split_shared, spread
-from results.summary import bounds
+from results.summary import bounds, swept_text
 
 FEW = 4
 TIED = "†"
@@ -203,13 +203,26 @@ def _grouped(
 
 
 def _settings(part: pd.DataFrame) -> Iterator[str]:
-    """The settings of the measured rows, each set once with the models it holds for."""
+    """The settings of the measured rows, each set once with the models it holds for; what a label
+    tells is not said again, unless the other settings depend on it.
+    """
     measured = part[part["source"] == "measured"]
-    for text, group in measured.groupby("settings", sort=False):
-        settings = json.loads(str(text))
-        if settings:
-            said = ", ".join(f"{key} {value}" for key, value in settings.items())
-            yield f"{_named(group['model'], measured['model'])}: {said}"
+    sets: dict[tuple[str, str], str] = {}
+    for model, text, varied in zip(
+        *(measured[c] for c in ("model", "settings", "swept")), strict=True
+    ):
+        settings, swept = json.loads(text), json.loads(varied)
+        rest = {key: value for key, value in settings.items() if key not in swept}
+        said = ", ".join(f"{key} {value}" for key, value in rest.items())
+        sets[model, str(model).removesuffix(swept_text(swept))] = said
+    bases: dict[str, set[str]] = {}
+    for (_, base), said in sets.items():
+        bases.setdefault(base, set()).add(said)
+    named = {key: key[1] if len(bases[key[1]]) == 1 else key[0] for key in sets}
+    for said in dict.fromkeys(sets.values()):
+        if said:
+            some = [name for key, name in named.items() if sets[key] == said]
+            yield f"{_named(some, named.values())}: {said}"
 
 
 def _named(models: Iterable[str], everyone: Iterable[str]) -> str:

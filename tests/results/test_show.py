@@ -35,7 +35,7 @@ PROMISED = """
 block task dataset model role metric epsilon value low high interval n seeds statuses settings
 source note
 """.split()
-SWEPT = ("cell_id", "swept")
+SWEPT = ("cell_id", "swept", "run")
 
 FAR = {"good": [9.1, 9.2, 9.3, 9.4, 9.5], "bad": [1.1, 1.2, 1.3, 1.4, 1.5]}
 CLOSE = {"good": [9.1, 9.2, 9.3, 9.4, 9.5], "near": [9.0, 9.15, 9.25, 9.35, 9.6]}
