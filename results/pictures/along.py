@@ -144,7 +144,7 @@ def _style(name: str, colours: dict[str, Any]) -> dict[str, Any]:
     one shows through another.
     """
     place = list(colours).index(name) if name in colours else len(colours)
-    marker, gap = ("o", "s", "^", "D")[place // 10 % 4], 2 + 3 * (place % 3)
+    marker, gap = ("o", "s", "^", "D")[place // 10 % 4], 2 + 2 * (place % 5)
     return {"color": f"C{place % 10}", "marker": marker, "ms": 3, "ls": (gap, (3, gap))}
 
 
