@@ -6,6 +6,7 @@ from generative import (
     critics,
     dynamics,
     generators,
+    layers,
     losses,
     penalties,
     protocols,
@@ -44,6 +45,7 @@ from generative.contracts import (
 )
 from generative.dynamics.base import DYNAMICS, Dynamics
 from generative.games.base import Game, Move, Summand, Table
+from generative.networks import NETWORKS, Network
 from generative.parts import (
     CRITICS,
     GENERATORS,
@@ -61,6 +63,7 @@ from generative.protocols.base import PROTOCOLS, Adam, Protocol
 from generative.protocols.translation import TRANSLATION_PROTOCOLS
 from generative.training import Training
 
+import_all(layers)
 import_all(protocols)
 import_all(recipes)
 for _parts in (losses, penalties, constraints, views, terms, critics, generators, dynamics):
@@ -84,6 +87,7 @@ __all__ = [
     "DYNAMICS",
     "GENERATORS",
     "LOSSES",
+    "NETWORKS",
     "PARTS",
     "PENALTIES",
     "PROTOCOLS",
@@ -113,6 +117,7 @@ __all__ = [
     "LossFacts",
     "Move",
     "Moving",
+    "Network",
     "Penalty",
     "PenaltyFacts",
     "Protocol",

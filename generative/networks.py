@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
+from bench.core.registry import NoFacts, Registry
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
 Shape = tuple[int, ...]
@@ -40,6 +41,10 @@ class Network(ABC):
     @abstractmethod
     def unmixed(self) -> Network:
         """The same layers without batch norm."""
+
+
+NETWORKS: Registry[Network, NoFacts] = Registry("network", NoFacts, listed_as="networks")
+"""What `generator_network` and `critic_network` name."""
 
 
 class LogitCritic(nn.Sequential):

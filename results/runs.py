@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
+from results.along import along_layouts, along_rows, named_metrics
+from results.join import Part, join
 from results.judging import judge
 from results.store import RunDirectory, is_key
 from results.summary import summarise
-from results.tables import Layout, every_layout
+from results.tables import Layout, every_layout, layouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,70 @@ class Run:
         summary, judged = self.summary(), self.claims()
         with refusing_damage(self.name):
             return list(every_layout(summary, self.manifest, judged))
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is shown of a run, or of several as if one had made them. along: settings to lay tables
+    along; metrics: those to show, the usual ones where none are named.
+    """
+
+    runs: Sequence[Run]
+    along: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its runs."""
+        return ", ".join(run.name for run in self.runs)
+
+    @cached_property
+    def joined(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """A manifest and finished cells by key."""
+        if len(self.runs) == 1:
+            return self.runs[0].manifest, self.runs[0].records
+        with refusing_damage(self.name):
+            return join([Part(run.name, run.manifest, run.records) for run in self.runs])
+
+    def rows(self) -> pd.DataFrame:
+        """The summary: all of it, or what the tables along settings hold, of the metrics that are
+        asked for. Of several runs each row says whose it is, where it is one's alone.
+        """
+        manifest, summary = self.joined[0], self._summary()
+        if self.along:
+            return along_rows(summary, manifest, self.along, self.metrics)
+        return self._asked(summary)
+
+    def layouts(self) -> list[Layout]:
+        """Its tables; of whole runs the claims of papers about them, too."""
+        manifest, summary = self.joined[0], self._summary()
+        with refusing_damage(self.name):
+            if self.along:
+                return [*along_layouts(summary, manifest, self.along, self.metrics)]
+            if self.metrics:
+                return [*layouts(self._asked(summary), manifest)]
+            judged = [run.claims() for run in self.runs]
+            return [*every_layout(summary, manifest, pd.concat(judged, ignore_index=True))]
+
+    def _summary(self) -> pd.DataFrame:
+        manifest, records = self.joined
+        with refusing_damage(self.name):
+            return summarise(manifest, records)
+
+    def _asked(self, summary: pd.DataFrame) -> pd.DataFrame:
+        if not self.metrics:
+            return summary
+        found = summary[summary["metric"].isin(named_metrics(summary, self.metrics))]
+        return cast(pd.DataFrame, found)
+
+
+def open_shown(
+    runs: Sequence[str], along: Sequence[str] = (), metrics: Sequence[str] = ()
+) -> Shown:
+    """Runs by their folders, or by suites' names, to be shown. Raises UsageError for none."""
+    if not runs:
+        raise UsageError("no run: expected a run's folder, or a suite's name")
+    return Shown([open_run(run) for run in runs], along, metrics)
 
 
 def find_run(run: str) -> RunDirectory:
@@ -138,9 +205,14 @@ def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 @checked()
-def show(run: str) -> pd.DataFrame:
-    """The summary of a run: means, intervals, counts, published rows."""
-    return open_run(run).summary()
+def show(
+    run: str, *more: str, along: str | Sequence[str] = (), metric: str | Sequence[str] = ()
+) -> pd.DataFrame:
+    """The summary of a run, or of several joined: means, intervals, counts, published rows. along:
+    one or two settings, whose values are columns then; metric: those to keep, all unless told.
+    """
+    named = [(one,) if isinstance(one, str) else tuple(one) for one in (along, metric)]
+    return open_shown([run, *more], *named).rows()
 
 
 @checked()

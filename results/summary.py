@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ COLUMNS = (
     "std",
     "best",
     "tied",
+    "cell_id",
+    "swept",
+    "run",
 )
 ROLES = ("ceiling", "model", "baseline", "floor", "published")
 TYPES = dict.fromkeys(("epsilon", "value", "low", "high", "std"), "float64")
@@ -56,6 +59,8 @@ def summarise(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> p
     `value` is the mean over the seeds that are ok; `low` and `high` are its 95 % interval, `std`
     their standard deviation; `statuses` counts every planned cell, finished or not. Published rows
     have role "published" and say in `note` why they are not comparable, where they are not.
+
+    Of runs that were joined, `run` says whose a row is that has its label in another run, too.
 
     `best` and `tied` say of models and baselines whether a value is told from all others of its
     column, or ties with the best of them (see `results.separable`); both are missing where nothing
@@ -110,8 +115,10 @@ def _ours(
             "statuses": _counts(done, len(group) - len(done)),
             "settings": json.dumps(group[0]["settings"], sort_keys=True),
             "source": "measured",
-            "note": next((r["reason"] for r in done if r["reason"]), _fired(done))
-            or facts.get(group[0]["parts"].get("model", ""), {}).get("note", ""),
+            "note": _note(group[0], done, facts),
+            "cell_id": cell_id,
+            "swept": json.dumps(group[0].get("swept", {})),
+            "run": group[0].get("run", ""),
         }
         alone = bool(facts.get(group[0]["parts"].get("model", ""), {}).get("one_training"))
         for row, entrant in _lines(manifest, block, group[0], shared, done, alone):
@@ -164,6 +171,17 @@ def _scores(found: list[dict[str, Any]], diverged: int, direction: str) -> list[
     return [sign * value["value"] for value in found] + [math.inf] * diverged
 
 
+def _note(cell: dict[str, Any], done: Iterable[dict[str, Any]], facts: Mapping[str, Any]) -> str:
+    """Why a cell has no number, what fired, else what its model says of itself; and what the grid
+    varies without any effect on it. facts: of models by name.
+    """
+    own = facts.get(cell["parts"].get("model", ""), {}).get("note", "")
+    said = next((record["reason"] for record in done if record["reason"]), _fired(done)) or own
+    unread = cell.get("unread", [])
+    alone = f"{', '.join(unread)} not read: measured once" if unread else ""
+    return "; ".join(filter(None, [said, alone]))
+
+
 def _fired(records: Iterable[dict[str, Any]]) -> str:
     """The diagnostics that fired, for some seed."""
     names = [v["metric"] for r in records for v in r["values"] if v.get("label") == "fires"]
@@ -194,8 +212,14 @@ def label_of(cell: dict[str, Any], but: Collection[str] = ("dataset",)) -> str:
     """
     named = cell.get("named", {})
     rest = [named.get(axis, name) for axis, name in cell["parts"].items() if axis not in but]
-    swept = [f"{name}={value}" for name, value in cell.get("swept", {}).items()]
-    return " / ".join([" / ".join(rest) or cell["parts"].get("dataset", ""), *swept])
+    begin = f"{cell['run']}: " if cell.get("run") else ""
+    told = " / ".join(rest) or cell["parts"].get("dataset", "")
+    return begin + told + swept_text(cell.get("swept", {}), but)
+
+
+def swept_text(swept: Mapping[str, Any], but: Collection[str] = ()) -> str:
+    """How a label ends that tells the settings which a grid varies. but: those told elsewhere."""
+    return "".join(f" / {name}={value}" for name, value in swept.items() if name not in but)
 
 
 def _role(facts: dict[str, Any], cell: dict[str, Any]) -> str:
@@ -307,4 +331,7 @@ def _published_row(
         "settings": json.dumps(row.requires, sort_keys=True),
         "source": f"{row.table} ({row.paper}, {row.source})",
         "note": f"not comparable: {reason}" if reason else "comparable",
+        "cell_id": "",
+        "swept": "{}",
+        "run": "",
     }

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from bench.core.errors import visible
 from results.legend import legend, split_shared, spread
-from results.summary import bounds
+from results.summary import bounds, swept_text
 
 FEW = 4
 TIED = "†"
@@ -24,6 +24,10 @@ UNITS = {"standard error": "SE", "standard deviation": "SD"}
 EVEN = 1e-9
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet evaluates (OWASP, CSV injection)."""
+
+
+Notes = dict[tuple[str, str], dict[str, None]]
+"""By source, empty for our own, and text: the rows that a note is about, in order."""
 
 
 class Look(NamedTuple):
@@ -104,7 +108,7 @@ def _layout(
     limits = {name: bounds(manifest, name, dataset) for name in metrics}
     curve = bool(part["epsilon"].notna().any())
     rows, looks, roles = [], [], []
-    seen: dict[str, int] = {}
+    seen: Notes = {}
     for (source, model, epsilon), group in _grouped(part):
         first = group.iloc[0]
         roles.append(str(first["role"]))
@@ -112,26 +116,33 @@ def _layout(
         begin = [(_name(first, source, model, seen), "")]
         if curve:
             begin.append(("" if epsilon is None else radius_text(epsilon), ""))
-        begin.append((_seeds(first), ""))
-        rows.append([*begin, *(_cell(values.get(name), facts[name]) for name in metrics)])
-        found = [_look(values.get(name), facts[name], limits[name]) for name in metrics]
+        begin.append((seeds_text(first), ""))
+        rows.append([*begin, *(value_text(values.get(name), facts[name]) for name in metrics)])
+        found = [look_of(values.get(name), facts[name], limits[name]) for name in metrics]
         looks.append([Look() for _ in begin] + found)
     directed = {name for name in metrics if facts[name].get("direction") in ("higher", "lower")}
     notes = [*legend(part, directed), *split_shared(part, facts, described)]
     notes += [*_settings(part), *_constants(part, constants, facts)]
-    notes += [f"[{number}] {text}" for text, number in seen.items()]
+    notes += _numbered(seen)
     heads = ["model", *(["ε"] if curve else []), "seeds"]
     heads += [head(name, facts[name]) for name in metrics]
     return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
 
 
-def _name(first: Any, source: str, model: str, seen: dict[str, int]) -> str:
+def _name(first: Any, source: str, model: str, seen: Notes) -> str:
     """A row's name, with the number of its note where it has one; new notes go into `seen`."""
     published, note, mark = first["role"] == "published", str(first["note"] or ""), ""
     if published or note:
-        text = f"{source if published else model}: {note}"
-        mark = f" [{seen.setdefault(text, len(seen) + 1)}]"
+        about = seen.setdefault((source if published else "", note), {})
+        about[source if published else model] = None
+        mark = f" [{list(seen).index((source if published else '', note)) + 1}]"
     return f"{model}, published{mark}" if published else model + mark
+
+
+def _numbered(seen: Notes) -> Iterator[str]:
+    """The notes of rows, each once with all that it is about."""
+    for number, ((_, note), names) in enumerate(seen.items(), 1):
+        yield f"[{number}] {', '.join(names)}: {note}"
 
 
 def every_layout(
@@ -192,13 +203,26 @@ def _grouped(
 
 
 def _settings(part: pd.DataFrame) -> Iterator[str]:
-    """The settings of the measured rows, each set once with the models it holds for."""
+    """The settings of the measured rows, each set once with the models it holds for; what a label
+    tells is not said again, unless the other settings depend on it.
+    """
     measured = part[part["source"] == "measured"]
-    for text, group in measured.groupby("settings", sort=False):
-        settings = json.loads(str(text))
-        if settings:
-            said = ", ".join(f"{key} {value}" for key, value in settings.items())
-            yield f"{_named(group['model'], measured['model'])}: {said}"
+    sets: dict[tuple[str, str], str] = {}
+    for model, text, varied in zip(
+        *(measured[c] for c in ("model", "settings", "swept")), strict=True
+    ):
+        settings, swept = json.loads(text), json.loads(varied)
+        rest = {key: value for key, value in settings.items() if key not in swept}
+        said = ", ".join(f"{key} {value}" for key, value in rest.items())
+        sets[model, str(model).removesuffix(swept_text(swept))] = said
+    bases: dict[str, set[str]] = {}
+    for (_, base), said in sets.items():
+        bases.setdefault(base, set()).add(said)
+    named = {key: key[1] if len(bases[key[1]]) == 1 else key[0] for key in sets}
+    for said in dict.fromkeys(sets.values()):
+        if said:
+            some = [name for key, name in named.items() if sets[key] == said]
+            yield f"{_named(some, named.values())}: {said}"
 
 
 def _named(models: Iterable[str], everyone: Iterable[str]) -> str:
@@ -223,7 +247,8 @@ def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> I
             yield f"{facts[name].get('title') or name}: {shown} ({facts[name].get('estimator')})"
 
 
-def _seeds(row: Any) -> str:
+def seeds_text(row: Any) -> str:
+    """How many seeds are ok, and what became of the others."""
     if row["role"] == "published":
         return f"{row['seeds']} runs" if row["seeds"] else "runs not given"
     statuses = str(row["statuses"])
@@ -245,7 +270,8 @@ def head(name: str, facts: Mapping[str, Any], at: str = "") -> str:
     return f"{facts.get('title') or name}{unit}{at}{arrow}"
 
 
-def _cell(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
+def value_text(row: Any, facts: dict[str, Any]) -> tuple[str, str]:
+    """A value and its interval as cells have them; a dash where there is none."""
     if row is None or pd.isna(row["value"]):
         return "–", ""
     value = number(row["value"], facts)
@@ -265,7 +291,7 @@ def number(value: float, facts: dict[str, Any]) -> str:
     return f"{scaled:.{digits}f}".replace("-", "−") if scaled < 0 else f"{scaled:.{digits}f}"
 
 
-def _look(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | None]) -> Look:
+def look_of(row: Any, facts: dict[str, Any], limits: tuple[float | None, float | None]) -> Look:
     """The mark of a value, and half of its interval where that is even and not cut at both ends."""
     if row is None or pd.isna(row["value"]):
         return Look()
@@ -327,7 +353,7 @@ def _harmless(value: Any) -> Any:
     return f"'{visible(value)}" if value.startswith(FORMULAS) else visible(value)
 
 
-NESTED = ("settings", "versions", "larger_settings", "smaller_settings")
+NESTED = ("settings", "versions", "larger_settings", "smaller_settings", "swept")
 """Columns that hold JSON."""
 
 

@@ -19,6 +19,7 @@ KINDS = (
     "dynamics",
     "critics",
     "generators",
+    "networks",
     "protocols",
     "metrics",
     "rules",

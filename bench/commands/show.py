@@ -1,4 +1,4 @@
-"""bench show: the table of a run."""
+"""bench show: the table of a run, or of several."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--along", multiple=True, metavar="SETTING", help="A column for each of its values.")
+@click.option("--metric", multiple=True, metavar="NAME", help="Show this one; the suite's choice.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-def command(run: str, form: str) -> None:
+def command(
+    runs: tuple[str, ...], along: tuple[str, ...], metric: tuple[str, ...], form: str
+) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
-    tell it from all others. RUN: a folder, or a suite.
+    tell it from all others. RUN: a folder, or a suite; several are joined. Along two settings there
+    is a table for each model.
     """
     from bench.commands.options import typed
     from bench.commands.output import print_layout
     from results import tables
     from results.latex import latex
-    from results.runs import open_run
+    from results.runs import open_shown
 
-    found = open_run(run)
-    if found.left_out:
-        click.echo(f"note: {typed(found.left_out)}", err=True)
+    found = open_shown(runs, along, metric)
+    for run in found.runs:
+        if run.left_out:
+            click.echo(f"note: {typed(run.left_out)}", err=True)
     if form == "json":
-        click.echo(tables.as_json(found.summary()))
+        click.echo(tables.as_json(found.rows()))
     elif form == "csv":
-        click.echo(tables.as_csv(found.summary()), nl=False)
+        click.echo(tables.as_csv(found.rows()), nl=False)
     else:
         write = {"markdown": tables.markdown, "latex": latex}.get(form)
         for layout in found.layouts():

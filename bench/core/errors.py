@@ -28,6 +28,20 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class UnknownError(UsageError):
+    """A name that nothing answers to. kind: of what. known: the names that there are."""
+
+    def __init__(
+        self,
+        message: object = "",
+        kind: str = "",
+        name: str = "",
+        known: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.name, self.known = kind, name, tuple(known)
+
+
 class UnaskedError(UsageError):
     """A file names code of somebody's, and nobody asked for it to be run."""
 
@@ -87,7 +101,7 @@ def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UsageError:
+def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UnknownError:
     """The error for a name that nothing answers to; offers the nearest known one."""
     names = sorted(known)
     guess = nearest(name, names)
@@ -97,4 +111,5 @@ def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> Usa
         hint = f"known: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
     else:
         hint = "none is registered"
-    return UsageError(one_line(f"unknown {kind} '{name}': {hint}{' ' + advice if advice else ''}"))
+    said = one_line(f"unknown {kind} '{name}': {hint}{' ' + advice if advice else ''}")
+    return UnknownError(said, kind, name, names)

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
-from torch import nn
-
-from bench.core.errors import UsageError
-from bench.core.randomness import forked, stream
+from bench.core.randomness import stream
 from bench.core.registry import Entry
 from bench.datasets import DATASETS
 from bench.laws import base, translators
 from bench.laws.base import each
+from bench.laws.networks import SHAPES, must_fit, must_mix_as_said, refusal_of
 from bench.laws.recipes import RING, STACKS, Place, digest, resumed, straight, trained
 from generative import PROTOCOLS, RECIPES, TRANSLATION_PROTOCOLS, Training
-from generative.networks import Mlp, critic_of
 
 law = partial(base.law, PROTOCOLS.kind)
 MODELS = each(["gan", "vae", "autoencoder"])
-SHAPES = [(1,), (3,), (1, 8, 8), (2, 4, 12), (3, 28, 28)]
 
 
 def _refusal(protocol: Entry, shape: tuple[int, ...]) -> str:
     """Why a protocol is not for data of a shape, by both players alike, or empty."""
-    part, refusals = protocol.part, []
-    for build in (
-        lambda: part.generator.generator(part.latent, shape),
-        lambda: critic_of(part.critic, shape),
-    ):
-        try:
-            with forked(0):
-                build()
-            refusals.append("")
-        except UsageError as error:
-            refusals.append(str(error))
-    generator, critic = refusals
-    assert generator == critic
-    return generator
+    part = protocol.part
+    return refusal_of(part.generator, part.critic, part.latent, shape)
 
 
 @base.once
@@ -75,17 +58,7 @@ def a_protocol_fits_the_shape_of_the_data(protocol: Entry, shape: tuple[int, ...
     players say what they expected and what to do.
     """
     part = protocol.part
-    if refusal := _refusal(protocol, shape):
-        assert f"examples of shape {list(shape)}" in refusal
-        assert "choose another protocol" in refusal
-        assert not isinstance(part.generator, Mlp)
-        return
-    generator, critic = part.generator.generator(part.latent, shape), critic_of(part.critic, shape)
-    samples = generator(3 * torch.randn(5, part.latent))
-    assert samples.shape == (5, *shape)
-    assert len(shape) == 1 or 0 <= samples.min() < samples.max() <= 1
-    assert critic(samples).shape == (5,)
-    assert part.critic.encoder(shape, 7)(samples).shape == (5, 7)
+    must_fit(part.generator, part.critic, part.latent, shape)
 
 
 @law()
@@ -95,17 +68,8 @@ def networks_say_whether_they_mix(protocol: Entry) -> None:
     """
     part = protocol.part
     shape = next(each for each in ((1, 28, 28), (1,)) if not _refusal(protocol, each))
-    examples = torch.rand(6, *shape, generator=stream("mixing"))
-    for network in (part.critic, part.critic.unmixed(), part.generator, part.generator.unmixed()):
-        with forked(0):
-            encoder = network.encoder(shape, 3)
-        for layer in encoder.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.p = 0.0
-        alone = torch.allclose(encoder(examples)[:2], encoder(examples[:2]), atol=1e-5)
-        assert alone == (not network.mixes)
-        assert network.unmixed() == network.unmixed().unmixed()
-        assert not network.unmixed().mixes
+    for network in (part.critic, part.generator):
+        must_mix_as_said(network, shape)
 
 
 @base.law(TRANSLATION_PROTOCOLS.kind, cases=each(["pix2pix", "cyclegan"]))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
 from typing import Any
 
+from attacks import ATTACKS
 from bench.core.digests import digest_of
-from bench.core.errors import UsageError, nearest, unknown
+from bench.core.errors import UnknownError, UsageError, nearest, unknown
 from bench.core.files import user_path
 from bench.datasets import DATASETS
 from bench.datasets.named import fits
@@ -22,7 +23,9 @@ from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
 from bench.tasks import TASKS, Resolved, SamplingTask, Task
+from bench.tasks.robustness.settings import settings_of
 from generative import RECIPES
+from generative.recipes.playing import Playing
 from results import claims, published
 from results.provenance import environment
 
@@ -110,6 +113,9 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     every = {b.task: _every(_task(b.task), definitions, asked) for b in suite.block}
     points = [*choices(suite, view, every)]
     _load_models(points)
+    _refuse_clashes(suite)
+    if foreign := _foreign(points, {axis for axis, _ in view.grid}):
+        points = [*choices(suite, view, every, foreign)]
     resolved: dict[tuple[str, ...], Resolved] = {}
     cells: dict[tuple[str, str], Cell] = {}
     for choice in points:
@@ -142,6 +148,56 @@ def _load_models(points: Iterable[Choice]) -> None:
                 RECIPES[name]
 
 
+def _foreign(points: Iterable[Choice], asked: Iterable[str]) -> set[tuple[str, str]]:
+    """The settings of `asked` that a block's task does not know, with the block's name. Raises
+    UsageError for one that no block's does.
+    """
+    firsts: dict[str, Choice] = {}
+    for choice in points:
+        firsts.setdefault(choice.block.name, choice)
+    found: set[tuple[str, str]] = set()
+    for axis in asked:
+        swept = [choice for choice in firsts.values() if axis in choice.swept]
+        errors = {choice.block.name: error for choice in swept if (error := _unknown(choice, axis))}
+        if errors and len(errors) == len(swept):
+            raise unknown("setting", axis, {name for e in errors.values() for name in e.known})
+        found |= {(block, axis) for block in errors}
+    return found
+
+
+def _unknown(choice: Choice, axis: str) -> UnknownError | None:
+    """What a task says of a setting that it does not know."""
+    try:
+        _task(choice.block.task).resolve(choice.parts, {axis: choice.swept[axis]}, None)
+    except UnknownError as error:
+        return error if error.name == axis else None
+    except UsageError:
+        return None
+    return None
+
+
+def _refuse_clashes(suite: Suite) -> None:
+    """Raise UsageError for a setting of some part that has the name of an axis: a grid that names
+    it could mean both.
+    """
+    tasks = {axis: block.task for block in suite.block for axis in _task(block.task).axes}
+    for kind, name, settings in _own_settings():
+        for axis in set(settings) & set(tasks):
+            raise UsageError(
+                f"'{axis}' is an axis of task {tasks[axis]} and a setting of {kind} '{name}': give "
+                "that setting another name"
+            )
+
+
+def _own_settings() -> Iterator[tuple[str, str, Iterable[str]]]:
+    """Kind and name of every part that brings settings, and their names."""
+    for entry in (*RECIPES.entries(), *RECIPES.brought()):
+        if isinstance(entry.part, Playing):
+            yield "model", entry.name, entry.part.own()
+    for attack in (*ATTACKS.entries(), *ATTACKS.brought()):
+        yield "attack", attack.name, settings_of(attack.part)
+
+
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:
     """What `*` stands for on each axis of a task; the suite's own mixtures are data sets, and those
     that were asked for by a name of the user's where they offer what the task needs.
@@ -162,7 +218,7 @@ def _check_names(suite: Suite) -> None:
         task = _task(block.task)
         if not isinstance(task, Task):
             raise UsageError(f"'{block.task}' is no task: expected an instance of bench.tasks.Task")
-        _check_axes(block, task)
+        _check_axes(block, task, [_task(other.task) for other in suite.block])
         for metric in [*block.metrics, *block.primary]:
             task.metric_facts(metric)
         for table in block.published:
@@ -173,12 +229,21 @@ def _check_names(suite: Suite) -> None:
                 raise unknown("claims", name, claims.names(), f"(block {block.name})")
 
 
-def _check_axes(block: Block, task: Task) -> None:
-    """Raise UsageError for an axis without names, and for a word that was meant to be one."""
+def _check_axes(block: Block, task: Task, tasks: Sequence[Task]) -> None:
+    """Raise UsageError for an axis without names, and for a word that was meant to be one. tasks:
+    those of the whole suite.
+    """
     for axis, values in block.grid.items():
+        if axis not in task.axes and not values:
+            raise UsageError(f"block {block.name}: grid.{axis}: expected at least one value")
         if axis in task.axes:
             if not all(isinstance(value, str) for value in values):
                 raise UsageError(f"block {block.name}: grid.{axis}: expected names, got {values}")
+        elif any(axis in other.axes for other in tasks):
+            raise UsageError(
+                f"block {block.name}: grid.{axis}: task {block.task} has no such axis, and what is "
+                "an axis of another task in the suite is no setting to vary"
+            )
         elif guess := nearest(axis, task.axes, ALIKE):
             raise UsageError(f"unknown axis '{axis}': did you mean '{guess}'? (block {block.name})")
     missing = [axis for axis in task.axes if not block.grid.get(axis)]
@@ -215,9 +280,15 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         definition=definition,
         seconds=resolved.seconds,
         skip=resolved.skip or lacking,
-        swept={k: v for k, v in choice.swept.items() if k in resolved.settings},
+        swept={k: resolved.settings[k] for k in choice.swept if k in resolved.settings},
+        unread=() if resolved.skip else _unread(choice, resolved),
         brought=brought,
     )
+
+
+def _unread(choice: Choice, resolved: Resolved) -> tuple[str, ...]:
+    """What the grid varies and this point does not read."""
+    return tuple(name for name in choice.swept if name not in resolved.settings)
 
 
 def smallest_p(seeds: int) -> float:

@@ -17,9 +17,9 @@ class Cell:
     cell_id says what is measured, without suite and seed; random streams derive from it. key
     identifies the measurement: same key, measured already. code is the digest of the source
     that makes the number. definition: the table of a data set that the suite file defines.
-    swept: the settings that the grid varies. skip: why it can't be measured here, or empty.
-    brought: digests of what the user brought. named: what tables call its parts, where that is
-    shorter than their names.
+    swept: the settings that the grid varies; unread: those that it varies for others, and that
+    decide nothing here. skip: why it can't be measured here, or empty. brought: digests of what the
+    user brought. named: what tables call its parts, where that is shorter than their names.
     """
 
     block: str
@@ -36,6 +36,7 @@ class Cell:
     seconds: float = 0.0
     skip: str = ""
     swept: dict[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
@@ -53,6 +54,7 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
         definition=manifest.get("mixtures", {}).get(row["parts"].get("dataset", "")),
         skip=row["skip"],
         swept=row.get("swept", {}),
+        unread=tuple(row.get("unread", ())),
         brought=tuple(row.get("brought", ())),
         named=row.get("named", {}),
     )
@@ -60,7 +62,12 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
 
 def cell_table(cell: Cell) -> dict[str, Any]:
     """A cell's row in a manifest."""
-    some = {"swept": cell.swept, "brought": list(cell.brought), "named": cell.named}
+    some = {
+        "swept": cell.swept,
+        "unread": list(cell.unread),
+        "brought": list(cell.brought),
+        "named": cell.named,
+    }
     told = {name: value for name, value in some.items() if value}
     return {**{name: getattr(cell, name) for name in KEPT}, **told, "skip": cell.skip}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -17,6 +17,8 @@ ALIKE = 0.75
 """How like an axis a word must be to be taken for it, misspelt, and not for a setting."""
 Every = dict[str, dict[str, list[str]]]
 """By task and axis, the parts that `*` stands for."""
+Foreign = Collection[tuple[str, str]]
+"""Settings that `--grid` varies and a block's task does not know: block and setting."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def choices(suite: Suite, view: View, every: Every) -> Iterator[Choice]:
+def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> Iterator[Choice]:
     """Every point of the grids that a view asks for: blocks in order, seeds innermost.
 
     A part that `--grid` names goes to the blocks whose task knows it; one that none knows goes to
-    all. Raises UsageError for an axis or pattern that matches nothing.
+    all. A setting that it varies goes to all blocks but those it is `foreign` to. Raises UsageError
+    for an axis or pattern that matches nothing, and a value that is written twice.
     """
     blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
     axes = {axis for block in blocks for axis in block.grid}
@@ -76,7 +79,10 @@ def choices(suite: Suite, view: View, every: Every) -> Iterator[Choice]:
             raise UsageError(f"`grid` {axis}: expected names with commas between, got none")
         if axis in dict(view.set):
             raise UsageError(f"`set` {axis}: the grid varies it, too: leave one of them out")
-    grids = [_grid(block, replaced, every) for block in blocks]
+    grids = []
+    for block in blocks:
+        known = {axis: v for axis, v in replaced.items() if (block.name, axis) not in foreign}
+        grids.append(_grid(block, known, every))
     _refuse_empty(view, grids)
     total = sum(_size(grid) for grid in grids) * len(view.seeds)
     if total > MAX_CELLS:
@@ -136,11 +142,27 @@ def _grid(
         chosen: list[Scalar] = [*(asked if axis in replaced else block.grid[axis])]
         if axis not in axes:
             if not elsewhere:
-                out[axis] = [scalar(str(v)) if axis in replaced else v for v in chosen]
+                where = "`grid` " if axis in replaced else f"block {block.name}: grid."
+                read = [scalar(str(v)) if axis in replaced else v for v in chosen]
+                out[axis] = _each(where + axis, chosen, read)
             continue
         expanded = [n for name in chosen for n in (known if name == "*" else [name])]
         out[axis] = list(dict.fromkeys(expanded))
     return out
+
+
+def _each(where: str, written: Sequence[Scalar], values: Sequence[Scalar]) -> list[Scalar]:
+    """Values of a setting, two spellings of one (1e-3 and 0.001, 1 and 1.0) once. Raises UsageError
+    for one that is written twice.
+    """
+    texts = [str(text) for text in written]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{where}: {twice} stands there twice: expected each value once")
+    found: dict[tuple[bool, Scalar], Scalar] = {}
+    for value in values:
+        found.setdefault((isinstance(value, bool), value), value)
+    return list(found.values())
 
 
 def _kept(axis: str, name: Scalar, view: View) -> bool:

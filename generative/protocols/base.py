@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.core.registry import NoFacts, Registry
-from generative.networks import Initialisation, Network
-from generative.training import RATE, STEPS, Bounds, Setting, told
+from bench.core.errors import UsageError
+from bench.core.registry import Entry, NoFacts, Registry
+from generative.networks import NETWORKS, Initialisation, Network
+from generative.training import ANY, RATE, STEPS, Bounds, Setting, Training, told
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Momentum:
 Optimiser = Adam | Momentum
 RATES = {name: Setting(float, None, RATE) for name in ("generator_lr", "critic_lr")}
 """Settings of every protocol: the rates of its players."""
+LAYERS = {f"{player}_network": Setting(str, None, ANY) for player in ("generator", "critic")}
+"""Settings of trainings that draw samples: layers by name in the place of the protocol's."""
 Prior = Literal["normal", "uniform"]
 
 
@@ -123,3 +126,35 @@ class Protocol(Rated):
 
 
 PROTOCOLS: Registry[Protocol, NoFacts] = Registry("protocol", NoFacts, listed_as="protocols")
+
+
+def protocol_of(training: Training, read: Collection[str] = tuple(LAYERS)) -> Entry[Protocol, Any]:
+    """The protocol of a training, with the networks that it names. read: the settings that count.
+    Raises UsageError for a name that stands for no network.
+    """
+    entry, networks = PROTOCOLS[training.protocol], _networks(training, read)
+    changed = {name.removesuffix("_network"): each.part for name, each in networks.items()}
+    return replace(entry, part=replace(entry.part, **changed)) if changed else entry
+
+
+def layers_said(training: Training, read: Collection[str] = tuple(LAYERS)) -> dict[str, str]:
+    """The networks that a training names: they stand on the rows."""
+    said = training.settings
+    return {name: said[name] for name in LAYERS if name in said and name in read}
+
+
+def layer_modules(training: Training, read: Collection[str] = tuple(LAYERS)) -> tuple[str, ...]:
+    """The modules of the networks that it names."""
+    found = _networks(training, read).values()
+    return tuple(dict.fromkeys(m for e in found for m in (e.origin, type(e.part).__module__)))
+
+
+def _networks(training: Training, read: Collection[str]) -> dict[str, Entry[Network, NoFacts]]:
+    found = {}
+    for name, chosen in layers_said(training, read).items():
+        entry = NETWORKS[chosen]
+        if not isinstance(entry.part, Network):
+            kind = type(entry.part).__name__
+            raise UsageError(f"{name} '{chosen}' is a {kind}: expected a generative.Network")
+        found[name] = entry
+    return found

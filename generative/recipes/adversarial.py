@@ -15,7 +15,7 @@ from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES
 from generative.dynamics.base import DYNAMICS
 from generative.games import adversarial
 from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS, Sighted
-from generative.protocols.base import PROTOCOLS, Adam, Optimiser, Protocol
+from generative.protocols.base import Adam, Optimiser, Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import ANY, WEIGHT, Training, told
 
@@ -64,7 +64,7 @@ class Adversarial(Playing):
     own_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return PROTOCOLS[training.protocol]
+        return protocol_of(training)
 
     def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         together = DYNAMICS[self._dynamics(settings)].facts.together

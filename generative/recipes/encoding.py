@@ -10,7 +10,7 @@ from bench.core.registry import Entry
 from generative.games import encoding
 from generative.games.encoding import Objective
 from generative.networks import Initialisation
-from generative.protocols.base import PROTOCOLS, Adam, Protocol
+from generative.protocols.base import Adam, Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import Training
 
@@ -31,7 +31,7 @@ class Encoding(Playing):
     objective: Objective
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return PROTOCOLS[training.protocol]
+        return protocol_of(training)
 
     def rules(self, training: Training) -> Protocol:
         protocol = self.entry(training).part

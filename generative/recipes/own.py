@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.registry import Entry
 from generative.games.base import Game
-from generative.protocols.base import PROTOCOLS, Protocol
+from generative.protocols.base import Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import Training
 
@@ -26,7 +26,7 @@ class Own(Playing):
     cost: float = 1.0
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return PROTOCOLS[training.protocol]
+        return protocol_of(training)
 
     def rules(self, training: Training) -> Protocol:
         return self.entry(training).part.told(training.settings)

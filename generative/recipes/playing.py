@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.core.errors import UsageError
 from bench.core.registry import Entry
 from generative.contracts import Recipe, Trainer
 from generative.dynamics.alternating import ALTERNATING
 from generative.dynamics.base import Dynamics
 from generative.games.base import Game
+from generative.protocols.base import layer_modules, layers_said
 from generative.trainers.execution import execution_of, recorded
 from generative.trainers.game import GameTrainer
 from generative.training import Setting, Training, settings_of, told
@@ -65,17 +67,18 @@ class Playing(Recipe):
         return {
             "protocol": self.entry(training).name,
             **{name: getattr(rules, name) for name in self.read(training.settings)},
+            **layers_said(training),
             **recorded(training),
             **{name: setting.default for each in own for name, setting in each.items()},
         }
 
     def modules(self, training: Training) -> tuple[str, ...]:
         parts = [type(part).__module__ for part in self.parts(training.settings).values()]
-        return (self.entry(training).origin, *_each(parts))
+        return (self.entry(training).origin, *_each([*parts, *layer_modules(training)]))
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         rules, parts = self.rules(training), self._told(training)
-        rules.refuse(shape)
+        _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)
         game = self.game(rules, parts, shape)
@@ -86,6 +89,15 @@ class Playing(Recipe):
         rules, usual = self.rules(training), self.entry(training).part
         effort = self.effort(rules, usual, self._told(training)) * rules.batch / usual.batch
         return rules.steps * effort * rules.milliseconds / 1000
+
+
+def _refuse(rules: Any, shape: tuple[int, ...], training: Training) -> None:
+    """Raise UsageError where the networks can't take examples of this shape."""
+    try:
+        rules.refuse(shape)
+    except UsageError as error:
+        named = ", ".join(f"{name} '{value}'" for name, value in layers_said(training).items())
+        raise (UsageError(f"{named}: {error}") if named else error) from None
 
 
 def _each(names: Iterable[str]) -> list[str]:

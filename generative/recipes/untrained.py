@@ -11,10 +11,12 @@ from torch import Tensor
 
 from bench.core.randomness import forked
 from generative.contracts import RECIPES, Data, Recipe, Sampler
-from generative.protocols.base import PROTOCOLS, Protocol
+from generative.protocols.base import Protocol, layer_modules, layers_said, protocol_of
 from generative.samplers import GeneratorSampler, load
 from generative.trainers.fit import FitTrainer
 from generative.training import Training
+
+READ = ("generator_network",)
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,21 @@ class UntrainedTrainer(FitTrainer):
 
 @dataclass(frozen=True)
 class Untrained(Recipe):
-    """It reads the protocol and nothing else."""
+    """It reads the protocol, its generator's layers and nothing else."""
 
     def relevant(self, training: Training) -> dict[str, Any]:
-        return {"protocol": PROTOCOLS[training.protocol].name}
+        return {"protocol": protocol_of(training, READ).name, **layers_said(training, READ)}
 
     def modules(self, training: Training) -> tuple[str, ...]:
-        return (PROTOCOLS[training.protocol].origin,)
+        return (protocol_of(training, READ).origin, *layer_modules(training, READ))
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> UntrainedTrainer:
-        protocol = PROTOCOLS[training.protocol].part
+        protocol = protocol_of(training, READ).part
         protocol.refuse(shape)
         return UntrainedTrainer(protocol, shape)
 
     def seconds(self, training: Training) -> float:
-        return PROTOCOLS[training.protocol].part.milliseconds / 100
+        return protocol_of(training, READ).part.milliseconds / 100
 
 
 RECIPES.register(

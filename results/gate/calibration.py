@@ -22,7 +22,7 @@ from results.frames import as_dicts, column
 from results.gate.columns import BRIEF, LOOK
 from results.gate.coverage import signs
 from results.gate.judging import compare_sides
-from results.gate.layouts import metric, shown, what
+from results.gate.layouts import apart, metric, shown, what
 from results.gate.levels import share_out
 from results.gate.policy import Policy
 from results.gate.reach import judged, room
@@ -220,12 +220,18 @@ def layout(found: Calibration) -> Layout:
         "sees alone",
         "would pass at",
     ]
-    rows = []
+    rows, told = [], apart(as_dicts(found.series))
     for row in as_dicts(found.series):
         facts = {name: row[name] for name in LOOK}
         numbers = [shown(row[name], facts) for name in ("median", "spread", "margin")]
         sees = "–" if np.isnan(row["sees"]) else f"{100 * row['sees']:g} %"
-        cells = [what(row), metric(row, facts), *numbers, f"{100 * row['passes']:.0f} %", sees]
+        cells = [
+            what(row, told),
+            metric(row, facts),
+            *numbers,
+            f"{100 * row['passes']:.0f} %",
+            sees,
+        ]
         rows.append([(cell, "") for cell in (*cells, shown(row["margin_that_passes"], facts))])
     title = f"{found.suite}: {found.old} seeds against {found.new}, nothing changed"
     return Layout(title, heads, rows, ["model"] * len(rows), list(_notes(found)), (0, 1))

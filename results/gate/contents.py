@@ -10,7 +10,7 @@ import pandas as pd
 from results.frames import as_dicts, column, pick
 from results.gate.baselines import path_of
 from results.gate.columns import BRIEF, LOOK
-from results.gate.layouts import metric, shown, what
+from results.gate.layouts import apart, metric, shown, what
 from results.gate.sides import from_table, read_table
 from results.tables import Layout
 
@@ -57,7 +57,7 @@ def layout(rows: pd.DataFrame) -> Layout:
     """The deciding series as a table; all of them where none was named."""
     deciding = pick(rows, column(rows, "primary").astype(bool) & (column(rows, "role") != "floor"))
     heads = ["what", "metric", "seeds", "mean", "spread", "margin"]
-    lines = []
+    lines, told = [], apart(as_dicts(deciding))
     for row in as_dicts(deciding):
         facts = {name: row[name] for name in LOOK}
         bounds = (
@@ -66,7 +66,7 @@ def layout(rows: pd.DataFrame) -> Layout:
             else (f"{shown(row['low'], facts)} to {shown(row['high'], facts)}")
         )
         numbers = [(shown(row["mean"], facts), bounds), (shown(row["std"], facts), "")]
-        cells = [(what(row), ""), (metric(row, facts), ""), (str(row["seeds"]), "")]
+        cells = [(what(row, told), ""), (metric(row, facts), ""), (str(row["seeds"]), "")]
         lines.append([*cells, *numbers, (shown(row["margin"], facts), "")])
     title = f"{len(deciding)} deciding series of {len(rows)}"
     return Layout(title, heads, lines, ["model"] * len(lines), [NOTE], (0, 1))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from results.frames import as_dicts
@@ -37,10 +38,10 @@ def layouts(found: Comparison, most: int = MOST) -> Iterator[Layout]:
 def _series(
     found: Comparison, suite: Mapping[str, Any], rows: list[dict[str, Any]], most: int
 ) -> Layout:
-    shown = [row for row in rows if is_shown(row)]
+    shown, told = [row for row in rows if is_shown(row)], apart(rows)
     title = f"{suite['verdict']} · {suite['suite']} ({suite['tier']})"
     lines = [
-        [(cell, spread) for cell, spread in _line(row, found.facts.get(row["metric"], {}))]
+        [(cell, spread) for cell, spread in _line(row, found.facts.get(row["metric"], {}), told)]
         for row in shown[:most]
     ]
     notes = [str(suite["reason"]), *_counts(rows)]
@@ -75,9 +76,11 @@ def _counts(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield f"ignored by the policy: {'; '.join(ignored)}"
 
 
-def _line(row: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _line(
+    row: Mapping[str, Any], facts: Mapping[str, Any], told: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     yield row["verdict"] + ("" if row["primary"] else " (not deciding)"), ""
-    yield what(row), ""
+    yield what(row, told), ""
     yield metric(row, facts), ""
     yield shown(row["before"], facts), row["finished_before"]
     yield shown(row["after"], facts), row["finished_after"]
@@ -88,8 +91,29 @@ def _line(row: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[tuple[st
     yield str(row["reason"]), ""
 
 
-def what(row: Mapping[str, Any]) -> str:
-    """The parts of a series."""
+def apart(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The settings, by cell, that tell series of the same parts from one another."""
+    cells: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        cell_id = row.get("cell_id", "")
+        named, _, said = cell_id.partition("?")
+        cells.setdefault(named, {})[cell_id] = re.split(r",(?=\w+=)", said)
+    found = {}
+    for known in cells.values():
+        shared = set.intersection(*map(set, known.values()))
+        for cell_id, said in known.items():
+            own = [one for one in said if one and one not in shared]
+            found[cell_id] = ", ".join(own) or ("as usual" if len(known) > 1 else "")
+    return {cell_id: told for cell_id, told in found.items() if told}
+
+
+def what(row: Mapping[str, Any], told: Mapping[str, str] | None = None) -> str:
+    """The parts of a series, and the settings that tell it apart. told: those of cells."""
+    said = (told or {}).get(row.get("cell_id", ""), "")
+    return f"{_parts(row)} ({said})" if said else _parts(row)
+
+
+def _parts(row: Mapping[str, Any]) -> str:
     parts = [row["model"] or row["dataset"], row["attack"]]
     if row["source_model"]:
         parts.insert(0, f"{row['source_model']} to")

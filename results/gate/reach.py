@@ -10,7 +10,7 @@ import pandas as pd
 
 from results.frames import as_dicts, column, pick
 from results.gate.columns import LOOK
-from results.gate.layouts import metric, shown, what
+from results.gate.layouts import apart, metric, shown, what
 from results.gate.policy import Policy
 
 NAMED = 3
@@ -61,6 +61,7 @@ def stuck(rows: pd.DataFrame, policy: Policy) -> str:
 def _stuck(deciding: pd.DataFrame, policy: Policy) -> Iterator[str]:
     usual = deciding.groupby("id")["value"].median().to_dict()
     bounded = pick(deciding, np.isfinite(column(deciding, "worst"))).drop_duplicates("id")
+    told = apart(as_dicts(deciding))
     for facts in as_dicts(bounded):
         at = usual[facts["id"]]
         allowed = policy.margin_at(facts, at)
@@ -69,4 +70,4 @@ def _stuck(deciding: pd.DataFrame, policy: Policy) -> Iterator[str]:
         look = {name: facts[name] for name in LOOK}
         numbers = (shown(value, look) for value in (at, facts["worst"], allowed))
         said = "median {}, worst possible {}, margin {}".format(*numbers)
-        yield f"{what(facts)} {metric(facts, look)} ({said})"
+        yield f"{what(facts, told)} {metric(facts, look)} ({said})"

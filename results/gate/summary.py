@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.core.errors import visible
 from results.frames import as_dicts
-from results.gate.layouts import layouts, metric, shown, what
+from results.gate.layouts import apart, layouts, metric, shown, what
 from results.gate.verdicts import SEVERITY, Comparison
 from results.tables import literal, markdown
 
@@ -51,7 +51,7 @@ def _summary(found: Comparison, most: int) -> str:
 def workflow_commands(found: Comparison) -> Iterator[str]:
     """GitHub's workflow commands, the worst ten."""
     rows = [row for row in as_dicts(found.rows) if row["level"] != "suite"]
-    count = 0
+    count, told = 0, apart(row for row in rows if row["level"] == "series")
     for row in rows:
         level = _level(row["verdict"], found.policy.on_inconclusive)
         if not level or (row["level"] == "series" and not _counts(row)):
@@ -63,7 +63,7 @@ def workflow_commands(found: Comparison) -> Iterator[str]:
         if row["level"] == "cell":
             title, text = f"{row['verdict']}: {row['cell_id']}", str(row["reason"])
         else:
-            title = f"{row['verdict']}: {what(row)}, {metric(row, facts)}"
+            title = f"{row['verdict']}: {what(row, told)}, {metric(row, facts)}"
             before, after = shown(row["before"], facts), shown(row["after"], facts)
             text = f"{before} before, {after} now. {row['reason']}"
         yield f"::{level} title={_escaped(title, True)}::{_escaped(text)}"

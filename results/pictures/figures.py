@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,20 @@ def as_png(figure: Any, dpi: int) -> bytes:
 
 def draw_range(axis: Any, at: list[Any], rows: list[list[float]], **style: Any) -> Any:
     """The mean of each row as a line, from the least to the largest as a band; the line."""
-    (line,) = axis.plot(at, [np.mean(row) for row in rows], lw=1.2, **style)
+    means = [float(np.mean(row)) for row in rows]
     low, high = [min(row) for row in rows], [max(row) for row in rows]
+    return draw_band(axis, at, means, low, high, **style)
+
+
+def draw_band(
+    axis: Any,
+    at: Sequence[Any],
+    middle: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    **style: Any,
+) -> Any:
+    """A line, and a band around it; the line."""
+    (line,) = axis.plot(at, middle, lw=1.2, **style)
     axis.fill_between(at, low, high, alpha=0.15, color=line.get_color(), lw=0)
     return line

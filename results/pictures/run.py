@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.files import write_atomically
+from results.pictures.along import along_figures
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.pictures.ways import MOST_MODES, draw_way
@@ -35,7 +36,8 @@ def draw(run: Run) -> list[Path]:
     that trainings had on the way; samples
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
-    translations, input, output and truth side by side.
+    translations, input, output and truth side by side. Where the grid varies a setting that is a
+    number, or two, curves or maps along them.
     """
     written = []
     known = run.manifest.get("parts", {}).get("dataset", {})
@@ -63,10 +65,14 @@ def draw(run: Run) -> list[Path]:
                 figures["orbits"] = _orbits(dataset, list(_arrays(run, cells)))
             for kind, figure in figures.items():
                 if figure is not None:
-                    path = run.directory.path / "pictures" / f"{name}-{kind}.png"
-                    write_atomically(path, as_png(figure, DPI))
-                    written.append(path)
-    return written
+                    written.append(_write(run, f"{name}-{kind}", figure))
+    return [*written, *(_write(run, name, figure) for name, figure in along_figures(run))]
+
+
+def _write(run: Run, name: str, figure: Any) -> Path:
+    path = run.directory.path / "pictures" / f"{name}.png"
+    write_atomically(path, as_png(figure, DPI))
+    return path
 
 
 def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict[str, Any]:

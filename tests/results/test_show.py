@@ -35,6 +35,7 @@ PROMISED = """
 block task dataset model role metric epsilon value low high interval n seeds statuses settings
 source note
 """.split()
+SWEPT = ("cell_id", "swept", "run")
 
 FAR = {"good": [9.1, 9.2, 9.3, 9.4, 9.5], "bad": [1.1, 1.2, 1.3, 1.4, 1.5]}
 CLOSE = {"good": [9.1, 9.2, 9.3, 9.4, 9.5], "near": [9.0, 9.15, 9.25, 9.35, 9.6]}
@@ -207,7 +208,7 @@ def test_many_seeds_take_no_more_memory():
 
 def test_columns_are_added_at_the_end():
     table = summarise(*run_of(FAR))
-    assert list(table.columns) == list(COLUMNS) == [*PROMISED, "std", "best", "tied"]
+    assert list(table.columns) == list(COLUMNS) == [*PROMISED, "std", "best", "tied", *SWEPT]
     empty = summarise({"blocks": [], "cells": [], "metrics": {}}, {})
     assert list(empty.columns) == list(COLUMNS)
 

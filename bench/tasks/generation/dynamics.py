@@ -31,6 +31,7 @@ from generative import PROTOCOLS, Sampler, Training
 from generative.games.adversarial import Adversarial
 from generative.penalties.r1 import R1
 from generative.penalties.r2 import R2
+from generative.protocols.base import LAYERS
 from generative.protocols.duels import TwoNumbers
 from generative.trainers.game import GameTrainer
 
@@ -67,6 +68,11 @@ class DynamicsTask(Task):
             raise UsageError(
                 f"protocol '{asked.protocol}': task dynamics is for games of two numbers, expected "
                 "one of dirac, dirac-near, salimans, salimans-near"
+            )
+        if said := [name for name in LAYERS if getattr(asked, name)]:
+            raise UsageError(
+                f"setting '{said[0]}': the players of task dynamics are two numbers, those of its "
+                "protocols: leave it out"
             )
         target = Target(
             shape=SHAPE,

@@ -21,7 +21,7 @@ from generative import (
     RecipeFacts,
     Training,
 )
-from generative.protocols.base import RATES
+from generative.protocols.base import LAYERS, RATES
 from generative.protocols.translation import TranslationProtocol
 from generative.recipes import ready
 from generative.recipes.playing import Playing
@@ -78,8 +78,10 @@ def _usual(protocol: type) -> dict[str, Setting]:
     return {"protocol": Setting(str, "", ANY), **own, **rates, **EXECUTION}
 
 
+NAMED = {name: Setting(s.kind | None, None, s.bounds) for name, s in LAYERS.items()}
+
 SETTINGS_OF: dict[Family, dict[str, Setting]] = {
-    "drawing": {**_usual(Protocol), **ready.SETTINGS},
+    "drawing": {**_usual(Protocol), **NAMED, **ready.SETTINGS},
     "translating": _usual(TranslationProtocol),
 }
 

@@ -1,0 +1,1 @@
+"""Layers of players under a name, one kind per file."""
