@@ -21,7 +21,7 @@ from results.summary import label_of
 from results.tables import number
 
 PANEL_INCHES = 2.3
-COLUMNS = 4
+COLUMNS, CURVES = 4, 5
 POINTS = 2_000
 WIDE = 36
 """Letters that a panel's title has room for."""
@@ -249,9 +249,11 @@ def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
     if not found:
         return None
     modes = run.manifest["parts"]["dataset"][dataset].get("modes")
-    figure, axes = new_figure(1, len(found), PANEL_INCHES * 1.15, PANEL_INCHES)
+    columns = min(CURVES, len(found))
+    figure, axes = new_panels(len(found), columns, PANEL_INCHES * 1.15, PANEL_INCHES)
+    known = {**run.manifest.get("measured", {}), **run.manifest["metrics"]}
     for axis, (metric, models) in zip(axes, found.items(), strict=True):
-        facts = run.manifest["metrics"].get(metric, {})
+        facts = known.get(metric, {})
         for model, by_step in models.items():
             steps = sorted(by_step)
             draw_range(axis, steps, [by_step[step] for step in steps], label=model)
