@@ -175,7 +175,7 @@ def _note(cell: dict[str, Any], done: Iterable[dict[str, Any]], facts: Mapping[s
     """Why a cell has no number, what fired, else what its model says of itself; and what the grid
     varies without any effect on it. facts: of models by name.
     """
-    own = facts.get(cell["parts"].get("model", ""), {}).get("note", "")
+    own = cell.get("note") or facts.get(cell["parts"].get("model", ""), {}).get("note", "")
     said = next((record["reason"] for record in done if record["reason"]), _fired(done)) or own
     unread = cell.get("unread", [])
     alone = f"{', '.join(unread)} not read: measured once" if unread else ""

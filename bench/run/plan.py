@@ -283,6 +283,7 @@ def _cell(choice: Choice, resolved: Resolved, definition: dict | None, device: s
         swept={k: resolved.settings[k] for k in choice.swept if k in resolved.settings},
         unread=() if resolved.skip else _unread(choice, resolved),
         brought=brought,
+        note=resolved.note,
     )
 
 

@@ -19,7 +19,8 @@ class Cell:
     that makes the number. definition: the table of a data set that the suite file defines.
     swept: the settings that the grid varies; unread: those that it varies for others, and that
     decide nothing here. skip: why it can't be measured here, or empty. brought: digests of what the
-    user brought. named: what tables call its parts, where that is shorter than their names.
+    user brought. named: what tables call its parts, where that is shorter than their names. note:
+    what a reader of its row should know.
     """
 
     block: str
@@ -40,6 +41,7 @@ class Cell:
     extra: dict[str, Any] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
+    note: str = ""
 
     def part(self, axis: str) -> str:
         """The name of a part, empty where the cell has no such axis."""
@@ -57,6 +59,7 @@ def cell_of(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> Cell:
         unread=tuple(row.get("unread", ())),
         brought=tuple(row.get("brought", ())),
         named=row.get("named", {}),
+        note=row.get("note", ""),
     )
 
 
@@ -67,6 +70,7 @@ def cell_table(cell: Cell) -> dict[str, Any]:
         "unread": list(cell.unread),
         "brought": list(cell.brought),
         "named": cell.named,
+        "note": cell.note,
     }
     told = {name: value for name, value in some.items() if value}
     return {**{name: getattr(cell, name) for name in KEPT}, **told, "skip": cell.skip}

@@ -59,7 +59,7 @@ class Resolved:
     brought and no name tells apart; part of the cell's key, and not of its name. by_seed: such of
     each seed, by seed, where a seed has its own; one that is not in it can't be measured. once:
     whether every seed would give the same samples. gives: the metrics that it can have, by their
-    names on rows; None where nobody knows.
+    names on rows; None where nobody knows. note: what a reader of its row should know.
     """
 
     settings: dict[str, Any]
@@ -72,6 +72,7 @@ class Resolved:
     gives: frozenset[str] | None = None
     by_seed: Mapping[int, str] | None = None
     once: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -248,3 +248,21 @@ def test_a_run_lives_under_runs_unless_told(small):
     suite = load_suite(small)
     assert str(folder_of(suite, "quick", None)) == "runs/small/quick"
     assert str(folder_of(suite, "quick", "elsewhere")) == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "note"),
+    [
+        ("pacgan3", {}, "a batch of 100 packs holds 300 examples"),
+        ("pacgan2", {"batch": 64, "group": 4}, "a batch of 64 packs holds 256 examples"),
+        ("pacgan2", {"group": 1}, ""),
+        ("nsgan", {}, ""),
+    ],
+)
+def test_a_batch_of_packs_says_how_many_examples_it_holds(model, settings, note, tmp_path):
+    """On the row, where it is held against others; the table has it beneath."""
+    grid = {"dataset": "ring8@pacgan", "model": model}
+    known = {**settings, "steps": 2, "samples": 100, "evaluations": 1}
+    execute("mode-collapse", tier="paper", grid=grid, seeds=1, set=known, out=str(tmp_path / "run"))
+    (shown,) = set(show(str(tmp_path / "run")).query("source == 'measured'")["note"].fillna(""))
+    assert shown == note

@@ -220,7 +220,14 @@ def resolve(
         ),
         seconds=recipe.part.seconds(training) + target.seconds,
         skip=target.skip,
+        note=_packs(chosen),
     )
+
+
+def _packs(chosen: Mapping[str, Any]) -> str:
+    """What a batch of packs is, which examples of other rows are to be compared with."""
+    group, batch = chosen.get("group", 1), chosen.get("batch", 0)
+    return f"a batch of {batch} packs holds {group * batch} examples" if group > 1 else ""
 
 
 def _set_up(
