@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,9 +71,10 @@ def sample(
     if model is None:
         made = _of_data(run, n, chosen)
     else:
-        model = full_name(find_run(run).manifest(), model)
+        manifest = find_run(run).manifest()
+        model = full_name(manifest, model)
         with usercode.only_asked(f"the run {run}", (model, dataset), trust):
-            trained = _trained_cell(run, model, dataset, block, seed)
+            trained = _trained_cell(run, manifest, model, dataset, block, seed)
             made = _of_model(trained, n, chosen, weights, out)
     if out is not None and made is not None:
         _write_samples(made, user_path(out))
@@ -138,9 +140,10 @@ def truncations(
         raise UsageError(f"expected 100 to {MAX_SAMPLES:,} samples for scores, got {n}")
     if out is not None and Path(out).suffix.lower() != ".png":
         raise UsageError(f"expected a name that ends in .png for a curve, got '{out}'")
-    model = full_name(find_run(run).manifest(), model)
+    manifest = find_run(run).manifest()
+    model = full_name(manifest, model)
     with usercode.only_asked(f"the run {run}", (model, dataset), trust):
-        cell, _ = _trained_cell(run, model, dataset, block, seed)
+        cell, _ = _trained_cell(run, manifest, model, dataset, block, seed)
         table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
     if out is not None:
         write_atomically(user_path(out), curve_png(table, model))
@@ -148,10 +151,14 @@ def truncations(
 
 
 def _trained_cell(
-    run: str, model: str, dataset: str | None, block: str | None, seed: int | None
+    run: str,
+    manifest: dict[str, Any],
+    model: str,
+    dataset: str | None,
+    block: str | None,
+    seed: int | None,
 ) -> tuple[Cell, bool]:
     """A cell of a run by the names on its table, and whether its images are in colour."""
-    manifest = find_run(run).manifest()
     with refusing_damage(run):
         usercode.add([Path.cwd()], manifest.get("imports", []))
         cell = find_cell(manifest, model, seed, dataset, block)

@@ -22,6 +22,8 @@ from bench.core import digests
 from bench.core.errors import UsageError
 from bench.models.generatornames import short_of
 from bench.models.samplefiles import as_samples, samples_in
+from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY
+from bench.tasks.values import scored_by
 from results.runs import open_run
 from results.summary import summarise
 from tests.harness import bench
@@ -105,11 +107,15 @@ def here(tmp_path, monkeypatch, undrawn):
     return tmp_path
 
 
+TRAINING = {entry.name for entry in scored_by((TRAJECTORY, *OF_PLAY))}
+
+
 def figures(table: pd.DataFrame, model: str, seed: int | None = 0) -> dict[str, float]:
-    """The final values of a model and seed, by metric."""
+    """The final values of a model and seed, by metric; not of its training, which is elsewhere."""
     mine = table[(table["model"] == model) & table["final"] & (table["value"].notna())]
     mine = mine[mine["seed"] == seed]
-    return dict(zip(mine["metric"], mine["value"], strict=True))
+    found = dict(zip(mine["metric"], mine["value"], strict=True))
+    return {name: value for name, value in found.items() if name.partition("@")[0] not in TRAINING}
 
 
 def measured(*models: str, seeds=(0, 1), out: str = "own", **view) -> pd.DataFrame:
