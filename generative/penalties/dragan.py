@@ -40,4 +40,4 @@ RECIPES.register(
     paper="arXiv:1705.07215",
     summary="Non-saturating GAN with the penalty of Kodali et al. 2017",
     parts=("nonsaturating", "dragan"),
-)(Adversarial("nonsaturating", penalty="dragan"))
+)(Adversarial("nonsaturating", penalty="dragan", on_points={"penalty_weight": 0.1}))

@@ -33,4 +33,12 @@ RECIPES.register(
     paper="arXiv:1704.00028",
     summary="Wasserstein GAN with gradient penalty, 5 critic steps (Gulrajani et al. 2017)",
     parts=("wasserstein", "gradient-penalty"),
-)(Adversarial("wasserstein", penalty="gradient-penalty", critic_steps=5, momentum=0.0))
+)(
+    Adversarial(
+        "wasserstein",
+        penalty="gradient-penalty",
+        critic_steps=5,
+        momentum=0.0,
+        on_points={"penalty_weight": 0.1},
+    )
+)

@@ -191,7 +191,7 @@ def resolve(
     """A point of a grid. usual: values that don't name a cell. Raises UsageError for a model that
     can't be set up so.
     """
-    training = asked.training()
+    training = suited(recipe.part, asked.training(), target.shape)
     relevant, several_steps = _set_up(recipe, training, target.shape)
     evaluations = {"evaluations": asked.evaluations} if several_steps else {}
     chosen = {**relevant, **target.own, **evaluations}
@@ -209,6 +209,13 @@ def resolve(
         seconds=recipe.part.seconds(training) + target.seconds,
         skip=target.skip,
     )
+
+
+def suited(recipe: Recipe, training: Training, shape: tuple[int, ...] | None) -> Training:
+    """A training with what is usual for examples of a shape; as it is where that can't be told."""
+    if shape is None or not isinstance(recipe, Playing):
+        return training
+    return recipe.suited(training, shape)
 
 
 def _set_up(
