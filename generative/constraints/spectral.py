@@ -31,7 +31,9 @@ class SpectralNorm(Constraint):
 
     A convolution's weight is the matrix [out, in * h * w], as in the paper. spectral_factor: that
     singular value is this and not 1, as `factor` of the authors' layers (sngan_projection); so the
-    critic's Lipschitz constant is its power by the number of layers. None is 1.
+    critic's Lipschitz constant is its power by the number of layers. None is 1. Their
+    configurations, for images, leave it out; 3 on points is of our pilot (docs/pilot.md): a critic
+    of dense layers of norm 1 has slopes of a tenth there at most, and can't tell modes apart.
     """
 
     spectral_factor: Annotated[float | None, Bounds(gt=0, le=1e6)] = None

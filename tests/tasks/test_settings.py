@@ -124,6 +124,7 @@ ON_POINTS = [
     ("wgan-gp", "penalty_weight", 0.1),
     ("dragan", "penalty_weight", 0.1),
     ("sngan", "spectral_factor", 3.0),
+    ("historical-gan", "history_weight", 0.001),
 ]
 
 
@@ -144,9 +145,10 @@ def test_what_is_usual_on_points_stands_on_cells_and_trainings(model, setting, u
     assert f"{setting}={usual}" in cell.cell_id
     cell, order = cell_of("ring8@pacgan", "mixture", **{setting: 10.0})
     assert cell.settings[setting] == order.identity("cpu")["settings"][setting] == 10.0
-    assert setting not in cell.cell_id or setting == "spectral_factor"
+    assert (setting in cell.cell_id) == (setting != "penalty_weight")
     cell, order = cell_of("stack2@optdigits", "stack")
-    assert cell.settings.get(setting) == {"penalty_weight": 10.0}.get(setting)
+    images = {"penalty_weight": 10.0, "history_weight": 0.1}
+    assert cell.settings.get(setting) == images.get(setting)
     assert setting not in cell.cell_id
     assert order.purpose()[3] == "[('steps', {})]".format(cell.settings["steps"])
 
