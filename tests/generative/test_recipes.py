@@ -30,6 +30,21 @@ GANS = [
 TOGETHER = [name for name in GANS if DYNAMICS[RECIPES[name].part.dynamics].facts.together]
 """Those whose players move at once, and nobody more often."""
 TRAINING = PLANE.training
+STEP_COSTS = {
+    "plane": {
+        "pacgan2": 1.1,
+        "pacgan4": 1.5,
+        "ebgan": 1.4,
+        "wgan-gp": 5.1,
+        "r3gan": 1.9,
+        "unrolled1": 2.6,
+        "unrolled10": 14.7,
+        "minibatch-gan": 5.1,
+    },
+    "unrolled-notebook": {"pacgan4": 2.4, "unrolled5": 6.8, "minibatch-gan": 33.0},
+    "small-dcgan": {"pacgan4": 1.4, "wgan-gp": 4.1, "unrolled10": 12.4, "minibatch-gan": 1.5},
+}
+"""What a step takes over one of nsgan, as measured (docs/pilot.md)."""
 ALWAYS = {"protocol", "steps", "batch", "generator_lr", "critic_lr", "latent", "dynamics"}
 
 
@@ -110,7 +125,7 @@ def test_a_game_has_the_settings_of_its_kind_of_data(name, setting, images, poin
     assert played("plane", (2,), **{setting: 7.0}) == 7.0
     assert played("small-dcgan", (1, 8, 8), **{setting: 7.0}) == 7.0
     for wrong in (-1.0, float("nan"), "much"):
-        with pytest.raises(UsageError, match=f"setting '{setting}': expected .*float"):
+        with pytest.raises(UsageError, match=f"setting '{setting}': expected float, .*got"):
             played("plane", (2,), **{setting: wrong})
 
 
@@ -119,6 +134,15 @@ def test_a_factor_of_1_is_spectral_normalisation():
     plain, told = replace(STACKS, cut=2), changed(STACKS, spectral_factor=1.0)
     models = [train(RECIPES["sngan"], place)[2].tensors() for place in (plain, told)]
     assert digest(models[0]) == digest(models[1])
+
+
+@pytest.mark.parametrize("protocol", STEP_COSTS)
+def test_forecasts_are_near_what_was_measured(protocol):
+    """Within two thirds, by whatever a step's cost depends on."""
+    plain = RECIPES["nsgan"].part.seconds(Training(protocol))
+    for name, measured in STEP_COSTS[protocol].items():
+        forecast = RECIPES[name].part.seconds(Training(protocol)) / plain
+        assert 0.6 < forecast / measured < 1 / 0.6, (name, forecast)
 
 
 def test_a_recipes_own_settings_are_its_papers():
