@@ -158,11 +158,14 @@ class CriticForm(ABC):
 @dataclass(frozen=True)
 class CriticFacts:
     """batchwise: an example's logit depends on its batch mates. unmixed: it goes without batch
-    norm.
+    norm. cost: what a step takes over one of the plain critic, about; pair_cost: milliseconds that
+    it takes more for each pair of a batch. Only forecasts.
     """
 
     batchwise: bool = False
     unmixed: bool = False
+    cost: float = 1.0
+    pair_cost: float = 0.0
 
 
 class GeneratorForm(ABC):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.core.errors import UsageError, one_line
@@ -46,7 +46,7 @@ class Setting(NamedTuple):
         if isinstance(value, int) and float in kinds and not isinstance(value, bool):
             value = float(value)
         if type(value) not in kinds or not self._inside(value):
-            words = " or ".join(kind.__name__ for kind in kinds)
+            words = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
             wanted = f"{words}, {self.bounds}" if self.bounds != ANY else words
             got = one_line(repr(value), 60)
             raise UsageError(f"setting '{name}': expected {wanted}, got {got}")

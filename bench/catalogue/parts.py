@@ -87,6 +87,8 @@ def _rows(kind: str) -> list[dict[str, Any]]:
             facts["deviations"] = text
         if own := _settings(entry.part):
             facts["settings"] = own
+        if suited := _on_points(entry.part):
+            facts["on_points"] = suited
         rows.append({"name": entry.name, "summary": entry.summary, "paper": entry.paper, **facts})
     return rows + (foolbox_adapter.rows() if kind == "attacks" else [])
 
@@ -95,6 +97,12 @@ def _settings(part: Any) -> str:
     """The settings of a part of a game, or of all that a model is made of, with what they are."""
     own = part.own() if isinstance(part, Playing) else settings_of(_made(part))
     return ", ".join(f"{name}={setting.default}" for name, setting in own.items())
+
+
+def _on_points(part: Any) -> str:
+    """The settings that a model has on points, with what they are there."""
+    own = part.on_points if isinstance(part, Playing) else {}
+    return ", ".join(f"{name}={value}" for name, value in own.items())
 
 
 def _made(part: Any) -> Any:

@@ -32,6 +32,8 @@ KINDS = (
     "published",
 )
 COLUMNS = ("name", "summary", "paper")
+OF_MODELS = "on_points"
+"""What models have otherwise on points, where one does."""
 OF_GAMES = ("losses", "constraints", "views", "terms", "dynamics", "critics", "generators")
 """Parts whose settings are shown."""
 PUBLISHED = ("table", "dataset", "model", "metric", "value", "spread", "paper", "source")
@@ -52,9 +54,10 @@ def command(kind: str, as_rows: bool) -> None:
 
     table = listed(kind)
     shown: list[str] = list(PUBLISHED if kind == "published" else COLUMNS)
-    if kind in OF_GAMES and "settings" in table:
-        shown.append("settings")
-        table = table.fillna({"settings": ""})
+    more = "settings" if kind in OF_GAMES else OF_MODELS if kind == "models" else ""
+    if more in table:
+        shown.append(more)
+        table = table.fillna({more: ""})
     print_rows(table if as_rows else table.filter(shown), as_rows)
 
 

@@ -348,6 +348,8 @@ def another(setting: Setting) -> Any:
     usual = setting.default
     if isinstance(usual, bool):
         return not usual
+    if usual is None:
+        return setting.checked("setting", 2.0)
     tried = [usual + 1, usual - 1] if isinstance(usual, int) else [usual / 2, usual * 2, 0.5]
     for value in tried:
         with suppress(UsageError):
@@ -393,6 +395,29 @@ def other_settings_count_for_nothing(recipe: Entry) -> None:
     assert recipe.part.relevant(place.training) == relevant
     fitted, other = trained(recipe, SHORT, 0)[2], train(recipe, place)[2]
     assert digest(other.tensors()) == digest(fitted.tensors())
+
+
+def _differs_on_points(entry: Entry) -> bool:
+    return of_points(entry) and isinstance(entry.part, Playing) and bool(entry.part.on_points)
+
+
+@about(where=_differs_on_points)
+def what_is_usual_on_points_is_trained_there(recipe: Entry) -> None:
+    """Each setting that a recipe has on points is one that it reads, counts, and gives way to what
+    a training says; on images nothing of it is there.
+    """
+    part, on_points = recipe.part, recipe.part.on_points
+    assert part.suited(SHORT.training, (1, 8, 8)) == SHORT.training
+    relevant = part.relevant(part.suited(SHORT.training, (2,)))
+    usual = digest(trained(recipe, SHORT, 0)[2].tensors())
+    for name, value in on_points.items():
+        assert relevant.get(name) == value, f"{name} is no setting of it"
+        told = changed(SHORT, **{name: value})
+        assert digest(train(recipe, told)[2].tensors()) == usual, name
+        other = CHANGES.get(name) or another(part.own()[name])
+        assert part.suited(told.training.saying(**{name: other}), (2,)).settings[name] == other
+        said = changed(SHORT, **{name: other})
+        assert digest(train(recipe, said)[2].tensors()) != usual, f"{name} counts for nothing"
 
 
 def _asking(recipe: Entry) -> list[Callable[[Training], Any]]:

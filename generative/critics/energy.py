@@ -45,6 +45,7 @@ CRITICS.register(
     paper="arXiv:1609.03126",
     summary="Minus the distance to what an autoencoder restores (EBGAN)",
     unmixed=True,
+    cost=1.4,
 )(Autoencoder("l2"))
 
 CRITICS.register(
@@ -52,4 +53,5 @@ CRITICS.register(
     paper="arXiv:1703.10717",
     summary="Minus the mean absolute error of an autoencoder (BEGAN)",
     unmixed=True,
+    cost=1.4,
 )(Autoencoder("l1"))

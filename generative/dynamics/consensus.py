@@ -21,7 +21,8 @@ from generative.training import WEIGHT
 @dataclass(frozen=True)
 class Consensus(Dynamics):
     """Simultaneous steps along v + consensus_weight * grad |v|^2 / 2, where v holds the gradients
-    of all players, each by its own weights (their Algorithm 2; the weight is 10 in their code).
+    of all players, each by its own weights (their Algorithm 2; the weight is 10 in their
+    code for a ring of points).
     """
 
     consensus_weight: Annotated[float, WEIGHT] = 10.0

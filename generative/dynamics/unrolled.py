@@ -72,7 +72,7 @@ class Unrolled(Dynamics):
 
     @property
     def cost(self) -> float:
-        return 1.0 + 2.0 * self.ahead
+        return 1.0 + 1.25 * self.ahead
 
 
 DYNAMICS.register(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Annotated, Any
 
 import torch
@@ -20,8 +21,10 @@ from generative.recipes.playing import Playing
 from generative.training import ANY, WEIGHT, Training, told
 
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
-PENALTY_COST = 1.2
-"""What a gradient penalty adds to a critic step, about."""
+PENALTY_COST, PACKING_COST = 0.8, 0.25
+"""What a gradient penalty adds to a critic step, and another example of a pack to a step: between
+what was measured with dense networks and with convolutions (docs/pilot.md).
+"""
 Names = str | tuple[str, ...] | None
 
 
@@ -170,7 +173,11 @@ class Adversarial(Playing):
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         critic = rules.critic_steps * (1 + PENALTY_COST * len(_names(self.penalty)))
         group = parts["view"].together() if "view" in parts else 1
-        return (1 + critic) / (1 + usual.critic_steps) * parts["dynamics"].cost * group
+        packed = 1 + PACKING_COST * (group - 1)
+        pairs = rules.batch * usual.batch / usual.milliseconds
+        forms = [CRITICS[name].facts for name in _names(self.critic)]
+        form = prod(facts.cost + facts.pair_cost * pairs for facts in forms)
+        return (1 + critic) / (1 + usual.critic_steps) * parts["dynamics"].cost * packed * form
 
 
 def _names(given: Names) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.errors import UsageError
@@ -21,7 +21,12 @@ from generative.training import Setting, Training, settings_of, told
 
 @dataclass(frozen=True)
 class Playing(Recipe):
-    """A game under the run's protocol. The settings of its parts are settings of its trainings."""
+    """A game under the run's protocol. The settings of its parts are settings of its trainings.
+
+    on_points: settings that it has on points, where papers and defaults are about images.
+    """
+
+    on_points: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
     def entry(self, training: Training) -> Entry[Any, Any]:
@@ -56,6 +61,11 @@ class Playing(Recipe):
         found = [settings_of(part) for part in self.parts({}).values()]
         return {name: setting for each in found for name, setting in each.items()}
 
+    def suited(self, training: Training, shape: tuple[int, ...]) -> Training:
+        """A training with what is usual for examples of this shape, where it says nothing of it."""
+        usual = self.on_points if len(shape) == 1 else {}
+        return training.saying(**{**usual, **training.settings})
+
     def _told(self, training: Training) -> dict[str, Any]:
         """Its parts with what a training says."""
         said = training.settings
@@ -69,7 +79,12 @@ class Playing(Recipe):
             **{name: getattr(rules, name) for name in self.read(training.settings)},
             **layers_said(training),
             **recorded(training),
-            **{name: setting.default for each in own for name, setting in each.items()},
+            **{
+                name: setting.default
+                for each in own
+                for name, setting in each.items()
+                if setting.default is not None
+            },
         }
 
     def modules(self, training: Training) -> tuple[str, ...]:
@@ -77,6 +92,7 @@ class Playing(Recipe):
         return (self.entry(training).origin, *_each([*parts, *layer_modules(training)]))
 
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
+        training = self.suited(training, shape)
         rules, parts = self.rules(training), self._told(training)
         _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)

@@ -14,6 +14,7 @@ from bench.core.randomness import forked
 from bench.laws.recipes import PLANE, STACKS, begin, digest, train
 from generative import CRITICS, LOSSES, RECIPES, TERMS, VIEWS, Training
 from generative.contracts import PENALTIES
+from generative.critics import discrimination
 from generative.critics.discrimination import Comparing
 from generative.generators.virtual import VirtualNorm
 from generative.networks import Dcgan, Mlp
@@ -340,6 +341,42 @@ def test_nearness_by_hand():
     logits, seen = critic(x, features=True)
     torch.testing.assert_close(logits, critic.head(torch.cat([x, wanted], 1))[:, 0])
     assert torch.equal(seen, x)
+
+
+def test_nearness_has_both_its_gradients():
+    """The first and the second, against differences of values, and those of the formula written
+    out; for one kernel at a time too.
+    """
+    torch.manual_seed(0)
+    critic = Comparing(nn.Identity(), 3, 2, 4).double()
+    x = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
+
+    def written_out(x):
+        projected = critic.projection(x).unflatten(1, (2, 4))
+        gaps = (projected[:, None] - projected[None]).abs().sum(3)
+        return torch.exp(-gaps).sum(1) - 1
+
+    assert torch.autograd.gradcheck(critic.nearness, x)
+    assert torch.autograd.gradgradcheck(critic.nearness, x)
+    found = {}
+    for name, nearness in (("ours", critic.nearness), ("alone", None), ("written", written_out)):
+        with pytest.MonkeyPatch.context() as patch:
+            if name == "alone":
+                patch.setattr(discrimination, "PAIRS", 1)
+            values = (nearness or critic.nearness)(x)
+            (slope,) = torch.autograd.grad(values.square().sum(), x, create_graph=True)
+            (bent,) = torch.autograd.grad(slope.square().sum(), x)
+        found[name] = torch.cat([values.flatten(), slope.flatten(), bent.flatten()])
+    torch.testing.assert_close(found["ours"], found["written"])
+    torch.testing.assert_close(found["alone"], found["written"])
+
+
+def test_equal_rows_pull_on_nobody():
+    """Their gap has no slope, as that of |0|."""
+    critic = Comparing(nn.Identity(), 3, 2, 4)
+    x = torch.ones(4, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad(critic.nearness(x).sum(), x)
+    assert torch.equal(slope, torch.zeros(4, 3))
 
 
 def test_reals_and_fakes_are_compared_apart():

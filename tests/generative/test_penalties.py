@@ -15,6 +15,7 @@ from bench.laws.penalties import (
     smooth_critic,
 )
 from generative import CONSTRAINTS, PENALTIES
+from generative.constraints.spectral import SpectralNorm
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +135,20 @@ def test_spectral_normalisation(kind):
         assert torch.linalg.svdvals(effective)[0] == pytest.approx(1, abs=1e-3)
         largest = torch.linalg.svdvals(weight.flatten(1))[0]
         torch.testing.assert_close(effective, weight.flatten(1) / largest, rtol=1e-3, atol=1e-5)
+
+
+def test_a_spectral_factor_is_the_largest_singular_value():
+    """Of every layer's weight, and of nothing else: biases are as before."""
+    critic, examples = built_critic("mlp"), torch.rand(4, *SHAPES["mlp"])
+    biases = [layer.bias.detach().clone() for layer in _layers(critic)]
+    SpectralNorm(3.0).prepare(critic)
+    with torch.no_grad():
+        for _ in range(50):
+            critic(examples)
+    for layer, bias in zip(_layers(critic.eval()), biases, strict=True):
+        largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
+        assert largest == pytest.approx(3, abs=3e-3)
+        assert torch.equal(layer.bias, bias)
 
 
 def test_a_spectrally_normalised_critic_is_lipschitz():

@@ -30,6 +30,21 @@ GANS = [
 TOGETHER = [name for name in GANS if DYNAMICS[RECIPES[name].part.dynamics].facts.together]
 """Those whose players move at once, and nobody more often."""
 TRAINING = PLANE.training
+STEP_COSTS = {
+    "plane": {
+        "pacgan2": 1.1,
+        "pacgan4": 1.5,
+        "ebgan": 1.4,
+        "wgan-gp": 5.1,
+        "r3gan": 1.9,
+        "unrolled1": 2.6,
+        "unrolled10": 14.7,
+        "minibatch-gan": 5.1,
+    },
+    "unrolled-notebook": {"pacgan4": 2.4, "unrolled5": 6.8, "minibatch-gan": 33.0},
+    "small-dcgan": {"pacgan4": 1.4, "wgan-gp": 4.1, "unrolled10": 12.4, "minibatch-gan": 1.5},
+}
+"""What a step takes over one of nsgan, as measured (docs/pilot.md)."""
 ALWAYS = {"protocol", "steps", "batch", "generator_lr", "critic_lr", "latent", "dynamics"}
 
 
@@ -73,16 +88,61 @@ def test_mixtures_find_the_modes(name):
 
 
 def test_the_settings_of_a_gan():
-    """All there are; the penalty's weight where there is a penalty, by default its paper's."""
+    """All that say something; the penalty's weight where there is a penalty, by default its
+    paper's.
+    """
     for name in GANS:
         relevant, parts = RECIPES[name].part.relevant(TRAINING), RECIPES[name].facts.parts
         penalties = [part for part in parts if part in PENALTIES]
-        own = {*RECIPES[name].part.own()}
+        said = RECIPES[name].part.own().items()
+        own = {setting for setting, declared in said if declared.default is not None}
         assert ("penalty_weight" in own) == bool(penalties), name
         alternating = {"critic_steps"} if name not in TOGETHER else set()
         assert set(relevant) == ALWAYS | alternating | own, name
         for penalty in penalties:
             assert relevant["penalty_weight"] == PENALTIES[penalty].facts.weight, name
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "images", "points"),
+    [
+        ("wgan-gp", "penalty_weight", 10.0, 0.1),
+        ("dragan", "penalty_weight", 10.0, 0.1),
+        ("r1gan", "penalty_weight", 10.0, 10.0),
+        ("sngan", "spectral_factor", None, 3.0),
+    ],
+)
+def test_a_game_has_the_settings_of_its_kind_of_data(name, setting, images, points):
+    """By the shape alone: the weight that the game plays with, whatever the protocol."""
+    part = RECIPES[name].part
+
+    def played(protocol, shape, **told):
+        game = part.trainer(Training(protocol, **told), shape).game
+        return game.penalties[0][1] if game.penalties else game.constraint.spectral_factor
+
+    assert played("plane", (2,)) == played("unrolled-notebook", (1200,)) == points
+    assert played("small-dcgan", (1, 8, 8)) == played("dense", (1, 8, 8)) == images
+    assert played("plane", (2,), **{setting: 7.0}) == 7.0
+    assert played("small-dcgan", (1, 8, 8), **{setting: 7.0}) == 7.0
+    for wrong in (-1.0, float("nan"), "much"):
+        with pytest.raises(UsageError, match=f"setting '{setting}': expected float, .*got"):
+            played("plane", (2,), **{setting: wrong})
+
+
+def test_a_factor_of_1_is_spectral_normalisation():
+    """Bit for bit: nothing but the multiplication is added, no pass and no draw."""
+    plain, told = replace(STACKS, cut=2), changed(STACKS, spectral_factor=1.0)
+    models = [train(RECIPES["sngan"], place)[2].tensors() for place in (plain, told)]
+    assert digest(models[0]) == digest(models[1])
+
+
+@pytest.mark.parametrize("protocol", STEP_COSTS)
+def test_forecasts_are_near_what_was_measured(protocol):
+    """Within two thirds, by whatever a step's cost depends on."""
+    plain = RECIPES["nsgan"].part.seconds(Training(protocol))
+    for name, measured in STEP_COSTS[protocol].items():
+        forecast = RECIPES[name].part.seconds(Training(protocol)) / plain
+        assert 0.6 < forecast / measured < 1 / 0.6, (name, forecast)
 
 
 def test_a_recipes_own_settings_are_its_papers():

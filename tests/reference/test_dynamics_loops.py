@@ -111,13 +111,13 @@ class Historical(Loop):
 
     def build(self):
         super().build()
-        self.past = {}
+        self.past, self.weight = {}, 0.001 if len(self.place.shape) == 1 else 0.1
 
     def critics(self, real, fake):
-        return super().critics(real, fake) + 0.1 * self.near(self.critic)
+        return super().critics(real, fake) + self.weight * self.near(self.critic)
 
     def generator_loss(self, z, fake, reals):
-        return super().generator_loss(z, fake, reals) + 0.1 * self.near(self.generator)
+        return super().generator_loss(z, fake, reals) + self.weight * self.near(self.generator)
 
 
 class Unrolled(Loop):

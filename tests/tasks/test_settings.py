@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from bench.catalogue.parts import list_parts
+from bench.commands.list import command
 from bench.core.errors import UsageError
 from bench.laws.recipes import another
 from bench.run.run import plan_of
@@ -117,6 +120,49 @@ def test_what_a_suite_says_is_what_is_trained(tmp_path, task, dataset, model):
         assert protocol.latent == 7
     if "critic_steps" in read:
         assert protocol.critic_steps == 2
+
+
+ON_POINTS = [
+    ("wgan-gp", "penalty_weight", 0.1),
+    ("dragan", "penalty_weight", 0.1),
+    ("sngan", "spectral_factor", 3.0),
+    ("historical-gan", "history_weight", 0.001),
+]
+
+
+@pytest.mark.parametrize(("model", "setting", "usual"), ON_POINTS)
+def test_what_is_usual_on_points_stands_on_cells_and_trainings(model, setting, usual):
+    """Told or not; and cells of images have no word of it."""
+
+    def cell_of(dataset, task, **told):
+        grid = {"dataset": (dataset,), "model": (model,)}
+        block = "families" if task == "mixture" else "stacks"
+        plan = plan_of("mode-collapse", seeds=(0,), grid=grid, set=told)
+        (cell,) = (each for each in plan.cells if each.block == block)
+        return cell, TASKS[task].part.experiment(cell, "cpu").order
+
+    cell, order = cell_of("ring8@pacgan", "mixture")
+    assert cell.settings[setting] == order.training.settings[setting] == usual
+    assert order.identity("cpu")["settings"][setting] == usual
+    assert f"{setting}={usual}" in cell.cell_id
+    cell, order = cell_of("ring8@pacgan", "mixture", **{setting: 10.0})
+    assert cell.settings[setting] == order.identity("cpu")["settings"][setting] == 10.0
+    assert (setting in cell.cell_id) == (setting != "penalty_weight")
+    cell, order = cell_of("stack2@optdigits", "stack")
+    images = {"penalty_weight": 10.0, "history_weight": 0.1}
+    assert cell.settings.get(setting) == images.get(setting)
+    assert setting not in cell.cell_id
+    assert order.purpose()[3] == "[('steps', {})]".format(cell.settings["steps"])
+
+
+def test_a_listing_says_what_models_have_on_points():
+    """And what they have otherwise."""
+    rows = list_parts("models").set_index("name")
+    told = rows["on_points"].dropna()
+    assert told.to_dict() == {name: f"{setting}={usual}" for name, setting, usual in ON_POINTS}
+    assert "penalty_weight=10.0" in rows.loc["dragan", "settings"]
+    shown = CliRunner().invoke(command, ["models"]).output
+    assert "penalty_weight=0.1" in next(line for line in shown.splitlines() if "wgan-gp" in line)
 
 
 def test_a_protocol_is_told_what_a_training_says_and_no_more():

@@ -203,7 +203,7 @@ def resolve(
     """A point of a grid. usual: values that don't name a cell. Raises UsageError for a model that
     can't be set up so.
     """
-    training = asked.training()
+    training = suited(recipe.part, asked.training(), target.shape)
     relevant, several_steps = _set_up(recipe, training, target.shape)
     evaluations = {"evaluations": asked.evaluations} if several_steps else {}
     chosen = {**relevant, **target.own, **evaluations}
@@ -228,6 +228,13 @@ def _packs(chosen: Mapping[str, Any]) -> str:
     """What a batch of packs is, which examples of other rows are to be compared with."""
     group, batch = chosen.get("group", 1), chosen.get("batch", 0)
     return f"a batch of {batch} packs holds {group * batch} examples" if group > 1 else ""
+
+
+def suited(recipe: Recipe, training: Training, shape: tuple[int, ...] | None) -> Training:
+    """A training with what is usual for examples of a shape; as it is where that can't be told."""
+    if shape is None or not isinstance(recipe, Playing):
+        return training
+    return recipe.suited(training, shape)
 
 
 def _set_up(
