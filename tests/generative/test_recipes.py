@@ -191,9 +191,9 @@ def test_the_model_is_the_average_of_the_generators(decay):
 
 @pytest.mark.parametrize("name", ["gan", "nsgan", "rsgan", "autoencoder"])
 def test_a_training_moves_towards_the_data(name):
-    """After 300 steps samples lie nearer to the ring than those of an untrained generator."""
+    """After 600 steps samples lie nearer to the ring than those of an untrained generator."""
     far = []
-    for steps in (1, 300):
+    for steps in (1, 600):
         place = replace(PLANE, training=Training("plane", steps=steps, batch=64))
         _, _, fitted = train(RECIPES[name], place)
         radius = fitted.sample(2_000, stream("ring")).norm(dim=1)
