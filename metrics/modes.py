@@ -23,7 +23,7 @@ PUBLISHED_SAMPLES = 2_500
     estimator="modes that hold at least a quarter of their true share of all samples, "
     "counting high-quality samples only",
 )
-def modescovered(real: ModeTruth, fake: ModeTally) -> Score:
+def modes_covered(real: ModeTruth, fake: ModeTally) -> Score:
     """Modes with at least a quarter of the high-quality samples that real data would put there.
 
     The share is of all samples, so that noise spread over every mode covers none.
