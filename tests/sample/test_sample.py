@@ -348,12 +348,12 @@ def test_a_picture_is_a_whole_png(run, tmp_path):
 
 
 def test_the_pictures_of_a_run(measured):
-    """Of stacks samples, digits and curves; of points samples and curves."""
+    """Of stacks samples, digits, curves and the way; of points all of it but digits."""
     _, report = measured
     names = {path.name for path in (report.run.path / "pictures").iterdir()}
     assert names == {
-        *(f"stacks-stack2_optdigits-{kind}.png" for kind in ("samples", "digits", "curves")),
-        *(f"points-ring8_pacgan-{kind}.png" for kind in ("samples", "curves")),
+        *(f"stacks-stack2_optdigits-{kind}.png" for kind in ("samples", "digits", "curves", "way")),
+        *(f"points-ring8_pacgan-{kind}.png" for kind in ("samples", "curves", "way")),
     }
     assert {path.name for path in report.pictures} == names
     for path in report.pictures:
@@ -362,10 +362,11 @@ def test_the_pictures_of_a_run(measured):
 
 
 def test_what_a_cell_keeps_for_pictures(measured):
-    """Images as bytes, and how often each digit was read in each place."""
+    """Images as bytes, how often each digit was read in each place, and of a training its way."""
+    way = {"way_steps", "way_shares", "way_covered"}
     for model in ("oracle", "nsgan", "vae"):
         arrays = kept(measured, model, 1)
-        assert set(arrays) == {"samples", "digits"}
+        assert set(arrays) == {"samples", "digits"} | (way if model != "oracle" else set())
         assert arrays["digits"].shape == (2, 11)
         assert arrays["digits"].sum(axis=1).tolist() == [100, 100]
 
