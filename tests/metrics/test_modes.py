@@ -57,6 +57,7 @@ def test_the_oracle_is_ideal(name, dataset):
     error = 5 * (found.std_error or 0)
     ideal = {
         "modes_covered": (mixture.modes, 0),
+        "modes_near": (mixture.modes, 0),
         "modes_raw": (mixture.modes, 0),
         "missing_mass": (0, 0),
         "empty_mass": (0, 0),
