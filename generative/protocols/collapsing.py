@@ -1,7 +1,7 @@
-"""Our own protocol under which a plain GAN collapses, chosen by a pilot (docs/mode-collapse.md).
+"""Our own protocol under which a plain GAN collapses, chosen by a pilot (docs/collapse.md).
 
 The critic is too slow for its generator, which runs from mode to mode before the critic has learnt
-that it left. A faster critic (1e-3), and nothing else, makes the same GAN cover every mode.
+that it left. A critic ten times as fast, and nothing else, makes the same GAN cover every mode.
 """
 
 from generative.networks import Initialisation, Mlp
