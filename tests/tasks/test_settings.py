@@ -12,7 +12,7 @@ from bench.laws.recipes import another
 from bench.run.run import plan_of
 from bench.tasks import TASKS
 from bench.tasks.generation.image import ImageSettings
-from bench.tasks.generation.settings import SETTINGS_OF, settings_of_parts
+from bench.tasks.generation.settings import NAMED, SETTINGS_OF, settings_of_parts
 from bench.tasks.generation.translation import TranslationSettings
 from bench.tasks.values import checked
 from generative import PROTOCOLS, RECIPES, Training
@@ -54,7 +54,8 @@ TOLD |= {
 
 def test_every_setting_of_a_training_is_known_to_some_family():
     families = [SETTINGS_OF[family].keys() for family in KINDS]
-    assert set().union(*families, *map(settings_of_parts, KINDS)) == TOLD.keys() | {"protocol"}
+    known = set().union(*families, *map(settings_of_parts, KINDS))
+    assert known == TOLD.keys() | {"protocol", *NAMED}
     assert {"protocol", "steps", "precision"} <= families[0] & families[1]
 
 
