@@ -107,11 +107,14 @@ def test_the_names_of_a_protocols_layers_are_those_layers():
         ({"critic_network": "conv-16"}, "critic_network 'conv-16': .* examples of shape"),
         ({"generator_network": "mlp-12"}, "unknown network 'mlp-12': did you mean 'mlp-128'"),
         ({"generator_network": 3}, "setting 'generator_network': .*valid string, got 3"),
-        ({"generator_network": "mine:something"}, "'mine:something' is a int: expected a generat"),
+        (
+            {"generator_network": "layers_refused:something"},
+            "'layers_refused:something' is a int: expected a generat",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, monkeypatch, setting, expected):
-    (tmp_path / "mine.py").write_text(MINE.format(mark="refused"))
+    (tmp_path / "layers_refused.py").write_text(MINE.format(mark="refused"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=expected):
         plan_of(small_suite(tmp_path), set=setting, device="cpu")
@@ -126,22 +129,22 @@ def test_two_numbers_have_no_other_layers():
 @pytest.mark.usefixtures("undrawn")
 def test_networks_are_swept_those_of_a_folder_too(tmp_path, monkeypatch):
     """By name where a module registers it, by its place where none does; their source counts."""
-    (tmp_path / "own.py").write_text(MINE.format(mark="swept"))
+    (tmp_path / "layers_swept.py").write_text(MINE.format(mark="swept"))
     monkeypatch.chdir(tmp_path)
-    suite = 'imports = ["own"]\n' + (tmp_path / small_suite(tmp_path)).read_text()
+    suite = 'imports = ["layers_swept"]\n' + (tmp_path / small_suite(tmp_path)).read_text()
     (tmp_path / "small.toml").write_text(suite.replace("steps = 20", "steps = 2"))
     grid = [("model", ["gan", "oracle"])]
-    grid += [("generator_network", ["mlp-128", "own:narrow", "narrow-swept"])]
+    grid += [("generator_network", ["mlp-128", "layers_swept:narrow", "narrow-swept"])]
     report = execute(str(tmp_path / "small.toml"), grid=grid, seeds=1, device="cpu")
     assert report.statuses == {"ok": 4}
     codes = {
         cell["settings"].get("generator_network"): cell["code"]
         for cell in report.made.manifest["cells"]
     }
-    assert set(codes) == {"mlp-128", "own:narrow", "narrow-swept", None}
-    assert len({codes["mlp-128"], codes["own:narrow"]}) == 2
-    training = Training("plane", generator_network="own:narrow")
-    assert "own" in RECIPES["gan"].part.modules(training)
+    assert set(codes) == {"mlp-128", "layers_swept:narrow", "narrow-swept", None}
+    assert len({codes["mlp-128"], codes["layers_swept:narrow"]}) == 2
+    training = Training("plane", generator_network="layers_swept:narrow")
+    assert "layers_swept" in RECIPES["gan"].part.modules(training)
     made = torch.nn.ModuleList(RECIPES["gan"].part.trainer(training, (2,)).game.built(1))
     assert widths(made[0]) == [7, 2]
     NETWORKS._entries.pop("narrow-swept")
