@@ -64,7 +64,7 @@ def test_a_dcgan_step_is_no_slower_than_a_plain_loop(hold, width):
     usual = PROTOCOLS["dcgan-32"].part
     protocol = replace(usual, generator=network, critic=network, average=0.0, batch=BATCH)
     trainer = RECIPES["dcgan"].part.trainer(Training("dcgan-32"), source.shape)
-    trainer = replace(trainer, protocol=protocol)
+    trainer = replace(trainer, game=replace(trainer.game, protocol=protocol))
     with forked(0):
         state = trainer.start(source, stream("speed"))
         players = copy.deepcopy(state.players["generator"]), copy.deepcopy(state.players["critic"])
