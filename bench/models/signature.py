@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,11 @@ class Signature:
 def take(
     fitted: Fitted, source: Source, rng: torch.Generator, pulls: Mapping[str, float]
 ) -> dict[str, Any]:
-    """As a tree of tensors. A critic that is told classes, or sees several examples at once, judges
-    no single one.
+    """As a tree of tensors, finite ones alone: a critic beyond the range of its numbers is no error
+    of the training. A critic that is told classes, or sees several examples at once, judges no
+    single one; a decoder without a graph has no stretches.
     """
-    taken: dict[str, Any] = {"pulls": dict(pulls)}
+    taken: dict[str, Any] = {"pulls": {k: v for k, v in pulls.items() if isfinite(v)}}
     if not isinstance(fitted, Decoder):
         return taken
     if isinstance(fitted, Contested) and not isinstance(fitted, ConditionalSampler):
@@ -58,12 +59,14 @@ def take(
         fake.requires_grad_()
         logits = fitted.logits(fake)
         (slope,) = torch.autograd.grad(logits.sum(), fake)
-        taken |= {"fake": logits.detach().cpu(), "slopes": slope.flatten(1).norm(dim=1).cpu()}
-    taken["stretches"] = _stretches(fitted, source, rng)
-    return taken
+        contest = {"fake": logits.detach().cpu(), "slopes": slope.flatten(1).norm(dim=1).cpu()}
+        if all(bool(torch.isfinite(part).all()) for part in (taken["real"], *contest.values())):
+            taken |= contest
+    stretches = _stretches(fitted, source, rng)
+    return taken if stretches is None else {**taken, "stretches": stretches}
 
 
-def _stretches(fitted: Decoder, source: Source, rng: torch.Generator) -> Tensor:
+def _stretches(fitted: Decoder, source: Source, rng: torch.Generator) -> Tensor | None:
     """Singular values of the Jacobian, along random directions where codes have many, [n, k]."""
     n = max(8, min(CODES, VALUES // (DIRECTIONS * prod(source.shape))))
     codes = fitted.codes(n, rng)
@@ -72,16 +75,22 @@ def _stretches(fitted: Decoder, source: Source, rng: torch.Generator) -> Tensor:
     if dims > DIRECTIONS:
         noise = torch.randn(dims, DIRECTIONS, generator=rng, device=rng.device)
         along = torch.linalg.qr(noise).Q.T
-    jacobian = torch.stack(_slopes(fitted, codes, along), 2).double()
+    slopes = _slopes(fitted, codes, along)
+    if not slopes or not all(bool(torch.isfinite(slope).all()) for slope in slopes):
+        return None
+    jacobian = torch.stack(slopes, 2).double()
     return (torch.linalg.svdvals(jacobian) / _spread(source)).cpu()
 
 
 def _slopes(fitted: Decoder, codes: Tensor, along: Tensor) -> list[Tensor]:
     """The derivatives of samples as their codes move along each direction, [n, values of an
-    example] each: the derivative by u of the slope of u * samples, which is linear in u.
+    example] each: the derivative by u of the slope of u * samples, which is linear in u. None of
+    samples that no graph ties to their codes.
     """
     codes = codes.detach().requires_grad_()
     samples = fitted.decode(codes)
+    if not samples.requires_grad:
+        return []
     u = torch.zeros_like(samples, requires_grad=True)
     (back,) = torch.autograd.grad(samples, codes, u, create_graph=True)
     found = [

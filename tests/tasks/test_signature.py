@@ -80,6 +80,45 @@ def test_a_model_that_decodes_nothing_has_pulls_alone():
     assert (seen.contest, seen.stretches, seen.pulls) == (None, None, {"critic": 1.0})
 
 
+def test_what_is_not_finite_is_not_taken():
+    """A critic beyond float32 has no contest, and its training goes on."""
+    critic = nn.Sequential(linear([[3e38, 3e38]]), nn.Flatten(0))
+    seen = Signature.of(
+        take(sampler(linear([[1.0, 0], [0, 1]]), critic), Points(), stream("t"), {})
+    )
+    assert seen.contest is None
+    assert seen.stretches is not None
+    pulls = {"generator": float("inf"), "critic": 1.0}
+    seen = Signature.of(take(Scaled(float("nan")), Points(), stream("t"), pulls))
+    assert seen.stretches is None
+    assert seen.pulls == {"critic": 1.0}
+
+
+class Scaled(Decoder):
+    """Codes times a number, with a graph or without."""
+
+    def __init__(self, scale=1.0, graph=True):
+        self.scale, self.graph = scale, graph
+
+    def codes(self, n, rng):
+        return torch.randn(n, 2, generator=rng)
+
+    def decode(self, z):
+        return self.scale * (z if self.graph else z.detach())
+
+    def sample(self, n, rng):
+        return self.decode(self.codes(n, rng))
+
+    def tensors(self):
+        return {}
+
+
+def test_a_decoder_without_a_graph_has_no_stretches():
+    seen = Signature.of(take(Scaled(graph=False), Points(), stream("t"), {}))
+    assert seen.stretches is None
+    assert Signature.of(take(Scaled(), Points(), stream("t"), {})).stretches is not None
+
+
 def order(model: str, steps: int) -> TrainingOrder:
     return TrainingOrder(model, Training("plane", steps=steps), "points", 0, 4)
 
