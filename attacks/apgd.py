@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attacks.apgd_l1 import Sparse
-from attacks.autopgd import NARROW, UNTARGETED, WIDE, Ascent, Climbers, Rule, put_back
+from attacks.autopgd import NARROW, WIDE, Ascent, Climbers, Rule, put_back
 from attacks.contracts import (
     ATTACKS,
     UNIT,
@@ -23,7 +24,9 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.goals import Goal, likeliest
 from attacks.gradients import look
+from attacks.heights import Height, Loss
 from attacks.norms import into_box, project, refuse, steepest
 from attacks.pgd import restarted, starts
 from attacks.radii import moving
@@ -85,19 +88,28 @@ class Apgd(FixedBudget):
     """Auto-PGD, climbs from random points: Croce and Hein 2020, algorithm 1, and in l1 2021,
     algorithm 2.
 
-    `restarts` climbs raise the lead, the highest wrong logit minus the label's (their DLR loss
-    without its denominator; they use cross-entropy too); then `targets` climbs raise one wrong
-    logit each over the label's, the likeliest class first. Those with a target, and all in l1,
-    begin beyond the radius, which they propose for l1 alone. Of all iterates the one of the highest
-    lead is returned. With `stop="first_success"` an image leaves with its first misclassified
-    iterate. l1_restarts: the untargeted climbs in l1, where more depends on the start (the standard
-    AutoAttack has five there and one elsewhere); 0 for as many as elsewhere.
+    `restarts` climbs are for whichever wrong class is ahead; then `classes` climbs are for one
+    class each, the likeliest first. loss: what they raise; "lead" is the highest wrong logit minus
+    the label's ("dlr" without its denominator), "ce" the margin, whose order and direction are
+    those of cross-entropy. In l1 climbs begin beyond the radius, and those for one class where
+    `wide` says so, which they propose for l1 alone. Of all iterates the one of the highest lead is
+    returned; with `stop="first_success"` an image leaves with the first that is misclassified.
+    l1_restarts, l1_classes: the climbs in l1, where more depends on the start (the standard
+    AutoAttack has five there for any and for one class each); 0 for as many as elsewhere. draws: of
+    a model that answers at random, averaged at every point (expectation over transformations,
+    Athalye et al. 2018).
+
+    With targets given, all climbs for any class are for the target, and there are no others.
     """
 
     steps: int = 100
     restarts: int = 1
-    targets: int = 0
+    classes: int = 0
     l1_restarts: int = 0
+    l1_classes: int = 0
+    loss: Loss = "lead"
+    wide: bool = True
+    draws: int = 1
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def __call__(
@@ -111,37 +123,43 @@ class Apgd(FixedBudget):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "apgd")
         rule = Sparse() if norm == "l1" else Dense(norm)
+        height = Height(self.loss, self.draws)
 
-        restarts = (norm == "l1" and self.l1_restarts) or self.restarts
-
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
-            aims = self._aims(model, x, y, restarts)
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            aims = self._aims(model, x, goal, norm)
 
             def once(number: int, chosen: Tensor) -> Tensor:
-                wide = norm == "l1" or number >= restarts
-                ascent = Ascent(rule, self.steps, WIDE if wide else NARROW, stop, box)
+                aimed = aims[number]
+                wide = norm == "l1" or (self.wide and aimed is not None)
+                ascent = Ascent(rule, height, self.steps, WIDE if wide else NARROW, stop, box)
                 own = {"radius": radii[chosen], "seeds": drawn[chosen], "restart": number}
-                return ascent.climb(model, x[chosen], y[chosen], aims[number][chosen], **own)
+                some = None if aimed is None else aimed[chosen]
+                return ascent.climb(model, x[chosen], goal.only(chosen), some, **own)
 
-            return restarted(once, len(aims), model, y, stop)
+            return restarted(once, len(aims), model, goal, stop)
 
-        return moving(attack, images, labels, radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
-    def _aims(self, model: Model, images: Images, labels: Labels, restarts: int) -> list[Labels]:
-        """What each climb is for: a target for each image, or none."""
-        free = [torch.full_like(labels, UNTARGETED)] * restarts
-        if not self.targets:
-            return free
-        logits = look(model, images).scatter(1, labels[:, None], -torch.inf)
-        likeliest = logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
-        return [*free, *likeliest[:, : self.targets].T]
+    def _aims(self, model: Model, images: Images, goal: Goal, norm: str) -> Sequence[Labels | None]:
+        """What each climb is for: a class for each image, or None."""
+        restarts, classes = self.restarts, self.classes
+        if norm == "l1":
+            restarts, classes = self.l1_restarts or restarts, self.l1_classes or classes
+        if not classes or goal.targets is not None:
+            return [None] * max(restarts, 1)
+        return [*[None] * restarts, *likeliest(look(model, images), goal.labels)[:classes]]
 
 
 ATTACKS.register(
-    "apgd", paper="arXiv:2003.01690", summary="Auto-PGD, step lengths found on the way", draws=True
+    "apgd",
+    paper="arXiv:2003.01690",
+    summary="Auto-PGD, step lengths found on the way",
+    draws=True,
+    aims=True,
 )(Apgd())
 
 ATTACKS.register(
@@ -149,4 +167,29 @@ ATTACKS.register(
     paper="arXiv:2003.01690",
     summary="Auto-PGD, climbs of 60 steps: four for one class each after one for any (five in l1)",
     draws=True,
-)(Apgd(steps=60, restarts=1, targets=4, l1_restarts=5))
+    aims=True,
+)(Apgd(steps=60, restarts=1, classes=4, l1_restarts=5))
+
+ATTACKS.register(
+    "apgd-ce",
+    paper="arXiv:2003.01690",
+    summary="Auto-PGD on cross-entropy",
+    draws=True,
+    aims=True,
+)(Apgd(loss="ce", l1_restarts=5))
+
+ATTACKS.register(
+    "apgd-dlr",
+    paper="arXiv:2003.01690",
+    summary="Auto-PGD on the difference of logits ratio",
+    draws=True,
+    aims=True,
+)(Apgd(loss="dlr", l1_restarts=5))
+
+ATTACKS.register(
+    "apgd-t",
+    paper="arXiv:2003.01690",
+    summary="Auto-PGD on the ratio for one class each, nine of them (five in l1)",
+    draws=True,
+    aims=True,
+)(Apgd(loss="dlr", restarts=0, classes=9, l1_classes=5, wide=False))

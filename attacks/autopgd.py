@@ -12,30 +12,27 @@ import torch
 from torch import Tensor
 
 from attacks.contracts import Box, Images, Labels, Model, Seeds, Stop
-from attacks.gradients import ascent
+from attacks.goals import Goal
+from attacks.gradients import ordinary
+from attacks.heights import Height
 from attacks.norms import spread
-from attacks.objectives import Logits, PerImage, ahead, lead
-
-UNTARGETED = -1
-"""The target of a climb for whichever wrong class is ahead."""
 
 
 @dataclass
 class Climbers:
     """The images still climbing; every field has one batch.
 
-    targets: the class that each climb is for, or UNTARGETED. at, before: this iterate
-    and the one before; slope, height: of `at`; best, best_height, best_slope: of the highest
-    iterate; kept, lead: the iterate that is misclassified most clearly, which is another where the
-    climb is for one target. length: of the next step; active: on how many pixels (l1). rises: how
-    often the height grew since the last checkpoint; shortened, best_then, active_then: what was so
-    there.
+    aims: the class that each climb is for, None where it is for whichever is ahead. at, before:
+    this iterate and the one before; slope, height: of `at`; best, best_height, best_slope: of the
+    highest iterate; kept, lead: the iterate that is nearest to the goal or furthest beyond, which
+    may be another one. length: of the next step; active: on how many pixels (l1). rises: how often
+    the height grew since the last checkpoint; shortened, best_then, active_then: what was so there.
     """
 
     index: Tensor
     images: Tensor
-    labels: Tensor
-    targets: Tensor
+    goal: Goal
+    aims: Tensor | None
     radius: Tensor
     at: Tensor
     before: Tensor
@@ -55,7 +52,10 @@ class Climbers:
 
     def only(self, chosen: Tensor) -> Climbers:
         """Some of them."""
-        return Climbers(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        goal, aims = values.pop("goal").only(chosen), values.pop("aims")
+        rest = {name: value[chosen] for name, value in values.items()}
+        return Climbers(goal=goal, aims=None if aims is None else aims[chosen], **rest)
 
 
 class Rule(ABC):
@@ -101,6 +101,7 @@ class Ascent:
     """
 
     rule: Rule
+    height: Height
     steps: int
     stages: Stages
     stop: Stop
@@ -110,16 +111,17 @@ class Ascent:
         self,
         model: Model,
         images: Images,
-        labels: Labels,
-        targets: Labels,
+        goal: Goal,
+        aims: Labels | None,
         *,
         radius: Tensor,
         seeds: Seeds,
         restart: int,
     ) -> Images:
-        """Of each image's iterates within the radius the one that is misclassified most clearly;
-        with `stop="first_success"` the first that is misclassified.
+        """Of each image's iterates within the radius the one that is furthest beyond the goal, or
+        nearest to it; with `stop="first_success"` the first that reaches it.
         """
+        goal, aims = goal.ordinary(), None if aims is None else ordinary(aims)
         rule, left = self.rule, self.steps
         points = rule.start(images, self.stages[0][0] * radius, seeds, restart, self.box)
         for number, (factor, share) in enumerate(self.stages):
@@ -127,7 +129,7 @@ class Ascent:
             steps = left if last else int(share * self.steps)
             if number:
                 points = rule.inside(images, points, wide, self.box)
-            on = _begin(model, images, labels, targets, points, wide)
+            on = _begin(model, images, goal, aims, points, wide, self.height)
             rule.begin(on, fresh=not number)
             _climb(on, self, model, steps, last and self.stop == "first_success")
             points, left = (on.kept if last else on.best), left - steps
@@ -142,7 +144,7 @@ def _climb(whole: Climbers, how: Ascent, model: Model, steps: int, stops: bool) 
             on = _leave(whole, on, on.lead > 0)
         if not len(on.index):
             return
-        _arrive(on, model, how.rule.step(on, how.box, step == 1))
+        _arrive(on, model, how.rule.step(on, how.box, step == 1), how.height)
         if step in marks:
             how.rule.look(on, step - last)
             last = step
@@ -159,32 +161,22 @@ def _leave(whole: Climbers, on: Climbers, done: Tensor) -> Climbers:
     return on.only(~done)
 
 
-def _height(logits: Logits, labels: Labels, targets: Labels) -> PerImage:
-    """What a climb raises: the lead of the target over the label, or of the best wrong class."""
-    aimed = ahead(logits, labels, targets.clamp_min(0))
-    return torch.where(targets >= 0, aimed, lead(logits, labels))
-
-
-def _seen(
-    model: Model, points: Images, labels: Labels, targets: Labels
-) -> tuple[Images, PerImage, PerImage]:
-    """The slope, the height and the lead at some points."""
-    slope, logits = ascent(
-        model, points, labels, lambda logits, labels: _height(logits, labels, targets)
-    )
-    return slope, _height(logits, labels, targets), lead(logits, labels)
-
-
 def _begin(
-    model: Model, images: Images, labels: Labels, targets: Labels, begun: Images, radius: Tensor
+    model: Model,
+    images: Images,
+    goal: Goal,
+    aims: Labels | None,
+    begun: Images,
+    radius: Tensor,
+    raised: Height,
 ) -> Climbers:
-    slope, height, ahead = _seen(model, begun, labels, targets)
+    slope, height, ahead = raised.seen(model, begun, goal, aims)
     zero = torch.zeros_like(radius)
     return Climbers(
         index=torch.arange(len(images), device=images.device),
         images=images,
-        labels=labels,
-        targets=targets,
+        goal=goal,
+        aims=aims,
         radius=radius,
         at=begun,
         before=begun,
@@ -204,10 +196,10 @@ def _begin(
     )
 
 
-def _arrive(on: Climbers, model: Model, moved: Images) -> None:
+def _arrive(on: Climbers, model: Model, moved: Images, raised: Height) -> None:
     """Take in what is seen at the next iterates."""
     on.before, on.at = on.at, moved
-    on.slope, height, ahead = _seen(model, moved, on.labels, on.targets)
+    on.slope, height, ahead = raised.seen(model, moved, on.goal, on.aims)
     on.rises = on.rises + (height > on.height)
     on.height = height
     better, clearer = height > on.best_height, ahead > on.lead

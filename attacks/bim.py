@@ -19,6 +19,7 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.goals import Goal
 from attacks.iterative import Keep, Steps, climb
 from attacks.norms import refuse
 from attacks.radii import moving
@@ -49,18 +50,24 @@ class Bim(FixedBudget):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "an iterative attack")
         steps = Steps(self.steps, self.step_size, self.momentum, self.keep)
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
-            return climb(model, x, y, x, steps, radius=radii, norm=norm, box=box, stop=stop)
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            return climb(model, x, goal, x, steps, radius=radii, norm=norm, box=box, stop=stop)
 
-        return moving(attack, images, labels, radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
 
-ATTACKS.register("bim", paper="arXiv:1607.02533", summary="Basic iterative method")(Bim())
+ATTACKS.register("bim", paper="arXiv:1607.02533", summary="Basic iterative method", aims=True)(
+    Bim()
+)
 
 ATTACKS.register(
-    "mi-fgsm", paper="arXiv:1710.06081", summary="Iterative method with momentum (decay 1)"
+    "mi-fgsm",
+    paper="arXiv:1710.06081",
+    summary="Iterative method with momentum (decay 1)",
+    aims=True,
 )(Bim(momentum=1.0))

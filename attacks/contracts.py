@@ -63,8 +63,12 @@ class FixedBudget(ABC):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
-        """The attacked images. Raises UsageError for a norm it does not know."""
+        """The attacked images. `targets`: what each is to be taken for, where the attack's facts
+        say that it can aim; None leaves the choice to it. Raises UsageError for a norm it does not
+        know, and for targets that it can't aim at.
+        """
 
 
 class Ray(FixedBudget):
@@ -72,7 +76,14 @@ class Ray(FixedBudget):
 
     @abstractmethod
     def direction(
-        self, model: Model, images: Images, labels: Labels, *, norm: str, seeds: Seeds
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        *,
+        norm: str,
+        seeds: Seeds,
+        targets: Labels | None = None,
     ) -> Images:
         """Where to go, for every radius. Raises UsageError for a norm it does not know."""
 
@@ -94,10 +105,12 @@ class Ray(FixedBudget):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
         if not bool((torch.as_tensor(radius) > 0).any()):
             return images.clone()
-        direction = self.direction(model, images, labels, norm=norm, seeds=seeds)
+        aims = {} if targets is None else {"targets": targets}
+        direction = self.direction(model, images, labels, norm=norm, seeds=seeds, **aims)
         return self.along(images, direction, radius=radius, norm=norm, box=box)
 
 
@@ -134,13 +147,15 @@ Attack = FixedBudget | MinimalNorm
 class AttackFacts:
     """gradients: whether it asks the model for any (False: a black box, or noise). noise: whether
     it looks at neither model nor label. batchwise: an image's result depends on its batch mates
-    by design. draws: other seeds give other results.
+    by design. draws: other seeds give other results. aims: whether one with a fixed budget can be
+    given targets.
     """
 
     gradients: bool = True
     noise: bool = False
     batchwise: bool = False
     draws: bool = False
+    aims: bool = False
 
 
 ATTACKS: Registry[Attack, AttackFacts] = Registry("attack", AttackFacts, listed_as="attacks")

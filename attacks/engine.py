@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -197,12 +198,15 @@ def run(
     seeds: Seeds,
     box: Box,
     stop: Stop = "never",
+    targets: Labels | None = None,
 ) -> Iterator[Images]:
     """The attacked images of each radius in turn; a ray's gradient is taken once for all."""
     size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
-    parts = list(zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True))
+    split = zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True)
+    aims = [{}] if targets is None else [{"targets": t} for t in ordinary(targets).split(size_)]
+    parts = [(x, y, {"seeds": s, **a}) for (x, y, s), a in zip(split, cycle(aims))]
     if isinstance(attack, Ray) and any(radii):
-        ways = [attack.direction(model, x, y, norm=norm, seeds=s) for x, y, s in parts]
+        ways = [attack.direction(model, x, y, norm=norm, **own) for x, y, own in parts]
         for radius in radii:
             given = {"radius": radius, "norm": norm, "box": box}
             yield _joined(
@@ -211,7 +215,7 @@ def run(
         return
     for radius in radii:
         given = {"radius": radius, "norm": norm, "box": box, "stop": stop}
-        yield _joined([attack(model, x, y, seeds=s, **given) for x, y, s in parts])
+        yield _joined([attack(model, x, y, **own, **given) for x, y, own in parts])
 
 
 def _joined(parts: list[Images]) -> Images:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, Model, Radius, Ray, Seeds
-from attacks.gradients import ascent
+from attacks.goals import Goal, slope
 from attacks.norms import heading, moved, refuse, steepest
 
 
@@ -21,10 +21,17 @@ class Fgsm(Ray):
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def direction(
-        self, model: Model, images: Images, labels: Labels, *, norm: str, seeds: Seeds
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        *,
+        norm: str,
+        seeds: Seeds,
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "fgsm")
-        return heading(ascent(model, images, labels)[0], norm)
+        return heading(slope(model, images, Goal(labels, targets))[0], norm)
 
     def along(
         self, images: Images, direction: Images, *, radius: Radius, norm: str, box: Box = UNIT
@@ -34,4 +41,6 @@ class Fgsm(Ray):
         return moved(images, direction, radius, box)
 
 
-ATTACKS.register("fgsm", paper="arXiv:1412.6572", summary="Fast gradient sign method")(Fgsm())
+ATTACKS.register("fgsm", paper="arXiv:1412.6572", summary="Fast gradient sign method", aims=True)(
+    Fgsm()
+)

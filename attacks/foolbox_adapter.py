@@ -193,8 +193,11 @@ class FoolboxBudget(FixedBudget):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, self.name)
+        if targets is not None:
+            raise UsageError(f"{self.name} can't aim at targets: leave them out")
         images, labels, seeds = map(ordinary, (images, labels, seeds))
         victim = _victim(self.name, self.attack, model, images, box)
         result = images.clone()

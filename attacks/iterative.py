@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from attacks.contracts import Box, Images, Labels, Model, Radius, Stop
-from attacks.gradients import ascent, look, misled
+from attacks.contracts import Box, Images, Model, Radius, Stop
+from attacks.goals import Goal, slope
+from attacks.gradients import look
 from attacks.norms import into_box, project, steepest, unit
-from attacks.objectives import lead
 
 Keep = Literal["best", "last"]
 
@@ -20,7 +20,7 @@ Keep = Literal["best", "last"]
 class Steps:
     """How to climb. count: of steps. length: of a step, as a share of the radius. momentum: the
     decay of the accumulated gradient, None where each step sees its own alone. keep: the iterate
-    that is returned, the "best" one met (by its lead over the label) or the "last".
+    that is returned, the "best" one met (by its lead) or the "last".
     """
 
     count: int
@@ -35,13 +35,14 @@ class _Climbers:
 
     index: Tensor
     images: Tensor
-    labels: Tensor
+    goal: Goal
     radius: Tensor
     at: Tensor
     velocity: Tensor
 
     def only(self, kept: Tensor) -> _Climbers:
-        return _Climbers(*(value[kept] for value in vars(self).values()))
+        values = {k: v[kept] for k, v in vars(self).items() if k != "goal"}
+        return _Climbers(goal=self.goal.only(kept), **values)
 
 
 class _Kept:
@@ -54,7 +55,7 @@ class _Kept:
 
     def offer(self, climbers: _Climbers, logits: Tensor) -> None:
         """Replace those that are worse; all of them where the last is wanted."""
-        index, leads = climbers.index, lead(logits, climbers.labels)
+        index, leads = climbers.index, climbers.goal.lead(logits)
         better = leads > self._leads[index] if self._keep == "best" else leads == leads
         self.images[index[better]] = climbers.at[better]
         self._leads[index[better]] = leads[better].to(self._leads)
@@ -63,7 +64,7 @@ class _Kept:
 def climb(
     model: Model,
     images: Images,
-    labels: Labels,
+    goal: Goal,
     starts: Images,
     steps: Steps,
     *,
@@ -74,18 +75,18 @@ def climb(
 ) -> Images:
     """Steepest steps from `starts`, each put back into the ball and then into the box.
 
-    With `stop="first_success"` an image leaves with its first misclassified iterate.
+    With `stop="first_success"` an image leaves with the first iterate that reaches the goal.
     """
     radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))
     order = torch.arange(len(images), device=images.device)
-    on = _Climbers(order, images, labels, radii, starts, torch.zeros_like(images))
+    on = _Climbers(order, images, goal, radii, starts, torch.zeros_like(images))
     kept = _Kept(starts, steps.keep)
     for _ in range(steps.count):
-        gradient, logits = ascent(model, on.at, on.labels)
+        gradient, logits = slope(model, on.at, on.goal)
         if stop == "first_success" or steps.keep == "best":
             kept.offer(on, logits)
         if stop == "first_success":
-            going = ~misled(logits, on.labels)
+            going = ~on.goal.reached(logits)
             on, gradient = on.only(going), gradient[going]
         if not len(on.index):
             return kept.images

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from attacks.boxed_lbfgs import Descents, Mask, PerPoint, Place, Points, pick
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
+from attacks.goals import check_targets
 from attacks.gradients import ascent, misled
 from attacks.norms import refuse, size
 from attacks.objectives import Logits, entropy, lead
 from attacks.streams import integers
-from bench.core.errors import UsageError
 
 # Products of few rows add up in another order than those of many, and the last rows of an odd
 # number are computed in another way: in sixteens, a result does not depend on the batch mates left.
@@ -69,11 +69,6 @@ class Lbfgs(MinimalNorm):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "lbfgs")
-        if targets is not None and targets.shape != labels.shape:
-            raise UsageError(
-                f"lbfgs expected a target for each of {len(labels)} images, got "
-                f"{tuple(targets.shape)}: pass int64[{len(labels)}], or none"
-            )
         if not len(images):
             return images
         logits = _evaluate(model, images, labels)[1]
@@ -93,7 +88,7 @@ class Lbfgs(MinimalNorm):
         """One target for each image, or every wrong one in turn."""
         classes = logits.shape[1]
         if targets is not None:
-            _check(targets, labels, classes)
+            check_targets(targets, labels, classes, "lbfgs")
             yield targets
         elif self.targets == "random":
             yield (labels + 1 + integers(seeds, classes - 1)) % classes
@@ -215,22 +210,6 @@ def _evaluate(model: Model, images: Images, targets: Labels) -> tuple[Images, Lo
     rows = torch.arange(-(-count // ROWS) * ROWS, device=images.device).clamp_max(count - 1)
     gradient, logits = ascent(model, images[rows], targets[rows], entropy)
     return gradient[:count], logits[:count]
-
-
-def _check(targets: Labels, labels: Labels, classes: int) -> None:
-    """Raise UsageError for a target that no attack can aim at."""
-    wrong = (targets < 0) | (targets >= classes)
-    if wrong.any():
-        raise UsageError(
-            f"lbfgs expected targets from 0 to {classes - 1}, got {int(targets[wrong][0])}: the "
-            f"model has {classes} classes"
-        )
-    if (targets == labels).any():
-        where = int((targets == labels).nonzero()[0])
-        raise UsageError(
-            f"lbfgs expected targets other than the labels, got {int(targets[where])} for image "
-            f"{where}, which is its label: leave it out or aim at another class"
-        )
 
 
 ATTACKS.register(

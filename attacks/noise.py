@@ -17,7 +17,7 @@ from attacks.streams import normal, signs, uniform
 class Noise(Ray):
     """Random directions. l2 and l1: of exactly the given length before clipping. linf: signs have
     that length in every pixel, uniform noise is uniform on [-epsilon, epsilon], and Gaussian noise
-    is scaled so that its largest entry has it.
+    is scaled so that its largest entry has it. Targets change nothing.
     """
 
     draw: Callable[[Seeds, tuple[int, ...]], Tensor]
@@ -25,7 +25,14 @@ class Noise(Ray):
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def direction(
-        self, model: Model, images: Images, labels: Labels, *, norm: str, seeds: Seeds
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        *,
+        norm: str,
+        seeds: Seeds,
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "noise")
         drawn = self.draw(seeds, tuple(images.shape[1:])).to(images.dtype)
@@ -43,7 +50,7 @@ def _uniform(seeds: Seeds, shape: tuple[int, ...]) -> Tensor:
 
 UNIFORM, SIGN = Noise(_uniform), Noise(signs)
 
-_CONTROL: dict[str, Any] = {"gradients": False, "noise": True}
+_CONTROL: dict[str, Any] = {"gradients": False, "noise": True, "aims": True}
 
 ATTACKS.register(
     "uniform-noise", paper="arXiv:1412.6572", summary="Uniform noise, a control", **_CONTROL

@@ -49,6 +49,36 @@ def ahead(logits: Logits, labels: Labels, targets: Labels) -> PerImage:
     return torch.where(answered(logits), aimed - own, -torch.inf)
 
 
+def dlr(logits: Logits, labels: Labels) -> PerImage:
+    """The lead over the difference of the highest and the third highest logit: the same whatever
+    the scale and the offset of the logits (Croce and Hein 2020, equation 6). The lead where there
+    are fewer than three classes.
+    """
+    if logits.shape[1] < 3:
+        return lead(logits, labels)
+    return lead(logits, labels) / _gap(logits, (2,))
+
+
+def dlr_ahead(logits: Logits, labels: Labels, targets: Labels) -> PerImage:
+    """The target's logit minus the label's over the difference of the highest and the mean of the
+    third and fourth (Croce and Hein 2020, equation 7). Without that where there are fewer than
+    four classes.
+    """
+    if logits.shape[1] < 4:
+        return ahead(logits, labels, targets)
+    return ahead(logits, labels, targets) / _gap(logits, (2, 3))
+
+
+LEAST = 1e-12
+"""What is added to a difference of logits before something is divided by it."""
+
+
+def _gap(logits: Logits, below: tuple[int, ...]) -> PerImage:
+    """The highest logit minus the mean of some of the sorted ones."""
+    ordered = logits.sort(dim=1, descending=True).values
+    return ordered[:, 0] - ordered[:, list(below)].mean(1) + LEAST
+
+
 def answered(logits: Logits) -> Bool[Tensor, " batch"]:
     """Where every logit is finite; else it is no answer, neither misled nor robust."""
     return logits.isfinite().all(1)

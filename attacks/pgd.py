@@ -21,10 +21,10 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
-from attacks.gradients import look, misled
+from attacks.goals import Goal
+from attacks.gradients import look
 from attacks.iterative import Keep, Steps, climb
 from attacks.norms import into_box, refuse, spread, unit
-from attacks.objectives import lead
 from attacks.radii import moving
 from attacks.streams import normal, uniform
 
@@ -56,44 +56,45 @@ class Pgd(FixedBudget):
         seeds: Seeds,
         box: Box = UNIT,
         stop: Stop = "never",
+        targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "pgd")
         steps = Steps(self.steps, self.step_size, None, self.keep)
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
             def once(number: int, chosen: Tensor) -> Tensor:
                 own, kept = radii[chosen], x[chosen]
                 begun = kept
                 if self.random_start:
                     begun = starts(kept, own, norm, drawn[chosen], number, box)
                 given = {"radius": own, "norm": norm, "box": box, "stop": stop}
-                return climb(model, kept, y[chosen], begun, steps, **given)
+                return climb(model, kept, goal.only(chosen), begun, steps, **given)
 
-            return restarted(once, self.restarts, model, y, stop)
+            return restarted(once, self.restarts, model, goal, stop)
 
-        return moving(attack, images, labels, radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
 
 def restarted(
-    once: Callable[[int, Tensor], Images], restarts: int, model: Model, labels: Labels, stop: Stop
+    once: Callable[[int, Tensor], Images], restarts: int, model: Model, goal: Goal, stop: Stop
 ) -> Images:
     """Of several climbs, `once(restart, chosen)`, each image's best by its lead; with
-    `stop="first_success"` a restart is spared the images that are misclassified already.
+    `stop="first_success"` a restart is spared the images that have reached the goal.
     """
-    everyone = torch.arange(len(labels), device=labels.device)
+    everyone = torch.arange(len(goal.labels), device=goal.labels.device)
     result = once(0, everyone)
     if restarts == 1:
         return result
     logits = look(model, result).clone()
-    leads, chosen = lead(logits, labels), everyone
+    leads, chosen = goal.lead(logits), everyone
     for restart in range(1, restarts):
         if stop == "first_success":
-            chosen = everyone[~misled(logits, labels)]
+            chosen = everyone[~goal.reached(logits)]
         if not len(chosen):
             break
         found = once(restart, chosen)
         found_logits = look(model, found)
-        found_leads = lead(found_logits, labels[chosen])
+        found_leads = goal.only(chosen).lead(found_logits)
         better = found_leads > leads[chosen]
         index = chosen[better]
         result[index], leads[index] = found[better], found_leads[better]
@@ -122,6 +123,7 @@ ATTACKS.register(
     paper="arXiv:1706.06083",
     summary="Projected gradient descent, best iterate kept",
     draws=True,
+    aims=True,
 )(Pgd())
 
 ATTACKS.register(
@@ -129,4 +131,5 @@ ATTACKS.register(
     paper="arXiv:1706.06083",
     summary="Projected gradient descent, last iterate",
     draws=True,
+    aims=True,
 )(Pgd(keep="last"))

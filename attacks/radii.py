@@ -7,20 +7,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attacks.contracts import Images, Labels, Radius, Seeds
+from attacks.contracts import Images, Radius, Seeds
+from attacks.goals import Goal
 
-Spared = Callable[[Images, Labels, Tensor, Seeds], Images]
+Spared = Callable[[Images, Goal, Tensor, Seeds], Images]
 
 
-def moving(attack: Spared, images: Images, labels: Labels, radius: Radius, seeds: Seeds) -> Images:
+def moving(attack: Spared, images: Images, goal: Goal, radius: Radius, seeds: Seeds) -> Images:
     """What an attack makes of the images that have a radius above 0; the others as they are, and
-    the model is not asked about them. The attack is given images, labels, a radius each and seeds.
+    the model is not asked about them. The attack is given images, their goal, a radius each, seeds.
     """
     radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))
     chosen = radii > 0
     if bool(chosen.all()) and len(images):
-        return attack(images, labels, radii, seeds)
+        return attack(images, goal, radii, seeds)
     result = images.clone()
     if bool(chosen.any()):
-        result[chosen] = attack(images[chosen], labels[chosen], radii[chosen], seeds[chosen])
+        result[chosen] = attack(images[chosen], goal.only(chosen), radii[chosen], seeds[chosen])
     return result

@@ -46,7 +46,7 @@ def quick_audit(monkeypatch):
     from attacks.fab import Fab
     from attacks.square import Square
 
-    climbs, queries = Apgd(steps=20, targets=1), Square(queries=40)
+    climbs, queries = Apgd(steps=20, classes=1), Square(queries=40)
     quick = replace(usual(), iterative=climbs, black_box=queries, search=Fab(steps=5, classes=1))
     monkeypatch.setattr("bench.attack.evaluate.usual", lambda: quick)
 

@@ -37,7 +37,7 @@ from bench.laws.scenes import (
 )
 
 QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2}
-FEWER = {"targets": 1, "restarts": 2, "l1_restarts": 2, "classes": 2}
+FEWER = {"classes": 2, "restarts": 2, "l1_restarts": 2, "l1_classes": 2}
 """Settings of attacks, under the names that they have wherever an attack has them; and those that
 are at most so many.
 """
@@ -327,6 +327,39 @@ def climbers_reach_the_optimum_of_a_linear_model(attack: Entry, norm: str) -> No
     best = trial.radius * sizes((weights[:, :1] - weights[:, 1:]).T, dual)
     assert (gained <= best * (1 + 1e-6)).all()
     assert (gained >= 0.97 * best).all()
+
+
+@fixed_law(only="aims", unless="noise")
+def an_attack_aims_at_its_targets(attack: Entry, norm: str) -> None:
+    """Most images come nearer to their own target than when they were for another, all of them
+    whatever the targets of their batch mates.
+    """
+    trial, (model, images, labels) = Trial(attack, norm), scene()
+    radius = 2 * trial.radius
+    one, other = ((labels + shift) % 10 for shift in (1, 4))
+    found, away = (trial(model, images, labels, radius=radius, targets=t) for t in (one, other))
+    behind = [leads(model, x, one) for x in (found, away)]
+    assert (behind[0] < behind[1]).double().mean() > 0.7
+    mixed = torch.where(torch.arange(IMAGES) % 2 == 0, one, other)
+    both = trial(model, images, labels, radius=radius, targets=mixed)
+    torch.testing.assert_close(both[::2], found[::2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(both[1::2], away[1::2], rtol=0, atol=1e-5)
+
+
+@fixed_law(only="aims", unless="noise")
+def stopping_early_waits_for_the_target(attack: Entry, norm: str) -> None:
+    """An image that is taken for another class than its target is not there yet: as many reach
+    their targets as without stopping.
+    """
+    trial, (model, images, labels) = Trial(attack, norm), scene(16)
+    targets = (labels + 3) % 10
+    given = {"radius": 4 * trial.radius, "targets": targets}
+    never, early = (
+        model(trial(model, images, labels, stop=stop, **given)).argmax(1) == targets
+        for stop in ("never", "first_success")
+    )
+    assert (never <= early).all()
+    assert torch.equal(never, early) or getattr(trial.part, "keep", "best") != "best"
 
 
 @ray_law()

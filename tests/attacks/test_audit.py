@@ -276,7 +276,7 @@ WEAK, STRONG = Bim(steps=1, step_size=0.2), Pgd(steps=20, step_size=0.125)
 def test_an_attack_that_others_beat_is_called_weak(cnn, norm):
     """In every norm there is a black box and a search; an attack as strong is not called weak."""
     radius = {"linf": 0.1, "l2": 1.5, "l1": 8.0}[norm]
-    climbs = Apgd(steps=20, restarts=1, targets=2, l1_restarts=1)
+    climbs = Apgd(steps=20, restarts=1, classes=2, l1_restarts=1)
     using = replace(usual(), iterative=climbs, black_box=Square(queries=60), search=Fab(steps=10))
     images, labels = _digits(mnist5k().held_images, mnist5k().held_labels, IMAGES)
     given = {"norm": norm, "radius": radius, "seeds": torch.arange(IMAGES) + 90}

@@ -86,7 +86,7 @@ def _optimum(images, slope, radius):
 
 
 @pytest.mark.parametrize(("radius", "share"), [(0.3, 0.99), (2.0, 0.99), (4.0, 0.99), (8.0, 0.96)])
-@pytest.mark.parametrize("attack", [Apgd(), Apgd(steps=60, targets=1)])
+@pytest.mark.parametrize("attack", [Apgd(), Apgd(steps=60, classes=1)])
 def test_auto_pgd_finds_the_optimum_of_a_linear_model_in_the_box(radius, share, attack):
     """In l1 it is known: reached to a hundredth, to four where half of the box is filled."""
     images, weights = _images().reshape(12, 1, 5, 6), _drawn("weights", 30)

@@ -8,6 +8,7 @@ import torch
 from attacks import UNIT, FixedBudget, MinimalNorm, engine, pgd
 from attacks.engine import run, search
 from attacks.fgsm import Fgsm
+from attacks.goals import Goal
 from attacks.pgd import Pgd, restarted
 
 N, SHAPE = 7, (1, 2, 2)
@@ -109,7 +110,7 @@ def test_of_several_climbs_each_image_keeps_its_best():
     """By its lead over the label, wherever in the order it was."""
     rng = torch.Generator().manual_seed(1)
     climbs = torch.rand((4, N, *SHAPE), generator=rng)
-    found = restarted(lambda i, chosen: climbs[i][chosen].clone(), 4, model, LABELS, "never")
+    found = restarted(lambda i, chosen: climbs[i][chosen].clone(), 4, model, Goal(LABELS), "never")
     logits = torch.stack([model(x) for x in climbs])
     leads = (logits[:, :, 1] - logits[:, :, 0]) * (1 - 2 * LABELS)
     best = leads.argmax(0)

@@ -11,6 +11,7 @@ import torch
 from attacks.contracts import FixedBudget, MinimalNorm
 from attacks.fgsm import Fgsm
 from attacks.foolbox_adapter import SCALED_BY_BOX, _is, _kinds, _library, adapt, names
+from attacks.goals import Goal
 from attacks.iterative import Steps, climb
 from attacks.norms import NORMS, size
 from bench.core.errors import UsageError
@@ -240,7 +241,7 @@ def test_our_descent_succeeds_on_the_same_images(norm, name):
     for share in (0.3, 0.5, 1.0):
         given = {"radius": share * RADIUS[norm], "norm": norm}
         steps = Steps(10, 0.2, keep="last")
-        ours = climb(model, images, labels, images, steps, box=(0.0, 1.0), **given)
+        ours = climb(model, images, Goal(labels), images, steps, box=(0.0, 1.0), **given)
         theirs = entry.part(model, images, labels, seeds=torch.arange(200), **given)
         assert torch.equal(_misled(model, ours, labels), _misled(model, theirs, labels))
         assert torch.allclose(size(ours - images, norm), size(theirs - images, norm), atol=1e-3)

@@ -15,6 +15,7 @@ import torch
 
 from attacks.fgsm import Fgsm
 from attacks.foolbox_adapter import _library
+from attacks.goals import Goal
 from attacks.gradients import misled
 from attacks.iterative import Steps, climb
 from attacks.objectives import entropy, margin
@@ -165,12 +166,14 @@ def test_pgd_ends_on_the_same_images(name, radius):
     starts, masked = starts_of(images, radius), torch.zeros(IMAGES, dtype=torch.bool)
     for count in range(COUNT):
         steps = Steps(count, LENGTH, keep="last")
-        at = climb(model, images, labels, starts, steps, radius=radius, norm="linf", box=(0, 1))
+        at = climb(
+            model, images, Goal(labels), starts, steps, radius=radius, norm="linf", box=(0, 1)
+        )
         masked |= hidden(model, at, labels)
     sys.stdout.write(f"underflow: {masked.nonzero()[:, 0].tolist()}\n")
     assert masked.float().mean() < 0.2
     steps = Steps(COUNT, LENGTH, keep="last")
-    ours = climb(model, images, labels, starts, steps, radius=radius, norm="linf", box=(0, 1))
+    ours = climb(model, images, Goal(labels), starts, steps, radius=radius, norm="linf", box=(0, 1))
     theirs = pgd_of(name, model, images, labels, starts, radius)
     different = misled(model(ours), labels) != misled(model(theirs), labels)
     assert not (different & ~masked).any(), (different & ~masked).nonzero()[:, 0]

@@ -7,7 +7,8 @@ from attacks import ATTACKS
 from attacks.norms import size
 from attacks.objectives import lead
 from attacks.pgd import Pgd
-from attacks.square import Square, _bump, _peak, share
+from attacks.square import Square, share
+from attacks.squares import bump, peak
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 
@@ -47,13 +48,13 @@ def test_a_peak_has_the_closed_form_of_equation_2(rows, columns):
     distance = torch.maximum(down, (torch.arange(columns) - columns // 2).abs())
     tails = torch.tensor([sum(1 / (k + 1) ** 2 for k in range(t, n + 1)) for t in range(n + 1)])
     wanted = tails[distance].double()
-    assert torch.allclose(_peak(rows, columns), wanted / wanted.norm())
+    assert torch.allclose(peak(rows, columns), wanted / wanted.norm())
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 25])
 def test_a_bump_is_two_opposite_peaks_of_length_1(side):
     """Upright and lying; a single pixel is one peak."""
-    upright, lying = _bump(side)
+    upright, lying = bump(side)
     assert torch.equal(upright.T, lying)
     assert upright.norm().item() == pytest.approx(1)
     assert (upright[: side // 2] > 0).all()
