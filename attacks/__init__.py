@@ -13,6 +13,7 @@ from attacks.contracts import (
     Model,
     Ray,
 )
+from attacks.ensemble import Ensemble
 from bench.core.registry import import_all
 
 import_all(sys.modules[__name__])
@@ -23,6 +24,7 @@ __all__ = [
     "Attack",
     "AttackFacts",
     "Box",
+    "Ensemble",
     "FixedBudget",
     "MinimalNorm",
     "Model",

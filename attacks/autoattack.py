@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attacks.apgd import Apgd
 from attacks.contracts import ATTACKS
@@ -29,6 +29,7 @@ class AutoAttack(Ensemble):
     version: Literal["standard", "plus", "rand"] = "standard"
     steps: int = 100
     queries: int = 5000
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def members(self, norm: str) -> Members:
         steps, five = self.steps, 5 if norm == "l1" else 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,6 +26,8 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.ensemble import NOBODY, Ensemble, Finders
+from attacks.goals import Goal
 from attacks.gradients import differentiable, look, ordinary
 from attacks.norms import size
 from attacks.objectives import answered
@@ -200,22 +202,106 @@ def run(
     stop: Stop = "never",
     targets: Labels | None = None,
 ) -> Iterator[Images]:
-    """The attacked images of each radius in turn; a ray's gradient is taken once for all."""
-    size_, (images, labels, seeds) = chunk_of(images), map(ordinary, (images, labels, seeds))
-    split = zip(images.split(size_), labels.split(size_), seeds.split(size_), strict=True)
-    aims = [{}] if targets is None else [{"targets": t} for t in ordinary(targets).split(size_)]
-    parts = [(x, y, {"seeds": s, **a}) for (x, y, s), a in zip(split, cycle(aims))]
+    """The attacked images of each radius in turn; a ray's gradient is taken once for all. With
+    `stop="first_success"` and radii that rise an image that has been misled keeps what misled it,
+    and only the others are attacked further away.
+    """
+    given = {"radii": radii, "norm": norm, "seeds": seeds, "box": box, "stop": stop}
+    for attacked, _ in traced(attack, model, images, labels, targets=targets, **given):
+        yield attacked
+
+
+def traced(
+    attack: FixedBudget,
+    model: Model,
+    images: Images,
+    labels: Labels,
+    *,
+    radii: Sequence[float],
+    norm: str,
+    seeds: Seeds,
+    box: Box,
+    stop: Stop = "never",
+    targets: Labels | None = None,
+) -> Iterator[tuple[Images, Finders | None]]:
+    """The same, with which member of an ensemble reached the goal; None of an attack that is
+    none.
+    """
+    goal, images, seeds = Goal(labels, targets).ordinary(), ordinary(images), ordinary(seeds)
     if isinstance(attack, Ray) and any(radii):
-        ways = [attack.direction(model, x, y, norm=norm, **own) for x, y, own in parts]
-        for radius in radii:
-            given = {"radius": radius, "norm": norm, "box": box}
-            yield _joined(
-                [attack.along(x, way, **given) for (x, _, _), way in zip(parts, ways, strict=True)]
-            )
+        yield from ((x, None) for x in _along(attack, model, images, goal, radii, norm, seeds, box))
         return
+    found, finders = images, None
+    left = torch.arange(len(images), device=images.device)
     for radius in radii:
         given = {"radius": radius, "norm": norm, "box": box, "stop": stop}
-        yield _joined([attack(model, x, y, **own, **given) for x, y, own in parts])
+        parts = [
+            _once(attack, model, x, g, {"seeds": s, **given})
+            for x, g, s in _parts(images[left], goal.only(left), seeds[left])
+        ]
+        if not parts:
+            yield found, finders
+            continue
+        some, by = (list(column) for column in zip(*parts, strict=True))
+        found, finders = _put(found, left, _joined(some)), _put_finders(finders, left, by, labels)
+        yield found, finders
+        if stop == "first_success":
+            left = left[~goal.only(left).reached(logits_of(model, found[left]))]
+
+
+def _parts(images: Images, goal: Goal, seeds: Seeds) -> Iterator[tuple[Images, Goal, Seeds]]:
+    """As many images at once as are attacked together."""
+    every = torch.arange(len(images), device=images.device)
+    for kept in every.split(chunk_of(images)) if len(images) else ():
+        yield images[kept], goal.only(kept), seeds[kept]
+
+
+def _along(
+    attack: Ray,
+    model: Model,
+    images: Images,
+    goal: Goal,
+    radii: Sequence[float],
+    norm: str,
+    seeds: Seeds,
+    box: Box,
+) -> Iterator[Images]:
+    """A ray's images, its directions taken once."""
+    parts = list(_parts(images, goal, seeds))
+    ways = [
+        attack.direction(model, x, g.labels, norm=norm, seeds=s, **g.aims()) for x, g, s in parts
+    ]
+    for radius in radii:
+        given = {"radius": radius, "norm": norm, "box": box}
+        yield _joined(
+            [attack.along(x, way, **given) for (x, _, _), way in zip(parts, ways, strict=True)]
+        )
+
+
+def _once(
+    attack: FixedBudget, model: Model, images: Images, goal: Goal, given: dict[str, Any]
+) -> tuple[Images, Finders | None]:
+    if isinstance(attack, Ensemble):
+        return attack.found(model, images, goal, **given)
+    return attack(model, images, goal.labels, **given, **goal.aims()), None
+
+
+def _put(whole: Images, places: Tensor, some: Images) -> Images:
+    """The images, some of them replaced."""
+    if len(places) == len(whole):
+        return some
+    whole = whole.clone()
+    whole[places] = some
+    return whole
+
+
+def _put_finders(
+    whole: Finders | None, places: Tensor, some: list[Finders | None], labels: Labels
+) -> Finders | None:
+    known = [each for each in some if each is not None]
+    if not known:
+        return None
+    return _put(torch.full_like(labels, NOBODY) if whole is None else whole, places, _joined(known))
 
 
 def _joined(parts: list[Images]) -> Images:

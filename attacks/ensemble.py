@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from jaxtyping import Int
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from attacks.contracts import (
     UNIT,
+    Attack,
+    AttackFacts,
     Box,
     FixedBudget,
     Images,
@@ -23,6 +27,8 @@ from attacks.contracts import (
 from attacks.goals import Goal
 from attacks.gradients import look
 from attacks.norms import refuse
+from bench.core.errors import UsageError
+from bench.core.registry import Entry
 
 Members = tuple[tuple[str, FixedBudget], ...]
 """Names and attacks, in their order."""
@@ -38,8 +44,6 @@ class Ensemble(FixedBudget):
     members before it. Where none reaches the goal the image nearest to it is returned. An image is
     done with its first success whatever `stop` says; `stop` is for the members.
     """
-
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     @abstractmethod
     def members(self, norm: str) -> Members:
@@ -88,13 +92,51 @@ class Ensemble(FixedBudget):
         for place, (_, member) in enumerate(self.members(norm)):
             if not len(left):
                 break
-            aims = {} if goal.targets is None else {"targets": goal.targets[left]}
-            own = {"radius": radii[left], "seeds": seeds[left], **aims}
-            tried = member(model, images[left], goal.labels[left], **own, **given)
-            logits, some = look(model, tried), goal.only(left)
+            some = goal.only(left)
+            own = {"radius": radii[left], "seeds": seeds[left], **some.aims()}
+            tried = member(model, images[left], some.labels, **own, **given)
+            logits = look(model, tried)
             ahead, reached = some.lead(logits).to(leads), some.reached(logits)
             better = reached | (ahead > leads[left])
             result[left[better]], leads[left[better]] = tried[better], ahead[better]
             finders[left[reached]] = place
             left = left[~reached]
         return result, finders
+
+
+@dataclass(frozen=True)
+class Several(Ensemble):
+    """Attacks that are put together by name, in the norms that all of them know."""
+
+    parts: Members
+    norms: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def members(self, norm: str) -> Members:
+        return self.parts
+
+
+def together(entries: Sequence[Entry[Attack, AttackFacts]]) -> Entry[Attack, AttackFacts]:
+    """Registered attacks as one, under their names with + between. Raises UsageError for a search,
+    for one that is named twice, and where they know no norm in common.
+    """
+    name = "+".join(entry.name for entry in entries)
+    parts = [(entry.name, entry.part) for entry in entries]
+    fixed = tuple((known, part) for known, part in parts if isinstance(part, FixedBudget))
+    if len(fixed) < len(parts):
+        odd = next(known for known, part in parts if not isinstance(part, FixedBudget))
+        raise UsageError(f"attack '{name}': {odd} searches for the smallest perturbation: leave it")
+    if len(dict(fixed)) < len(fixed):
+        raise UsageError(f"attack '{name}': expected each attack once")
+    norms = [part.norms for _, part in fixed]
+    common = tuple(norm for norm in norms[0] if all(norm in other for other in norms))
+    if not common:
+        raise UsageError(f"attack '{name}': expected attacks that know a norm in common")
+    facts = AttackFacts(
+        gradients=any(entry.facts.gradients for entry in entries),
+        noise=all(entry.facts.noise for entry in entries),
+        batchwise=any(entry.facts.batchwise for entry in entries),
+        draws=any(entry.facts.draws for entry in entries),
+        aims=all(entry.facts.aims for entry in entries),
+    )
+    summary = "the worst case of several attacks"
+    return Entry(name, Several(fixed, common), "", summary, entries[0].origin, facts)

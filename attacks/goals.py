@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -24,6 +25,10 @@ class Goal:
     def only(self, kept: Tensor) -> Goal:
         """Of some images."""
         return Goal(self.labels[kept], None if self.targets is None else self.targets[kept])
+
+    def aims(self) -> dict[str, Any]:
+        """The keyword that an attack is given targets with, where there are any."""
+        return {} if self.targets is None else {"targets": self.targets}
 
     def ordinary(self) -> Goal:
         """In tensors that may be part of a graph."""

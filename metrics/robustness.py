@@ -35,6 +35,8 @@ class AfterAttack:
     """The images after it. distances: in the attack's norm; rms: the root of the mean squared
     difference of a pixel; within: which were misled at this radius or at a smaller one of a curve;
     forwards, backwards: passes through the classifier for each image, over all radii of the curve.
+    reached: of each image the share of its targets that it is taken for, NaN where it has none.
+    finders: which member of an ensemble misled each, -1 for none; member: the one in question.
     """
 
     predictions: Int[np.ndarray, " n"]
@@ -44,6 +46,9 @@ class AfterAttack:
     within: Bool[np.ndarray, " n"]
     forwards: float = 0.0
     backwards: float = 0.0
+    reached: Float[np.ndarray, " n"] | None = None
+    finders: Int[np.ndarray, " n"] | None = None
+    member: int = 0
 
 
 Bits = Bool[np.ndarray, " n"]
@@ -67,7 +72,15 @@ def outcomes(name: str, real: Clean, fake: AfterAttack) -> Bits | None:
         "attack_success": misled(real, fake)[real.right],
         "attack_success_within": fake.within[real.right],
     }
+    if name == "success_by":
+        return _found_by(real, fake)
     return known.get(name)
+
+
+def _found_by(real: Clean, fake: AfterAttack) -> Bits:
+    """Of the images that were right those that the member in question misled."""
+    assert fake.finders is not None
+    return (fake.finders == fake.member)[real.right]
 
 
 def share(bits: Shaped[np.ndarray, " n"]) -> Score:
@@ -162,6 +175,36 @@ def attack_success(real: Clean, fake: AfterAttack) -> Score:
 def attack_success_within(real: Clean, fake: AfterAttack) -> Score:
     """Success at this radius or any smaller one of the curve: depends on the grid of radii."""
     return share(fake.within[real.right])
+
+
+@METRICS.register(
+    "target_success",
+    direction="lower",
+    conditional=True,
+    title="target reached",
+    estimator="mean over the images that were right before the attack of the share of targets "
+    "that they are taken for at this radius, literally",
+    **SHARE,
+)
+def target_success(real: Clean, fake: AfterAttack) -> Score:
+    """How often images are taken for what they were to be taken for."""
+    reached = np.zeros(0) if fake.reached is None else fake.reached[real.right]
+    return mean(reached[~np.isnan(reached)])
+
+
+@METRICS.register(
+    "success_by",
+    paper="arXiv:2003.01690",
+    direction="none",
+    conditional=True,
+    title="found by",
+    estimator="share of the images that were right before the attack and that this member of the "
+    "ensemble misled, those before it having failed, at this radius or at a smaller one",
+    **SHARE,
+)
+def success_by(real: Clean, fake: AfterAttack) -> Score:
+    """What a member of an ensemble adds to those before it."""
+    return share(_found_by(real, fake))
 
 
 @METRICS.register(

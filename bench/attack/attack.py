@@ -39,7 +39,7 @@ EPSILONS = {NORM: "0,1/255,2/255,4/255,8/255"}
 COLOURS = ("", "grey", "rgb")
 KEPT = ("classifier", "data", "notify")
 """Arguments that are no plain values."""
-SAME = ("attack", "weights", "size", "images", "seed", "download", "threads", "colours", "trust")
+SAME = ("weights", "size", "images", "seed", "download", "threads", "colours", "trust")
 Classifier = str | Path | nn.Module
 Data = str | Path | tuple[Any, Any] | Mapping[str, Any] | Any
 
@@ -54,9 +54,10 @@ def evaluate_attack(
     classifier: Classifier,
     data: Data,
     *,
-    attack: str = "fgsm",
+    attack: str | Sequence[str] = "fgsm",
     epsilons: str | float | Sequence[float | str] | None = None,
     norm: str | None = None,
+    targets: str | int = "none",
     settings: Mapping[str, Any] = MappingProxyType({}),
     clip: bool = True,
     range: str | Sequence[float] = (0.0, 1.0),
@@ -82,7 +83,10 @@ def evaluate_attack(
 
     The names are those of `bench attack`; a network may come as it is, and images with labels as
     arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
-    [n]), as a table, or as a torch Dataset of pairs. epsilons: radii, in units of images in [0, 1].
+    [n]), as a table, or as a torch Dataset of pairs. attack: one, or several, of which the worst
+    case is taken image by image. epsilons: radii, in units of images in [0, 1]; of a search those
+    that its images are counted at. targets: what images are to be taken for: none, random,
+    likeliest, least-likely, all, or the number of a class.
     range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
     .npz file calls its arrays. trust: whether a file may run code that it holds. threads: 0 for as
     many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
@@ -128,6 +132,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
     preparation = Preparation(span[0], span[1], mean, std)
     preparation.refuse()
     request = AttackRequest(
+        attack=_name_of(asked["attack"]),
         classifier=str(classifier) if network is None else type(network).__name__,
         data=ARRAYS if named is None else named,
         settings=settings,
@@ -164,11 +169,7 @@ def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a cell. Raises UsageError for one that is an argument, and for what a search
     for the smallest perturbation has no use for.
     """
-    attack, epsilons, settings = (
-        text("attack", asked["attack"]),
-        asked["epsilons"],
-        asked["settings"],
-    )
+    attack, epsilons, settings = _name_of(asked["attack"]), asked["epsilons"], asked["settings"]
     own = {"norm": "norm", "radii": "epsilons", "clip": "clip", "images": "images"}
     if not isinstance(settings, Mapping):
         raise UsageError(f"`settings`: expected a table such as steps=100, got {settings!r}")
@@ -178,21 +179,31 @@ def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {**settings, "clip": bool(asked["clip"])}
     part = attack_of(attack).part
     made["norm"] = asked["norm"] or (NORM if NORM in part.norms else part.norms[0])
+    if str(asked["targets"]) != "none":
+        made["targets"] = str(asked["targets"])
     if not isinstance(part, MinimalNorm):
         usual = EPSILONS.get(made["norm"]) or f"0,{RADII.get(made['norm'], RADII[NORM])}"
         made["radii"] = usual if epsilons is None else _radii(epsilons)
         parse_radii(made["radii"], "epsilons")
         return made
     if epsilons is not None:
+        made["within"] = _radii(epsilons)
+        parse_radii(made["within"], "epsilons")
+    elif asked["curve"] is not None:
         raise UsageError(
-            f"`epsilons`: {attack} searches for the smallest perturbation, whatever its size: "
-            "leave them out"
-        )
-    if asked["curve"] is not None:
-        raise UsageError(
-            f"`curve`: {attack} searches for the smallest perturbation, over no radius"
+            f"`curve`: {attack} searches for the smallest perturbation, over no radius: expected "
+            "`epsilons` that its images are counted at"
         )
     return made
+
+
+def _name_of(asked: Any) -> str:
+    """An attack, or several with + between."""
+    if isinstance(asked, str):
+        return text("attack", asked)
+    if not isinstance(asked, Sequence) or not asked:
+        raise UsageError(f"`attack`: expected a name, or several, got {asked!r}")
+    return "+".join(text("attack", name) for name in asked)
 
 
 def _radii(epsilons: Any) -> str:

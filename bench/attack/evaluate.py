@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
 from attacks.gradients import differentiable, ordinary
+from attacks.norms import size, spread
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
@@ -272,12 +274,18 @@ def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
 def _audit(
     chosen: ChosenAttack, trial: Trial, attacked: Tensor, notify: Callable[[str], None]
 ) -> list[Finding]:
-    """The diagnostics; none where the attack has no radius, or no image is right."""
-    radii = [radius for radius in chosen.radii if radius > 0]
+    """The diagnostics; none where the attack has no radius, or no image is right. They are about
+    images that are to be misled: those that an attack made for targets are not held against it.
+    """
+    radii = [radius for radius in chosen.radii or chosen.counted if radius > 0]
     if not radii or not bool((trial.against.logits(trial.images).argmax(1) == trial.labels).any()):
         return []
 
     def tell(begun: int, of: int) -> None:
         notify(f"audit, {begun} of {of}")
 
-    return audit_trial(trial, chosen.settings, radii, usual(), attacked, tell)
+    given = attacked if chosen.settings.targets == "none" else None
+    if given is not None and chosen.counted:
+        far = size(attacked.double() - trial.images.double(), chosen.settings.norm) > radii[-1]
+        given = torch.where(spread(far, attacked).bool(), trial.images, attacked)
+    return audit_trial(trial, chosen.settings, radii, usual(), given, tell)

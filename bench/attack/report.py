@@ -21,6 +21,7 @@ from bench.attack.evaluate import AttackRequest as Request
 from bench.attack.evaluate import Evaluation
 from bench.attack.verdict import Verdict, verdict_of, with_verdicts
 from bench.tasks import TASKS
+from bench.tasks.robustness.attack import BY, TARGETED
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Curve, Example, curves, triptychs
 from results.provenance import source
@@ -39,6 +40,7 @@ SHOWN = (
     "robust_accuracy",
     "confidence_on_errors",
     "distance",
+    TARGETED,
 )
 COSTS = ("attack_forwards", "attack_backwards")
 EXAMPLES = 4
@@ -167,9 +169,12 @@ def _fingerprint(made: Evaluation) -> str:
 def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     """What tables need to know: a block of one cell."""
     attack = TASKS["attack"].part
-    shown = [f"{name}@{made.asked.grid}" if name == WITHIN else name for name in SHOWN]
+    given = {value.metric.partition("@")[0]: value.metric for value in made.values}
+    members = [value.metric for value in made.values if value.metric.startswith(f"{BY}@")]
+    shown = [given[name] for name in SHOWN if name in given]
     if isinstance(made.asked.attack, MinimalNorm):
-        shown = [name for name in shown if not name.startswith(WITHIN)] + ["distortion"]
+        shown += ["distortion"]
+    shown += dict.fromkeys(members)
     cost = [*shown, *COSTS]
     facts = {name: attack.metric_facts(name) for name in cost}
     parts = {name: record[name] for name in ("dataset", "model", "attack")}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from bench.api import Attacked
 
 SAME = (
-    *("classifier", "data", "attack", "epsilons", "norm", "mean", "std", "weights", "trust"),
-    *("colours", "keys", "size", "seed", "device", "threads", "download"),
+    *("classifier", "data", "attack", "epsilons", "norm", "targets", "mean", "std", "weights"),
+    *("trust", "colours", "keys", "size", "seed", "device", "threads", "download"),
     *("figure", "curve", "save_adversarials"),
 )
 """Options that are parameters under their own names."""
@@ -23,7 +23,11 @@ SAME = (
 @click.argument("classifier")
 @click.argument("data")
 @click.option(
-    "--attack", default="fgsm", show_default=True, metavar="NAME", help="Of `bench list attacks`."
+    "--attack",
+    multiple=True,
+    default=("fgsm",),
+    metavar="NAME",
+    help="Of `bench list attacks`; several times: the worst case of them.  [default: fgsm]",
 )
 @click.option(
     "--epsilons",
@@ -32,6 +36,12 @@ SAME = (
 )
 @click.option(
     "--norm", metavar="linf|l2|l1", help="Radii are of this norm; linf if the attack has it."
+)
+@click.option(
+    "--targets",
+    default="none",
+    metavar="none|random|likeliest|least-likely|all|CLASS",
+    help="What images are to be taken for.",
 )
 @click.option(
     "--set",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from attacks import Ensemble
 from attacks.engine import Answers, Counted, Measured, frozen, measure
 from bench.core.errors import UsageError
 from bench.models.classifiers import labelled
@@ -18,15 +19,15 @@ from bench.tasks.robustness.base import (
     RobustnessTask,
     Trial,
     artifact_of,
-    perturb,
     trial_of,
     with_bits,
 )
+from bench.tasks.robustness.perturbing import Perturbed, perturb
 from bench.tasks.robustness.settings import (
     WITHIN,
     ChosenAttack,
-    attack_of,
     choose_attack,
+    origins_of,
     parse_radii,
 )
 from bench.tasks.values import facts_of, value_of
@@ -45,6 +46,15 @@ CURVE = (
     "distortion",
 )
 SEARCH = tuple(name for name in CURVE if name != WITHIN)
+FIRST = ("adversarial_error", "robust_accuracy", "attack_success", WITHIN)
+"""What an attack that stops at the first success is measured by: it leaves images on the boundary,
+and how sure of them the classifier is, or how far they are, says nothing.
+"""
+COUNTED = ("robust_accuracy", WITHIN)
+"""What a search's images are counted by at a radius."""
+ROUNDING = 1e-6
+TARGETED, BY = "target_success", "success_by"
+"""How often targets are reached; and who in an ensemble misled how many, with the member's name."""
 SECONDS_A_PASS = 2e-5
 PASSES_OF_A_SEARCH = 100
 
@@ -59,23 +69,28 @@ class AttackTask(RobustnessTask):
         return choose_attack(parts["attack"], settings).relevant
 
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return (attack_of(parts["attack"]).origin,)
+        return origins_of(parts["attack"])
 
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return seconds_of(parts["dataset"], settings)
 
     def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:
         chosen = choose_attack(parts["attack"], settings)
-        names = (*CLEAN, *COST, *(CURVE if chosen.radii else SEARCH))
+        names = dict.fromkeys(
+            (*CLEAN, *COST, *scored(chosen), *(COUNTED if chosen.counted else ()))
+        )
         return [name + _suffix(name, chosen) for name in names]
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         known, _, grid = name.partition("@")
         facts = facts_of(known, self.takes)
-        if (known == WITHIN) != bool(grid):
+        if (known in (WITHIN, BY)) != bool(grid):
             raise UsageError(
-                f"metric '{name}': expected {WITHIN} with its radii, such as {WITHIN}@0.1,0.2"
+                f"metric '{name}': expected {WITHIN} with its radii, such as {WITHIN}@0.1,0.2, and "
+                f"{BY} with a member of an ensemble, such as {BY}@square"
             )
+        if known == BY:
+            facts["title"] = f"by {grid}"
         return {**facts, "name": name}
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
@@ -104,7 +119,8 @@ def attack_values(
     fake, attacked = None, images
     notify(0)
     with frozen(trial.against.model):
-        for done, (radius, attacked) in enumerate(perturb(chosen, counted, trial), 1):
+        for done, step in enumerate(perturb(chosen, counted, trial), 1):
+            radius, attacked = step.radius, step.images
             notify(done)
             measured = measure(images, attacked, norm=norm, radius=radius, box=box)
             if measured.wrong:
@@ -112,10 +128,12 @@ def attack_values(
             answers = trial.against.classify(attacked)
             if answers.wrong:
                 return [], f"after the attack {answers.wrong}", attacked
-            fake = _attacked(answers, clean, measured, within)
+            fake = _attacked(answers, clean, measured, within, step)
             within = fake.within
-            names = SEARCH if radius is None else CURVE
-            found += _scored(names, clean, fake, chosen, radius, trial.examples)
+            found += _scored(scored(chosen), clean, fake, chosen, radius, trial.examples)
+            for counted_at in chosen.counted:
+                near = replace(fake, within=within & (fake.distances <= counted_at + ROUNDING))
+                found += _scored(COUNTED, clean, near, chosen, counted_at, trial.examples)
     if fake is None:
         return [], "the attack gave no images", images
     forwards, backwards = (count / len(images) for count in (counted.forwards, counted.backwards))
@@ -130,7 +148,7 @@ def clean_of(answers: Answers, labels: Tensor) -> Clean:
 
 
 def _attacked(
-    answers: Answers, clean: Clean, measured: Measured, within: np.ndarray
+    answers: Answers, clean: Clean, measured: Measured, within: np.ndarray, step: Perturbed
 ) -> AfterAttack:
     """What a classifier makes of them after it."""
     predictions = _array(answers.predictions)
@@ -140,6 +158,8 @@ def _attacked(
         _array(measured.distances),
         _array(measured.rms),
         within | (clean.right & (predictions != clean.labels)),
+        reached=None if step.reached is None else _array(step.reached),
+        finders=None if step.finders is None else _array(step.finders),
     )
 
 
@@ -158,11 +178,33 @@ def _scored(
     """The values of some metrics of one radius."""
     found = []
     for name in names:
-        value = value_of(name, METRICS[name].part(real, fake), suffix=_suffix(name, chosen))
+        known, _, member = name.partition("@")
+        about = replace(fake, member=_place(member, chosen)) if member else fake
+        suffix = f"@{member}" if member else _suffix(known, chosen)
+        value = value_of(known, METRICS[known].part(real, about), suffix=suffix)
         value = replace(value, epsilon=epsilon, norm=chosen.settings.norm)
-        bits = outcomes(name, real, fake)
+        bits = outcomes(known, real, about)
         found.append(value if bits is None else with_bits(value, bits, examples))
     return found
+
+
+def scored(chosen: ChosenAttack) -> list[str]:
+    """The metrics of each radius, or of the search."""
+    settings, attack = chosen.settings, chosen.attack
+    names = [*(CURVE if chosen.radii else SEARCH)]
+    if chosen.radii and settings.stop == "first_success":
+        names = [*FIRST]
+    if settings.targets != "none":
+        names += [TARGETED]
+    if isinstance(attack, Ensemble):
+        names += [f"{BY}@{name}" for name, _ in attack.members(settings.norm)]
+    return names
+
+
+def _place(member: str, chosen: ChosenAttack) -> int:
+    """Where in an ensemble a member stands."""
+    assert isinstance(chosen.attack, Ensemble)
+    return [name for name, _ in chosen.attack.members(chosen.settings.norm)].index(member)
 
 
 def _suffix(name: str, chosen: ChosenAttack) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from abc import abstractmethod
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attacks import ATTACKS, MinimalNorm, Model
+from attacks import ATTACKS
 from attacks.classifiers import CLASSIFIERS, Classifier, Ready
-from attacks.engine import run, search
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
 from bench.datasets.named import entry_named, names_with
@@ -35,7 +34,7 @@ from bench.models.classifiers import (
 )
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Resolved, Task, Value
-from bench.tasks.robustness.settings import ChosenAttack, attack_of
+from bench.tasks.robustness.settings import attack_of
 from bench.tasks.values import scored_by
 
 CLASSIFIER_AXES = ("source_model", "model")
@@ -180,20 +179,6 @@ def _as_read(against: Victim, images: Tensor) -> Tensor:
     if said := told_channels(images.shape[1], channels):
         warnings.warn(said, stacklevel=2)
     return in_channels(images, channels).contiguous() if said else images
-
-
-def perturb(
-    chosen: ChosenAttack, model: Model, trial: Trial
-) -> Iterator[tuple[float | None, Tensor]]:
-    """Each radius with its attacked images; a search has one, without a radius."""
-    norm, box, attack = chosen.settings.norm, chosen.settings.box, chosen.attack
-    images, labels, seeds = trial.images, trial.labels, trial.seeds
-    if isinstance(attack, MinimalNorm):
-        yield None, search(attack, model, images, labels, norm=norm, seeds=seeds, box=box)
-    else:
-        radii = chosen.radii
-        given = {"radii": radii, "norm": norm, "seeds": seeds, "box": box}
-        yield from zip(radii, run(attack, model, images, labels, **given), strict=True)
 
 
 def with_bits(value: Value, bits: np.ndarray, examples: str) -> Value:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from attacks.contracts import Stop
+from attacks.ensemble import Ensemble, together
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry
 from bench.models.brought import SETTINGS
+from bench.tasks.robustness.targets import TARGETS, known
 from bench.tasks.values import checked
 
 WITHIN = "attack_success_within"
@@ -30,7 +33,12 @@ RADII = {
 class AttackSettings(BaseModel):
     """norm: linf, or the first that the attack knows. radii: numbers with commas between; not for
     attacks that look for the smallest perturbation. clip: whether pixels keep to [0, 1]. images:
-    how many held-out ones.
+    how many held-out ones. targets: what images are to be taken for: "none" of the classes in
+    particular, each a "random" wrong one, its "likeliest" or "least-likely" one, "all" in turn (the
+    worst case of them), or the number of a class (images of that class are left out of the goal).
+    stop: "first_success" where nothing but robust accuracy is asked: an image is done when it is
+    misled. within: the radii at which the images of a search for the smallest perturbation are
+    counted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -39,6 +47,17 @@ class AttackSettings(BaseModel):
     radii: str = RADII[NORM]
     clip: bool = True
     images: int = Field(default=1_000, ge=1, le=1_000_000)
+    targets: str = "none"
+    stop: Stop = "never"
+    within: str = ""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        value = str(value) if type(value) is int else value
+        if not isinstance(value, str) or not known(value):
+            raise ValueError(f"expected one of {', '.join(TARGETS)}, or a class, got '{value}'")
+        return value
 
     @property
     def box(self) -> tuple[float, float] | None:
@@ -59,9 +78,19 @@ class ChosenAttack:
         return parse_radii(self.settings.radii) if isinstance(self.attack, FixedBudget) else []
 
     @property
+    def counted(self) -> list[float]:
+        """The radii that a search's images are counted at, in rising order."""
+        within = self.settings.within
+        return parse_radii(within, "within") if within and not self.radii else []
+
+    @property
     def grid(self) -> str:
         """The radii as a metric's name tells them."""
-        return ",".join(f"{radius:g}" for radius in self.radii)
+        return ",".join(f"{radius:g}" for radius in self.radii or self.counted)
+
+
+SHARED = {"targets"}
+"""Settings of every attack that some have under the same name for themselves."""
 
 
 def parse_radii(text: str, name: str = "radii") -> list[float]:
@@ -90,7 +119,11 @@ def _number(text: str) -> float:
 
 
 def attack_of(name: str) -> Entry[Attack, AttackFacts]:
-    """A registered attack, one of foolbox's, or one of the user's. Raises UsageError otherwise."""
+    """A registered attack, one of foolbox's, one of the user's, or several of them with + between.
+    Raises UsageError otherwise.
+    """
+    if "+" in name:
+        return together([attack_of(part) for part in name.split("+")])
     if name.startswith(PREFIX):
         return adapt(name)
     entry = ATTACKS[name]
@@ -102,6 +135,11 @@ def attack_of(name: str) -> Entry[Attack, AttackFacts]:
     return entry
 
 
+def origins_of(name: str) -> tuple[str, ...]:
+    """The modules of an attack, or of several with + between."""
+    return tuple(attack_of(part).origin for part in name.split("+"))
+
+
 def choose_attack(
     attack: str, settings: Mapping[str, Any], kind: type[AttackSettings] = AttackSettings
 ) -> ChosenAttack:
@@ -109,23 +147,30 @@ def choose_attack(
     its settings. Raises UsageError for one that neither task nor attack knows.
     """
     entry = attack_of(attack)
-    known = settings_of(entry.part)
-    every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*known}
-    own = {name: value for name, value in settings.items() if name in every}
+    has = settings_of(entry.part)
+    every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*has}
+    own = {name: value for name, value in settings.items() if name in every - SHARED or name in has}
     rest = {k: v for k, v in settings.items() if k not in own and k not in SETTINGS}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
     if rest["norm"] in RADII and rest["norm"] != NORM:
         rest.setdefault("radii", RADII[rest["norm"]])
-    asked = checked(kind, rest, known)
-    part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
+    if isinstance(entry.part, Ensemble):
+        rest.setdefault("stop", "first_success")
+    asked = checked(kind, rest, has)
+    part = _with(entry.part, {k: v for k, v in own.items() if k in has}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
     relevant = {**asked.model_dump(), **settings_of(part)}
     if isinstance(part, FixedBudget):
         parse_radii(asked.radii)
+        del relevant["within"]
+        if asked.targets != "none" and not entry.facts.aims:
+            raise UsageError(f"attack {attack} can't aim at targets: leave `targets` out")
     else:
-        del relevant["radii"]
+        del relevant["radii"], relevant["stop"]
+        if asked.within:
+            parse_radii(asked.within, "within")
     return ChosenAttack(asked, part, relevant)
 
 

@@ -22,12 +22,12 @@ from bench.tasks.robustness.base import (
     RobustnessTask,
     Trial,
     order_of,
-    perturb,
     trial_of,
     victim_of,
     with_bits,
 )
-from bench.tasks.robustness.settings import AttackSettings, ChosenAttack, attack_of, choose_attack
+from bench.tasks.robustness.perturbing import perturb
+from bench.tasks.robustness.settings import AttackSettings, ChosenAttack, choose_attack, origins_of
 from bench.tasks.values import facts_of, scored_by, value_of
 from metrics.robustness import Clean
 from metrics.transfer import Transferred
@@ -54,7 +54,7 @@ class TransferTask(RobustnessTask):
         return _choose(parts["attack"], settings).relevant
 
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return (attack_of(parts["attack"]).origin,)
+        return origins_of(parts["attack"])
 
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         return seconds_of(parts["dataset"], settings)
@@ -105,7 +105,7 @@ def _key(cell: Cell) -> str:
         "settings": {k: v for k, v in cell.settings.items() if k != "amplify"},
         "dataset": cell.fingerprint,
         "seed": cell.seed,
-        "code": digest_of((__name__, attack_of(cell.part("attack")).origin)),
+        "code": digest_of((__name__, *origins_of(cell.part("attack")))),
     }
     return artifact_key(KIND, facts)
 
@@ -115,10 +115,10 @@ def _made(cell: Cell, chosen: ChosenAttack, trial: Trial, bench: Bench) -> dict[
 
     def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
         with frozen(trial.against.model):
-            radius, attacked = next(perturb(chosen, trial.against.model, trial))
+            step = next(perturb(chosen, trial.against.model, trial))
         norm, box = chosen.settings.norm, chosen.settings.box
-        measured = measure(trial.images, attacked, norm=norm, radius=radius, box=box)
-        return {"images": attacked, "wrong": measured.wrong}, {"cell": cell.cell_id}
+        measured = measure(trial.images, step.images, norm=norm, radius=step.radius, box=box)
+        return {"images": step.images, "wrong": measured.wrong}, {"cell": cell.cell_id}
 
     return bench.artifacts.get_or_make(KIND, _key(cell), make).tree
 
