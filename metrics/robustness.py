@@ -198,8 +198,8 @@ def target_success(real: Clean, fake: AfterAttack) -> Score:
     direction="none",
     conditional=True,
     title="found by",
-    estimator="share of the images that were right before the attack and that this member of the "
-    "ensemble misled, those before it having failed, at this radius or at a smaller one",
+    estimator="share of the images that were right before the attack that this member misled "
+    "where those before it failed",
     **SHARE,
 )
 def success_by(real: Clean, fake: AfterAttack) -> Score:

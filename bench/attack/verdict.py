@@ -10,6 +10,7 @@ import pandas as pd
 from attacks import MinimalNorm
 from bench.attack.evaluate import AttackRequest, Evaluation
 from bench.tasks.robustness.audit import PREFIX
+from bench.tasks.robustness.settings import WITHIN
 from results.statistics import of_one
 
 FIGURES = ("robust_accuracy", "attack_success", "adversarial_error")
@@ -45,6 +46,7 @@ def verdict_of(request: AttackRequest, made: Evaluation) -> Verdict:
     return Verdict(word, (doubt, *weak))
 
 
+SUCCESS = ("attack_success", WITHIN)
 STRONGER = "stronger_attacks"
 """The diagnostic that holds the audit's attacks against the one whose figures are judged."""
 FINE = "nothing speaks against these figures"
@@ -53,15 +55,19 @@ FINE = "nothing speaks against these figures"
 def _unaudited(request: AttackRequest, made: Evaluation) -> str:
     if not request.audits:
         return "no audit was asked for"
-    if isinstance(made.asked.attack, MinimalNorm):
-        return "no audit: a search for the smallest perturbation has no radius"
+    if isinstance(made.asked.attack, MinimalNorm) and not made.asked.counted:
+        return (
+            "no audit: a search for the smallest perturbation has no radius: give epsilons that "
+            "its images are counted at"
+        )
     return "no audit: it needs a radius above 0, and images that the classifier gets right"
 
 
 def _weakness(request: AttackRequest, made: Evaluation, more: float) -> str:
     """What to say where the audit's attacks mislead `more` of the images than this one did."""
-    radius = made.asked.radii[-1]
-    own = next(v.value for v in made.values if v.metric == "attack_success" and v.epsilon == radius)
+    radius = (made.asked.radii or made.asked.counted)[-1]
+    shares = (v for v in made.values if v.epsilon == radius)
+    own = next(v.value for v in shares if v.metric.partition("@")[0] in SUCCESS)
     return (
         f"{request.attack} is weak: at {radius:.4g} it misleads {100 * own:.1f} % of the images "
         f"that were right, the audit's attacks {100 * more:.1f} % more of those that it looked at: "

@@ -61,9 +61,16 @@ class FlippedFgsm(Ray):
     norms: ClassVar[tuple[str, ...]] = Fgsm.norms
 
     def direction(
-        self, model: Model, images: Images, labels: Labels, *, norm: str, seeds: Seeds
+        self,
+        model: Model,
+        images: Images,
+        labels: Labels,
+        *,
+        norm: str,
+        seeds: Seeds,
+        targets: Labels | None = None,
     ) -> Images:
-        return -Fgsm().direction(model, images, labels, norm=norm, seeds=seeds)
+        return -Fgsm().direction(model, images, labels, norm=norm, seeds=seeds, targets=targets)
 
     def along(
         self, images: Images, direction: Images, *, radius: Radius, norm: str, box: Box = UNIT
