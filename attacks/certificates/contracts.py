@@ -89,7 +89,7 @@ class Bounds(Certificate):
         """
         refuse(norm, self.norms, type(self).__name__.lower())
         images, labels = ordinary(images), ordinary(labels)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             chain = read(model, images)
             if not len(images):
                 return images.new_zeros(0, dtype=torch.float64)
@@ -180,12 +180,14 @@ def rounding(model: Model, chain: Chain, images: Images) -> PerImage:
 class CertificateFacts:
     """takes: the networks that it reads: "linear" ones, those made of "layers" that bounds go
     through, or "any". smoothed: whether it is about the classifier with noise on its images, and
-    not about the network as it stands. draws: other seeds give other results.
+    not about the network as it stands. draws: other seeds give other results. passes: what it costs
+    an image, in passes of the network, about.
     """
 
     takes: Literal["linear", "layers", "any"] = "layers"
     smoothed: bool = False
     draws: bool = False
+    passes: int = 10
 
 
 CERTIFICATES: Registry[Certificate, CertificateFacts] = Registry(

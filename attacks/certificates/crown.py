@@ -141,20 +141,23 @@ def _at_once(chain: Chain, batch: int) -> int:
     return max(1, AT_ONCE // (2 * batch * widest))
 
 
-def _register(name: str, paper: str, summary: str, part: Crown) -> None:
-    CERTIFICATES.register(name, paper=paper, summary=summary, takes="layers")(part)
+def _register(name: str, paper: str, summary: str, part: Crown, passes: int) -> None:
+    facts = {"paper": paper, "summary": summary, "takes": "layers", "passes": passes}
+    CERTIFICATES.register(name, **facts)(part)
 
 
-_register("crown", "arXiv:1811.00866", "Linear bounds of every layer", Crown())
+_register("crown", "arXiv:1811.00866", "Linear bounds of every layer", Crown(), 5_000)
 _register(
     "crown-ibp",
     "arXiv:1906.06316",
     "Linear bounds of the margins, interval bounds of the layers",
     Crown(inner="ibp"),
+    100,
 )
 _register(
     "alpha-crown",
     "arXiv:2011.13824",
     "Linear bounds whose lower slopes are optimised",
     Crown(steps=20),
+    10_000,
 )

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from attacks.certificates.activations import RELU, SIGMOID, TANH
 from attacks.certificates.chain import INSTEAD, Cast, Steps, refused, steps
 from attacks.certificates.layers import Affine, Convolution, Dense, Reshape, Scale, Shape
-from attacks.classifiers.photos import Normalised
 
 Pair = tuple[int, int]
 
@@ -106,18 +105,10 @@ def _batch_norm(module: Any, name: str, shape: Shape, cast: Cast) -> Steps:
     factor = factor if module.weight is None else factor * cast(module.weight)
     bias = -cast(module.running_mean) * factor
     bias = bias if module.bias is None else bias + cast(module.bias)
-    yield _scale(factor, bias, shape)
+    yield scale(factor, bias, shape)
 
 
-@steps.register(Normalised)
-def _normalised(module: Normalised, name: str, shape: Shape, cast: Cast) -> Steps:
-    zero = next(module.parameters()).new_zeros(1)
-    bias = cast(module.normalised(zero.double()))
-    yield _scale(cast(module.normalised(zero.double() + 1)) - bias, bias, shape)
-    yield from steps(module.network, f"{name}.network" if name else "network", shape, cast)
-
-
-def _scale(factor: Tensor, bias: Tensor, shape: Shape) -> Scale:
+def scale(factor: Tensor, bias: Tensor, shape: Shape) -> Scale:
     """A factor and a bias for each channel."""
     wide = (-1, *[1] * (len(shape) - 1))
     given = {"weight": factor.reshape(wide), "bias": bias.reshape(wide)}

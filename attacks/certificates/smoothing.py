@@ -20,6 +20,7 @@ from attacks.gradients import look, ordinary
 from attacks.norms import PerImage, refuse
 from attacks.objectives import answered
 from attacks.streams import normal
+from bench.core.errors import UsageError
 
 Counts = Int[Tensor, "batch classes"]
 Chances = Float[Tensor, " batch"]
@@ -49,6 +50,13 @@ class Smoothing(Reach):
     n: int = 10_000
     alpha: float = 0.001
     norms: ClassVar[tuple[str, ...]] = ("l2",)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.alpha < 0.5 and self.n0 >= 1 and self.n >= 1 and self.sigma > 0):
+            raise UsageError(
+                "smoothing needs an `alpha` between 0 and 0.5, a `sigma` above 0 and draws `n0` and "
+                f"`n` of 1 at least, got {self}"
+            )
 
     def reach(
         self, model: Model, images: Images, *, norm: str, seeds: Seeds, box: Box = UNIT
@@ -107,4 +115,5 @@ CERTIFICATES.register(
     takes="any",
     smoothed=True,
     draws=True,
+    passes=10_100,
 )(Smoothing())

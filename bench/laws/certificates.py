@@ -26,10 +26,10 @@ from bench.laws.base import each
 from bench.laws.examples import raises
 from bench.laws.scenes import IMAGES, assert_as_found, misled, pictures, sizes, state_of
 
-QUICK = {"n": 200, "n0": 20, "steps": 3}
+QUICK = {"n": 200, "n0": 20, "steps": 2}
 RADII = {
     "linear": {"linf": 0.05, "l2": 0.3, "l1": 1.0},
-    "layers": {"linf": 0.01, "l2": 0.06, "l1": 0.15},
+    "layers": {"linf": 0.01, "l2": 0.04, "l1": 0.06},
     "any": {"linf": 0.03, "l2": 0.2, "l1": 0.5},
 }
 """By what a certificate takes: radii at which it says yes to some images of its scene, and no to

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from attacks.certificates import Certificate
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry
 from bench.models.brought import SETTINGS
 from bench.tasks.values import checked
 
+P = TypeVar("P", bound=Attack | Certificate)
 WITHIN = "attack_success_within"
 NORM = "linf"
 RADII = {
@@ -118,7 +120,7 @@ def choose_attack(
     if rest["norm"] in RADII and rest["norm"] != NORM:
         rest.setdefault("radii", RADII[rest["norm"]])
     asked = checked(kind, rest, known)
-    part = _with(entry.part, {k: v for k, v in own.items() if k in known}, attack)
+    part = with_settings(entry.part, {k: v for k, v in own.items() if k in known}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
     relevant = {**asked.model_dump(), **settings_of(part)}
@@ -140,8 +142,8 @@ def refuse_others(chosen: ChosenAttack, settings: Iterable[str], attack: str) ->
         raise unknown("setting", name, known, f"(attack {attack} has these)")
 
 
-def settings_of(attack: Attack) -> dict[str, Any]:
-    """What a suite may set of an attack: plain values."""
+def settings_of(attack: Attack | Certificate) -> dict[str, Any]:
+    """What a suite may set of an attack or a certificate: plain values."""
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         found = dict(attack.settings)
     else:
@@ -150,7 +152,10 @@ def settings_of(attack: Attack) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
 
 
-def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
+def with_settings(attack: P, chosen: dict[str, Any], name: str) -> P:
+    """An attack or a certificate with some of its settings changed. Raises UsageError for a value that
+    is none.
+    """
     usual: dict[str, Any] = settings_of(attack)
     hints = get_type_hints(type(attack))
     for key, value in chosen.items():
@@ -163,7 +168,7 @@ def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
             raise unknown(f"{key} of {name}", str(value), words)
         _refuse_number(f"setting '{key}' of {name}", value, usual[key])
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
-        return adapt(name, **chosen).part
+        return cast(Any, adapt(name, **chosen).part)
     return replace(cast(Any, attack), **chosen) if chosen else attack
 
 
