@@ -72,7 +72,7 @@ def abstention(real: Clean, fake: Certified) -> Score:
     return share(fake.predictions < 0)
 
 
-def contradictions(certified: Bits, misled: Bits) -> list[int]:
+def contradictions(certified: Bits, misled: Bool[np.ndarray, " m"]) -> list[int]:
     """The places of images that are certified and misled, on the same examples at the same radius:
     none, or one of the two is wrong. Raises ValueError where the bits are not of as many examples.
     """

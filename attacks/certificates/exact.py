@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attacks.certificates.chain import INSTEAD, Chain, read
+from attacks.certificates.chain import Chain, read
 from attacks.certificates.contracts import CERTIFICATES, Reach, Reached, rounding
 from attacks.certificates.intervals import pulled, specification
 from attacks.contracts import UNIT, Box, Images, Model, Seeds

@@ -44,7 +44,9 @@ def pulled(chain: Chain, number: int, rows: Rows) -> tuple[Rows, PerFunction]:
     return back.unflatten(0, (batch, count)), constant.unflatten(0, (batch, count))
 
 
-def margins_between(chain: Chain, region: Region, known: Sequence[Interval], labels: Labels) -> PerFunction:
+def margins_between(
+    chain: Chain, region: Region, known: Sequence[Interval], labels: Labels
+) -> PerFunction:
     """Lower bounds of the label's logit minus that of each class, 0 for the label: the last maps
     and the difference of logits are one (Gowal et al. 2018, section 3.3: the last layer elided).
     """
@@ -60,5 +62,3 @@ def margins_between(chain: Chain, region: Region, known: Sequence[Interval], lab
 def others(margins: PerFunction, labels: Labels) -> PerFunction:
     """The same, infinity for the label."""
     return margins.scatter(1, labels[:, None], torch.inf)
-
-

@@ -115,9 +115,7 @@ def scale(factor: Tensor, bias: Tensor, shape: Shape) -> Scale:
     return Scale(inputs=shape, outputs=shape, **given)
 
 
-def _convolution(
-    weight: Tensor, bias: Tensor | None, shape: Shape, *how: Any
-) -> Convolution:
+def _convolution(weight: Tensor, bias: Tensor | None, shape: Shape, *how: Any) -> Convolution:
     sides = [
         (side + 2 * pad - (kernel - 1) * apart - 1) // by + 1
         for side, kernel, by, pad, apart in zip(shape[1:], weight.shape[2:], *how[:3], strict=True)

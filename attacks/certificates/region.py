@@ -69,7 +69,9 @@ def _sizes(segment: Segment, like: Tensor, order: float) -> Tensor:
     numbers = torch.arange(like.numel(), device=like.device)
     values = max(math.prod(layer.inputs) for layer in segment)
     found = [
-        torch.linalg.vector_norm(pull(segment, units(like.shape, some, like))[0].flatten(1), order, 1)
+        torch.linalg.vector_norm(
+            pull(segment, units(like.shape, some, like))[0].flatten(1), order, 1
+        )
         for some in numbers.split(max(1, AT_ONCE // values))
     ]
     return torch.cat(found).reshape(like.shape)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from attacks.certificates.chain import INSTEAD, Cast, Steps, refused, steps
 from attacks.certificates.layers import Scale, Shape
-
 from bench.core import usercode
 from bench.core.asfound import AsFound
 from bench.core.errors import UsageError, one_line

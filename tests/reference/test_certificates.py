@@ -84,9 +84,13 @@ def least(maps, image, radius, norm, box, slope):
     Variables: the pixels, for l1 their moves, then for each hidden layer its outputs and sides.
     """
     x = image.flatten().numpy()
-    low, high = (x - radius, x + radius) if box is None else (
-        np.maximum(x - radius, box[0]),
-        np.minimum(x + radius, box[1]),
+    low, high = (
+        (x - radius, x + radius)
+        if box is None
+        else (
+            np.maximum(x - radius, box[0]),
+            np.minimum(x + radius, box[1]),
+        )
     )
     lows, highs, integral = [*low], [*high], [0] * 9
     rows, least_of, most_of = [], [], []
@@ -192,7 +196,9 @@ def test_bounds_of_a_linear_classifier_are_the_truth(name, norm):
     ]
     given = {"radius": 0.2, "norm": norm}
     part = CERTIFICATES[name].part
-    np.testing.assert_allclose(part.margins(model, images, labels, box=None, **given), truth, atol=1e-9)
+    np.testing.assert_allclose(
+        part.margins(model, images, labels, box=None, **given), truth, atol=1e-9
+    )
     if norm == "linf":
         boxed = true_margins("linear", 0, 0.2, norm, UNIT)
         np.testing.assert_allclose(part.margins(model, images, labels, **given), boxed, atol=1e-7)

@@ -97,9 +97,7 @@ def certificate_values(chosen: ChosenCertificate, trial: Trial) -> tuple[list[Va
     return [replace(value, norm=chosen.settings.norm) for value in values], ""
 
 
-def _reached(
-    chosen: ChosenCertificate, certificate: Reach, trial: Trial
-) -> tuple[Tensor, Tensor]:
+def _reached(chosen: ChosenCertificate, certificate: Reach, trial: Trial) -> tuple[Tensor, Tensor]:
     given = {"norm": chosen.settings.norm, "box": chosen.settings.box, "seeds": trial.seeds}
     return reached(certificate, trial.against.model, trial.images, **given)
 

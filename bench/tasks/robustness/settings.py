@@ -169,7 +169,7 @@ def with_settings(attack: P, chosen: dict[str, Any], name: str) -> P:
         _refuse_number(f"setting '{key}' of {name}", value, usual[key])
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         return cast(Any, adapt(name, **chosen).part)
-    return replace(cast(Any, attack), **chosen) if chosen else attack
+    return cast(Any, replace(cast(Any, attack), **chosen) if chosen else attack)
 
 
 LARGEST = 2.0**1023
