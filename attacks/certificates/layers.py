@@ -26,7 +26,7 @@ PerRow = Float[Tensor, " n"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Affine(ABC):
-    """x -> W x + b. inputs, outputs: the shapes of one example. bias: broadcasts to the outputs'."""
+    """x -> W x + b. inputs, outputs: the shapes of one example. bias: broadcasts to the latter."""
 
     inputs: Shape
     outputs: Shape

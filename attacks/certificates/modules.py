@@ -21,7 +21,8 @@ Pair = tuple[int, int]
 
 @steps.register(nn.Sequential)
 def _sequential(module: nn.Sequential, name: str, shape: Shape, cast: Cast) -> Steps:
-    for child, part in module.named_children():
+    # named_children() leaves out a module that stands there twice
+    for child, part in zip(module._modules, module, strict=True):
         for step in steps(part, f"{name}.{child}" if name else child, shape, cast):
             yield step
             shape = step.outputs if isinstance(step, Affine) else shape

@@ -54,8 +54,8 @@ class Smoothing(Reach):
     def __post_init__(self) -> None:
         if not (0 < self.alpha < 0.5 and self.n0 >= 1 and self.n >= 1 and self.sigma > 0):
             raise UsageError(
-                "smoothing needs an `alpha` between 0 and 0.5, a `sigma` above 0 and draws `n0` and "
-                f"`n` of 1 at least, got {self}"
+                "smoothing needs an `alpha` between 0 and 0.5, a `sigma` above 0 and draws `n0` "
+                f"and `n` of 1 at least, got {self}"
             )
 
     def reach(

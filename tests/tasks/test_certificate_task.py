@@ -1,4 +1,4 @@
-"""What the task of certificates reads, and its rows against the closed form of linear classifiers."""
+"""What the task of certificates reads, and its rows against closed forms of linear classifiers."""
 
 from base64 import b64decode
 from dataclasses import replace
@@ -141,6 +141,7 @@ CHANGES = [
     ("ibp", {"images": 41}),
     ("ibp", {"clip": False}),
     ("ibp", {"norm": "l2"}),
+    ("exact", {"clip": False}),
     ("smoothing", {"sigma": 0.5}),
     ("smoothing", {"n": 200}),
     ("smoothing", {"alpha": 0.2}),
@@ -213,7 +214,17 @@ def test_smoothing_counts_what_it_abstains_from(rows):
     share = found["abstention", None]
     assert 0 < share.value < 1
     assert share.direction == "lower"
-    assert found["certified_accuracy", 0.1].value <= 1 - share.value
+    source, network = usual.source(0), one.load()
+    images, labels = source.held_out[:40], source.held_out_labels[:40]
+    part = replace(CERTIFICATES["smoothing"].part, n=60, n0=30, sigma=0.4)
+    seeds = torch.arange(40) + stream_seed(0, "attack")
+    said, radii = part.reach(network, images, norm="l2", seeds=seeds)
+    assert share.value == pytest.approx(float((said < 0).float().mean()))
+    sure = (said == labels) & (radii > 0.3)
+    assert found["certified_accuracy", 0.3].value == pytest.approx(float(sure.float().mean()))
+    mean = torch.where(said == labels, radii, 0.0).mean()
+    assert found["certified_radius", None].value == pytest.approx(float(mean))
+    assert (network(images).argmax(1) != said)[said >= 0].any()
 
 
 def test_what_a_certificate_is_asked_for(store):

@@ -1,4 +1,4 @@
-"""What a certificate is asked: settings, radii, and the certificate with its own settings put in."""
+"""What a certificate is asked: settings, radii, and the part with its own settings put in."""
 
 from __future__ import annotations
 

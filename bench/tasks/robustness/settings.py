@@ -153,8 +153,8 @@ def settings_of(attack: Attack | Certificate) -> dict[str, Any]:
 
 
 def with_settings(attack: P, chosen: dict[str, Any], name: str) -> P:
-    """An attack or a certificate with some of its settings changed. Raises UsageError for a value that
-    is none.
+    """An attack or a certificate with some settings changed. Raises UsageError for a value that is
+    none.
     """
     usual: dict[str, Any] = settings_of(attack)
     hints = get_type_hints(type(attack))
