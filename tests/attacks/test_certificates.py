@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from attacks.certificates.contracts import region_of
 from attacks.certificates.crown import layered
 from attacks.certificates.intervals import intervals
 from attacks.certificates.layers import pull
+from attacks.objectives import lead
+from attacks.pgd import Pgd
 from bench.core.errors import UsageError
 from bench.core.randomness import forked
 
@@ -108,6 +111,24 @@ def test_points_of_a_ball_are_between_the_bounds(activation, norm):
     hook.remove()
     sizes = [[float((b - a).mean()) for a, b in bounds] for bounds in (wide, narrow)]
     assert sizes[1][2] < 0.99 * sizes[0][2]
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid(), nn.Tanh()])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_no_attack_is_below_the_bounds(activation, norm):
+    """Of networks of any activation; optimised slopes lose nothing."""
+    network, radius = _network(activation), {"linf": 0.2, "l2": 1.0, "l1": 3.0}[norm]
+    x = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels, given = network(x).argmax(1), {"radius": radius, "norm": norm}
+    attacked = Pgd()(network, x, labels, seeds=torch.arange(4), **given)
+    left = -lead(network(attacked), labels).detach()
+    found = {
+        name: CERTIFICATES[name].part.margins(network, x, labels, **given)
+        for name in ("ibp", "crown-ibp", "crown", "alpha-crown")
+    }
+    assert all((bound <= left + 1e-9).all() for bound in found.values())
+    for near, far in pairwise(reversed(found.values())):
+        assert (near >= far - 1e-9).all()
 
 
 @pytest.mark.parametrize("name", ["ibp", "crown", "crown-ibp", "alpha-crown"])
