@@ -31,6 +31,7 @@ from bench.datasets.arrays import pair_of
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation
 from bench.tasks.robustness.settings import NORM, RADII, attack_of, parse_radii
+from bench.tasks.robustness.targets import TARGETS, known
 
 FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
 """What may be written, and how its name must end."""
@@ -181,6 +182,10 @@ def _settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     made["norm"] = asked["norm"] or (NORM if NORM in part.norms else part.norms[0])
     if str(asked["targets"]) != "none":
         made["targets"] = str(asked["targets"])
+        if not known(made["targets"]):
+            words = ", ".join(TARGETS)
+            got = made["targets"]
+            raise UsageError(f"`targets`: expected one of {words}, or a class, got '{got}'")
     if not isinstance(part, MinimalNorm):
         usual = EPSILONS.get(made["norm"]) or f"0,{RADII.get(made['norm'], RADII[NORM])}"
         made["radii"] = usual if epsilons is None else _radii(epsilons)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from attacks import ATTACKS, foolbox_adapter
+from attacks.certificates import CERTIFICATES
 from attacks.classifiers import CLASSIFIERS
 from attacks.diagnostics import DIAGNOSTICS
 from bench.catalogue.index import FREE, cited_run, listed
@@ -60,6 +61,7 @@ REGISTRIES: dict[str, Registry] = {
     "judges": JUDGES,
     "features": EXTRACTORS,
     "attacks": ATTACKS,
+    "certificates": CERTIFICATES,
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
 }

@@ -27,6 +27,7 @@ KINDS = (
     "judges",
     "features",
     "attacks",
+    "certificates",
     "classifiers",
     "diagnostics",
     "published",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks import ATTACKS, FixedBudget, MinimalNorm, foolbox_adapter
+from attacks.certificates import CERTIFICATES, Certificate
 from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
 from attacks.diagnostics import DIAGNOSTICS
 from bench.core import usercode
@@ -81,6 +82,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (DATASETS, _of(Dataset)),
     (TASKS, _of(Task)),
     (ATTACKS, _of(FixedBudget, MinimalNorm)),
+    (CERTIFICATES, _of(Certificate)),
     (CLASSIFIERS, _of(Classifier, Ensemble, Ready)),
     (EXTRACTORS, _of(Extractor)),
     (DIAGNOSTICS, _takes("scene")),

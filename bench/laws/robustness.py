@@ -13,12 +13,13 @@ from bench.laws import base
 from bench.laws.examples import near
 from bench.laws.modes import assert_in_range, takes
 from metrics import METRICS, Score
+from metrics.certified import Certified
 from metrics.robustness import AfterAttack, Clean, outcomes
 from metrics.rubbish import Rubbish
 from metrics.transfer import Transferred
 
 Drawn = tuple[Clean, AfterAttack, Transferred, Rubbish]
-law = partial(base.law, METRICS.kind, where=takes("attack", "transfer", "rubbish"))
+law = partial(base.law, METRICS.kind, where=takes("attack", "certified", "transfer", "rubbish"))
 CHANCES = {"0,0": (0, 0), "0,1": (0, 1), "1,0": (1, 0), "1,1": (1, 1), "0.7,0.4": (0.7, 0.4)}
 
 
@@ -39,10 +40,24 @@ def drawn(seed: int, n: int = 40, accuracy: float = 0.8, success: float = 0.5) -
     return real, attacked, transferred, Rubbish(rng.dirichlet(np.full(10, 0.2), n))
 
 
+def certified(attacked: AfterAttack, real: Clean) -> Certified:
+    """Certificates of the images that the attack can't mislead, as far as the attack went; of some
+    it says nothing.
+    """
+    predictions = np.where(attacked.confidences < 0.2, -1, real.predictions)
+    sure = (predictions == real.labels) & ~attacked.within
+    return Certified(sure, predictions, np.where(predictions < 0, 0.0, attacked.distances))
+
+
 def scored(metric: Entry, images: Drawn) -> Score:
     """A metric's score of what it takes of such images."""
     real, attacked, transferred, rubbish = images
-    fakes: dict[str, Any] = {"attack": attacked, "transfer": transferred, "rubbish": rubbish}
+    fakes: dict[str, Any] = {
+        "attack": attacked,
+        "certified": certified(attacked, real),
+        "transfer": transferred,
+        "rubbish": rubbish,
+    }
     taken = metric.facts.takes
     return metric.part(None if taken == "rubbish" else real, fakes[taken])
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attacks.certificates.chain import INSTEAD, Cast, Steps, refused, steps
+from attacks.certificates.layers import Scale, Shape
 from bench.core import usercode
 from bench.core.asfound import AsFound
 from bench.core.errors import UsageError, one_line
@@ -89,6 +91,17 @@ class Prepared(nn.Module):
                 f"and {logits.shape[1]} of others"
             )
         return logits
+
+
+@steps.register(Prepared)
+def _prepared(module: Prepared, name: str, shape: Shape, cast: Cast) -> Steps:
+    """For certificates: the preparation as a factor and a bias, then the network."""
+    mean, std = cast(module.mean), cast(module.std)
+    given = {"weight": module.stretch / std, "bias": (module.low - mean) / std}
+    yield Scale(inputs=shape, outputs=shape, **given)
+    if not isinstance(module.model, nn.Module):
+        raise refused(module, name, f"holds no torch.nn.Module: {INSTEAD}")
+    yield from steps(module.model, f"{name}.model" if name else "model", shape, cast)
 
 
 def expected_logits(logits: Any, n: int) -> str:

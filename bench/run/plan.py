@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks import ATTACKS
+from attacks.certificates import CERTIFICATES
 from bench.core.digests import digest_of
 from bench.core.errors import UnknownError, UsageError, nearest, unknown
 from bench.core.files import user_path
@@ -196,6 +197,8 @@ def _own_settings() -> Iterator[tuple[str, str, Iterable[str]]]:
             yield "model", entry.name, entry.part.own()
     for attack in (*ATTACKS.entries(), *ATTACKS.brought()):
         yield "attack", attack.name, settings_of(attack.part)
+    for certificate in (*CERTIFICATES.entries(), *CERTIFICATES.brought()):
+        yield "certificate", certificate.name, settings_of(certificate.part)
 
 
 def _every(task: Task, definitions: Iterable[str], asked: Iterable[str]) -> dict[str, list[str]]:

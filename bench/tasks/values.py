@@ -28,7 +28,8 @@ def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = (
         if first["type"] == "extra_forbidden":
             raise unknown("setting", name, [*model.model_fields, *more]) from None
         got = one_line(repr(first["input"]), 60)
-        raise UsageError(f"setting '{name}': {uncapital(first['msg'])}, got {got}") from None
+        said = uncapital(first["msg"].removeprefix("Value error, "))
+        raise UsageError(f"setting '{name}': {said}, got {got}") from None
 
 
 def value_of(

@@ -15,7 +15,7 @@ from bench.models.brought import SETTINGS
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of
-from bench.tasks.robustness.settings import AttackSettings, attack_of, parse_radii
+from bench.tasks.robustness.settings import ImageSettings, attack_of, parse_radii
 from bench.tasks.values import checked
 
 COUNT = "audit_findings"
@@ -33,7 +33,7 @@ FINDINGS = {
 }
 
 
-class AuditSettings(AttackSettings):
+class AuditSettings(ImageSettings):
     """radii: the last is the one of interest. single, iterative, black_box, noise, search: the
     attacks.
     """
@@ -103,7 +103,7 @@ def every_fact() -> dict[str, dict[str, Any]]:
 
 def audit_trial(
     trial: Trial,
-    asked: AttackSettings,
+    asked: ImageSettings,
     radii: Sequence[float],
     using: Tools,
     given: Tensor | None = None,

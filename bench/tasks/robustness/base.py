@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from attacks import ATTACKS
+from attacks.certificates import CERTIFICATES
 from attacks.classifiers import CLASSIFIERS, Classifier, Ready
 from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
@@ -34,6 +35,7 @@ from bench.models.classifiers import (
 )
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Resolved, Task, Value
+from bench.tasks.robustness.certificates import certificate_of, unread
 from bench.tasks.robustness.settings import attack_of
 from bench.tasks.values import scored_by
 
@@ -74,6 +76,8 @@ class RobustnessTask(Task):
         networks = [brought(model, settings).part for model in models if is_brought(model)]
         used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
+        if "certificate" in parts:
+            skip = skip or unread(parts["certificate"], parts["model"], name)
         seconds = 0.0
         if not skip:
             seconds = training_seconds(models[0], name) + self.forecast(parts, chosen)
@@ -102,7 +106,8 @@ class RobustnessTask(Task):
     def every(self, axis: str) -> list[str]:
         if axis == "dataset":
             return names_with(self.needs)
-        return list(ATTACKS if axis == "attack" else CLASSIFIERS)
+        known = {"attack": ATTACKS, "certificate": CERTIFICATES}
+        return list(known.get(axis, CLASSIFIERS))
 
     @final
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
@@ -117,6 +122,8 @@ def _describe(axis: str, name: str) -> dict[str, Any]:
     if axis == "attack":
         noise = attack_of(name).facts.noise
         return {"role": "floor" if noise else "model", **_cited(attack_of(name))}
+    if axis == "certificate":
+        return {"role": "model", **_cited(certificate_of(name))}
     entry = classifier_of(name)
     role = {"role": "model"} if axis == "model" else {}
     return {**role, "shipped": isinstance(entry.part, Ready), **_cited(entry)}

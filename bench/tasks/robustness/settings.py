@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from attacks import ATTACKS, Attack, AttackFacts, FixedBudget, MinimalNorm
+from attacks.certificates import Certificate
 from attacks.contracts import Stop
 from attacks.ensemble import Ensemble, together
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
@@ -19,6 +20,7 @@ from bench.models.brought import SETTINGS
 from bench.tasks.robustness.targets import TARGETS, known
 from bench.tasks.values import checked
 
+P = TypeVar("P", bound=Attack | Certificate)
 WITHIN = "attack_success_within"
 NORM = "linf"
 RADII = {
@@ -30,15 +32,10 @@ RADII = {
 """The usual radii of a norm, for images in [0, 1]: around those of the literature on small ones."""
 
 
-class AttackSettings(BaseModel):
+class ImageSettings(BaseModel):
     """norm: linf, or the first that the attack knows. radii: numbers with commas between; not for
     attacks that look for the smallest perturbation. clip: whether pixels keep to [0, 1]. images:
-    how many held-out ones. targets: what images are to be taken for: "none" of the classes in
-    particular, each a "random" wrong one, its "likeliest" or "least-likely" one, "all" in turn (the
-    worst case of them), or the number of a class (images of that class are left out of the goal).
-    stop: "first_success" where nothing but robust accuracy is asked: an image is done when it is
-    misled. within: the radii at which the images of a search for the smallest perturbation are
-    counted.
+    how many held-out ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -47,6 +44,20 @@ class AttackSettings(BaseModel):
     radii: str = RADII[NORM]
     clip: bool = True
     images: int = Field(default=1_000, ge=1, le=1_000_000)
+
+    @property
+    def box(self) -> tuple[float, float] | None:
+        return (0.0, 1.0) if self.clip else None
+
+
+class AttackSettings(ImageSettings):
+    """targets: what images are to be taken for: "none" of the classes in particular, each a
+    "random" wrong one, its "likeliest" or "least-likely" one, "all" in turn (the worst case of
+    them), or the number of a class, whose own images are not counted. stop: "first_success" where
+    nothing but robust accuracy is asked: an image is done when it is misled. within: the radii at
+    which the images of a search for the smallest perturbation are counted.
+    """
+
     targets: str = "none"
     stop: Stop = "never"
     within: str = ""
@@ -56,12 +67,8 @@ class AttackSettings(BaseModel):
     def _known(cls, value: Any) -> Any:
         value = str(value) if type(value) is int else value
         if not isinstance(value, str) or not known(value):
-            raise ValueError(f"expected one of {', '.join(TARGETS)}, or a class, got '{value}'")
+            raise ValueError(f"expected one of {', '.join(TARGETS)}, or a class")
         return value
-
-    @property
-    def box(self) -> tuple[float, float] | None:
-        return (0.0, 1.0) if self.clip else None
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def choose_attack(
     if isinstance(entry.part, Ensemble):
         rest.setdefault("stop", "first_success")
     asked = checked(kind, rest, has)
-    part = _with(entry.part, {k: v for k, v in own.items() if k in has}, attack)
+    part = with_settings(entry.part, {k: v for k, v in own.items() if k in has}, attack)
     if asked.norm not in part.norms:
         raise unknown("norm", asked.norm, part.norms, f"(attack {attack} knows these)")
     relevant = {**asked.model_dump(), **settings_of(part)}
@@ -185,8 +192,8 @@ def refuse_others(chosen: ChosenAttack, settings: Iterable[str], attack: str) ->
         raise unknown("setting", name, known, f"(attack {attack} has these)")
 
 
-def settings_of(attack: Attack) -> dict[str, Any]:
-    """What a suite may set of an attack: plain values."""
+def settings_of(attack: Attack | Certificate) -> dict[str, Any]:
+    """What a suite may set of an attack or a certificate: plain values."""
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
         found = dict(attack.settings)
     else:
@@ -195,7 +202,10 @@ def settings_of(attack: Attack) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
 
 
-def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
+def with_settings(attack: P, chosen: dict[str, Any], name: str) -> P:
+    """An attack or a certificate with some settings changed. Raises UsageError for a value that is
+    none.
+    """
     usual: dict[str, Any] = settings_of(attack)
     hints = get_type_hints(type(attack))
     for key, value in chosen.items():
@@ -208,8 +218,8 @@ def _with(attack: Attack, chosen: dict[str, Any], name: str) -> Attack:
             raise unknown(f"{key} of {name}", str(value), words)
         _refuse_number(f"setting '{key}' of {name}", value, usual[key])
     if isinstance(attack, FoolboxBudget | FoolboxMinimal):
-        return adapt(name, **chosen).part
-    return replace(cast(Any, attack), **chosen) if chosen else attack
+        return cast(Any, adapt(name, **chosen).part)
+    return cast(Any, replace(cast(Any, attack), **chosen) if chosen else attack)
 
 
 LARGEST = 2.0**1023
