@@ -50,7 +50,7 @@ class Universal(FixedBudget):
 
     steps: int = 100
     batch: int = 128
-    step_size: float = 0.1
+    step_size: float = 0.3
     ceiling: float | None = None
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 

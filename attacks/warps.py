@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch.nn.functional import grid_sample
 from attacks.norms import PerImage
 from attacks.pixels import Pixels
 
+Beyond = Literal["zeros", "border"]
 Places = Float[Tensor, "batch height width 2"]
 
 
@@ -26,13 +29,13 @@ def places(height: int, width: int, degrees: PerImage, down: PerImage, across: P
     return torch.stack([cosine * x + sine * y, cosine * y - sine * x], 3)
 
 
-def sampled(images: Pixels, at: Places) -> Pixels:
+def sampled(images: Pixels, at: Places, beyond: Beyond = "zeros") -> Pixels:
     """What images show at some places (across and down from their middle, in pixels): bilinear
-    between the middles of pixels, black beyond their edge.
+    between the middles of pixels, black beyond their edge, or the nearest pixel of its "border".
     """
     height, width = images.shape[2:]
     scale = torch.tensor([2 / width, 2 / height], dtype=at.dtype, device=at.device)
-    return grid_sample(images, at * scale, padding_mode="zeros", align_corners=False)
+    return grid_sample(images, at * scale, padding_mode=beyond, align_corners=False)
 
 
 def warped(images: Pixels, degrees: PerImage, down: PerImage, across: PerImage) -> Pixels:

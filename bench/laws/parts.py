@@ -9,6 +9,7 @@ from typing import Any
 
 from attacks import ATTACKS, FixedBudget, MinimalNorm, foolbox_adapter
 from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
+from attacks.corruptions import CORRUPTIONS, Corruption
 from attacks.diagnostics import DIAGNOSTICS
 from bench.core import usercode
 from bench.core.errors import UsageError, one_line, unknown
@@ -81,6 +82,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (DATASETS, _of(Dataset)),
     (TASKS, _of(Task)),
     (ATTACKS, _of(FixedBudget, MinimalNorm)),
+    (CORRUPTIONS, _of(Corruption)),
     (CLASSIFIERS, _of(Classifier, Ensemble, Ready)),
     (EXTRACTORS, _of(Extractor)),
     (DIAGNOSTICS, _takes("scene")),
