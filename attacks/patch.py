@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attacks.contracts import UNIT, Labels, Model, Seeds
+from attacks.contracts import Labels, Model, Seeds
 from attacks.gradients import ask, differentiable, ordinary
 from attacks.norms import PerImage, into_box
 from attacks.objectives import entropy
@@ -120,7 +120,7 @@ def fit(
     placing: Placing,
     seeds: Seeds,
     fitting: Fitting | None = None,
-    box: tuple[float, float] = UNIT,
+    box: tuple[float, float] = (0.0, 1.0),
 ) -> Patch:
     """Brown et al. 2017, equation 1: the patch that raises the mean of log p(target) over images,
     places, scales and rotations, each image's anew at every step; from the middle of the box.

@@ -94,7 +94,8 @@ class Simba(FixedBudget):
         box: Box,
         stop: Stop,
     ) -> Images:
-        basis = _Basis(self.basis, self.share, tuple(as_planes(images).shape[1:]))
+        _, channels, height, width = as_planes(images).shape
+        basis = _Basis(self.basis, self.share, (channels, height, width))
         length = radii * (self.step or (1.0 if norm == "linf" else 0.2))
         best, leads = images.clone(), score(images, labels)
         tried, sign = torch.zeros_like(labels), torch.ones_like(radii)

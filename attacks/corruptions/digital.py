@@ -46,15 +46,15 @@ def _alone(bell: torch.Tensor, axis: int) -> torch.Tensor:
 def pixelate(images: Pixels, seeds: Seeds, share: float) -> Pixels:
     """The mean of cells, of which there are this share of the pixels down and across."""
     height, width = images.shape[2:]
-    cells = [max(round(share * side), 1) for side in (height, width)]
+    cells = (max(round(share * height), 1), max(round(share * width), 1))
     return interpolate(adaptive_avg_pool2d(images, cells), size=(height, width))
 
 
 def jpeg(images: Pixels, seeds: Seeds, quality: float) -> Pixels:
     """Bytes, compressed at this quality from 1 to 100 and read again; on the CPU."""
     pictures = list((images * 255).round().to(torch.uint8).cpu())
-    read = decode_jpeg(encode_jpeg(pictures, quality=int(quality)))
-    return torch.stack(read).to(images) / 255
+    read = decode_jpeg(list(encode_jpeg(pictures, quality=int(quality))))
+    return torch.stack(list(read)).to(images) / 255
 
 
 CORRUPTIONS.register("elastic_transform", paper=PAPER, summary="Elastic distortion", draws=True)(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from attacks.boundary import Boundary
+from attacks.contracts import MinimalNorm
 from attacks.decisions import Oracle, Walkers, noise, to_boundary
 from attacks.engine import Counted
 from attacks.foolbox_adapter import adapt
@@ -61,8 +62,9 @@ def test_it_is_as_near_as_foolbox_at_equal_queries(kind, norm, name, steps):
     images, labels, seeds = case(30)
     settings = {"constraint": norm} if kind is HopSkipJump else {}
     theirs = Counted(model)
-    entry = adapt(f"foolbox:{name}", steps=steps, **settings)
-    peer = entry.part(theirs, images, labels, norm=norm, seeds=seeds)
+    part = adapt(f"foolbox:{name}", steps=steps, **settings).part
+    assert isinstance(part, MinimalNorm)
+    peer = part(theirs, images, labels, norm=norm, seeds=seeds)
     queries = theirs.forwards // len(images)
     ours = Counted(model)
     found = kind(queries=queries)(ours, images, labels, norm=norm, seeds=seeds)

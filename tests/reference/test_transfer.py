@@ -58,8 +58,8 @@ def networks():
 @pytest.fixture(scope="module")
 def digits():
     data = mnist5k()
-    images = torch.tensor(data.held_images[::5]).reshape(-1, 1, 28, 28).float() / 255
-    return images, torch.tensor(data.held_labels[::5])
+    images = torch.tensor(data.held_images[::10]).reshape(-1, 1, 28, 28).float() / 255
+    return images, torch.tensor(data.held_labels[::10])
 
 
 def attacked(attack, networks, digits, **given):
