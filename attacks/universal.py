@@ -141,7 +141,7 @@ ATTACKS.register(
     summary="One perturbation for all images of a batch",
     exempt=(
         "each-image-may-have-its-own-radius: one perturbation is fitted to all radii",
-        "logits-that-are-not-finite-are-no-success: the last perturbation serves all images",
+        "logits-that-are-not-finite-are-no-success[l2]: the last perturbation serves all images",
     ),
     batchwise=True,
     draws=True,
