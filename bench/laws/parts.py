@@ -10,6 +10,7 @@ from typing import Any
 from attacks import ATTACKS, FixedBudget, MinimalNorm, foolbox_adapter
 from attacks.certificates import CERTIFICATES, Certificate
 from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
+from attacks.corruptions import CORRUPTIONS, Corruption
 from attacks.diagnostics import DIAGNOSTICS
 from bench.core import usercode
 from bench.core.errors import UsageError, one_line, unknown
@@ -83,6 +84,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (TASKS, _of(Task)),
     (ATTACKS, _of(FixedBudget, MinimalNorm)),
     (CERTIFICATES, _of(Certificate)),
+    (CORRUPTIONS, _of(Corruption)),
     (CLASSIFIERS, _of(Classifier, Ensemble, Ready)),
     (EXTRACTORS, _of(Extractor)),
     (DIAGNOSTICS, _takes("scene")),

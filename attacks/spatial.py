@@ -1,0 +1,89 @@
+"""Rotations and shifts: the worst of a grid, for each image.
+
+Not an attack of `ATTACKS`: what it does is within no ball of a norm (a shift by one pixel may
+change most of them by all of the range), so it has a contract of its own, in degrees and pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+
+from attacks.contracts import Images, Labels, Model, Stop
+from attacks.gradients import look
+from attacks.norms import PerImage
+from attacks.objectives import lead
+from attacks.pixels import as_pixels
+from attacks.warps import warped
+from bench.core.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Warped:
+    """Images, and what was done to each: turned clockwise by `degrees`, then moved by `down` and
+    `across` pixels.
+    """
+
+    images: Images
+    degrees: PerImage
+    down: PerImage
+    across: PerImage
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """Engstrom et al. 2019, section 3: all of a grid of `angles` rotations within `degrees` and
+    `shifts` translations within `pixels` down and as many across; the worst of them by the lead of
+    a wrong class. A black box that asks angles x shifts x shifts times, the image as it is first.
+
+    Their grid is 31 x 5 x 5 within 30 degrees and a tenth of the side, about 3 pixels of a digit.
+    Raises UsageError for counts that are even, so that no change at all is not among them.
+    """
+
+    degrees: float = 30.0
+    pixels: float = 3.0
+    angles: int = 31
+    shifts: int = 5
+
+    def __post_init__(self) -> None:
+        for name, count in (("angles", self.angles), ("shifts", self.shifts)):
+            if count < 1 or count % 2 == 0:
+                raise UsageError(f"{name}: expected an odd number, got {count}")
+
+    def __call__(
+        self, model: Model, images: Images, labels: Labels, *, stop: Stop = "never"
+    ) -> Warped:
+        """The worst warp of each image. With `stop="first_success"` an image leaves with its first
+        one that is misclassified.
+        """
+        pixels = as_pixels(images, "a spatial attack")
+        best, leads = images.clone(), lead(look(model, images), labels)
+        chosen = torch.zeros(3, len(images), dtype=leads.dtype, device=images.device)
+        going = torch.arange(len(images), device=images.device)
+        for numbers in self.grid():
+            if stop == "first_success":
+                going = going[leads[going] <= 0]
+            if not len(going):
+                break
+            asked = chosen.new_tensor(numbers)[:, None].expand(3, len(going))
+            tried = warped(pixels[going], *asked.to(images.dtype)).reshape(-1, *images.shape[1:])
+            found = lead(look(model, tried), labels[going])
+            better = found > leads[going]
+            won = going[better]
+            best[won], leads[won], chosen[:, won] = tried[better], found[better], asked[:, better]
+        return Warped(best, *chosen)
+
+    def grid(self) -> Iterator[tuple[float, float, float]]:
+        """Degrees, pixels down, pixels across, but for no change at all."""
+        turns = _evenly(self.degrees, self.angles)
+        moves = _evenly(self.pixels, self.shifts)
+        return (each for each in product(turns, moves, moves) if any(each))
+
+
+def _evenly(most: float, count: int) -> list[float]:
+    """From -most to most, 0 in the middle."""
+    half = count // 2
+    return [most * step / max(half, 1) for step in range(-half, half + 1)]
