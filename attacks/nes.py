@@ -21,6 +21,7 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.engine import logits_of
+from attacks.goals import Goal
 from attacks.norms import PerImage, into_box, project, refuse, steepest
 from attacks.objectives import Logits, answered, lead, margin
 from attacks.radii import moving
@@ -72,13 +73,14 @@ class Nes(FixedBudget):
         refuse(norm, self.norms, "nes")
         aims, sign = (labels, 1.0) if targets is None else (targets, -1.0)
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            y = goal.labels
             index = torch.arange(len(x), device=x.device)
             on = _Climbers(index, x, y, radii, drawn, x, torch.zeros_like(x))
             with torch.no_grad():
                 return self._climb(model, on, sign, norm, box, stop)
 
-        return moving(attack, images, aims, radius, seeds)
+        return moving(attack, images, Goal(aims), radius, seeds)
 
     def _climb(
         self, model: Model, on: _Climbers, sign: float, norm: str, box: Box, stop: Stop
@@ -144,4 +146,5 @@ ATTACKS.register(
     summary="Gradients estimated from scores by antithetic noise, a black box",
     gradients=False,
     draws=True,
+    aims=True,
 )(Nes())

@@ -24,6 +24,7 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.goals import Goal
 from attacks.gradients import look
 from attacks.norms import PerImage, into_box, project, refuse, spread, unit
 from attacks.objectives import lead
@@ -78,10 +79,11 @@ class Simba(FixedBudget):
             ahead = lead(logits, aimed) * (1 if targets is None else -1)
             return torch.where(logits.isfinite().all(1), ahead, -torch.inf)
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            y = goal.labels
             return self._search(score, x, y, radii, drawn, norm, box, stop)
 
-        return moving(attack, images, aims, radius, seeds)
+        return moving(attack, images, Goal(aims), radius, seeds)
 
     def _search(
         self,
@@ -171,6 +173,7 @@ ATTACKS.register(
     summary="One random pixel at a time, kept where the scores get worse, a black box",
     gradients=False,
     draws=True,
+    aims=True,
 )(Simba())
 
 ATTACKS.register(
@@ -179,4 +182,5 @@ ATTACKS.register(
     summary="One random low frequency at a time, a black box",
     gradients=False,
     draws=True,
+    aims=True,
 )(Simba(basis="dct"))

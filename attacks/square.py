@@ -23,8 +23,9 @@ from attacks.contracts import (
 from attacks.goals import Goal
 from attacks.gradients import look
 from attacks.norms import refuse
+from attacks.pixels import as_pixels
 from attacks.radii import moving
-from attacks.squares import Bumps, Found, Pixels, Signs, draw
+from attacks.squares import Bumps, Found, Signs, draw
 from bench.core.errors import UsageError
 
 SCHEDULE = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -91,7 +92,10 @@ class Square(FixedBudget):
     ) -> Images:
         """Algorithm 1: keep a proposal where it leads by more."""
         moves = Signs() if norm == "linf" else Bumps(norm)
-        clean, everyone = _as_pixels(images), torch.arange(len(images), device=images.device)
+        clean, everyone = (
+            as_pixels(images, "square"),
+            torch.arange(len(images), device=images.device),
+        )
 
         def score(pixels: Tensor, goal: Goal) -> Tensor:
             return goal.lead(look(model, pixels.reshape(-1, *images.shape[1:])))
@@ -141,21 +145,6 @@ def share(p_init: float, query: int, queries: int) -> float:
     """The share of pixels in the square of a query."""
     passed = int(query / queries * LONGEST)
     return p_init / 2 ** sum(passed > bound for bound in SCHEDULE)
-
-
-def _as_pixels(images: Images) -> Pixels:
-    if images.ndim == 4:
-        return images
-    if images.ndim == 3:
-        return images[:, None]
-    pixels = images.shape[1:].numel()
-    side = round(pixels**0.5)
-    if images.ndim != 2 or side * side != pixels:
-        raise UsageError(
-            "square expected images [batch, channels, height, width], or vectors of a square "
-            f"number of pixels; got {list(images.shape)}"
-        )
-    return images.reshape(len(images), 1, side, side)
 
 
 ATTACKS.register(

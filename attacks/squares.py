@@ -13,6 +13,7 @@ from torch import Tensor
 from attacks.contracts import Box, Seeds
 from attacks.l1ball import within
 from attacks.norms import into_box, unit
+from attacks.pixels import Pixels
 from attacks.streams import bits, signs, uniform
 
 LONGER = 4.0
@@ -21,7 +22,6 @@ REDRAWS = 10
 NOTHING = 1e-7
 """What changes by less than that has not changed."""
 
-Pixels = Float[Tensor, "batch channels height width"]
 Window = Int[Tensor, "batch channels pixels"]
 
 

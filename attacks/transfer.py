@@ -25,6 +25,7 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.diversity import diverse
+from attacks.goals import Goal
 from attacks.gradients import ascent, look
 from attacks.iterative import Keep
 from attacks.norms import into_box, project, refuse, spread, steepest, unit
@@ -89,13 +90,14 @@ class Transfer(FixedBudget):
         refuse(norm, self.norms, "an attack for transfer")
         aims = labels if targets is None else targets
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            y = goal.labels
             still = torch.zeros_like(x)
             index = torch.arange(len(x), device=x.device)
             on = _Climbers(index, x, y, radii, drawn, x, still, still)
             return self._climb(model, on, norm, box, stop, targets is not None)
 
-        return moving(attack, images, aims, radius, seeds)
+        return moving(attack, images, Goal(aims), radius, seeds)
 
     def _climb(
         self, model: Model, on: _Climbers, norm: str, box: Box, stop: Stop, targeted: bool
@@ -204,7 +206,10 @@ def blurred(slope: Images, kernel: int) -> Images:
 LINEAR = "climbers-reach-the-optimum-of-a-linear-model"
 
 ATTACKS.register(
-    "ni-fgsm", paper="arXiv:1908.06281", summary="Nesterov's momentum: the gradient a step ahead"
+    "ni-fgsm",
+    paper="arXiv:1908.06281",
+    summary="Nesterov's momentum: the gradient a step ahead",
+    aims=True,
 )(Transfer(lookahead=True))
 
 ATTACKS.register(
@@ -213,6 +218,7 @@ ATTACKS.register(
     summary="Input diversity: gradients of images resized and padded at random",
     exempt=f"{LINEAR}: it climbs for the mean of shrunk images",
     draws=True,
+    aims=True,
 )(Transfer(diversity=0.5))
 
 ATTACKS.register(
@@ -220,6 +226,7 @@ ATTACKS.register(
     paper="arXiv:1904.02884",
     summary="Translation-invariant: the gradient is blurred",
     exempt=f"{LINEAR}: its gradient is blurred",
+    aims=True,
 )(Transfer(kernel=7))
 
 ATTACKS.register(
@@ -227,4 +234,5 @@ ATTACKS.register(
     paper="arXiv:2103.15571",
     summary="Variance tuning: what the neighbours' gradients add",
     draws=True,
+    aims=True,
 )(Transfer(neighbours=20))

@@ -21,6 +21,7 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
+from attacks.goals import Goal
 from attacks.gradients import ascent
 from attacks.norms import into_box, moved, project, refuse, spread, steepest
 from attacks.objectives import Logits, margin, towards
@@ -70,11 +71,12 @@ class Universal(FixedBudget):
         refuse(norm, self.norms, "a universal perturbation")
         aims, targeted = (labels, False) if targets is None else (targets, True)
 
-        def attack(x: Images, y: Labels, radii: Tensor, drawn: Seeds) -> Images:
+        def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
+            y = goal.labels
             way = _direction(self, model, x, y, radii, drawn, norm, box, targeted)
             return moved(x, way, radii, box)
 
-        return moving(attack, images, aims, radius, seeds)
+        return moving(attack, images, Goal(aims), radius, seeds)
 
 
 def fit(
@@ -145,4 +147,5 @@ ATTACKS.register(
     ),
     batchwise=True,
     draws=True,
+    aims=True,
 )(Universal())
