@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from attacks.contracts import Images
+from attacks.norms import spread
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Kingma and Ba 2015, algorithm 1, without the learning rate: `step` gives the average of the
-    gradients over the root of that of their squares. An image counts its own steps.
-    """
+    """Kingma and Ba 2015, algorithm 1, without the learning rate. An image counts its own steps."""
 
     first: float = 0.9
     second: float = 0.999
@@ -26,21 +25,23 @@ class Adam:
         return {
             "mean": torch.zeros_like(images),
             "square": torch.zeros_like(images),
-            "count": torch.zeros(len(images), dtype=torch.float64, device=images.device),
+            "count": torch.zeros_like(images.flatten(1)[:, 0]),
         }
 
     def restart(self, memory: MutableMapping[str, Tensor], chosen: Tensor) -> None:
         """Forget all of some images."""
-        for name in ("mean", "square", "count"):
-            memory[name][chosen] = 0
+        memory["mean"][chosen], memory["square"][chosen] = 0.0, 0.0
+        memory["count"] = torch.where(chosen, 0, memory["count"])
 
-    def step(self, memory: MutableMapping[str, Tensor], gradient: Images) -> Images:
-        """The next step, in units of the learning rate; to be subtracted."""
-        memory["count"] += 1
-        shape = (-1, *[1] * (gradient.ndim - 1))
-        count = memory["count"].reshape(shape)
+    def take(self, memory: MutableMapping[str, Tensor], gradient: Images) -> tuple[Images, Images]:
+        """The next step, in units of the learning rate and to be subtracted, and what the average
+        of the gradients was divided by for it: the root of that of their squares.
+        """
+        memory["count"] = count = memory["count"] + 1
         mean = memory["mean"].lerp_(gradient, 1 - self.first)
-        square = memory["square"].mul_(self.second).addcmul_(gradient, gradient, value=1 - self.second)
-        root = (1 - self.second**count).sqrt().to(gradient)
-        share = (root / (1 - self.first**count)).to(gradient)
-        return (mean * share).div_(square.sqrt().add_(self.epsilon * root))
+        square = memory["square"].mul_(self.second)
+        square.addcmul_(gradient, gradient, value=1 - self.second)
+        exact = count.double()
+        root = spread((1 / (1 - self.second**exact)).sqrt(), gradient)
+        below = square.sqrt().mul_(root).add_(self.epsilon)
+        return (mean * spread(1 / (1 - self.first**exact), gradient)).div_(below), below

@@ -24,20 +24,20 @@ TIMES, LARGEST, PROGRESS = 10.0, 1e10, 0.9999
 @dataclass(frozen=True)
 class CarliniWagner(MinimalNorm):
     """Carlini and Wagner 2017, section V: Adam on |x' - x|^2 + c max(-lead, 0), x' in the box by a
-    hyperbolic tangent; `searches` times for each image, c ten times as large after a failure until
+    hyperbolic tangent; `tries` times for each image, c ten times as large after a failure until
     there was a success, then halfway between the largest that failed and the smallest that did not.
     The nearest x' met on the way that reaches the goal is returned.
 
-    steps: of one search, a gradient each, at most: after each tenth of them an image whose
+    steps: of one try, a gradient each, at most: after each tenth of them an image whose
     objective has not fallen by .01 % in it goes on to the next c by itself (the authors' code asks this
     of the sum over the batch). length: Adam's, in the space of the tangent. weight: the first c.
     Without a box there is no tangent.
     """
 
     steps: int = 100
-    searches: int = 9
-    length: float = 0.01
-    weight: float = 0.001
+    tries: int = 9
+    length: float = 0.1
+    weight: float = 0.01
     norms: ClassVar[tuple[str, ...]] = ("l2",)
 
     def __call__(
@@ -52,7 +52,7 @@ class CarliniWagner(MinimalNorm):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "carlini-wagner")
-        most = 1 + self.steps * self.searches
+        most = 1 + self.steps * self.tries
         return walk(model, images, labels, targets, _Weighed(self, _Tangent(box)), most)
 
 
@@ -100,7 +100,7 @@ class _Weighed(Rule):
             "weight": none + self.plan.weight,
             "low": none,
             "high": none + torch.inf,
-            "searches": none,
+            "tried": none,
             "found": none > 0,
             "least": none + torch.inf,
             "least_then": none + torch.inf,
@@ -111,14 +111,13 @@ class _Weighed(Rule):
         memory = on.memory
         pulled = torch.where(on.lead < 0, memory["weight"], 0.0)
         slope = on.offset.mul_(2).addcmul_(on.slope, spread(pulled, on.slope), value=-1)
-        free = memory["free"].sub_(
-            ADAM.step(memory, slope.mul_(memory["speed"])).mul_(self.plan.length)
-        )
+        way, _ = ADAM.take(memory, slope.mul_(memory["speed"]))
+        free = memory["free"].sub_(way, alpha=self.plan.length)
         points, memory["speed"] = self.tangent.pixels(free)
         return points
 
     def over(self, on: Walk) -> Mask:
-        """Images whose last search is over; another is begun for those whose present one is."""
+        """Images whose last try is over; another is begun for those whose present one is."""
         memory, tenth = on.memory, max(self.plan.steps // 10, 1)
         memory["found"] = memory["found"] | on.won
         objective = on.far.square() + memory["weight"] * (-on.lead).clamp_min(0)
@@ -127,10 +126,10 @@ class _Weighed(Rule):
         stalled = looked & (memory["least"] > PROGRESS * memory["least_then"])
         memory["least_then"] = torch.where(looked, memory["least"], memory["least_then"])
         done = stalled | (memory["count"] >= self.plan.steps)
-        memory["searches"] = memory["searches"] + done
+        memory["tried"] = memory["tried"] + done
         if bool(done.any()):
             self._again(on, done)
-        return (memory["searches"] >= self.plan.searches) | (memory["weight"] > LARGEST)
+        return (memory["tried"] >= self.plan.tries) | (memory["weight"] > LARGEST)
 
     def _again(self, on: Walk, done: Mask) -> None:
         """From the image, with another c."""

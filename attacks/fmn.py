@@ -12,7 +12,7 @@ from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, M
 from attacks.ddn import climbed
 from attacks.l1ball import within
 from attacks.minimal import TINY, Mask, Rule, Walk, annealed, clamped, farthest, walk, width
-from attacks.norms import PerImage, project, refuse, size, spread
+from attacks.norms import PerImage, project, refuse, size
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 GROWTH, COUNTED = 1.2, 1.5
@@ -73,7 +73,11 @@ class _Ball(Rule):
         way = climbed(on, length)
         if self.norm == "l1":
             return within(on.images, way, radius, self.box)
-        inside = _largest(way, radius) if self.norm == "l0" else project(way, radius, self.norm)
+        inside = (
+            _largest(way, on.slope, radius)
+            if self.norm == "l0"
+            else project(way, radius, self.norm)
+        )
         return clamped(inside.add_(on.images), self.box)
 
     def _radius(self, on: Walk, gamma: float) -> PerImage:
@@ -97,13 +101,14 @@ def _count(on: Walk, gamma: float) -> PerImage:
     return torch.where(on.won, torch.minimum(fewer, on.nearest), more).clamp_min(1)
 
 
-def _largest(way: Images, count: PerImage) -> Images:
-    """The `count` largest of each, the others 0."""
-    sizes = way.flatten(1).abs()
-    most = min(int(count.max()), sizes.shape[1])
+def _largest(way: Images, slope: Images, count: PerImage) -> Images:
+    """The `count` changes of each that raise the lead most to first order, the others 0."""
+    gains = (way * slope).flatten(1)
+    most = min(int(count.max()), gains.shape[1])
     place = count.clamp_max(most).long()[:, None] - 1
-    least = sizes.topk(most, dim=1).values.gather(1, place)
-    return torch.where(way.abs() >= spread(least[:, 0], way), way, 0.0)
+    least = gains.topk(most, dim=1).values.gather(1, place)
+    kept = (gains >= least) & (gains > 0)
+    return torch.where(kept.reshape(way.shape), way, 0.0)
 
 
 ATTACKS.register(

@@ -96,16 +96,15 @@ def walk(
 
     Raises UsageError for targets that can't be aimed at.
     """
-    best = images.clone()
     if not len(images):
-        return best
+        return images.clone()
     with differentiable():
-        _search(Company(model, len(images)), ordinary(images), Goal(labels, targets).ordinary(), rule, steps, best)
-    return best
+        images, goal = ordinary(images), Goal(labels, targets).ordinary()
+        return _search(Company(model, len(images)), images, goal, rule, steps)
 
 
-def _search(model, images, goal, rule, steps, best):
-    on = _begun(model, images, goal, rule)
+def _search(model: Model, images: Images, goal: Goal, rule: Rule, steps: int) -> Images:
+    best, on = images.clone(), _begun(model, images, goal, rule)
     for step in range(1, steps):
         if not len(on.index):
             break
@@ -118,6 +117,7 @@ def _search(model, images, goal, rule, steps, best):
         over = rule.over(on)
         if over is not None and bool(over.any()):
             on = on.only(~over)
+    return best
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class _Sparse(Rule):
         slope.addcmul_(on.slope, losing, value=-1)
         slope.div_(spread(size(slope, "linf").clamp_min(TINY), slope))
         length = annealed(self.plan.length, SLOWEST * self.plan.length, progress)
-        way = ADAM.step(on.memory, slope)
+        way, _ = ADAM.take(on.memory, slope)
         moved = clamped(on.offset.sub_(way.mul_(length * unit)).add_(on.images), self.box)
         pace = self.plan.pace * length
         threshold = on.memory["threshold"] + torch.where(on.won, pace, -pace)
