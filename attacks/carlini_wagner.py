@@ -18,7 +18,7 @@ INSIDE = 1 - 1e-6
 """How near to its end a pixel may stand in a box of -1 to 1: at the end itself the hyperbolic
 tangent is flat, and the pixel would never move.
 """
-TIMES, LARGEST, PROGRESS = 10.0, 1e10, 0.9999
+TIMES, LARGEST, PROGRESS, LOOK = 10.0, 1e10, 0.9999, 10
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class CarliniWagner(MinimalNorm):
     there was a success, then halfway between the largest that failed and the smallest that did not.
     The nearest x' met on the way that reaches the goal is returned.
 
-    steps: of one try, a gradient each, at most: after each tenth of them an image whose
-    objective has not fallen by .01 % in it goes on to the next c by itself (the authors' code asks this
-    of the sum over the batch). length: Adam's, in the space of the tangent. weight: the first c.
-    Without a box there is no tangent.
+    steps: of one try, a gradient each, at most: after each tenth of them, and ten at least, an
+    image whose objective has not fallen by .01 % goes on to the next c by itself (the authors' code
+    asks this of the sum over the batch). length: Adam's, in the space of the tangent (theirs is
+    .01, for 10,000 steps). weight: the first c. Without a box there is no tangent.
     """
 
     steps: int = 100
@@ -118,7 +118,7 @@ class _Weighed(Rule):
 
     def over(self, on: Walk) -> Mask:
         """Images whose last try is over; another is begun for those whose present one is."""
-        memory, tenth = on.memory, max(self.plan.steps // 10, 1)
+        memory, tenth = on.memory, max(self.plan.steps // 10, LOOK)
         memory["found"] = memory["found"] | on.won
         objective = on.far.square() + memory["weight"] * (-on.lead).clamp_min(0)
         memory["least"] = torch.minimum(memory["least"], objective)

@@ -25,7 +25,8 @@ class Ddn(MinimalNorm):
     grows by it elsewhere. Lengths are in units of the box.
 
     Deviations: the gradient is that of log((1 - p) / p), of the same direction, and is not lost
-    where the model is sure; grey levels are not rounded.
+    where the model is sure; until the first success the radius grows by a fifth, so that large
+    distances are come to; grey levels are not rounded.
 
     steps: points an image, with a gradient at each but the last.
     """
@@ -63,7 +64,7 @@ class _Sphere(Rule):
         return soft_pull(goal, logits)
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
-        radius = torch.full_like(on.far, self.start * width(self.box))
+        radius = torch.full_like(on.far, self.start * width(self.box) / GROWTH)
         return {"radius": radius, "farthest": farthest(on.images, self.norm, self.box)}
 
     def move(self, on: Walk, progress: float) -> Images:

@@ -27,7 +27,11 @@ class Fmn(MinimalNorm):
     reaches the goal, and grows by it elsewhere; until the first success it is where the boundary
     is to first order. In l0 it counts pixels, and moves by one at least.
 
-    Deviation: in l1 the projection is the exact one into the ball within the box.
+    Deviations: until the first success the radius grows by the way to the boundary, and by a fifth
+    at least (by half in l0), where the paper adds that way to the size that the box left of the
+    last change, which may never be enough; in l1 the projection is the exact one into the ball
+    within the box; in l0 the pixels that change are those that raise the lead most to first order,
+    not those that change most; and `length` is 3, where the authors' code has 1.
 
     steps: points an image, with a gradient at each but the last.
     """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -185,9 +186,12 @@ def farthest(images: Images, norm: str, box: Box) -> PerImage:
 
 
 def _begun(model: Model, images: Images, goal: Goal, rule: Rule) -> Walk:
-    slope, logits = _pulled(model, images, goal, rule)
-    if goal.targets is not None:
-        check_targets(goal.targets, goal.labels, logits.shape[1], rule.who)
+    def pull(logits: Logits) -> Logits:
+        if goal.targets is not None:
+            check_targets(goal.targets, goal.labels, logits.shape[1], rule.who)
+        return rule.pull(goal, logits)
+
+    slope, logits = _pulled(model, images, pull)
     none = torch.zeros_like(slope.flatten(1)[:, 0])
     on = Walk(
         torch.arange(len(images), device=images.device),
@@ -216,12 +220,14 @@ def _evaluate(model: Model, on: Walk, rule: Rule, last: bool) -> None:
     if last:
         logits = look(model, on.at)
     else:
-        on.slope, logits = _pulled(model, on.at, on.goal, rule)
+        on.slope, logits = _pulled(model, on.at, lambda logits: rule.pull(on.goal, logits))
     on.lead = on.goal.lead(logits)
     on.won = sure(logits, on.lead)
 
 
-def _pulled(model: Model, images: Images, goal: Goal, rule: Rule) -> tuple[Images, Logits]:
+def _pulled(
+    model: Model, images: Images, pull: Callable[[Logits], Logits]
+) -> tuple[Images, Logits]:
     """The slope at the images and the logits there; 0 where these are not finite, and of a model
     that cuts the graph.
     """
@@ -229,9 +235,8 @@ def _pulled(model: Model, images: Images, goal: Goal, rule: Rule) -> tuple[Image
         points = images.detach().requires_grad_()
         logits = ask(model, points)
     seen = logits.detach()
-    slope = None
+    weights, slope = pull(seen), None
     if logits.requires_grad:
-        weights = rule.pull(goal, seen)
         (slope,) = torch.autograd.grad(logits, points, weights, allow_unused=True)
     if slope is None:
         return torch.zeros_like(images), seen
