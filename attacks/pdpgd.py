@@ -89,4 +89,6 @@ ATTACKS.register(
     "pdpgd",
     paper="arXiv:2106.01538",
     summary="Descent on the distance, ascent on the weight of the constraint",
+    known_issue="the-scale-of-two-logits-does-not-matter[l1-0.01]: the weights are in units of the "
+    "logits, and 40 iterations do not come to those of small ones",
 )(Pdpgd())

@@ -181,7 +181,7 @@ def test_carlini_wagner_does_not_see_a_constant_on_all_logits(shift):
 
 def test_carlini_wagner_moves_pixels_at_the_ends_of_the_box():
     """Where the tangent is flat: a digit is black in four of five pixels."""
-    model, images, labels, slope = two_classes()
+    model, images, _, _ = two_classes()
     images = images.round()
     labels = model(images).argmax(1)
     found = find(CarliniWagner(), model, images, labels, "l2")
@@ -253,20 +253,20 @@ def test_the_distances_are_no_larger_than_adversarial_librarys(name):
         ours = Fmn(steps=40, length=1.0)
         theirs = library.fmn(model, images, labels, norm=orders[norm], steps=40)
     else:
-        ours, norm, theirs = {
-            "ddn": (Ddn(steps=40), "l2", lambda: library.ddn(model, images, labels, steps=40, levels=None)),
-            "df": (DeepFool(steps=20), "l2", lambda: library.df(model, images, labels, steps=20)),
+        given = {"model": model, "inputs": images, "labels": labels}
+        weighed = {"learning_rate": 0.1, "initial_const": 0.01, "binary_search_steps": 5}
+        ours, norm, theirs, settings = {
+            "ddn": (Ddn(steps=40), "l2", library.ddn, {"steps": 40, "levels": None}),
+            "df": (DeepFool(steps=20), "l2", library.df, {"steps": 20}),
             "cw": (
-                CarliniWagner(steps=30, tries=5, length=0.1, weight=0.01),
+                CarliniWagner(steps=30, tries=5),
                 "l2",
-                lambda: library.carlini_wagner_l2(
-                    model, images, labels, learning_rate=0.1, initial_const=0.01,
-                    binary_search_steps=5, max_iterations=30,
-                ),
+                library.carlini_wagner_l2,
+                {**weighed, "max_iterations": 30},
             ),
-            "sigma-zero": (SigmaZero(steps=40), "l0", lambda: library.sigma_zero(model, images, labels, num_steps=40)),
-        }[name]  # fmt: skip
-        theirs = theirs()
+            "sigma-zero": (SigmaZero(steps=40), "l0", library.sigma_zero, {"num_steps": 40}),
+        }[name]
+        theirs = theirs(**given, **settings)
     found = find(ours, model, images, labels, norm)
     assert ratio_of(model, images, labels, norm, found, theirs) <= 1.01
 
