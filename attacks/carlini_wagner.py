@@ -86,8 +86,8 @@ class _Tangent:
 class _Weighed(Rule):
     plan: CarliniWagner
     tangent: _Tangent
-    who: ClassVar[str] = "carlini-wagner"
-    norm: ClassVar[str] = "l2"
+    who: str = "carlini-wagner"
+    norm: str = "l2"
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
         free, none = self.tangent.free(on.images), torch.zeros_like(on.far)

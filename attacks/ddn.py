@@ -57,8 +57,8 @@ class _Sphere(Rule):
     gamma: float
     start: float
     box: Box
-    who: ClassVar[str] = "ddn"
-    norm: ClassVar[str] = "l2"
+    who: str = "ddn"
+    norm: str = "l2"
 
     def pull(self, goal: Goal, logits: Logits) -> Logits:
         return soft_pull(goal, logits)

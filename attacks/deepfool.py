@@ -117,7 +117,9 @@ def _nearest(
     logits: Logits, points: Images, own: Labels, aims: Tensor, norm: str
 ) -> tuple[PerImage, Images]:
     """How far the class of the nearest plane is behind, and the gradient of its lead."""
-    height = slope = nearest = None
+    height, slope = torch.zeros_like(logits[:, 0]), torch.zeros_like(points)
+    height, slope = height.detach(), slope.detach()
+    nearest = torch.full_like(height, torch.inf)
     behind = logits.detach().gather(1, own[:, None]) - logits.detach().gather(1, aims)
     for last, (aim, below) in enumerate(zip(aims.T, behind.T, strict=True), 1 - aims.shape[1]):
         pull = torch.zeros_like(logits).scatter_(1, own[:, None], -1.0)
@@ -126,9 +128,6 @@ def _nearest(
         if way is None:
             way = torch.zeros_like(points)
         far = below.abs() / size(way, DUAL[norm]).clamp_min(TINY)
-        if nearest is None:
-            height, slope, nearest = below, way, far
-            continue
         nearer = far < nearest
         slope = torch.where(spread(nearer, way) > 0, way, slope)
         height, nearest = torch.where(nearer, below, height), torch.minimum(far, nearest)

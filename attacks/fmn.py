@@ -63,7 +63,7 @@ class _Ball(Rule):
     length: float
     gamma: float
     box: Box
-    who: ClassVar[str] = "fmn"
+    who: str = "fmn"
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
         radius = torch.full_like(on.far, 1.0 if self.norm == "l0" else torch.inf)

@@ -58,8 +58,8 @@ class Pdpgd(MinimalNorm):
 class _PrimalDual(Rule):
     plan: Pdpgd
     box: Box
-    who: ClassVar[str] = "pdpgd"
-    norm: ClassVar[str] = "l1"
+    who: str = "pdpgd"
+    norm: str = "l1"
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
         log = torch.full_like(on.far, -math.log(self.plan.ratio))

@@ -55,8 +55,8 @@ class SigmaZero(MinimalNorm):
 class _Sparse(Rule):
     plan: SigmaZero
     box: Box
-    who: ClassVar[str] = "sigma-zero"
-    norm: ClassVar[str] = "l0"
+    who: str = "sigma-zero"
+    norm: str = "l0"
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
         return {"threshold": torch.full_like(on.far, self.plan.threshold), **ADAM.begin(on.images)}

@@ -285,9 +285,8 @@ def test_the_nearest_of_several_searches_and_who_found_it():
     assert len(finder[:-1].unique()) > 1
     for image, place, parts in zip(found, finder.tolist(), zip(*apart, strict=True), strict=True):
         assert torch.equal(image, parts[place] if place != NOBODY else parts[0])
-    none, nobody = nearest(
-        several, answer_for_nothing, pictures(), torch.zeros(8).long(), norm="l2", seeds=torch.arange(8)
-    )  # fmt: skip
+    given["seeds"], zero = torch.arange(8), torch.zeros(8).long()
+    none, nobody = nearest(several, answer_for_nothing, pictures(), zero, **given)
     assert torch.equal(none, pictures())
     assert (nobody == NOBODY).all()
 
