@@ -14,7 +14,7 @@ from attacks.minimal import TINY, Rule, Walk, annealed, clamped, farthest, soft_
 from attacks.norms import refuse, size, spread
 from attacks.objectives import Logits
 
-GROWTH, LAST = 1.2, 0.01
+GROWTH, LAST = 1.3, 0.01
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Ddn(MinimalNorm):
     grows by it elsewhere. Lengths are in units of the box.
 
     Deviations: the gradient is that of log((1 - p) / p), of the same direction, and is not lost
-    where the model is sure; until the first success the radius grows by a fifth, so that large
+    where the model is sure; until the first success the radius grows by 30 %, so that large
     distances are come to; grey levels are not rounded.
 
     steps: points an image, with a gradient at each but the last.

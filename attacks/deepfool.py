@@ -57,6 +57,7 @@ class DeepFool(MinimalNorm):
 
     def _search(self, model: Model, images: Images, goal: Goal, norm: str, box: Box) -> Images:
         """The first points that reach the goal; the images where none does."""
+        aims = goal.labels[:, None]
         result, index, at = images.clone(), torch.arange(len(images), device=images.device), images
         for step in range(self.steps + 1):
             points = at.detach().requires_grad_()
