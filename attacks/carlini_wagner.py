@@ -28,13 +28,13 @@ class CarliniWagner(MinimalNorm):
     there was a success, then halfway between the largest that failed and the smallest that did not.
     The nearest x' met on the way that reaches the goal is returned.
 
-    steps: of one try, a gradient each, at most: after each tenth of them, and ten at least, an
+    iterations: of one try, a gradient each, at most: after each tenth of them, and ten at least, an
     image whose objective has not fallen by .01 % goes on to the next c by itself (the authors' code
     asks this of the sum over the batch). length: Adam's, in the space of the tangent (theirs is
     .01, for 10,000 steps). weight: the first c. Without a box there is no tangent.
     """
 
-    steps: int = 100
+    iterations: int = 100
     tries: int = 9
     length: float = 0.1
     weight: float = 0.01
@@ -52,7 +52,7 @@ class CarliniWagner(MinimalNorm):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "carlini-wagner")
-        most = 1 + self.steps * self.tries
+        most = 1 + self.iterations * self.tries
         return walk(model, images, labels, targets, _Weighed(self, _Tangent(box)), most)
 
 
@@ -118,14 +118,14 @@ class _Weighed(Rule):
 
     def over(self, on: Walk) -> Mask:
         """Images whose last try is over; another is begun for those whose present one is."""
-        memory, tenth = on.memory, max(self.plan.steps // 10, LOOK)
+        memory, tenth = on.memory, max(self.plan.iterations // 10, LOOK)
         memory["found"] = memory["found"] | on.won
         objective = on.far.square() + memory["weight"] * (-on.lead).clamp_min(0)
         memory["least"] = torch.minimum(memory["least"], objective)
         looked = memory["count"] % tenth == 0
         stalled = looked & (memory["least"] > PROGRESS * memory["least_then"])
         memory["least_then"] = torch.where(looked, memory["least"], memory["least_then"])
-        done = stalled | (memory["count"] >= self.plan.steps)
+        done = stalled | (memory["count"] >= self.plan.iterations)
         memory["tried"] = memory["tried"] + done
         if bool(done.any()):
             self._again(on, done)

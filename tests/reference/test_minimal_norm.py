@@ -29,7 +29,7 @@ SHORT = {
     "fmn-linf": (Fmn(steps=40), "linf"),
     "deepfool-l2": (DeepFool(steps=50), "l2"),
     "deepfool-linf": (DeepFool(steps=50), "linf"),
-    "carlini-wagner": (CarliniWagner(steps=30, tries=5), "l2"),
+    "carlini-wagner": (CarliniWagner(iterations=30, tries=5), "l2"),
     "sigma-zero": (SigmaZero(steps=40), "l0"),
     "pdpgd": (Pdpgd(iterations=60), "l1"),
     "best": (Best(steps=20), "l2"),
@@ -97,7 +97,7 @@ def test_a_plane_is_reached_at_the_least_distance(attack, norm, box):
 def test_carlini_wagner_comes_near_the_least_distance(box):
     """Half of the images within 1.02: Adam's steps do not shrink, so small distances are missed."""
     model, images, labels, slope = two_classes()
-    found = find(CarliniWagner(length=0.02, steps=200), model, images, labels, "l2", box=box)
+    found = find(CarliniWagner(length=0.02, iterations=200), model, images, labels, "l2", box=box)
     ratio = size(found - images, "l2") / least(images, slope, "l2", box)
     assert (ratio >= 1 - 1e-5).all()
     assert ratio.median() <= 1.02
@@ -172,7 +172,7 @@ def test_carlini_wagner_does_not_see_a_constant_on_all_logits(shift):
     """
     model, images, labels = scene(8)
     model, images = model.double(), images.double()
-    attack = CarliniWagner(steps=30, tries=5)
+    attack = CarliniWagner(iterations=30, tries=5)
     first = find(attack, model, images, labels, "l2")
     again = find(attack, lambda x: model(x) + shift, images, labels, "l2")
     ratio = size(again - images, "l2")[:-1] / size(first - images, "l2")[:-1]
@@ -209,7 +209,7 @@ def test_the_l2_ball_of_fmn_is_not_left_by_the_box():
         (DeepFool(steps=20), "L2DeepFoolAttack", "l2", {"steps": 20}),
         (DeepFool(steps=20), "LinfDeepFoolAttack", "linf", {"steps": 20}),
         (
-            CarliniWagner(steps=30, tries=5, length=0.1, weight=0.01),
+            CarliniWagner(iterations=30, tries=5, length=0.1, weight=0.01),
             "L2CarliniWagnerAttack",
             "l2",
             {"steps": 30, "binary_search_steps": 5, "stepsize": 0.1, "initial_const": 0.01},
@@ -259,7 +259,7 @@ def test_the_distances_are_no_larger_than_adversarial_librarys(name):
             "ddn": (Ddn(steps=40), "l2", library.ddn, {"steps": 40, "levels": None}),
             "df": (DeepFool(steps=20), "l2", library.df, {"steps": 20}),
             "cw": (
-                CarliniWagner(steps=30, tries=5),
+                CarliniWagner(iterations=30, tries=5),
                 "l2",
                 library.carlini_wagner_l2,
                 {**weighed, "max_iterations": 30},
