@@ -66,8 +66,10 @@ def ascent(
     logits = logits.detach()
     if gradient is None:
         return torch.zeros_like(images), logits
-    known = answered(logits).reshape(-1, *[1] * (images.ndim - 1))
-    return torch.where(known, gradient, 0.0), logits
+    known = answered(logits)
+    if bool(known.all()):
+        return gradient, logits
+    return torch.where(known.reshape(-1, *[1] * (images.ndim - 1)), gradient, 0.0), logits
 
 
 def misled(logits: Logits, labels: Labels) -> Bool[Tensor, " batch"]:

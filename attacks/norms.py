@@ -30,8 +30,10 @@ def size(difference: Images, norm: str) -> PerImage:
     flat = difference.flatten(1)
     if norm == "l0":
         return (flat != 0).sum(1).to(flat.dtype)
-    order = {"linf": torch.inf, "l2": 2, "l1": 1}[norm]
-    return torch.linalg.vector_norm(flat, order, dim=1)
+    if norm == "l2":
+        return torch.linalg.vector_norm(flat, 2, dim=1)
+    sizes = flat.abs()
+    return sizes.amax(1) if norm == "linf" else sizes.sum(1)
 
 
 def spread(values: Radius, like: Images) -> Tensor:

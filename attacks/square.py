@@ -23,7 +23,7 @@ from attacks.contracts import (
 from attacks.goals import Goal
 from attacks.gradients import look
 from attacks.norms import refuse
-from attacks.pixels import as_pixels
+from attacks.pixels import Pixels, as_pixels
 from attacks.radii import moving
 from attacks.squares import Bumps, Found, Signs, draw
 from bench.core.errors import UsageError

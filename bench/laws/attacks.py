@@ -36,7 +36,14 @@ from bench.laws.scenes import (
     state_of,
 )
 
-QUICK = {"queries": 16, "steps": 8, "searches": 1, "looks": 1, "tolerance": 1e-2}
+QUICK = {
+    "queries": 16,
+    "steps": 8,
+    "iterations": 40,
+    "searches": 1,
+    "looks": 1,
+    "tolerance": 1e-2,
+}
 FEWER = {"classes": 2, "restarts": 2, "l1_restarts": 2, "l1_classes": 2}
 """Settings of attacks, under the names that they have wherever an attack has them; and those that
 are at most so many.
