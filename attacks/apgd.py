@@ -28,8 +28,9 @@ from attacks.goals import Goal, likeliest
 from attacks.gradients import look
 from attacks.heights import Height, Loss
 from attacks.norms import into_box, project, refuse, steepest
-from attacks.pgd import restarted, starts
+from attacks.pgd import starts
 from attacks.radii import moving
+from attacks.restarts import tried
 
 MOMENTUM = 0.75
 RISING = 0.75
@@ -132,15 +133,21 @@ class Apgd(FixedBudget):
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
             aims = self._aims(model, x, goal, norm)
 
-            def once(number: int, chosen: Tensor) -> Tensor:
-                aimed = aims[number]
-                wide = norm == "l1" or (self.wide and aimed is not None)
-                ascent = Ascent(rule, height, self.steps, WIDE if wide else NARROW, stop, box)
-                own = {"radius": radii[chosen], "seeds": drawn[chosen], "restart": number}
-                some = None if aimed is None else aimed[chosen]
-                return ascent.climb(model, x[chosen], goal.only(chosen), some, **own)
+            free = sum(aimed is None for aimed in aims)
+            numbers = list(range(len(aims)))
 
-            return restarted(once, len(aims), model, goal, stop)
+            def once(numbers: list[int], chosen: Tensor) -> list[Images]:
+                aimed = aims[numbers[0]] is not None
+                wide = norm == "l1" or (self.wide and aimed)
+                ascent = Ascent(rule, height, self.steps, WIDE if wide else NARROW, stop, box)
+                some = (x[chosen], goal.only(chosen), radii[chosen], drawn[chosen])
+                own = [aims[n] for n in numbers]
+                return ascent.climbs(
+                    model, *some, numbers, [a if a is None else a[chosen] for a in own]
+                )
+
+            lots = [*([n] for n in numbers[:free]), numbers[free:]]
+            return tried(once, lots, model, x, goal, stop)
 
         return moving(attack, images, Goal(labels, targets), radius, seeds)
 

@@ -6,6 +6,7 @@ How a step is taken and when it is shortened is a rule: one for linf and l2, one
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -107,6 +108,33 @@ class Ascent:
     stop: Stop
     box: Box
 
+    def climbs(
+        self,
+        model: Model,
+        images: Images,
+        goal: Goal,
+        radius: Tensor,
+        seeds: Seeds,
+        restarts: Sequence[int],
+        aims: Sequence[Labels | None],
+    ) -> list[Images]:
+        """Several climbs of each image at once, each from a start of its own (`restarts`) and for a
+        class of its own (`aims`, all of them or none): what `climb` says, for each.
+        """
+        wide = self.stages[0][0] * radius
+        begun = [self.rule.start(images, wide, seeds, number, self.box) for number in restarts]
+        every = torch.arange(len(images), device=images.device).repeat(len(begun))
+        known = [ordinary(each) for each in aims if each is not None]
+        found = self.climb(
+            model,
+            images[every],
+            goal.only(every),
+            torch.cat(known) if known else None,
+            radius=radius[every],
+            points=torch.cat(begun),
+        )
+        return list(found.split(len(images)))
+
     def climb(
         self,
         model: Model,
@@ -115,15 +143,13 @@ class Ascent:
         aims: Labels | None,
         *,
         radius: Tensor,
-        seeds: Seeds,
-        restart: int,
+        points: Images,
     ) -> Images:
         """Of each image's iterates within the radius the one that is furthest beyond the goal, or
-        nearest to it; with `stop="first_success"` the first that reaches it.
+        nearest to it; with `stop="first_success"` the first that reaches it. points: where to
+        begin.
         """
-        goal, aims = goal.ordinary(), None if aims is None else ordinary(aims)
         rule, left = self.rule, self.steps
-        points = rule.start(images, self.stages[0][0] * radius, seeds, restart, self.box)
         for number, (factor, share) in enumerate(self.stages):
             last, wide = number == len(self.stages) - 1, factor * radius
             steps = left if last else int(share * self.steps)

@@ -25,7 +25,7 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.goals import Goal
-from attacks.gradients import look
+from attacks.gradients import look, ordinary
 from attacks.norms import refuse
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
@@ -83,7 +83,23 @@ class Ensemble(FixedBudget):
     ) -> tuple[Images, Finders]:
         """The attacked images and who reached the goal. Raises UsageError for an unknown norm."""
         refuse(norm, self.norms, "an ensemble")
-        goal, result = goal.ordinary(), images.clone()
+        with torch.inference_mode(False):
+            some = (ordinary(images), goal.ordinary(), radius, ordinary(seeds))
+            return self._found(model, *some, norm=norm, box=box, stop=stop)
+
+    def _found(
+        self,
+        model: Model,
+        images: Images,
+        goal: Goal,
+        radius: Radius,
+        seeds: Seeds,
+        *,
+        norm: str,
+        box: Box,
+        stop: Stop,
+    ) -> tuple[Images, Finders]:
+        result = images.clone()
         finders = torch.full_like(goal.labels, NOBODY)
         radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device)
         radii = radii.expand(len(images))

@@ -347,6 +347,8 @@ def an_attack_aims_at_its_targets(attack: Entry, norm: str) -> None:
     found, away = (trial(model, images, labels, radius=radius, targets=t) for t in (one, other))
     behind = [leads(model, x, one) for x in (found, away)]
     assert (behind[0] < behind[1]).double().mean() > 0.7
+    if attack.facts.batchwise:
+        return
     mixed = torch.where(torch.arange(IMAGES) % 2 == 0, one, other)
     both = trial(model, images, labels, radius=radius, targets=mixed)
     torch.testing.assert_close(both[::2], found[::2], rtol=0, atol=1e-5)
