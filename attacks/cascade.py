@@ -16,8 +16,8 @@ from attacks.square import Square
 class Cascade(Ensemble):
     """An ensemble of our own, after AutoAttack (Croce and Hein 2020): short climbs of the lead for
     any class take most images; then climbs for the three likeliest classes, and longer ones for
-    nine, all from beyond the radius; a search along the boundary; squares, which gradients that are
-    masked do not stop. Fractions of AutoAttack's time, and as many images or more (docs/attacks.md).
+    nine, all from beyond the radius; a search along the boundary; squares, which masked gradients
+    do not stop. What it finds beside AutoAttack, and for how much less: docs/attacks.md.
     """
 
     queries: int = 2500

@@ -31,7 +31,6 @@ from attacks.streams import normal, uniform
 HALF = 0.5
 EXEMPT = (
     "an-attack-stays-in-the-ball-and-the-box: it moves no image that it can't mislead",
-    "the-model-is-left-as-it-was-found: its batches shrink to one, which the model can't take",
     "climbers-reach-the-optimum-of-a-linear-model: it stops at the boundary",
     "an-attack-aims-at-its-targets: it moves no image that does not reach its target",
     "a-radius-of-0-costs-nothing: images leave at different times",

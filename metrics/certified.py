@@ -18,12 +18,14 @@ class Certified:
     """What a certificate says of images. certified: which are classified as labelled everywhere
     within the radius. predictions: the class that it is about, -1 where it abstains; another one
     than the network's where the certificate is about the network under noise. radii: how far each
-    prediction holds, None where the certificate tells of one radius at a time.
+    prediction holds, None where the certificate tells of one radius at a time. robust: which were
+    right and withstood an attack within the radius, where there was one.
     """
 
     certified: Bits
     predictions: Int[np.ndarray, " n"]
     radii: Float[np.ndarray, " n"] | None = None
+    robust: Bits | None = None
 
 
 @METRICS.register(
@@ -70,6 +72,20 @@ def certified_radius(real: Clean, fake: Certified) -> Score:
 def abstention(real: Clean, fake: Certified) -> Score:
     """How often nothing is said at all."""
     return share(fake.predictions < 0)
+
+
+@METRICS.register(
+    "undecided",
+    direction="lower",
+    title="undecided",
+    estimator="share of all images that withstand the attack at this radius and are not certified: "
+    "what lies between robust and certified accuracy",
+    **{**SHARE, "takes": "certified"},
+)
+def undecided(real: Clean, fake: Certified) -> Score:
+    """How far the truth may be from either figure."""
+    robust = real.right if fake.robust is None else fake.robust
+    return share(robust & ~fake.certified)
 
 
 def contradictions(certified: Bits, misled: Bool[np.ndarray, " m"]) -> list[int]:

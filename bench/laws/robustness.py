@@ -35,7 +35,10 @@ def drawn(seed: int, n: int = 40, accuracy: float = 0.8, success: float = 0.5) -
     real = Clean(labels, answers(accuracy), rng.random(n))
     predictions, confidences = answers(1 - success), rng.random(n)
     within = (predictions != labels) & real.right | (rng.random(n) < 0.1) & real.right
-    attacked = AfterAttack(predictions, confidences, rng.random(n), rng.random(n), within, 2.0, 1.0)
+    distances, rms, reached = rng.random(n), rng.random(n), rng.random(n)
+    finders = np.where(within, rng.integers(0, 3, n), -1)
+    attacked = AfterAttack(predictions, confidences, distances, rms, within, 2.0, 1.0)
+    attacked = replace(attacked, reached=reached, finders=finders)
     transferred = Transferred(predictions, confidences, answers(1 - success), rng.random(n))
     return real, attacked, transferred, Rubbish(rng.dirichlet(np.full(10, 0.2), n))
 
@@ -46,7 +49,8 @@ def certified(attacked: AfterAttack, real: Clean) -> Certified:
     """
     predictions = np.where(attacked.confidences < 0.2, -1, real.predictions)
     sure = (predictions == real.labels) & ~attacked.within
-    return Certified(sure, predictions, np.where(predictions < 0, 0.0, attacked.distances))
+    radii = np.where(predictions < 0, 0.0, attacked.distances)
+    return Certified(sure, predictions, radii, real.right & ~attacked.within)
 
 
 def scored(metric: Entry, images: Drawn) -> Score:

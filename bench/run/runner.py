@@ -95,7 +95,7 @@ def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
         dataset_fingerprint=cell.fingerprint,
         model=cell.part("model"),
         source_model=cell.part("source_model"),
-        attack=cell.part("attack") or cell.part("certificate"),
+        attack=", ".join(filter(None, map(cell.part, ("attack", "certificate")))),
         settings=cell.settings,
         seed=cell.seed,
         status=status,
