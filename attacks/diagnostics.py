@@ -130,8 +130,8 @@ class Scene:
 
     def _won_by(self, kind: str) -> Bits:
         """Of the images that withstand the iterative attack those that another tool misleads within
-        the radius. The others are not tried: what is asked is who finds more; but a surrogate learns
-        of all.
+        the radius. The others are not tried: what is asked is who finds more; but a surrogate
+        learns of all.
         """
         left = ~self.misled("iterative", self.radius)
         if not bool(left.any()):
@@ -235,8 +235,8 @@ Kind = Literal["cause", "pitfall", "symptom", "note"]
 @dataclass(frozen=True)
 class DiagnosticFacts:
     """above: it fires where the value is larger; None: it is a number to know and never fires.
-    kind: a cause, a pitfall, a symptom that any cause explains, or a note. needs: the tool without which it is
-    left out, if any. percent, digits: how it is printed.
+    kind: a cause, a pitfall, a symptom that any cause explains, or a note. needs: the tool without
+    which it is left out, if any. percent, digits: how it is printed.
     """
 
     title: str

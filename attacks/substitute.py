@@ -20,8 +20,8 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
-from attacks.gradients import look
 from attacks.goals import Goal
+from attacks.gradients import look
 from attacks.norms import refuse, spread
 from attacks.pgd import Pgd
 from attacks.radii import moving

@@ -128,7 +128,12 @@ def _batches(count: int, how: Lessons, seed: int, device: torch.device) -> list[
 
 
 def around(
-    images: Images, seeds: Seeds, copies: int, reach: Float[Tensor, " batch"], low: float, high: float
+    images: Images,
+    seeds: Seeds,
+    copies: int,
+    reach: Float[Tensor, " batch"],
+    low: float,
+    high: float,
 ) -> Images:
     """The images, and copies of each with noise of up to `reach` a pixel, within the box."""
     shape = tuple(images.shape[1:])

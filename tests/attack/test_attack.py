@@ -336,7 +336,11 @@ def test_channels_come_first_or_last():
         ("{}:network", ("--attack", "lbfgs", "--epsilons", "-1"), "--epsilons: expected finite"),
         ("{}:network", ("--targets", "next"), "--targets: expected one of none, random"),
         ("{}:network", ("--targets", "99"), "--targets: expected a class from 0 to"),
-        ("{}:network", ("--attack", "lbfgs", "--attack", "fgsm"), "lbfgs searches for the smallest"),
+        (
+            "{}:network",
+            ("--attack", "lbfgs", "--attack", "fgsm"),
+            "lbfgs searches for the smallest",
+        ),
         ("{}:network", ("--seed", "99999999999"), "--seed: expected 0 to"),
         ("{}:network", ("--epsilons", "a"), "--epsilons: expected numbers such as 0,0.1,8/255"),
         ("{}:network", ("--epsilons", "0,-1"), "--epsilons: expected finite numbers of 0 or more"),

@@ -141,7 +141,9 @@ def test_a_sound_model_is_not_accused(radius):
     assert _firing(findings) == set()
     assert all(finding.blamed == () for finding in findings.values())
     assert findings["unbounded_failures"].value == 0
-    assert list(findings) == [name for name in DIAGNOSTICS if not name.startswith(("search", "transfer"))]
+    assert list(findings) == [
+        name for name in DIAGNOSTICS if not name.startswith(("search", "transfer"))
+    ]
 
 
 @pytest.mark.parametrize(("norm", "box"), [("l2", UNIT), ("linf", None)])

@@ -261,7 +261,7 @@ DEFENCES: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], frozenset[st
     "batch's noise": (lambda: Mates(network()), frozenset({"batch_dependent"})),
     "optimised, cut": (lambda: Purifies(network(), False), frozenset({"zero_gradients"})),
     "optimised, through": (lambda: Purifies(network(), True), frozenset()),
-    "optimised, in the graph": (_of(settled), frozenset({"wrong_gradients"})),
+    "optimised, in the graph": (_of(settled), frozenset()),
     "rippled": (_of(rippled), frozenset({"transfer_wins"})),
 }
 """How a defence is built, and which of the diagnostics has to fire, one of them at least; where
