@@ -21,8 +21,9 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.goals import Goal
-from attacks.gradients import look
+from attacks.gradients import differentiable, look, ordinary
 from attacks.norms import refuse, spread
+from attacks.objectives import answered
 from attacks.pgd import Pgd
 from attacks.radii import moving
 from attacks.surrogate import Lessons, Surrogate, around, learn, targets_of
@@ -74,14 +75,17 @@ class Substitute(FixedBudget):
                 made = CLIMB(network, x, goal.labels, **given, **goal.aims())
                 logits = look(model, made)
                 new = goal.lead(logits)
-                higher = spread(new > lead, x).bool() if turn else torch.ones_like(x).bool()
+                known = answered(logits) if turn == 0 else new > lead
+                higher = spread(known, x).bool()
                 best, lead = torch.where(higher, made, best), torch.maximum(new, lead)
                 data, shares = torch.cat([data, made]), torch.cat([shares, targets_of(logits)])
                 if stop == "first_success" and bool((lead > 0).all()):
                     break
             return best
 
-        return moving(attack, images, Goal(labels, targets), radius, seeds)
+        with differentiable():
+            goal = Goal(labels, targets).ordinary()
+            return moving(attack, ordinary(images), goal, radius, ordinary(seeds))
 
 
 def _a_pixel(radii: Tensor, norm: str, images: Images) -> Tensor:

@@ -331,8 +331,8 @@ def climbers_reach_the_optimum_of_a_linear_model(attack: Entry, norm: str) -> No
 
 @fixed_law(only="aims", unless="noise")
 def an_attack_aims_at_its_targets(attack: Entry, norm: str) -> None:
-    """Most images come nearer to their own target than when they were for another, all of them
-    whatever the targets of their batch mates.
+    """Most images come nearer to their own target than when they were for another; and, unless the
+    attack mixes a batch by design, whatever the targets of their batch mates.
     """
     trial, (model, images, labels) = Trial(attack, norm), scene()
     radius = 2 * trial.radius
@@ -340,6 +340,8 @@ def an_attack_aims_at_its_targets(attack: Entry, norm: str) -> None:
     found, away = (trial(model, images, labels, radius=radius, targets=t) for t in (one, other))
     behind = [leads(model, x, one) for x in (found, away)]
     assert (behind[0] < behind[1]).double().mean() > 0.7
+    if attack.facts.batchwise:
+        return
     mixed = torch.where(torch.arange(IMAGES) % 2 == 0, one, other)
     both = trial(model, images, labels, radius=radius, targets=mixed)
     torch.testing.assert_close(both[::2], found[::2], rtol=0, atol=1e-5)
