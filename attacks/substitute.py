@@ -117,7 +117,7 @@ class Secondhand(FixedBudget):
         stop: Stop = "never",
         targets: Labels | None = None,
     ) -> Images:
-        aims = {} if targets is None else {"targets": targets}
+        aims = Goal(labels, targets).aims()
         given = {"radius": radius, "norm": norm, "seeds": seeds, "box": box}
         return self.attack(self.source, images, labels, **given, **aims)
 

@@ -111,7 +111,7 @@ def _places(part: Any, model: Any) -> Iterator[tuple[Any, str]]:
     if isinstance(part, nn.Module) or (isinstance(part, type) and issubclass(part, nn.Module)):
         yield part, "forward"
         return
-    owners = [sys.modules.get(getattr(part, "__module__", ""))]
+    owners: list[Any] = [sys.modules.get(getattr(part, "__module__", ""))]
     owners += model.modules() if isinstance(model, nn.Module) else []
     for owner in owners:
         for key, value in list(vars(owner).items()) if owner is not None else ():

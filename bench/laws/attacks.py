@@ -149,7 +149,7 @@ def a_radius_of_0_gives_the_clean_images(attack: Entry, norm: str) -> None:
         assert torch.equal(found, images)
 
 
-@fixed_law()
+@fixed_law(unless="batchwise")
 def each_image_may_have_its_own_radius(attack: Entry, norm: str) -> None:
     """To the bit what it gets when all have that one."""
     trial, (model, images, labels) = Trial(attack, norm), scene()

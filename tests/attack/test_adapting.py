@@ -126,8 +126,8 @@ def test_a_part_is_a_function_a_kind_of_layer_or_a_layer(monkeypatch):
 
 
 def test_a_part_that_nobody_calls_is_an_error():
-    with pytest.raises(UsageError, match="a_defence:rounded is no part that the classifier calls"):
-        with through("a_defence:rounded", network()):
-            network()(torch.zeros(1, 1, 8, 8))
+    images, said = torch.zeros(1, 1, 8, 8), "a_defence:rounded is no part that the classifier calls"
+    with pytest.raises(UsageError, match=said), through("a_defence:rounded", network()):
+        network()(images)
     with pytest.raises(UsageError, match="`adapt`: the audit says what to adapt to"):
         _attacked(network(), adapt=True, audit=False)
