@@ -65,7 +65,7 @@ class Surrogate:
         x = images - 0.5
         if self.convolves:
             if x.shape[1:] != self.seen:
-                x = adaptive_avg_pool2d(x, [*self.seen[1:]])
+                x = adaptive_avg_pool2d(x, (self.seen[1], self.seen[2]))
             (first, its), (second, own), *layers = layers
             x = relu(conv2d(x, first, its, stride=self.stride, padding=self.stride))
             x = relu(conv2d(x, second, own, stride=2, padding=1))
