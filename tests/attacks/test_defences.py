@@ -129,3 +129,8 @@ def test_a_small_scale_of_logits_hides_no_l2_direction():
     share = [(predictions == labels).float().mean().item() for predictions in left]
     assert share[0] < 0.5
     assert share[1] < 0.5
+
+
+def test_a_gradient_that_passes_straight_through_a_grid_is_not_accused():
+    """Tiny steps change no answer there, and attacks have a gradient all the same."""
+    assert _firing(_audit(DEFENCES["straight-through quantisation"][0]())) == set()
