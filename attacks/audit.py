@@ -12,10 +12,12 @@ from attacks.contracts import ATTACKS, Box, FixedBudget, Images, Labels, Minimal
 from attacks.diagnostics import DIAGNOSTICS, Scene, Tools
 from attacks.engine import Counted, frozen, logits_of
 from attacks.gradients import ordinary
+from attacks.objectives import answered
 from bench.core.errors import UsageError
 
 USUAL = ("fgsm", "apgd-restarts", "square", "sign-noise", "fab")
 """A single step, the strongest white box, a black box, noise, a search."""
+TRANSFER = "substitute"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ def tools(single: str, iterative: str, black_box: str, noise: str, search: str) 
     nearest = ATTACKS[search].part
     if not isinstance(nearest, MinimalNorm):
         raise UsageError(f"an audit needs a search for the smallest perturbation, got '{search}'")
-    return Tools(fixed[0], fixed[1], fixed[2], fixed[3], nearest)
+    surrogate = ATTACKS[TRANSFER].part
+    assert isinstance(surrogate, FixedBudget)
+    return Tools(fixed[0], fixed[1], fixed[2], fixed[3], nearest, surrogate)
 
 
 def usual() -> Tools:
@@ -60,24 +64,28 @@ def audit(
     box: Box,
     using: Tools,
     given: Images | None = None,
+    abstains: int | None = None,
     tell: Callable[[int, int], None] = lambda begun, of: None,
 ) -> list[Finding]:
     """Every diagnostic of a classifier that its tools allow, on those of the images that it gets
     right.
 
     radii: in rising order; the last is the one that a robustness figure is claimed for. given: the
-    images that the attack behind that figure made. tell: is told which diagnostic of how many
+    images that the attack behind that figure made. abstains: the class that stands for no answer,
+    if there is one. tell: is told which diagnostic of how many
     begins. The model is left as it was found. Raises UsageError where no image is right.
     """
     with frozen(model):
         images, labels, seeds = map(ordinary, (images, labels, seeds))
-        right = logits_of(model, images).argmax(1) == labels
+        counted = Counted(model)
+        logits = logits_of(counted, images)
+        right = (logits.argmax(1) == labels) & answered(logits)
         if not bool(right.any()):
             raise UsageError("the audit needs images that the classifier gets right: it has none")
         kept, known, drawn = (values[right] for values in (images, labels, seeds))
         made = None if given is None else ordinary(given)[right]
         asked = (norm, tuple(radii), _reach(kept, norm, box), box, using, made)
-        scene = Scene(Counted(model), kept, known, drawn, *asked)
+        scene = Scene(counted, kept, known, drawn, *asked, abstains)
         found = {
             entry.name: float(entry.part(scene))
             for entry in _told(DIAGNOSTICS.entries(), tell)

@@ -2,7 +2,8 @@
 
 A diagnostic fires above its threshold. A cause says why attacks may fail (gradients that are
 zero, outputs that are random); a symptom (a black box that beats the white box) says that they
-do, and is blamed on the causes where one fires. After Carlini et al. 2019 and Croce et al. 2020.
+do, and is blamed on the causes where one fires. A pitfall holds back other attacks than those of
+the audit: it fires, and explains nothing. After Carlini et al. 2019 and Croce et al. 2020.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from attacks.engine import RADIUS_TOLERANCE, Counted, chunk_of, logits_of
 from attacks.gradients import ascent, misled
 from attacks.norms import into_box, size
 from attacks.objectives import answered, entropy
+from attacks.slopes import wrong_slopes
 from attacks.streams import signs
 from bench.core.registry import Registry
 
@@ -40,6 +42,7 @@ SAME = 1e-4
 TINY = (1e-4, 1e-5, 1e-6)
 LONGEST = 0.1
 ROUNDINGS = 4
+WHERE_FLOAT32_ENDS = 2e-6
 CHANCE = 0.05
 STEPPED = 0.05
 Bits = Bool[Tensor, " n"]
@@ -54,6 +57,7 @@ class Tools:
     black_box: FixedBudget | None
     noise: FixedBudget
     search: MinimalNorm | None = None
+    transfer: FixedBudget | None = None
 
 
 @dataclass(eq=False)
@@ -63,7 +67,8 @@ class Scene:
 
     A smallest radius comes first in `radii`, the one of interest last; `reach` is the radius at
     which nothing limits the attack but the box. given: the images that the attack in question
-    made within the last radius, if there is one.
+    made within the last radius, if there is one. abstains: the class that stands for no answer, if
+    there is one: an image that is answered by it is not misled.
     """
 
     model: Counted
@@ -76,7 +81,9 @@ class Scene:
     box: Box
     tools: Tools
     given: Images | None = None
+    abstains: int | None = None
     _misled: dict[tuple[str, float], Bits] = field(default_factory=dict)
+    _silent: dict[tuple[str, float], Bits] = field(default_factory=dict)
 
     @property
     def radius(self) -> float:
@@ -103,16 +110,34 @@ class Scene:
         """Which images one of the tools misleads at a radius."""
         if (kind, radius) not in self._misled:
             logits = logits_of(self.model, self.attack(kind, radius, "first_success"))
-            self._misled[kind, radius] = misled(logits, self.labels)
+            self._misled[kind, radius] = self.fooled(logits, self.labels)
+            self._silent[kind, radius] = self.silent(logits)
         return self._misled[kind, radius]
+
+    def fooled(self, logits: Tensor, labels: Labels) -> Bits:
+        """Which images are taken for another class; no answer is none."""
+        return misled(logits, labels) & ~self.silent(logits)
+
+    def silent(self, logits: Tensor) -> Bits:
+        """Which images have no answer: the class that stands for none, or one not finite."""
+        none = ~answered(logits)
+        return none if self.abstains is None else none | (logits.argmax(1) == self.abstains)
+
+    def abstained(self, kind: str, radius: float) -> Bits:
+        """Which images have no answer after one of the tools."""
+        self.misled(kind, radius)
+        return self._silent[kind, radius]
 
     def _won_by(self, kind: str) -> Bits:
         """Of the images that withstand the iterative attack those that another tool misleads within
-        the radius. The others are not tried: what is asked is who finds more.
+        the radius. The others are not tried: what is asked is who finds more; but a surrogate
+        learns of all.
         """
         left = ~self.misled("iterative", self.radius)
         if not bool(left.any()):
             return left
+        if kind == "transfer":
+            return left & self.misled(kind, self.radius)
         search = isinstance(getattr(self.tools, kind), MinimalNorm)
         given = {} if search else {"radius": self.radius, "stop": "first_success"}
         attacked = self._attacked(kind, left, **given)
@@ -120,13 +145,14 @@ class Scene:
             self.radius * (1 + RADIUS_TOLERANCE) + RADIUS_TOLERANCE
         )
         won = torch.zeros_like(left)
-        won[left] = near & misled(logits_of(self.model, attacked), self.labels[left])
+        won[left] = near & self.fooled(logits_of(self.model, attacked), self.labels[left])
         return won
 
     @cached_property
     def found(self) -> Bits:
         """Which images any of the tools misleads within the radius."""
-        kinds = [kind for kind in ("black_box", "search") if getattr(self.tools, kind) is not None]
+        others = ("black_box", "search", "transfer")
+        kinds = [kind for kind in others if getattr(self.tools, kind) is not None]
         wins = [self.wins(kind) for kind in kinds]
         return torch.stack([self.misled("iterative", self.radius), *wins]).any(0)
 
@@ -168,6 +194,24 @@ class Scene:
         return (self.slopes == 0).flatten(1).all(1)
 
     @cached_property
+    def unsteady(self) -> Bits:
+        """Where the logits change when the same batch is asked about again."""
+        again = [logits_of(self.model, self.images) for _ in range(REPEATS - 1)]
+        return torch.stack([_apart(self, self.logits, other) for other in again]).any(0)
+
+    @cached_property
+    def mixed(self) -> Bits:
+        """Of the first images, whose logits depend on their batch mates; none where they change
+        anyway.
+        """
+        pairs = min(len(self.images) // 2, PAIRS)
+        if not pairs or bool(self.unsteady.any()):
+            return torch.zeros(0, dtype=torch.bool)
+        few = self.images[: 2 * pairs]
+        paired = torch.cat([logits_of(self.model, pair) for pair in few.split(2)])
+        return _apart(self, self.logits[: 2 * pairs], paired)
+
+    @cached_property
     def still(self) -> Bits:
         """Where a step of some tiny length in a random direction changes no logit.
 
@@ -185,14 +229,14 @@ class Scene:
         return torch.stack([bits.all(1) for bits in same]).any(0)
 
 
-Kind = Literal["cause", "symptom", "note"]
+Kind = Literal["cause", "pitfall", "symptom", "note"]
 
 
 @dataclass(frozen=True)
 class DiagnosticFacts:
     """above: it fires where the value is larger; None: it is a number to know and never fires.
-    kind: a cause, a symptom that any cause explains, or a note. needs: the tool without which it is
-    left out, if any. percent, digits: how it is printed.
+    kind: a cause, a pitfall, a symptom that any cause explains, or a note. needs: the tool without
+    which it is left out, if any. percent, digits: how it is printed.
     """
 
     title: str
@@ -224,8 +268,7 @@ def probabilities(scene: Scene) -> float:
 @DIAGNOSTICS.register("random_outputs", paper=CROCE, title="random", kind="cause", above=0.01)
 def random_outputs(scene: Scene) -> float:
     """Share of images whose logits change when the same batch is asked about again."""
-    again = [logits_of(scene.model, scene.images) for _ in range(REPEATS - 1)]
-    return _share(torch.stack([_apart(scene, scene.logits, other) for other in again]).any(0))
+    return _share(scene.unsteady)
 
 
 @DIAGNOSTICS.register("batch_dependent", title="batch-dependent", kind="cause", above=0.01)
@@ -234,13 +277,7 @@ def batch_dependent(scene: Scene) -> float:
 
     0 where the outputs are random anyway.
     """
-    again = logits_of(scene.model, scene.images)
-    pairs = min(len(scene.images) // 2, PAIRS)
-    if not pairs or bool(_apart(scene, scene.logits, again).any()):
-        return 0.0
-    few = scene.images[: 2 * pairs]
-    paired = torch.cat([logits_of(scene.model, pair) for pair in few.split(2)])
-    return _share(_apart(scene, scene.logits[: 2 * pairs], paired))
+    return _share(scene.mixed)
 
 
 def _apart(scene: Scene, first: Tensor, second: Tensor) -> Bits:
@@ -251,10 +288,11 @@ def _apart(scene: Scene, first: Tensor, second: Tensor) -> Bits:
 
 @DIAGNOSTICS.register("steps_in_outputs", title="quantised", kind="cause", above=STEPPED)
 def steps_in_outputs(scene: Scene) -> float:
-    """Share of images where a step of a ten-thousandth of the range, or less, changes no logit; of
-    a model that counts in half precision, a step as much longer as its numbers are coarser.
+    """Share of images where the gradient is zero, and a step of a ten-thousandth of the range, or
+    less, changes no logit; of a model that counts in half precision, a step as much longer as its
+    numbers are coarser.
     """
-    return _share(scene.still)
+    return _share(scene.still & scene.flat)
 
 
 @DIAGNOSTICS.register(
@@ -262,19 +300,41 @@ def steps_in_outputs(scene: Scene) -> float:
 )
 def zero_gradients(scene: Scene) -> float:
     """Share of images where the gradient is exactly zero; 0 where inputs are quantised anyway."""
-    return 0.0 if _share(scene.still) > STEPPED else _share(scene.flat)
+    return 0.0 if _share(scene.still & scene.flat) > STEPPED else _share(scene.flat)
 
 
 @DIAGNOSTICS.register(
-    "hidden_by_underflow", paper=CARLINI, title="underflow", kind="cause", above=0.5
+    "wrong_gradients", paper=CARLINI, title="wrong gradients", kind="cause", above=0.05
+)
+def wrong_gradients(scene: Scene) -> float:
+    """Share of images where the gradient of the lead is not its slope: finite differences along
+    it are less than a third, or more than three times, of what it says, at every step from a
+    hundred-thousandth to a tenth of the range. 0 where answers are random or depend on batch mates.
+    """
+    if bool(scene.unsteady.any()) or bool(scene.mixed.any()):
+        return 0.0
+    size = chunk_of(scene.images)
+    parts = (values.split(size) for values in (scene.images, scene.labels, scene.seeds))
+    rounding = max(WHERE_FLOAT32_ENDS, ROUNDINGS * scene.resolution)
+    given = {"box": scene.box, "rounding": rounding}
+    found = [
+        wrong_slopes(scene.model, x, y, seeds=s, **given) for x, y, s in zip(*parts, strict=True)
+    ]
+    return _share(torch.cat(found))
+
+
+@DIAGNOSTICS.register(
+    "hidden_by_underflow", paper=CARLINI, title="underflow", kind="pitfall", above=0.5
 )
 def hidden_by_underflow(scene: Scene) -> float:
-    """Share of images where float32's cross-entropy is exactly zero, and the margin's slope is not.
-
-    The label's probability rounds to 1 there, and attacks on cross-entropy lose their way; ours
-    don't. A sound model may be as sure of some images.
+    """Share of images where the gradient of float32's cross-entropy is exactly zero, and the
+    margin's is not: the label leads by 100 or so. Attacks on cross-entropy have nowhere to go
+    there; ours do.
     """
-    return _share((entropy(scene.logits, scene.labels) == 0) & ~scene.flat)
+    size = chunk_of(scene.images)
+    batches = zip(scene.images.split(size), scene.labels.split(size), strict=True)
+    slopes = torch.cat([ascent(scene.model, x, y, entropy)[0] for x, y in batches])
+    return _share((slopes == 0).flatten(1).all(1) & ~scene.flat)
 
 
 @DIAGNOSTICS.register("not_finite", title="not finite", kind="cause", above=0.0)
@@ -325,6 +385,22 @@ def search_wins(scene: Scene) -> float:
 
 
 @DIAGNOSTICS.register(
+    "transfer_wins",
+    paper="arXiv:1802.00420",
+    title="transfer wins",
+    kind="symptom",
+    above=0.05,
+    needs="transfer",
+)
+def transfer_wins(scene: Scene) -> float:
+    """Share of images that what misleads another network misleads here too, and the iterative
+    attack does not: a surrogate, fitted to the answers around the images, or a network that is
+    given.
+    """
+    return _share(scene.wins("transfer"))
+
+
+@DIAGNOSTICS.register(
     "stronger_attacks", paper=CARLINI, title="stronger attacks", kind="symptom", above=0.03
 )
 def stronger_attacks(scene: Scene) -> float:
@@ -334,7 +410,7 @@ def stronger_attacks(scene: Scene) -> float:
     """
     if scene.given is None:
         return 0.0
-    own, found = misled(logits_of(scene.model, scene.given), scene.labels), scene.found
+    own, found = scene.fooled(logits_of(scene.model, scene.given), scene.labels), scene.found
     more, fewer = int((found & ~own).sum()), int((own & ~found).sum())
     tail = sum(comb(more + fewer, k) for k in range(more, more + fewer + 1))
     return 0.0 if tail > CHANCE * 2 ** (more + fewer) else (more - fewer) / len(own)
@@ -409,6 +485,14 @@ def iterative_gain(scene: Scene) -> float:
     )
 
 
+@DIAGNOSTICS.register("abstentions", title="abstentions", kind="note", above=None)
+def abstentions(scene: Scene) -> float:
+    """Share of images that have no answer after the iterative attack: the class that stands for
+    none, or a logit that is not finite. They are neither misled nor robust.
+    """
+    return _share(scene.abstained("iterative", scene.radius))
+
+
 @DIAGNOSTICS.register("lost_to_rounding", title="lost to 8 bits", kind="symptom", above=0.5)
 def lost_to_rounding(scene: Scene) -> float:
     """Share of the misled images that are right again when they are saved with 8 bits a value."""
@@ -417,4 +501,4 @@ def lost_to_rounding(scene: Scene) -> float:
         return 0.0
     attacked = scene.attack("iterative", scene.radius, chosen=found)
     rounded = (attacked * 255).round() / 255
-    return _share(~misled(logits_of(scene.model, rounded), scene.labels[found]))
+    return _share(~scene.fooled(logits_of(scene.model, rounded), scene.labels[found]))

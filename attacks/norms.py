@@ -49,9 +49,25 @@ def into_box(images: Images, box: Box) -> Images:
 
 
 def unit(direction: Images, norm: str) -> Images:
-    """Each direction at length 1; zero stays zero."""
-    length = spread(size(direction, norm), direction)
-    return torch.where(length > 0, direction / length.clamp_min(1e-38), 0.0)
+    """Each direction at length 1; zero stays zero.
+
+    Squares of what is below 1e-22 vanish in float32, and those of what is above 1e19 are infinite:
+    a power of two, which changes no digit, brings the largest entry to about 1 first.
+    """
+    scaled = direction * spread(_power(size(direction, "linf")), direction)
+    length = spread(size(scaled, norm), direction)
+    return torch.where(length > 0, scaled / length.clamp_min(TINIEST), 0.0)
+
+
+TINIEST = 1e-38
+LARGEST_POWER = 120
+"""Of two, that float32 has on either side of 1 with room to spare."""
+
+
+def _power(peaks: PerImage) -> PerImage:
+    """The power of two that brings each to between 1/2 and 1, as far as float32 has it."""
+    exponents = torch.frexp(peaks).exponent.clamp(-LARGEST_POWER, LARGEST_POWER)
+    return torch.ldexp(torch.ones_like(peaks), -exponents)
 
 
 def project(difference: Images, radius: Radius, norm: str) -> Images:

@@ -45,9 +45,16 @@ def quick_audit(monkeypatch):
     from attacks.audit import usual
     from attacks.fab import Fab
     from attacks.square import Square
+    from attacks.substitute import Substitute
 
     climbs, queries = Apgd(steps=20, classes=1), Square(queries=40)
-    quick = replace(usual(), iterative=climbs, black_box=queries, search=Fab(steps=5, classes=1))
+    quick = replace(
+        usual(),
+        iterative=climbs,
+        black_box=queries,
+        search=Fab(steps=5, classes=1),
+        transfer=Substitute(steps=20, copies=2, rounds=1),
+    )
     monkeypatch.setattr("bench.attack.evaluate.usual", lambda: quick)
 
 

@@ -70,6 +70,8 @@ def evaluate_attack(
     seed: int = 0,
     device: str = "auto",
     audit: bool = True,
+    adapt: bool = False,
+    bpda: str = "",
     download: bool = False,
     colours: str = "",
     keys: str | Sequence[str] = (),
@@ -89,7 +91,9 @@ def evaluate_attack(
     that its images are counted at. targets: what images are to be taken for: none, random,
     likeliest, least-likely, all, or the number of a class.
     range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
-    .npz file calls its arrays. trust: whether a file may run code that it holds. threads: 0 for as
+    .npz file calls its arrays. adapt: whether what the audit finds
+    is tried as well; bpda: a part of the classifier that gradients are to pass straight through,
+    which adapts too. trust: whether a file may run code that it holds. threads: 0 for as
     many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
     told what is being done. Raises UsageError for what can't be used.
     """
@@ -140,6 +144,8 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         preparation=preparation,
         device=device_named(asked["device"]),
         audits=asked["audit"],
+        adapts=_adapts(asked),
+        bpda=asked["bpda"],
         keys=_keys(asked["keys"]),
         **{name: asked[name] for name in SAME},
     )
@@ -147,6 +153,14 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         return request, network, None
     pair = pair_of(data, request.images)
     return request, network, pictures_of(*pair, request.data, request.images)
+
+
+def _adapts(asked: Mapping[str, Any]) -> bool:
+    """Whether to adapt. Raises UsageError where no audit says to what."""
+    adapts = bool(asked["adapt"] or asked["bpda"])
+    if adapts and not asked["audit"]:
+        raise UsageError("`adapt`: the audit says what to adapt to: leave it on")
+    return adapts
 
 
 def _keys(asked: Any) -> tuple[str, ...]:

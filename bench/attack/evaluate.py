@@ -17,6 +17,7 @@ from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import frozen, softmax
 from attacks.gradients import differentiable, ordinary
 from attacks.norms import size, spread
+from bench.attack.adapting import adapted_values
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
@@ -77,6 +78,8 @@ class AttackRequest:
     seed: int = 0
     device: str = "cpu"
     audits: bool = True
+    adapts: bool = False
+    bpda: str = ""
     download: bool = False
     threads: int = 0
     colours: str = ""
@@ -154,7 +157,8 @@ def _evaluated(
         findings = (
             _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
         )
-    rows = [*values, *(values_of(findings, len(few.images)) if findings else [])]
+        adapted = adapted_values(chosen, trial, findings, request.bpda) if request.adapts else []
+    rows = [*values, *adapted, *(values_of(findings, len(few.images)) if findings else [])]
     return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
 
 

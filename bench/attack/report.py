@@ -21,7 +21,7 @@ from bench.attack.evaluate import AttackRequest as Request
 from bench.attack.evaluate import Evaluation
 from bench.attack.verdict import Verdict, verdict_of, with_verdicts
 from bench.tasks import TASKS
-from bench.tasks.robustness.attack import BY, TARGETED
+from bench.tasks.robustness.attack import ADAPTED, BY, TARGETED
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Curve, Example, curves, triptychs
 from results.provenance import source
@@ -64,7 +64,8 @@ class Attacked:
             notes = [*layout.notes, *(f"! {note}" for note in self.evaluation.notes)]
             yield replace(layout, notes=notes)
         if self.evaluation.findings:
-            yield audit_layout(self.evaluation.findings, self.verdict.lines)
+            said = (*self.verdict.lines, *self.verdict.hints)
+            yield audit_layout(self.evaluation.findings, said)
         elif self.request.audits:
             yield Layout("audit", [], [], [], [*self.verdict.lines])
 
@@ -169,12 +170,13 @@ def _fingerprint(made: Evaluation) -> str:
 def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     """What tables need to know: a block of one cell."""
     attack = TASKS["attack"].part
-    given = {value.metric.partition("@")[0]: value.metric for value in made.values}
+    adapted = [value.metric for value in made.values if value.metric.endswith(f"@{ADAPTED}")]
+    given = {v.metric.partition("@")[0]: v.metric for v in made.values if v.metric not in adapted}
     members = [value.metric for value in made.values if value.metric.startswith(f"{BY}@")]
     shown = [given[name] for name in SHOWN if name in given]
     if isinstance(made.asked.attack, MinimalNorm):
         shown += ["distortion"]
-    shown += dict.fromkeys(members)
+    shown += dict.fromkeys([*members, *(name for name in adapted if name.startswith("robust"))])
     cost = [*shown, *COSTS]
     facts = {name: attack.metric_facts(name) for name in cost}
     parts = {name: record[name] for name in ("dataset", "model", "attack")}

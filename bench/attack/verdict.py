@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from attacks import MinimalNorm
+from bench.attack.adapting import asked_for
 from bench.attack.evaluate import AttackRequest, Evaluation
+from bench.tasks.robustness.attack import ADAPTED
 from bench.tasks.robustness.audit import PREFIX
 from bench.tasks.robustness.settings import WITHIN
 from results.statistics import of_one
@@ -19,11 +21,13 @@ FIGURES = ("robust_accuracy", "attack_success", "adversarial_error")
 @dataclass(frozen=True)
 class Verdict:
     """word: weak (the audit's attacks mislead more, beyond chance, and nothing else fires),
-    doubtful (other diagnostics fire), unaudited, or fine. lines: what to say of it.
+    doubtful (other diagnostics fire), unaudited, or fine. lines: what to say of it. hints: what to
+    try, and what trying it gave.
     """
 
     word: str
     lines: tuple[str, ...]
+    hints: tuple[str, ...] = ()
 
     @property
     def said(self) -> str:
@@ -43,7 +47,21 @@ def verdict_of(request: AttackRequest, made: Evaluation) -> Verdict:
     stronger = next((finding for finding in firing if finding.name == STRONGER), None)
     weak = () if stronger is None else (_weakness(request, made, stronger.value),)
     word = "weak" if firing == [stronger] else "doubtful"
-    return Verdict(word, (doubt, *weak))
+    return Verdict(word, (doubt, *weak), hints_of(made))
+
+
+def hints_of(made: Evaluation) -> tuple[str, ...]:
+    """What to try against what fires; where it was tried, what it gave beside the plain figures."""
+    given = [v for v in made.values if v.metric == f"robust_accuracy@{ADAPTED}"]
+    if not given:
+        return tuple(remedy.hint for remedy in asked_for(made.findings))
+    plain = {v.epsilon: v.value for v in made.values if v.metric == "robust_accuracy"}
+    last = given[-1]
+    before = f"{100 * plain[last.epsilon]:.1f} %" if last.epsilon in plain else "?"
+    return (
+        f"adapted, {last.label}: at {last.epsilon:.4g} the robust accuracy is "
+        f"{100 * last.value:.1f} %, not {before}",
+    )
 
 
 SUCCESS = ("attack_success", WITHIN)

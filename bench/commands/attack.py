@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SAME = (
     *("classifier", "data", "attack", "epsilons", "norm", "targets", "mean", "std", "weights"),
     *("trust", "colours", "keys", "size", "seed", "device", "threads", "download"),
-    *("figure", "curve", "save_adversarials"),
+    *("figure", "curve", "save_adversarials", "adapt", "bpda"),
 )
 """Options that are parameters under their own names."""
 
@@ -76,6 +76,13 @@ SAME = (
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS, or one.")
 @click.option("--no-audit", is_flag=True, help="Leave the diagnostics out.")
+@click.option("--adapt", is_flag=True, help="Try what the audit says to try, too.")
+@click.option(
+    "--bpda",
+    default="",
+    metavar="MODULE:CALLABLE",
+    help="A part of the classifier that gradients pass straight through; adapts.",
+)
 @click.option("--download", is_flag=True, help="Let torchvision fetch its data set.")
 @click.option("--figure", metavar="FILE.png", help="Image, perturbation and attacked image.")
 @click.option("--curve", metavar="FILE.png", help="Robust accuracy and error over the radius.")

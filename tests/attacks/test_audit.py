@@ -22,6 +22,7 @@ from attacks.fgsm import Fgsm
 from attacks.noise import SIGN
 from attacks.pgd import Pgd
 from attacks.square import Square
+from attacks.substitute import Substitute
 from bench.core.errors import UsageError
 from bench.core.randomness import forked
 from bench.datasets.digits import mnist5k
@@ -140,7 +141,9 @@ def test_a_sound_model_is_not_accused(radius):
     assert _firing(findings) == set()
     assert all(finding.blamed == () for finding in findings.values())
     assert findings["unbounded_failures"].value == 0
-    assert list(findings) == [name for name in DIAGNOSTICS if name != "search_wins"]
+    assert list(findings) == [
+        name for name in DIAGNOSTICS if not name.startswith(("search", "transfer"))
+    ]
 
 
 @pytest.mark.parametrize(("norm", "box"), [("l2", UNIT), ("linf", None)])
@@ -260,7 +263,7 @@ def test_an_audit_needs_attacks_with_a_radius():
     """By name; a search for the smallest perturbation has none, and is needed beside them."""
     known = {"single": Fgsm(), "iterative": Pgd(), "black_box": Square(), "noise": SIGN}
     named = ("fgsm", "pgd", "square", "sign-noise")
-    assert vars(tools(*named, "fab")) == {**known, "search": Fab()}
+    assert vars(tools(*named, "fab")) == {**known, "search": Fab(), "transfer": Substitute()}
     with pytest.raises(UsageError, match="an audit needs attacks that take a radius"):
         tools("fgsm", "lbfgs", "square", "sign-noise", "fab")
     with pytest.raises(UsageError, match=r"needs a search .*, got 'pgd'"):
@@ -277,7 +280,13 @@ def test_an_attack_that_others_beat_is_called_weak(cnn, norm):
     """In every norm there is a black box and a search; an attack as strong is not called weak."""
     radius = {"linf": 0.1, "l2": 1.5, "l1": 8.0}[norm]
     climbs = Apgd(steps=20, restarts=1, classes=2, l1_restarts=1)
-    using = replace(usual(), iterative=climbs, black_box=Square(queries=60), search=Fab(steps=10))
+    using = replace(
+        usual(),
+        iterative=climbs,
+        black_box=Square(queries=60),
+        search=Fab(steps=10),
+        transfer=None,
+    )
     images, labels = _digits(mnist5k().held_images, mnist5k().held_labels, IMAGES)
     given = {"norm": norm, "radius": radius, "seeds": torch.arange(IMAGES) + 90}
     for attack, weak in ((WEAK, True), (using.iterative, False)):
@@ -294,7 +303,7 @@ def test_who_wins_is_told_apart(cnn):
     radius: beyond it a search wins nothing.
     """
     nothing = Odd(NOTHING)
-    far = replace(usual(), iterative=nothing, black_box=Square(queries=60))
+    far = replace(usual(), iterative=nothing, black_box=Square(queries=60), transfer=None)
     near, wide = (_audit(cnn, far, radii=(radius,)) for radius in (1e-4, 0.3))
     assert near["search_wins"].value == near["black_box_wins"].value == 0
     assert wide["search_wins"].value > 0.9

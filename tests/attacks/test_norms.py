@@ -179,3 +179,25 @@ def test_numbers_for_images():
     assert spread(torch.arange(3), images).shape == (3, 1, 1, 1)
     assert into_box(images, None) is images
     assert torch.equal(into_box(images, UNIT), images.clamp(0, 1))
+
+
+@pytest.mark.parametrize("norm", CONVEX)
+@pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e-23, 1e20, 1e36])
+def test_a_direction_has_length_1_whatever_its_size(norm, scale):
+    """In float32 the squares of the small ones are 0, and those of the large ones infinite."""
+    directions = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = unit(directions * scale, norm)
+    torch.testing.assert_close(sizes(found, norm), torch.ones(6, dtype=torch.double), **CLOSE)
+    torch.testing.assert_close(found, unit(directions, norm), rtol=2e-2, atol=1e-6)
+
+
+CLOSE = {"rtol": 0, "atol": 1e-4, "check_dtype": False}
+
+
+def test_a_usual_direction_loses_no_digit():
+    """It is what the plain quotient is, to the bit."""
+    directions = torch.randn(50, 64, generator=torch.Generator().manual_seed(1))
+    plain = directions / spread(size(directions, "l2"), directions)
+    assert torch.equal(unit(directions, "l2"), plain)
+    zero = torch.zeros(2, 5)
+    assert torch.equal(unit(zero, "l2"), zero)

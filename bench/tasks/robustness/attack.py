@@ -52,6 +52,9 @@ and how sure of them the classifier is, or how far they are, says nothing.
 """
 COUNTED = ("robust_accuracy", WITHIN)
 """What a search's images are counted by at a radius."""
+ADAPTED = "adapted"
+"""What a metric's name ends with where the attack was adapted to the classifier."""
+ADAPTABLE = ("adversarial_error", "attack_success", "robust_accuracy")
 ROUNDING = 1e-6
 TARGETED, BY = "target_success", "success_by"
 """How often targets are reached; and who in an ensemble misled how many, with the member's name."""
@@ -84,6 +87,8 @@ class AttackTask(RobustnessTask):
     def metric_facts(self, name: str) -> dict[str, Any]:
         known, _, grid = name.partition("@")
         facts = facts_of(known, self.takes)
+        if known in ADAPTABLE and grid == ADAPTED:
+            return {**facts, "title": f"{facts['title']}, adapted", "name": name}
         if (known in (WITHIN, BY)) != bool(grid):
             raise UsageError(
                 f"metric '{name}': expected {WITHIN} with its radii, such as {WITHIN}@0.1,0.2, and "
