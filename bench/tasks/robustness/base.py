@@ -21,7 +21,7 @@ from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import channels_for, in_channels, told_channels
-from bench.models.brought import SETTINGS, brought, is_brought
+from bench.models.brought import SETTINGS, held_by, is_brought
 from bench.models.classifiers import (
     KIND,
     LABELLED,
@@ -73,7 +73,8 @@ class RobustnessTask(Task):
         chosen, usual = (self.check(parts, given) for given in (asked, {}))
         name, data = parts["dataset"], labelled(parts["dataset"])
         models = [parts[axis] for axis in CLASSIFIER_AXES if axis in self.axes]
-        networks = [brought(model, settings).part for model in models if is_brought(model)]
+        networks = any(is_brought(model) for model in models)
+        held = [held_by(classifier_of(model, settings)) for model in models]
         used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
         if "certificate" in parts:
@@ -98,7 +99,7 @@ class RobustnessTask(Task):
             ),
             seconds=seconds,
             skip=skip,
-            brought=tuple(network.digest for network in networks),
+            brought=tuple(filter(None, held)),
             gives=frozenset(self.gives(parts, chosen)),
         )
 
