@@ -137,7 +137,8 @@ def _cited(entry: Entry) -> dict[str, Any]:
 @dataclass(frozen=True, eq=False)
 class Trial:
     """A classifier and the labelled images that it is attacked on. seeds: an int64 for each.
-    examples: what names the images, in their order.
+    examples: what names the images, in their order. precision: what the classifier counts with
+    while it is attacked; what is measured of it, it is asked in float32.
     """
 
     against: Victim
@@ -145,6 +146,14 @@ class Trial:
     labels: Tensor
     seeds: Tensor
     examples: str
+    precision: str = "float32"
+
+    def part(self, first: int, n: int) -> Trial:
+        """Some of the images, with their own seeds."""
+        images, labels, seeds = (
+            values[first : first + n] for values in (self.images, self.labels, self.seeds)
+        )
+        return replace(self, images=images, labels=labels, seeds=seeds)
 
 
 def trial_on(against: Victim, images: Tensor, labels: Tensor, seed: int, source: str) -> Trial:
