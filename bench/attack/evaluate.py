@@ -32,6 +32,7 @@ from bench.datasets import DATASETS
 from bench.datasets.images import COLOURS, darkness
 from bench.datasets.named import read_name
 from bench.datasets.pixels import channels_for, in_channels, told_channels
+from bench.datasets.turns import told_alone
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
 from bench.models.contents import contents_of
 from bench.models.precision import in_precision
@@ -274,7 +275,8 @@ def _as_taken(
     said = told_channels(have, channels) if have in COLOURS else ""
     if said:
         images = in_channels(images, channels).contiguous()
-    notes = (*pictures.notes, said, darkness(float(pictures.images.max()), request.data))
+    alone = told_alone(pictures.labels.numpy())
+    notes = (*pictures.notes, alone, said, darkness(float(pictures.images.max()), request.data))
     return replace(pictures, images=images), [note for note in notes if note]
 
 

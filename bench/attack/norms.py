@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from attacks.norms import NORMS
 from bench.attack.evaluate import Evaluation
 from bench.attack.report import Attacked, Report, npz
 from bench.attack.verdict import Verdict, with_verdicts
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, unknown
 from bench.tasks.base import Value
 from bench.tasks.robustness.base import with_bits
 from bench.tasks.values import value_of
@@ -52,6 +53,10 @@ class AttackedInNorms(Report):
         return np.logical_and.reduce([made.robust for made in self.evaluations])
 
     @property
+    def subject(self) -> str:
+        return self.members[0].subject
+
+    @property
     def rows(self) -> pd.DataFrame:
         return self.table
 
@@ -73,6 +78,8 @@ class AttackedInNorms(Report):
         norms = ",".join(made.asked.settings.norm for made in self.evaluations)
         settings = {"norms": norms, "images": len(right)}
         record = {**first.record, "settings": settings, "values": [asdict(v) for v in values]}
+        keys = "".join(member.record["key"] for member in self.members)
+        record["key"] = hashlib.sha256(keys.encode()).hexdigest()
         return frame([record | {"cell_id": f"{first.record['cell_id']}?norm={ANY}"}])
 
     def _value(self, name: str, bits: Bool[np.ndarray, " n"]) -> Value:
@@ -139,6 +146,9 @@ def asked_norms(norm: Any, epsilons: Any) -> dict[str | None, Any]:
     """
     parts = norm.split(",") if isinstance(norm, str) else (norm or ())
     named = list(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    for one in named:
+        if one not in NORMS:
+            raise unknown("norm", one, NORMS)
     radii, plain = _told_apart(epsilons)
     if not radii:
         if plain and len(named) > 1:
@@ -148,9 +158,7 @@ def asked_norms(norm: Any, epsilons: Any) -> dict[str | None, Any]:
             )
         return {one: tuple(plain) or None for one in named or [None]}
     if plain:
-        raise UsageError(
-            f"`epsilons`: expected all with their norms, or none, got {plain[0]} alone"
-        )
+        raise UsageError(f"`epsilons`: expected all with their norms or none, got {plain[0]} alone")
     for one in radii:
         if one not in NORMS:
             known = ", ".join(NORMS)

@@ -67,6 +67,11 @@ class Report(ABC):
 
     @property
     @abstractmethod
+    def subject(self) -> str:
+        """Classifier and attack."""
+
+    @property
+    @abstractmethod
     def rows(self) -> pd.DataFrame:
         """One for each value, with the columns of every table of ours."""
 
@@ -93,25 +98,24 @@ class Report(ABC):
         """A PNG of the first images that were right and are misled, each with its perturbation."""
         found = self.evaluations
         few = max(1, EXAMPLES // len(found))
-        places = ", ".join(f"{made.name}, {place_of(made)}" for made in found)
-        return triptychs([one for made in found for one in _examples(made, few)], places)
+        title = f"{self.subject}, {' then '.join(map(place_of, found))}"
+        return triptychs([one for made in found for one in _examples(made, few)], title)
 
     @final
     def curve(self) -> bytes:
         """A PNG of robust accuracy and error over the radius, a panel a norm."""
         panels = [(_curves(made), made.asked.settings.norm) for made in self.evaluations]
-        return curves(panels, self.evaluations[0].name)
+        return curves(panels, self.subject)
 
     @final
     def confusion(self) -> bytes:
         """A PNG of attacked images by label and answer, a panel a norm."""
-        found = [(classes_of(made, class_names(made)), place_of(made)) for made in self.evaluations]
-        return confusions(
-            [
-                Confusion(f"{where}", classes.counts(), [*map(classes.name, classes.shown)])
-                for classes, where in found
-            ]
-        )
+        panels = []
+        for made in self.evaluations:
+            found = classes_of(made, class_names(made))
+            names = [found.name(label) for label in found.shown]
+            panels.append(Confusion(place_of(made), found.counts(), names))
+        return confusions(panels, self.subject)
 
 
 @final
@@ -127,6 +131,10 @@ class Attacked(Report):
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
         return (self.evaluation,)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.request.classifier}, {self.request.attack}"
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -20,6 +20,14 @@ SAME = (
 """Options that are parameters under their own names."""
 
 
+def _schema(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from bench.attack.schema import schema_text
+
+        click.echo(schema_text(), nl=False)
+        ctx.exit()
+
+
 @click.command()
 @click.argument("classifier")
 @click.argument("data")
@@ -106,6 +114,14 @@ SAME = (
 @click.option("--confusion", metavar="FILE.png", help="Attacked images by label and answer.")
 @click.option("--save-adversarials", metavar="FILE.npz", help="Attacked images, largest radius.")
 @click.option("--json", "as_rows", is_flag=True, help="Rows as JSON, with intervals and verdicts.")
+@click.option(
+    "--schema",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_schema,
+    help="Print the JSON schema of --json and exit.",
+)
 @click.option(
     "--fail-if-weak", is_flag=True, help="Exit code 4 where the audit speaks against the figures."
 )

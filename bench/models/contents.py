@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.core.asfound import AsFound
+
 PROGRAMS = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 """Files of code, which the digest of a module's source is over."""
 FOREIGN = ("torch", "torchvision", "timm", "numpy", "builtins", "functools", "collections")
@@ -128,7 +130,7 @@ def reachable(root: Any) -> Iterator[Tensor | np.ndarray]:
 
 def _held(thing: Any) -> Iterator[Any]:
     """What an object holds by itself."""
-    if isinstance(thing, str | bytes | int | float | complex | ModuleType | None):
+    if isinstance(thing, str | bytes | int | float | complex | ModuleType | AsFound | None):
         return
     if isinstance(thing, Mapping):
         yield from thing.values()

@@ -84,9 +84,10 @@ def curves(panels: Sequence[tuple[Sequence[Curve], str]], title: str) -> bytes:
                 curve.radii, 100 * curve.shares, marker="o", ms=3, label=curve.label
             )
             colour = line.get_color()
-            axis.fill_between(
-                curve.radii, 100 * curve.low, 100 * curve.high, color=colour, alpha=0.2, lw=0
-            )
+            low, high = 100 * curve.low, 100 * curve.high
+            if len(curve.radii) == 1:
+                axis.vlines(curve.radii, low, high, color=colour, alpha=0.4)
+            axis.fill_between(curve.radii, low, high, color=colour, alpha=0.2, lw=0)
         axis.set_xlabel(f"radius ({norm})")
         axis.set_ylabel("%")
         axis.set_ylim(-2, 102)
@@ -109,12 +110,13 @@ NUMBERED = 20
 TICKS = 40
 
 
-def confusions(found: Sequence[Confusion]) -> bytes:
+def confusions(found: Sequence[Confusion], title: str) -> bytes:
     """A PNG, a panel each: the share of a label's images that is taken for each answer as a colour,
     how many they are as numbers where there is room.
     """
     side = max(4.2, min(9.0, 0.42 * max(len(one.names) for one in found)))
     figure, axes = new_figure(1, len(found), side, side + 0.6)
+    figure.suptitle(title, fontsize=10)
     for axis, one in zip(axes, found, strict=True):
         totals = one.counts.sum(1, keepdims=True).clip(min=1)
         shares = 100 * one.counts / totals
