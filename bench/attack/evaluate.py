@@ -106,7 +106,8 @@ class Evaluation:
         if last.finders is None or not isinstance(attack, Ensemble):
             return [self.name if bit else "" for bit in misled]
         names = [name for name, _ in attack.members(self.asked.settings.norm)]
-        return [names[place] if place >= 0 else "" for place in last.finders.tolist()]
+        found = zip(last.finders.tolist(), misled, strict=True)
+        return [names[place] if place >= 0 and bit else "" for place, bit in found]
 
 
 @dataclass(frozen=True)
