@@ -16,7 +16,9 @@ from torch import nn
 
 from bench.attack.attack import evaluate_attack
 from bench.attack.norms import asked_norms
+from bench.attack.report import Attacked
 from bench.attack.schema import AttackRows, schema_text
+from bench.attack.verdict import Verdict
 from bench.core.errors import UsageError
 from bench.datasets.digits import digits8
 from results.statistics import wilson
@@ -139,6 +141,25 @@ def test_a_verdict_over_norms_is_the_worst_of_them(network, monkeypatch):
     assert rows["verdict"].tolist() == [whole.verdict.word]
     at = wilson(float(rows["value"].iloc[0]), 20)
     assert (rows["low"].iloc[0], rows["high"].iloc[0]) == (at.low, at.high)
+
+
+@pytest.mark.parametrize(
+    ("words", "worst"),
+    [
+        ({"linf": "fine", "l2": "weak"}, "weak"),
+        ({"linf": "doubtful", "l2": "fine"}, "doubtful"),
+        ({"linf": "fine", "l2": "unaudited"}, "unaudited"),
+    ],
+)
+def test_one_norm_is_enough_to_doubt_all(network, monkeypatch, words, worst):
+    def verdict(member):
+        norm = member.evaluation.asked.settings.norm
+        return Verdict(words[norm], (f"it is {words[norm]}",))
+
+    monkeypatch.setattr(Attacked, "verdict", property(verdict))
+    whole = _made(network, epsilons={"linf": "0.1", "l2": "0.5"}, images=5)
+    assert whole.verdict.word == worst
+    assert whole.verdict.said == f"linf: it is {words['linf']}; l2: it is {words['l2']}"
 
 
 def test_classes_are_told_apart(network):
