@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,10 +81,25 @@ def frozen(model: Model) -> Iterator[Model]:
         yield model
 
 
+_AT_ONCE: ContextVar[int] = ContextVar("at_once", default=0)
+
+
+@contextmanager
+def at_once(count: int) -> Iterator[None]:
+    """In here `count` images are attacked at once; 0: as many as is usual."""
+    token = _AT_ONCE.set(count)
+    try:
+        yield
+    finally:
+        _AT_ONCE.reset(token)
+
+
 def chunk_of(images: Images) -> int:
-    """How many images are attacked at once: as many as fit a fixed number of values, which is
-    larger on a GPU.
+    """How many images are attacked at once: as `at_once` says, else as many as fit a fixed number
+    of values, which is larger on a GPU.
     """
+    if count := _AT_ONCE.get():
+        return count
     values = CHUNK_VALUES * (1 if images.device.type == "cpu" else ACCELERATED)
     return max(1, values // max(1, images[0].numel())) if len(images) else 1
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.attack.attack import Classifier, Data, attack, evaluate_attack
+from bench.attack.norms import AttackedInNorms
 from bench.attack.report import Attacked
 from bench.catalogue.parts import REGISTRIES, cache_contents, cite, clean, env
 from bench.catalogue.parts import list_parts as list
@@ -40,6 +41,7 @@ __all__ = [
     "RECIPES",
     "REGISTRIES",
     "Attacked",
+    "AttackedInNorms",
     "BenchError",
     "Classifier",
     "Data",

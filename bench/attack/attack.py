@@ -13,8 +13,9 @@ from torch import nn
 
 from attacks import MinimalNorm
 from bench.attack.evaluate import ARRAYS, AttackRequest, evaluate
+from bench.attack.norms import AttackedInNorms, asked_norms
 from bench.attack.pictures import Pictures, pictures_of
-from bench.attack.report import Attacked, timed
+from bench.attack.report import Attacked, Report, timed
 from bench.core import usercode
 from bench.core.arguments import checked, numbers, text, whole
 from bench.core.devices import device_named
@@ -22,18 +23,20 @@ from bench.core.errors import UsageError
 from bench.core.files import (
     cache_folder,
     refuse_empty,
+    refuse_no_folder,
     refuse_unwritable,
     user_path,
     write_atomically,
 )
 from bench.core.limits import MAX_SAMPLES, MAX_SEED, MAX_THREADS
 from bench.datasets.arrays import pair_of
+from bench.models.precision import refuse_precision
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation
-from bench.tasks.robustness.settings import NORM, RADII, attack_of, parse_radii
+from bench.tasks.robustness.settings import NORM, RADII, attack_of, choose_attack, parse_radii
 from bench.tasks.robustness.targets import TARGETS, known
 
-FILES = {"figure": ".png", "curve": ".png", "save_adversarials": ".npz"}
+FILES = {"figure": ".png", "curve": ".png", "confusion": ".png", "save_adversarials": ".npz"}
 """What may be written, and how its name must end."""
 EPSILONS = {NORM: "0,1/255,2/255,4/255,8/255"}
 """The radii where none are given; those of other norms are the usual ones of a suite, and 0."""
@@ -41,13 +44,14 @@ COLOURS = ("", "grey", "rgb")
 KEPT = ("classifier", "data", "notify")
 """Arguments that are no plain values."""
 SAME = ("weights", "size", "images", "seed", "download", "threads", "colours", "trust")
+SAME += ("batch_size", "precision", "parts", "per_class")
 Classifier = str | Path | nn.Module
 Data = str | Path | tuple[Any, Any] | Mapping[str, Any] | Any
 
 
 def attack(classifier: Classifier, data: Data, **options: Any) -> pd.DataFrame:
     """Attack a classifier on images; its rows. The options are those of `evaluate_attack`."""
-    return evaluate_attack(classifier, data, **options).table
+    return evaluate_attack(classifier, data, **options).rows
 
 
 @checked(*KEPT)
@@ -56,8 +60,8 @@ def evaluate_attack(
     data: Data,
     *,
     attack: str | Sequence[str] = "fgsm",
-    epsilons: str | float | Sequence[float | str] | None = None,
-    norm: str | None = None,
+    epsilons: str | float | Sequence[float | str] | Mapping[str, Any] | None = None,
+    norm: str | Sequence[str] | None = None,
     targets: str | int = "none",
     settings: Mapping[str, Any] = MappingProxyType({}),
     clip: bool = True,
@@ -77,31 +81,65 @@ def evaluate_attack(
     keys: str | Sequence[str] = (),
     trust: bool = False,
     threads: int = 0,
+    batch_size: int = 0,
+    precision: str = "float32",
+    parts: str | None = None,
+    per_class: bool = False,
     figure: str | None = None,
     curve: str | None = None,
+    confusion: str | None = None,
     save_adversarials: str | None = None,
     notify: Callable[[str], None] = lambda text: None,
-) -> Attacked:
+) -> Report:
     """Attack a classifier of the user's own, or a registered one, on images with labels.
 
     The names are those of `bench attack`; a network may come as it is, and images with labels as
     arrays, tensors or lists ([n, h, w(, c)] or channels first, bytes or floats in [0, 1]; and
     [n]), as a table, or as a torch Dataset of pairs. attack: one, or several, of which the worst
     case is taken image by image. epsilons: radii, in units of images in [0, 1]; of a search those
-    that its images are counted at. targets: what images are to be taken for: none, random,
-    likeliest, least-likely, all, or the number of a class.
+    that its images are counted at; of several norms a table of them, or each with its norm, such as
+    "linf:8/255". norm: one, or several, of which the worst case is a row, too. targets: what images
+    are to be taken for: none, random, likeliest, least-likely, all, or the number of a class.
     range, mean, std: what the classifier expects of its inputs. colours: grey or rgb. keys: what an
-    .npz file calls its arrays. adapt: whether what the audit finds
-    is tried as well; bpda: a part of the classifier that gradients are to pass straight through,
-    which adapts too. trust: whether a file may run code that it holds. threads: 0 for as
-    many as the environment says, or one. figure, curve, save_adversarials: files to write. notify:
-    told what is being done. Raises UsageError for what can't be used.
+    .npz file calls its arrays. adapt: whether what the audit finds is tried as well; bpda: a part
+    of the classifier that gradients are to pass straight through, which adapts too. trust: whether
+    a file may run code that it holds. threads: 0 for as many as the environment says, or one.
+    batch_size: images at once; 0: as many as fit. precision: what the classifier counts with while
+    it is attacked, float32, bfloat16 or float16; it is measured in float32. parts: a folder that
+    keeps what was finished of a long evaluation, so that the same call goes on. per_class: whether
+    rows are about each class, too. figure, curve, confusion, save_adversarials: files to write.
+    notify: told what is being done. Raises UsageError for what can't be used.
     """
-    request, network, pictures = _request(locals())
-    store = ArtifactStore(cache_folder(), request.device)
-    result = timed(request, lambda: evaluate(request, store, notify, network, pictures))
-    _write(result, {"figure": figure, "curve": curve, "save_adversarials": save_adversarials})
+    asked = locals()
+    made = [_measured({**asked, **own}) for own in _each_norm(asked)]
+    result = made[0] if len(made) == 1 else AttackedInNorms(tuple(made))
+    _write(result, {name: asked[name] for name in FILES})
     return result
+
+
+def _each_norm(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Norm and radii of each norm. Raises UsageError for what can't be used in one of them before
+    anything is measured in another.
+    """
+    several = asked_norms(asked["norm"], asked["epsilons"])
+    found = [{"norm": norm, "epsilons": radii} for norm, radii in several.items()]
+    for own in found if len(found) > 1 else ():
+        settings = _settings_of({**asked, **own})
+        attack = _name_of(asked["attack"])
+        chosen = choose_attack(attack, settings)
+        if not chosen.radii and not chosen.counted:
+            raise UsageError(
+                f"`norm`: {attack} searches for the smallest perturbation: expected `epsilons` for "
+                "each norm, such as linf:8/255, that its images are counted at"
+            )
+    return found
+
+
+def _measured(asked: Mapping[str, Any]) -> Attacked:
+    """The attack in one norm."""
+    request, network, pictures = _request(asked)
+    store, notify = ArtifactStore(cache_folder(), request.device), asked["notify"]
+    return timed(request, lambda: evaluate(request, store, notify, network, pictures))
 
 
 def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | None]:
@@ -109,9 +147,11 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
     Raises UsageError for what can't be used.
     """
     refuse_unwritable({name: asked[name] for name in FILES}, FILES)
-    refuse_empty({"weights": asked["weights"]})
+    refuse_empty({"weights": asked["weights"], "parts": asked["parts"]})
+    refuse_no_folder("parts", asked["parts"])
     for name, low, high in (
         ("images", 1, MAX_SAMPLES),
+        ("batch_size", 0, MAX_SAMPLES),
         ("threads", 0, MAX_THREADS),
         ("seed", 0, MAX_SEED),
     ):
@@ -134,6 +174,8 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         raise UsageError(
             f"`classifier`: expected a network, got the class {network.__name__}: make one of it"
         )
+    device = device_named(asked["device"])
+    refuse_precision(asked["precision"], device)
     preparation = Preparation(span[0], span[1], mean, std)
     preparation.refuse()
     request = AttackRequest(
@@ -142,7 +184,7 @@ def _request(asked: Mapping[str, Any]) -> tuple[AttackRequest, Any, Pictures | N
         data=ARRAYS if named is None else named,
         settings=settings,
         preparation=preparation,
-        device=device_named(asked["device"]),
+        device=device,
         audits=asked["audit"],
         adapts=_adapts(asked),
         bpda=asked["bpda"],
@@ -172,8 +214,8 @@ def _keys(asked: Any) -> tuple[str, ...]:
     return names
 
 
-def _write(result: Attacked, files: Mapping[str, str | None]) -> None:
-    made = {"figure": result.figure, "curve": result.curve}
+def _write(result: Report, files: Mapping[str, str | None]) -> None:
+    made = {"figure": result.figure, "curve": result.curve, "confusion": result.confusion}
     made["save_adversarials"] = result.adversarials
     for name, path in files.items():
         if path is not None:

@@ -9,18 +9,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
+from attacks import Ensemble, Model
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
-from attacks.engine import frozen, softmax
+from attacks.engine import at_once, frozen, softmax
 from attacks.gradients import differentiable, ordinary
 from attacks.norms import size, spread
 from bench.attack.adapting import adapted_values
+from bench.attack.parts import Parts
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
 from bench.core.errors import UsageError, one_line
+from bench.core.files import user_path
 from bench.core.networks import moved
 from bench.core.threads import THREADS, usual_threads, with_threads
 from bench.core.usercode import blamed
@@ -28,13 +33,17 @@ from bench.datasets import DATASETS
 from bench.datasets.images import COLOURS, darkness
 from bench.datasets.named import read_name
 from bench.datasets.pixels import channels_for, in_channels, told_channels
+from bench.datasets.turns import told_alone
 from bench.models.classifiers import CONFIDENCES, ClassifierOrder, Victim, unfit, victim
+from bench.models.contents import contents_of
+from bench.models.precision import in_precision
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, Prepared, expected_logits, is_users, load_model, prepare
 from bench.tasks.base import Value
-from bench.tasks.robustness.attack import attack_values
+from bench.tasks.robustness.attack import ROUNDING, values_seen
 from bench.tasks.robustness.audit import audit_trial, values_of
 from bench.tasks.robustness.base import Trial, trial_on
+from bench.tasks.robustness.observing import Seen
 from bench.tasks.robustness.settings import ChosenAttack, choose_attack, refuse_others
 
 AUDITED = 200
@@ -46,7 +55,9 @@ ARRAYS = "arrays"
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What an attack did. attacked: the images of the largest radius, or of the search. notes: what
-    a reader of the figures should know of the images.
+    a reader of the figures should know of the images. seen: what became of each image. name: of the
+    attack; examples: of the images. parts, read: of how many parts it is put together, and how many
+    of them were kept from another time.
     """
 
     values: list[Value]
@@ -57,15 +68,54 @@ class Evaluation:
     after: Tensor
     asked: ChosenAttack
     notes: list[str]
+    seen: Seen
+    name: str
+    examples: str
+    parts: int = 1
+    read: int = 0
 
     @property
     def classes(self) -> list[str]:
         return self.pictures.classes
 
+    @property
+    def largest(self) -> float | None:
+        """The largest radius; None of a search that is counted at none."""
+        radii = self.asked.radii or self.asked.counted
+        return radii[-1] if radii else None
+
+    @property
+    def right(self) -> Bool[np.ndarray, " n"]:
+        """Which images were right before the attack."""
+        assert self.seen.clean is not None
+        return self.seen.clean.right
+
+    @property
+    def robust(self) -> Bool[np.ndarray, " n"]:
+        """Which were right before it and at every radius; of a search without any: at its end."""
+        last = self.seen.steps[-1][1]
+        within = last.within
+        if self.asked.counted:
+            within = within & (last.distances <= self.asked.counted[-1] + ROUNDING)
+        return self.right & ~within
+
+    @property
+    def finders(self) -> list[str]:
+        """Of each image the attack that misled it at the largest radius; empty where none did."""
+        last, attack = self.seen.steps[-1][1], self.asked.attack
+        misled = self.right & (last.predictions != self.pictures.labels.numpy())
+        if last.finders is None or not isinstance(attack, Ensemble):
+            return [self.name if bit else "" for bit in misled]
+        names = [name for name, _ in attack.members(self.asked.settings.norm)]
+        found = zip(last.finders.tolist(), misled, strict=True)
+        return [names[place] if place >= 0 and bit else "" for place, bit in found]
+
 
 @dataclass(frozen=True)
 class AttackRequest:
-    """A classifier and images by name, and how to attack: as `bench attack` has them."""
+    """A classifier and images by name, and how to attack: as `bench attack` has them. batch_size: 0
+    for what is usual. parts: a folder for the finished parts of a long evaluation.
+    """
 
     classifier: str
     data: str
@@ -85,6 +135,10 @@ class AttackRequest:
     colours: str = ""
     keys: tuple[str, ...] = ()
     trust: bool = False
+    batch_size: int = 0
+    precision: str = "float32"
+    parts: str | None = None
+    per_class: bool = False
 
     @property
     def threads_used(self) -> int:
@@ -148,27 +202,39 @@ def _evaluated(
         trial_on(against, images[:n], labels[:n], request.seed, pictures.told_by)
         for n in (len(images), AUDITED)
     )
-    with with_threads(request.threads_used):
+    trial = replace(trial, precision=request.precision)
+    with with_threads(request.threads_used), at_once(request.batch_size):
         _probe(request, trial, pictures)
-        values, wrong, attacked = attack_values(chosen, trial, partial(_tell, chosen, notify))
-        if wrong:
-            raise UsageError(f"attack {request.attack} can't be believed: {wrong}")
+        seen, parts, read = _parts(request, chosen, trial).seen(chosen, trial, notify)
+        if seen.wrong:
+            raise UsageError(f"attack {request.attack} can't be believed: {seen.wrong}")
+        attacked = seen.attacked
         before, after = (against.logits(x).cpu() for x in (images, attacked))
         findings = (
             _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
         )
         adapted = adapted_values(chosen, trial, findings, request.bpda) if request.adapts else []
-    rows = [*values, *adapted, *(values_of(findings, len(few.images)) if findings else [])]
-    return Evaluation(rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
+    rows = [*values_seen(chosen, seen, trial.examples), *adapted]
+    rows += values_of(findings, len(few.images)) if findings else []
+    made = (rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
+    return Evaluation(*made, seen, request.attack, trial.examples, parts, read)
 
 
-def _tell(chosen: ChosenAttack, notify: Callable[[str], None], done: int) -> None:
-    """Which radius comes next."""
-    radii = chosen.radii
-    if not radii:
-        notify("search")
-    elif done < len(radii):
-        notify(f"radius {radii[done]:.4g}, {done + 1} of {len(radii)}")
+def _parts(request: AttackRequest, chosen: ChosenAttack, trial: Trial) -> Parts:
+    """The whole as one part, where neither parts nor a size of them were asked for."""
+    if request.parts is None:
+        return Parts(
+            request.batch_size or len(trial.images), None, {}, request.attack, request.seed
+        )
+    about = {name: str(getattr(request, name)) for name in DECIDING}
+    about |= {"settings": chosen.relevant, "threads": request.threads_used}
+    about |= {"weights": contents_of(trial.against.model), "torch": torch.__version__}
+    folder = user_path(request.parts)
+    return Parts(request.batch_size, folder, about, request.attack, request.seed)
+
+
+DECIDING = ("classifier", "attack", "preparation", "seed", "device", "precision", "batch_size")
+"""What of a request decides what is seen of an image."""
 
 
 def _is_trained(name: str) -> bool:
@@ -214,7 +280,8 @@ def _as_taken(
     said = told_channels(have, channels) if have in COLOURS else ""
     if said:
         images = in_channels(images, channels).contiguous()
-    notes = (*pictures.notes, said, darkness(float(pictures.images.max()), request.data))
+    alone = told_alone(pictures.labels.numpy())
+    notes = (*pictures.notes, alone, said, darkness(float(pictures.images.max()), request.data))
     return replace(pictures, images=images), [note for note in notes if note]
 
 
@@ -232,6 +299,9 @@ def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
     images, labels = trial.images, trial.labels
     counts = {1, min(len(images), PROBED)}
     logits = [_asked_once(request, trial.against, images[:n]) for n in sorted(counts)][-1]
+    if request.precision != "float32":
+        narrow = in_precision(trial.against.model, request.precision, images.device)
+        _asked_once(request, trial.against, images[:1], narrow)
     if not logits.is_floating_point():
         raise UsageError(f"{request.classifier}: expected logits as floats, got {logits.dtype}")
     broken = ~trial.against.logits(images).isfinite().all(1)
@@ -250,19 +320,24 @@ def _probe(request: AttackRequest, trial: Trial, pictures: Pictures) -> None:
         )
 
 
-def _asked_once(request: AttackRequest, against: Victim, images: Tensor) -> Tensor:
-    """The logits of a few images. Raises UsageError where there are none."""
+def _asked_once(
+    request: AttackRequest, against: Victim, images: Tensor, model: Model | None = None
+) -> Tensor:
+    """The logits of a few images. model: the classifier as it is asked, if not as it is. Raises
+    UsageError where there are none.
+    """
     with frozen(against.model):
-        logits = _tried(request, against, ordinary(images).clone().requires_grad_())
+        given = ordinary(images).clone().requires_grad_()
+        logits = _tried(request, model or against.model, given)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
         raise UsageError(f"{request.classifier}: {expected_logits(logits, len(images))}")
     return logits
 
 
-def _tried(request: AttackRequest, against: Victim, images: Tensor) -> Any:
+def _tried(request: AttackRequest, model: Model, images: Tensor) -> Any:
     """What the model returns. Raises UsageError where it can't read the images."""
     try:
-        return against.model(images)
+        return model(images)
     except UsageError:
         raise
     except Exception as error:

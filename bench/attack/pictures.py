@@ -13,13 +13,14 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.datasets import torchvisions
-from bench.datasets.arrays import as_images, read_archive
+from bench.datasets.arrays import read_archive, some_images
 from bench.datasets.folders import class_numbers, image_files, is_junk, notes_of, open_folder
 from bench.datasets.imagefiles import SUFFIXES, read_head, read_image
 from bench.datasets.images import shown
 from bench.datasets.labelled import as_tensor
 from bench.datasets.named import DataName, dataset_named, read_typed_name
 from bench.datasets.pixels import changed, to_unit
+from bench.datasets.turns import in_turn, told_places
 
 LARGEST = 4096
 
@@ -55,8 +56,9 @@ def pictures_named(
     keys: Sequence[str] = (),
     held_out: bool = False,
 ) -> Pictures:
-    """The first `limit` labelled images of a name: of a folder's classes in turn; of a data set
-    those that are held out, or those to train on where the name ends in `:train`.
+    """The first `limit` labelled images of a name: of a folder's classes in turn, and of a file's
+    that are sorted by label; of a data set those that are held out, or those to train on where the
+    name ends in `:train`.
 
     size: the side of the square that a folder's images are brought to (the shorter side resized,
     the middle cropped). keys: what an .npz file calls its images and labels. held_out: of a folder
@@ -123,7 +125,7 @@ def _folder(path: Path, size: int | None, limit: int) -> Pictures:
         (child.name for child in used), (child.name for child in folders if not files[child])
     )
     used.sort(key=lambda child: list(numbers).index(child.name))
-    chosen = _in_turn([files[child] for child in used], limit)
+    chosen = in_turn([files[child] for child in used], limit)
     images = _of_one_kind([_read(file, size) for file in chosen])
     odd = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
     if odd is not None:
@@ -161,13 +163,6 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _in_turn(groups: list[list[Path]], limit: int) -> list[Path]:
-    """One of each class, then the next of each, so that the first few are of all classes."""
-    longest = max(len(group) for group in groups)
-    mixed = [group[i] for i in range(longest) for group in groups if i < len(group)]
-    return mixed[:limit]
-
-
 def _read(path: Path, size: int | None) -> Tensor:
     """float32 [1 or 3, h, w] in [0, 1]; at `size` pixels a side where one is given."""
     image = read_image(path)
@@ -184,10 +179,12 @@ def _square(photo: Image.Image, size: int) -> Image.Image:
 
 
 def pictures_of(images: Any, labels: Any, origin: str, limit: int) -> Pictures:
-    """Arrays as images: [n, h, w], [n, h, w, 1 or 3], or channels first; bytes or floats.
+    """Arrays as images: [n, h, w], [n, h, w, 1 or 3], or channels first; bytes or floats. The first
+    `limit`; where they are sorted by label, of the classes in turn.
 
     Raises UsageError that names the index at fault.
     """
-    first, known = as_images(images, labels, origin, limit)
-    named = [f"{origin}[{index}]" for index in range(len(first))]
-    return Pictures(torch.from_numpy(first), torch.from_numpy(known), named, [])
+    made, known, places, n = some_images(images, labels, origin, limit)
+    named = [f"{origin}[{index}]" for index in places]
+    notes = tuple(filter(None, [told_places(places, n, origin)]))
+    return Pictures(torch.from_numpy(made), torch.from_numpy(known), named, [], notes=notes)

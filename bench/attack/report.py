@@ -6,9 +6,10 @@ import hashlib
 import io
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,22 @@ import torch
 from attacks import MinimalNorm
 from attacks.audit import Finding
 from attacks.diagnostics import DIAGNOSTICS
+from attacks.norms import NORMS, size
+from bench.attack.classes import (
+    FEW,
+    class_layout,
+    class_values,
+    classes_of,
+    confusion_layout,
+    place_of,
+)
 from bench.attack.evaluate import AttackRequest as Request
 from bench.attack.evaluate import Evaluation
 from bench.attack.verdict import Verdict, verdict_of, with_verdicts
 from bench.tasks import TASKS
 from bench.tasks.robustness.attack import ADAPTED, BY, TARGETED
 from bench.tasks.robustness.settings import WITHIN
-from results.pictures.attack import Curve, Example, curves, triptychs
+from results.pictures.attack import Confusion, Curve, Example, confusions, curves, triptychs
 from results.provenance import source
 from results.rows import Record
 from results.statistics import wilson
@@ -47,8 +57,70 @@ EXAMPLES = 4
 CURVES = (("robust_accuracy", "robust accuracy"), ("adversarial_error", "error"))
 
 
+class Report(ABC):
+    """What `bench attack` found, in one norm or in several."""
+
+    @property
+    @abstractmethod
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """Of each norm."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """Classifier and attack."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> pd.DataFrame:
+        """One for each value, with the columns of every table of ours."""
+
+    @property
+    @abstractmethod
+    def verdict(self) -> Verdict:
+        """Whether the figures can be believed."""
+
+    @property
+    @abstractmethod
+    def told(self) -> pd.DataFrame:
+        """The table with the interval of each value, and what speaks for or against it."""
+
+    @abstractmethod
+    def layouts(self) -> Iterator[Layout]:
+        """Tables for people."""
+
+    @abstractmethod
+    def adversarials(self) -> bytes:
+        """An .npz file of the attacked images: see `npz`."""
+
+    @final
+    def figure(self) -> bytes:
+        """A PNG of the first images that were right and are misled, each with its perturbation."""
+        found = self.evaluations
+        few = max(1, EXAMPLES // len(found))
+        title = f"{self.subject}, {' then '.join(map(place_of, found))}"
+        return triptychs([one for made in found for one in _examples(made, few)], title)
+
+    @final
+    def curve(self) -> bytes:
+        """A PNG of robust accuracy and error over the radius, a panel a norm."""
+        panels = [(_curves(made), made.asked.settings.norm) for made in self.evaluations]
+        return curves(panels, self.subject)
+
+    @final
+    def confusion(self) -> bytes:
+        """A PNG of attacked images by label and answer, a panel a norm."""
+        panels = []
+        for made in self.evaluations:
+            found = classes_of(made, class_names(made))
+            names = [found.name(label) for label in found.shown]
+            panels.append(Confusion(place_of(made), found.counts(), names))
+        return confusions(panels, self.subject)
+
+
+@final
 @dataclass(frozen=True, eq=False)
-class Attacked:
+class Attacked(Report):
     """table: the rows, with the columns of every table of ours. evaluation: what they come from."""
 
     table: pd.DataFrame
@@ -56,81 +128,125 @@ class Attacked:
     request: Request
     record: dict[str, Any]
 
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        return (self.evaluation,)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.request.classifier}, {self.request.attack}"
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        return self.table
+
     def layouts(self) -> Iterator[Layout]:
-        """The curve or the search, then the audit."""
+        """The curve or the search, the classes, then the audit."""
         records = {self.record["key"]: self.record}
         manifest = _manifest(self.record, self.evaluation)
         for layout in layouts(summarise(manifest, records), manifest):
             notes = [*layout.notes, *(f"! {note}" for note in self.evaluation.notes)]
             yield replace(layout, notes=notes)
+        yield from self._by_class()
         if self.evaluation.findings:
             said = (*self.verdict.lines, *self.verdict.hints)
             yield audit_layout(self.evaluation.findings, said)
         elif self.request.audits:
             yield Layout("audit", [], [], [], [*self.verdict.lines])
 
+    def _by_class(self) -> Iterator[Layout]:
+        """The classes where they are asked for, or few; how they are confused where asked for."""
+        made = self.evaluation
+        found, where = classes_of(made, class_names(made)), place_of(made)
+        if self.request.per_class or found.classes <= FEW:
+            yield class_layout(found, where)
+        if self.request.per_class:
+            yield confusion_layout(found, where)
+
     @property
     def verdict(self) -> Verdict:
-        """Whether the figures can be believed."""
         return verdict_of(self.request, self.evaluation)
 
     @property
     def told(self) -> pd.DataFrame:
-        """The table with the interval of each value, and what speaks for or against it."""
         return with_verdicts(self.table, self.evaluation, self.verdict)
 
-    def figure(self) -> bytes:
-        """A PNG of the first images that were right and are misled, each with its perturbation."""
-        made = self.evaluation
-        names = _class_names(made)
-        before, after = (_answers(logits) for logits in (made.before, made.after))
-        labels = made.pictures.labels.tolist()
-        chosen = _telling(before[0], after[0], labels)
-        examples = [
-            Example(
-                made.pictures.images[i].numpy(),
-                made.attacked[i].numpy(),
-                (names(before[0][i]), before[1][i]),
-                (names(after[0][i]), after[1][i]),
-                names(labels[i]),
-            )
-            for i in chosen
-        ]
-        asked = made.asked
-        radius = "" if isinstance(asked.attack, MinimalNorm) else f", radius {asked.radii[-1]:.4g}"
-        return triptychs(examples, f"{self.request.attack}, {asked.settings.norm}{radius}")
-
-    def curve(self) -> bytes:
-        """A PNG of robust accuracy and error over the radius."""
-        found = []
-        for metric, label in CURVES:
-            values = [v for v in self.evaluation.values if v.metric == metric]
-            at = [v for v in values if v.epsilon is not None]
-            bounds = [wilson(v.value, v.n or 1) for v in at]
-            low, high = ([getattr(b, side) for b in bounds] for side in ("low", "high"))
-            radii, shares = [v.epsilon for v in at], [v.value for v in at]
-            found.append(Curve(label, *(np.array(x, float) for x in (radii, shares, low, high))))
-        title = f"{self.request.classifier}, {self.request.attack}"
-        return curves(found, title, self.evaluation.asked.settings.norm)
-
     def adversarials(self) -> bytes:
-        """An .npz file: attacked and clean images, labels, predictions, names."""
-        made, buffer = self.evaluation, io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            images=made.attacked.numpy(),
-            clean=made.pictures.images.numpy(),
-            labels=made.pictures.labels.numpy(),
-            predictions=made.after.argmax(1).numpy(),
-            clean_predictions=made.before.argmax(1).numpy(),
-            names=np.array(made.pictures.names),
+        return npz([self])
+
+
+def npz(reports: Sequence[Attacked]) -> bytes:
+    """An .npz file, a row an image and norm: attacked and clean images, labels, predictions and
+    confidences before and after, the size of each difference in every norm, the norm and radius of
+    the attack (NaN of a search), which attack misled it (empty: none), its name and its place.
+    """
+    rows = [_arrays(report.evaluation) for report in reports]
+    buffer = io.BytesIO()
+    whole: dict[str, Any] = {k: np.concatenate([row[k] for row in rows]) for k in rows[0]}
+    np.savez_compressed(buffer, **whole)
+    return buffer.getvalue()
+
+
+def _arrays(made: Evaluation) -> dict[str, np.ndarray]:
+    n, settings = len(made.pictures.labels), made.asked.settings
+    change = made.attacked.double() - made.pictures.images.double()
+    before, after = (
+        logits.double().softmax(1).amax(1).numpy() for logits in (made.before, made.after)
+    )
+    radius = np.nan if made.asked.counted or made.largest is None else made.largest
+    return {
+        "images": made.attacked.numpy(),
+        "clean": made.pictures.images.numpy(),
+        "labels": made.pictures.labels.numpy(),
+        "predictions": made.after.argmax(1).numpy(),
+        "clean_predictions": made.before.argmax(1).numpy(),
+        "confidences": after,
+        "clean_confidences": before,
+        **{name: size(change, name).numpy() for name in NORMS},
+        "norm": np.array([settings.norm] * n),
+        "radius": np.full(n, radius),
+        "robust": made.robust,
+        "finders": np.array(made.finders),
+        "names": np.array(made.pictures.names),
+        "places": np.arange(n),
+    }
+
+
+def _examples(made: Evaluation, few: int) -> list[Example]:
+    """The first images that were right and are misled."""
+    names = class_names(made)
+    before, after = (_answers(logits) for logits in (made.before, made.after))
+    labels = made.pictures.labels.tolist()
+    return [
+        Example(
+            made.pictures.images[i].numpy(),
+            made.attacked[i].numpy(),
+            (names(before[0][i]), before[1][i]),
+            (names(after[0][i]), after[1][i]),
+            names(labels[i]),
         )
-        return buffer.getvalue()
+        for i in _telling(before[0], after[0], labels)[:few]
+    ]
+
+
+def _curves(made: Evaluation) -> list[Curve]:
+    """Robust accuracy and error over the radius, with their intervals."""
+    found = []
+    for metric, label in CURVES:
+        at = [v for v in made.values if v.metric == metric and v.epsilon is not None]
+        bounds = [wilson(v.value, v.n or 1) for v in at]
+        low, high = ([getattr(b, side) for b in bounds] for side in ("low", "high"))
+        radii, shares = [v.epsilon for v in at], [v.value for v in at]
+        found.append(Curve(label, *(np.array(x, float) for x in (radii, shares, low, high))))
+    return found
 
 
 def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
     """The rows of an evaluation, and all it takes to print it."""
-    identity = json.dumps([asdict(request), made.asked.relevant], sort_keys=True, default=str)
+    asked = asdict(replace(request, parts=None))
+    identity = json.dumps([asked, made.asked.relevant], sort_keys=True, default=str)
+    classes = classes_of(made, class_names(made))
+    by_class = class_values(classes, made, made.examples) if request.per_class else ()
     record = Record(
         suite=SUITE,
         task=SUITE,
@@ -145,7 +261,7 @@ def report(request: Request, made: Evaluation, seconds: float) -> Attacked:
         seconds=seconds,
         device=request.device,
         threads=request.threads_used,
-        values=made.values,
+        values=[*made.values, *by_class],
         **source(),
     ).as_dict()
     table = frame([record])
@@ -218,7 +334,7 @@ def _telling(before: Sequence[int], after: Sequence[int], labels: Sequence[int])
     return [*misled, *rest][:EXAMPLES]
 
 
-def _class_names(made: Evaluation) -> Any:
+def class_names(made: Evaluation) -> Any:
     """A class's name: the data's own, ImageNet's for 1,000 classes, else its number."""
     names = made.classes
     if not names and made.before.shape[1] == 1000:

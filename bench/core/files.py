@@ -123,6 +123,18 @@ def refuse_empty(files: Mapping[str, str | None]) -> None:
             raise UsageError(f"`{name}`: the name is empty: expected a file's")
 
 
+def refuse_no_folder(name: str, path: str | None) -> None:
+    """Raise UsageError for a folder that could not be made or written in, by its parameter's name;
+    its own folder must be there.
+    """
+    if path is None:
+        return
+    folder = _to_write(name, path)
+    home = folder if folder.exists() else folder.absolute().parent
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise UsageError(f"`{name}`: can't write in {path}: expected a folder, or a new one's name")
+
+
 def refuse_unwritable(
     files: Mapping[str, str | None], suffixes: Mapping[str, str] | None = None
 ) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 from bench.core.errors import UsageError, one_line
 from bench.core.files import MOST_BYTES, too_large
 from bench.datasets.images import as_unit, channels_last, shown
+from bench.datasets.turns import first_places
 
 IMAGES = ("images", "image", "x", "X", "data", "x_test", "X_test", "test_images", "arr_0")
 LABELS = ("labels", "label", "y", "Y", "targets", "target", "y_test", "test_labels", "arr_1")
@@ -93,7 +94,7 @@ def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 def pair_of(given: Any, limit: int) -> tuple[Any, Any]:
     """Images and labels out of what Python users hold: two of anything, a table with `images` and
-    `labels`, a torch Dataset of pairs (the first `limit` of it). Raises UsageError for others.
+    `labels`, a torch Dataset of pairs (`limit` of it). Raises UsageError for others.
     """
     if isinstance(given, Mapping):
         found = [next((given[n] for n in names if n in given), None) for names in (IMAGES, LABELS)]
@@ -116,9 +117,14 @@ def pair_of(given: Any, limit: int) -> tuple[Any, Any]:
 
 
 def _examples(given: Any, limit: int) -> tuple[Any, Any]:
-    """The first of a data set of pairs, as two lists."""
+    """The first of a data set of pairs, as two lists; drawn over the classes where its `targets`
+    are sorted.
+    """
     try:
-        pairs = [given[index] for index in range(min(limit, len(given)))]
+        known = np.asarray(getattr(given, "targets", ()))
+        told = known.ndim == 1 and len(known) == len(given) and known.dtype.kind in "iu"
+        places = first_places(known, limit) if told else range(min(limit, len(given)))
+        pairs = [given[int(index)] for index in places]
         return [array_of(image, "`data`") for image, _ in pairs], [int(label) for _, label in pairs]
     except UsageError:
         raise
@@ -166,12 +172,21 @@ def _dense(tensor: Tensor, origin: str) -> np.ndarray:
         ) from error
 
 
-def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -> Pair:
-    """The first `limit` images, [n, h, w], [n, h, w, 1 or 3] or channels first (any number that is
-    less than the sides), uint8, uint16 or floats in [0, 1], as float32 [n, c, h, w]; and their
-    labels, int64 [n].
+def as_images(images: Any, labels: Any, origin: str) -> Pair:
+    """Images [n, h, w], [n, h, w, 1 or 3] or channels first (any number that is less than the
+    sides), uint8, uint16 or floats in [0, 1], as float32 [n, c, h, w]; and their labels, int64 [n].
 
     Raises UsageError that names the index at fault.
+    """
+    made, known, _, _ = some_images(images, labels, origin, None)
+    return made, known
+
+
+def some_images(
+    images: Any, labels: Any, origin: str, limit: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """The same of the first `limit` images, or of those that are drawn over the classes where they
+    are sorted (`bench.datasets.turns`); with their places, and how many images there are.
     """
     given = array_of(images, f"{origin}: images")
     if given.ndim not in (3, 4) or not len(given):
@@ -182,7 +197,14 @@ def as_images(images: Any, labels: Any, origin: str, limit: int | None = None) -
     grown = given[:, None] if given.ndim == 3 else given
     if channels_last(grown, origin, others=True):
         grown = np.moveaxis(grown, -1, 1)
-    return np.ascontiguousarray(as_unit(grown[:limit], origin)), known[:limit]
+    places = first_places(known, limit)
+    few = grown[: len(places)] if _are_first(places) else grown[places]
+    made = np.ascontiguousarray(as_unit(few, origin, places=places))
+    return made, known[places], places, len(given)
+
+
+def _are_first(places: np.ndarray) -> bool:
+    return bool((places == np.arange(len(places))).all())
 
 
 def _as_labels(labels: np.ndarray, n: int, origin: str) -> np.ndarray:

@@ -138,9 +138,12 @@ ROUNDING = 8
 leaves there."""
 
 
-def as_unit(images: np.ndarray, origin: str, first: int = 0) -> np.ndarray:
+def as_unit(
+    images: np.ndarray, origin: str, first: int = 0, places: np.ndarray | None = None
+) -> np.ndarray:
     """Images [n, ...] as float32 in [0, 1]: integers by their levels, black and white as 0 and 1,
-    floats as they are, a rounding error outside clipped. first: the number of the first image.
+    floats as they are, a rounding error outside clipped. first: the number of the first image;
+    places: those of all, where they do not follow one another.
 
     Raises UsageError, with the index at fault, for pixels of other kinds or ranges.
     """
@@ -160,8 +163,9 @@ def as_unit(images: np.ndarray, origin: str, first: int = 0) -> np.ndarray:
     fine = (low >= -ROUNDING * eps) & (high <= 1 + ROUNDING * eps)
     if not fine.all():
         index = int((~fine).argmax())
+        number = first + index if places is None else places[index]
         raise UsageError(
-            f"{origin}: image {first + index} {_trouble(float(low[index]), float(high[index]))}"
+            f"{origin}: image {number} {_trouble(float(low[index]), float(high[index]))}"
         )
     return images.astype(np.float32).clip(0, 1)
 

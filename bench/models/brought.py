@@ -13,11 +13,11 @@ from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
 from attacks.classifiers.contracts import ClassifierFacts
 from bench.core import usercode
 from bench.core.arguments import numbers
-from bench.core.digests import digest_of
+from bench.core.digests import OURS, digest_of
 from bench.core.files import user_path
 from bench.core.randomness import forked, stream_seed
 from bench.core.registry import Entry
-from bench.core.trees import dump
+from bench.models.contents import contents_of, watched
 from bench.models.users import FILES, Preparation, Prepared, load_model
 from bench.models.zoo import ZOOS
 
@@ -47,8 +47,8 @@ class Brought(Ready):
 
     @property
     def digest(self) -> str:
-        """A sha256 over its weights and its source: another network of the same name is another
-        model. Raises UsageError where it can't be had.
+        """A sha256 over all that it holds, the files that it reads, and its source: another network
+        of the same name is another model. Raises UsageError where it can't be had.
         """
         if self._is_code:
             return _digest(self)
@@ -70,7 +70,7 @@ def _version(name: str) -> tuple[int, int]:
 
 def _digest(part: Brought) -> str:
     found = hashlib.sha256(repr(part.preparation).encode())
-    found.update(dump(dict(part.load().state_dict())))
+    found.update(_contents(part.name, part).encode())
     if part._is_code:
         found.update(digest_of([part.name.partition(":")[0]]).encode())
     elif Path(part.name).suffix in FILES:
@@ -78,9 +78,29 @@ def _digest(part: Brought) -> str:
     return found.hexdigest()
 
 
+def _contents(name: str, part: Ready) -> str:
+    """What a network holds when it is loaded."""
+    with watched(name) as files:
+        model = part.load()
+    return contents_of(model, files)
+
+
 @cache
 def _digest_of_files(part: Brought, *versions: tuple[int, int]) -> str:
     return _digest(part)
+
+
+def held_by(entry: Entry[Any, ClassifierFacts]) -> str:
+    """A sha256 over what a network of the user's holds; empty for one that is trained here, or
+    whose weights come with us under a digest that is checked. Raises UsageError where it can't be
+    had.
+    """
+    part = entry.part
+    if isinstance(part, Brought):
+        return part.digest
+    if not isinstance(part, Ready) or part.missing or entry.origin.partition(".")[0] in OURS:
+        return ""
+    return _contents(entry.name, part)
 
 
 def is_brought(name: str) -> bool:

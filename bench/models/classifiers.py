@@ -19,7 +19,7 @@ from bench.core.registry import Entry
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_unit
-from bench.models.brought import Brought, brought, is_brought
+from bench.models.brought import brought, held_by, is_brought
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 
 KIND = "classifier"
@@ -66,8 +66,8 @@ class ClassifierOrder:
         if isinstance(entry.part, Classifier):
             facts |= {"settings": entry.part.settings(), "seed": self.seed, "device": device}
             facts |= {"dataset": data.fingerprint}
-        if isinstance(entry.part, Brought):
-            facts |= {"network": entry.part.digest}
+        if held := held_by(entry):
+            facts |= {"network": held}
         if isinstance(entry.part, Ensemble):
             facts |= {"members": [member.key(device) for member in self.members()]}
         return facts

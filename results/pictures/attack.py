@@ -75,19 +75,73 @@ class Curve:
     high: np.ndarray
 
 
-def curves(found: Sequence[Curve], title: str, norm: str) -> bytes:
-    """A PNG of shares over the radius, in percent, with 95 % bands."""
-    figure, (panel,) = new_figure(1, 1, 3.6, 6)
-    for curve in found:
-        (line,) = panel.plot(curve.radii, 100 * curve.shares, marker="o", ms=3, label=curve.label)
-        colour = line.get_color()
-        panel.fill_between(
-            curve.radii, 100 * curve.low, 100 * curve.high, color=colour, alpha=0.2, lw=0
-        )
-    panel.set_xlabel(f"radius ({norm})")
-    panel.set_ylabel("%")
-    panel.set_ylim(-2, 102)
-    panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
-    panel.set_title(title, fontsize=10)
+def curves(panels: Sequence[tuple[Sequence[Curve], str]], title: str) -> bytes:
+    """A PNG of shares over the radius, in percent, with 95 % bands; a panel a norm."""
+    figure, axes = new_figure(1, len(panels), 3.6, 6 if len(panels) == 1 else 4.5)
+    for axis, (found, norm) in zip(axes, panels, strict=True):
+        for curve in found:
+            (line,) = axis.plot(
+                curve.radii, 100 * curve.shares, marker="o", ms=3, label=curve.label
+            )
+            colour = line.get_color()
+            low, high = 100 * curve.low, 100 * curve.high
+            if len(curve.radii) == 1:
+                axis.vlines(curve.radii, low, high, color=colour, alpha=0.4)
+            axis.fill_between(curve.radii, low, high, color=colour, alpha=0.2, lw=0)
+        axis.set_xlabel(f"radius ({norm})")
+        axis.set_ylabel("%")
+        axis.set_ylim(-2, 102)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.suptitle(title, fontsize=10)
     return as_png(figure, DPI)
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Images by label (rows) and answer (columns), both under the same names."""
+
+    title: str
+    counts: np.ndarray
+    names: Sequence[str]
+
+
+NUMBERED = 20
+TICKS = 40
+
+
+def confusions(found: Sequence[Confusion], title: str) -> bytes:
+    """A PNG, a panel each: the share of a label's images that is taken for each answer as a colour,
+    how many they are as numbers where there is room.
+    """
+    side = max(4.2, min(9.0, 0.42 * max(len(one.names) for one in found)))
+    figure, axes = new_figure(1, len(found), side, side + 0.6)
+    figure.suptitle(title, fontsize=10)
+    for axis, one in zip(axes, found, strict=True):
+        totals = one.counts.sum(1, keepdims=True).clip(min=1)
+        shares = 100 * one.counts / totals
+        drawn = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        _name_ticks(axis, one.names)
+        if len(one.names) <= NUMBERED:
+            _number(axis, one.counts, shares)
+        axis.set_xlabel("answer to the attacked image")
+        axis.set_ylabel("label")
+        axis.set_title(one.title, fontsize=10)
+        figure.colorbar(drawn, ax=axis, shrink=0.8, label="% of the label's images")
+    return as_png(figure, DPI)
+
+
+def _name_ticks(axis: Any, names: Sequence[str]) -> None:
+    """Names of classes at both sides; of many every so many."""
+    at = range(0, len(names), -(-len(names) // TICKS))
+    shown = [names[place][:14] for place in at]
+    long = max(map(len, shown)) > 3
+    axis.set_xticks(at, shown, fontsize=7, rotation=90 if long else 0)
+    axis.set_yticks(at, shown, fontsize=7)
+
+
+def _number(axis: Any, counts: np.ndarray, shares: np.ndarray) -> None:
+    for row, column in zip(*counts.nonzero(), strict=True):
+        colour = "white" if shares[row, column] > 55 else "black"
+        text = str(int(counts[row, column]))
+        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)

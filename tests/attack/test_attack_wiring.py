@@ -11,6 +11,7 @@ from torch import nn
 from attacks.audit import usual
 from attacks.classifiers import CLASSIFIERS, Classifier
 from bench.attack import evaluate as evaluating
+from bench.attack import parts as parting
 from bench.attack.attack import evaluate_attack
 from bench.attack.pictures import pictures_named
 from bench.core.randomness import stream_seed
@@ -42,7 +43,7 @@ HELD = torch.from_numpy(SPLIT.held_images[:N])[:, None] / 255
 def trials(monkeypatch):
     """The trials of an evaluation, and of its audit, which is left out."""
     found = {"attacks": [], "audits": []}
-    attack = evaluating.attack_values
+    attack = parting.observe
 
     def attacked(chosen, trial, *more):
         found["attacks"].append(trial)
@@ -52,7 +53,7 @@ def trials(monkeypatch):
         found["audits"].append((trial, asked, list(radii), using, attacked))
         return []
 
-    monkeypatch.setattr(evaluating, "attack_values", attacked)
+    monkeypatch.setattr(parting, "observe", attacked)
     monkeypatch.setattr(evaluating, "audit_trial", audited)
     return found
 

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from attacks import Ensemble
-from attacks.engine import Answers, Counted, Measured, frozen, measure
 from bench.core.errors import UsageError
 from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
@@ -22,7 +20,7 @@ from bench.tasks.robustness.base import (
     trial_of,
     with_bits,
 )
-from bench.tasks.robustness.perturbing import Perturbed, perturb
+from bench.tasks.robustness.observing import Seen, observe
 from bench.tasks.robustness.settings import (
     WITHIN,
     ChosenAttack,
@@ -114,62 +112,23 @@ def attack_values(
     """Every value of the attack's curve or search, what it did wrong, and its last images; `notify`
     is told how many radii are done.
     """
-    counted, images = Counted(trial.against.model), trial.images
-    before = trial.against.classify(images)
-    if before.wrong:
-        return [], f"before the attack {before.wrong}", images
-    clean = clean_of(before, trial.labels)
-    norm, box = chosen.settings.norm, chosen.settings.box
-    within, found = np.zeros(len(images), bool), []
-    fake, attacked = None, images
-    notify(0)
-    with frozen(trial.against.model):
-        for done, step in enumerate(perturb(chosen, counted, trial), 1):
-            radius, attacked = step.radius, step.images
-            notify(done)
-            measured = measure(images, attacked, norm=norm, radius=radius, box=box)
-            if measured.wrong:
-                return [], measured.wrong, attacked
-            answers = trial.against.classify(attacked)
-            if answers.wrong:
-                return [], f"after the attack {answers.wrong}", attacked
-            fake = _attacked(answers, clean, measured, within, step)
-            within = fake.within
-            found += _scored(scored(chosen), clean, fake, chosen, radius, trial.examples)
-            for counted_at in chosen.counted:
-                near = replace(fake, within=within & (fake.distances <= counted_at + ROUNDING))
-                found += _scored(COUNTED, clean, near, chosen, counted_at, trial.examples)
-    if fake is None:
-        return [], "the attack gave no images", images
-    forwards, backwards = (count / len(images) for count in (counted.forwards, counted.backwards))
-    cost = replace(fake, forwards=forwards, backwards=backwards)
-    shared = _scored((*CLEAN, *COST), clean, cost, chosen, None, trial.examples)
-    return [*shared, *found], "", attacked
+    seen = observe(chosen, trial, notify)
+    return values_seen(chosen, seen, trial.examples), seen.wrong, seen.attacked
 
 
-def clean_of(answers: Answers, labels: Tensor) -> Clean:
-    """What a classifier makes of the images before an attack."""
-    return Clean(_array(labels), _array(answers.predictions), _array(answers.confidences))
-
-
-def _attacked(
-    answers: Answers, clean: Clean, measured: Measured, within: np.ndarray, step: Perturbed
-) -> AfterAttack:
-    """What a classifier makes of them after it."""
-    predictions = _array(answers.predictions)
-    return AfterAttack(
-        predictions,
-        _array(answers.confidences),
-        _array(measured.distances),
-        _array(measured.rms),
-        within | (clean.right & (predictions != clean.labels)),
-        reached=None if step.reached is None else _array(step.reached),
-        finders=None if step.finders is None else _array(step.finders),
-    )
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.cpu().numpy()
+def values_seen(chosen: ChosenAttack, seen: Seen, examples: str) -> list[Value]:
+    """Every value of what was seen; none where something is wrong with it."""
+    clean, found = seen.clean, []
+    if clean is None:
+        return []
+    for radius, fake in seen.steps:
+        found += _scored(scored(chosen), clean, fake, chosen, radius, examples)
+        for counted_at in chosen.counted:
+            near = replace(fake, within=fake.within & (fake.distances <= counted_at + ROUNDING))
+            found += _scored(COUNTED, clean, near, chosen, counted_at, examples)
+    n = len(clean.labels)
+    cost = replace(seen.steps[-1][1], forwards=seen.forwards / n, backwards=seen.backwards / n)
+    return [*_scored((*CLEAN, *COST), clean, cost, chosen, None, examples), *found]
 
 
 def _scored(

@@ -21,7 +21,7 @@ from bench.core.randomness import stream_seed
 from bench.core.registry import Entry
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import channels_for, in_channels, told_channels
-from bench.models.brought import SETTINGS, brought, is_brought
+from bench.models.brought import SETTINGS, held_by, is_brought
 from bench.models.classifiers import (
     KIND,
     LABELLED,
@@ -73,7 +73,8 @@ class RobustnessTask(Task):
         chosen, usual = (self.check(parts, given) for given in (asked, {}))
         name, data = parts["dataset"], labelled(parts["dataset"])
         models = [parts[axis] for axis in CLASSIFIER_AXES if axis in self.axes]
-        networks = [brought(model, settings).part for model in models if is_brought(model)]
+        networks = any(is_brought(model) for model in models)
+        held = [held_by(classifier_of(model, settings)) for model in models]
         used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
         if "certificate" in parts:
@@ -98,7 +99,7 @@ class RobustnessTask(Task):
             ),
             seconds=seconds,
             skip=skip,
-            brought=tuple(network.digest for network in networks),
+            brought=tuple(filter(None, held)),
             gives=frozenset(self.gives(parts, chosen)),
         )
 
@@ -136,7 +137,8 @@ def _cited(entry: Entry) -> dict[str, Any]:
 @dataclass(frozen=True, eq=False)
 class Trial:
     """A classifier and the labelled images that it is attacked on. seeds: an int64 for each.
-    examples: what names the images, in their order.
+    examples: what names the images, in their order. precision: what the classifier counts with
+    while it is attacked; what is measured of it, it is asked in float32.
     """
 
     against: Victim
@@ -144,6 +146,14 @@ class Trial:
     labels: Tensor
     seeds: Tensor
     examples: str
+    precision: str = "float32"
+
+    def part(self, first: int, n: int) -> Trial:
+        """Some of the images, with their own seeds."""
+        images, labels, seeds = (
+            values[first : first + n] for values in (self.images, self.labels, self.seeds)
+        )
+        return replace(self, images=images, labels=labels, seeds=seeds)
 
 
 def trial_on(against: Victim, images: Tensor, labels: Tensor, seed: int, source: str) -> Trial:

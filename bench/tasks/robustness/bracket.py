@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
-from bench.tasks.robustness.attack import AttackTask, attack_values, clean_of
+from bench.tasks.robustness.attack import AttackTask, attack_values
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of, with_bits
 from bench.tasks.robustness.certificate import ACCURACY, CertificateTask, certificate_values
 from bench.tasks.robustness.certificates import (
@@ -20,6 +20,7 @@ from bench.tasks.robustness.certificates import (
     certificate_of,
     choose_certificate,
 )
+from bench.tasks.robustness.observing import clean_of
 from bench.tasks.robustness.settings import (
     ChosenAttack,
     ImageSettings,

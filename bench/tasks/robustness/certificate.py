@@ -17,13 +17,13 @@ from attacks.norms import size
 from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
-from bench.tasks.robustness.attack import clean_of
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of, with_bits
 from bench.tasks.robustness.certificates import (
     ChosenCertificate,
     certificate_of,
     choose_certificate,
 )
+from bench.tasks.robustness.observing import clean_of
 from bench.tasks.values import facts_of, value_of
 from metrics import METRICS
 from metrics.certified import Certified

@@ -17,7 +17,7 @@ from bench.core.errors import UsageError
 from bench.models.store import Checkpoint, artifact_key
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
-from bench.tasks.robustness.attack import clean_of, seconds_of
+from bench.tasks.robustness.attack import seconds_of
 from bench.tasks.robustness.base import (
     RobustnessTask,
     Trial,
@@ -26,6 +26,7 @@ from bench.tasks.robustness.base import (
     victim_of,
     with_bits,
 )
+from bench.tasks.robustness.observing import clean_of
 from bench.tasks.robustness.perturbing import perturb
 from bench.tasks.robustness.settings import AttackSettings, ChosenAttack, choose_attack, origins_of
 from bench.tasks.values import facts_of, scored_by, value_of
