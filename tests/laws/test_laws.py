@@ -25,9 +25,18 @@ ALIKE = {
     "r2gan": "r1gan",
     "stacked-unrolled-half": "stacked-unrolled-quarter",
     "dcgan-32": "dcgan",
+    **dict.fromkeys(("apgd-ce", "apgd-dlr", "apgd-t", "apgd-restarts"), "apgd"),
+    **dict.fromkeys(("ni-fgsm", "ti-fgsm", "vmi-fgsm"), "di-fgsm"),
+    "cascade": "autoattack",
+    "best": "fmn",
+    "simba-dct": "simba",
+    "pgd-last": "pgd",
+    "mi-fgsm": "bim",
+    **dict.fromkeys(("crown-ibp", "alpha-crown"), "crown"),
 }
-"""Models that differ from another by the loss or by a setting alone, and protocols by widths: how
-they are trained, stopped and resumed holds for both or for neither.
+"""Models that differ from another by the loss or by a setting alone, protocols by widths, attacks
+and certificates by settings of one engine: how they are trained, stopped and resumed, or what they
+promise, holds for both or for neither.
 """
 THEIR_OWN = (
     "an-entry-is-described",
@@ -66,7 +75,8 @@ def _cases():
 def test_what_is_left_to_slow_tests_is_there_and_like_another():
     """Names that are registered, and laws that are."""
     entries = [(kind, entry) for kind, reg in registries().items() for entry in reg.entries()]
-    kinds = {entry.name: kind for kind, entry in entries if kind in ("model", "protocol")}
+    about = ("model", "protocol", "attack", "certificate")
+    kinds = {entry.name: kind for kind, entry in entries if kind in about}
     assert all(kinds[name] == kinds[other] for name, other in ALIKE.items())
     assert not set(ALIKE) & set(ALIKE.values())
     assert set(THEIR_OWN) <= {law.name for kind, entry in entries for law in laws_of(entry, kind)}
