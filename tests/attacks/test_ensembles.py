@@ -21,7 +21,7 @@ from bench.core.randomness import stream
 from bench.models.classifiers import Victim
 from bench.tasks.robustness.attack import attack_values
 from bench.tasks.robustness.base import Trial
-from bench.tasks.robustness.bracket import bracket_values
+from bench.tasks.robustness.bracket import _choose, bracket_values
 from bench.tasks.robustness.certificates import choose_certificate
 from bench.tasks.robustness.perturbing import perturb
 from bench.tasks.robustness.settings import ChosenAttack, choose_attack
@@ -329,6 +329,10 @@ def test_a_bracket_refuses_what_is_of_another_network_or_has_no_radius():
     settings = task.check(parts, {"radii": "0.1", "norm": "linf"})
     assert settings["radii"] == "0.1"
     assert settings["stop"] == "first_success"
+    for given in ({"norm": "l2"}, {"norm": "linf", "radii": "0.1,0.7"}):
+        attack, certificate = _choose(parts, given)
+        assert certificate.radii == attack.radii
+        assert certificate.settings.norm == attack.settings.norm == given["norm"]
     with pytest.raises(UsageError, match="is about the classifier under noise"):
         task.check({**parts, "certificate": "smoothing"}, {"norm": "l2"})
     with pytest.raises(UsageError, match="fab has no radius"):

@@ -50,11 +50,14 @@ def test_success_within_a_radius_grows(trial):
 
 @pytest.mark.parametrize("trial", _trials(STEPWISE))
 def test_confidence_is_that_of_images_that_were_never_stopped(trial):
-    """Those that stop early lie at the boundary, where a model is less sure."""
+    """Those that stop early lie at the boundary, where a model is less sure; a ratio of logits
+    raises their scale, and so confidence, by less.
+    """
     model, images, labels, radius, never, early = stopped(trial)
+    least = 0.02 if getattr(trial.part, "loss", "") == "dlr" else 0.05
     if torch.equal(never, early):
         return
     sure = softmax(model(never).detach())[misled(model, never, labels)].mean().item()
     table = _values(trial, model, images, labels, f"{radius}")
     assert table["confidence_on_errors"] == pytest.approx([sure])
-    assert sure > softmax(model(early).detach())[misled(model, early, labels)].mean() + 0.05
+    assert sure > softmax(model(early).detach())[misled(model, early, labels)].mean() + least
