@@ -236,7 +236,8 @@ Kind = Literal["cause", "pitfall", "symptom", "note"]
 class DiagnosticFacts:
     """above: it fires where the value is larger; None: it is a number to know and never fires.
     kind: a cause, a pitfall, a symptom that any cause explains, or a note. needs: the tool without
-    which it is left out, if any. percent, digits: how it is printed.
+    which it is left out, if any. percent, digits: how it is printed. version: rises when what is
+    measured is another thing.
     """
 
     title: str
@@ -245,6 +246,7 @@ class DiagnosticFacts:
     needs: str = ""
     percent: bool = True
     digits: int = 1
+    version: int = 1
 
 
 Diagnostic = Callable[[Scene], float]
@@ -286,7 +288,7 @@ def _apart(scene: Scene, first: Tensor, second: Tensor) -> Bits:
     return (first - second).abs().amax(1) > scene.rounding * scale
 
 
-@DIAGNOSTICS.register("steps_in_outputs", title="quantised", kind="cause", above=STEPPED)
+@DIAGNOSTICS.register("steps_in_outputs", title="quantised", kind="cause", above=STEPPED, version=2)
 def steps_in_outputs(scene: Scene) -> float:
     """Share of images where the gradient is zero, and a step of a ten-thousandth of the range, or
     less, changes no logit; of a model that counts in half precision, a step as much longer as its
@@ -324,7 +326,7 @@ def wrong_gradients(scene: Scene) -> float:
 
 
 @DIAGNOSTICS.register(
-    "hidden_by_underflow", paper=CARLINI, title="underflow", kind="pitfall", above=0.5
+    "hidden_by_underflow", paper=CARLINI, title="underflow", kind="pitfall", above=0.5, version=2
 )
 def hidden_by_underflow(scene: Scene) -> float:
     """Share of images where the gradient of float32's cross-entropy is exactly zero, and the

@@ -95,7 +95,7 @@ def every_fact() -> dict[str, dict[str, Any]]:
     """The facts of the number of findings and of each finding, by the names on the rows."""
     found = {COUNT: {**FINDINGS, "name": COUNT}}
     for entry in DIAGNOSTICS.entries():
-        about = {"direction": "none", "version": 1, "kind": "seeded", "estimator": entry.summary}
+        about = {"direction": "none", "kind": "seeded", "estimator": entry.summary}
         name = PREFIX + entry.name
         found[name] = {**vars(entry.facts), **about, "paper": entry.paper, "name": name}
     return found
@@ -130,7 +130,13 @@ def audit_trial(
 def values_of(findings: list[Finding], images: int) -> list[Value]:
     """Findings as rows; `label` says of each whether it fires, or what explains it."""
     rows = [
-        Value(PREFIX + finding.name, finding.value, n=images, label=_label(finding))
+        Value(
+            PREFIX + finding.name,
+            finding.value,
+            n=images,
+            label=_label(finding),
+            version=DIAGNOSTICS[finding.name].facts.version,
+        )
         for finding in findings
     ]
     count = float(sum(finding.fires for finding in findings))
