@@ -26,10 +26,13 @@ def check_part(name: str, kind: str = "") -> pd.DataFrame:
     """
     if not __debug__:
         raise UsageError("laws are assertions, which this Python leaves out: run it without -O")
+    from bench.core.threads import with_threads
     from bench.laws import base, parts
 
     base.load()
-    return pd.DataFrame(_rows(base.judge_all(*parts.find(name, kind))), columns=COLUMNS)
+    with with_threads():  # as cells are run: laws hold bits against bits
+        rows = _rows(base.judge_all(*parts.find(name, kind)))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _rows(findings: Iterable[Finding]) -> list[dict[str, str]]:
