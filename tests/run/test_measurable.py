@@ -117,6 +117,9 @@ def test_what_a_part_no_longer_gives_is_refused(task, tmp_path, monkeypatch):
         execute(asked(tmp_path, task, _parts(task), "", lost))
 
 
+CERTIFIED = {"dataset": SHOWN["dataset"], "model": "softmax", "certificate": "exact"}
+
+
 def _parts(task):
     return {axis: SHOWN[axis] for axis in TASKS[task].part.axes}
 
@@ -139,6 +142,8 @@ def _parts(task):
         ("audit", _parts("audit"), RADII, "audit_findings"),
         ("transfer", SHOWN, 'radii = "0.1", images = 60', "transfer_error"),
         ("rubbish", _parts("rubbish"), "inputs = 50", "rubbish_rate"),
+        ("certificate", CERTIFIED, RADII, "certified_accuracy"),
+        ("bracket", {**CERTIFIED, "attack": "fgsm"}, RADII, "undecided"),
         ("inpainting", DRAWN, FEW, "same_reading@optdigits-cnn"),
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),
