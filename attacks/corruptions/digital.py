@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from attacks.contracts import Seeds
 from attacks.corruptions.blur import convolved
@@ -52,9 +54,23 @@ def pixelate(images: Pixels, seeds: Seeds, share: float) -> Pixels:
 
 def jpeg(images: Pixels, seeds: Seeds, quality: float) -> Pixels:
     """Bytes, compressed at this quality from 1 to 100 and read again; on the CPU."""
-    pictures = list((images * 255).round().to(torch.uint8).cpu())
-    read = decode_jpeg(list(encode_jpeg(pictures, quality=int(quality))))
-    return torch.stack(list(read)).to(images) / 255
+    pictures = (images * 255).round().to(torch.uint8).cpu().permute(0, 2, 3, 1).numpy()
+    read = np.stack([_as_jpeg(picture, int(quality)) for picture in pictures])
+    return torch.from_numpy(read).to(images).permute(0, 3, 1, 2) / 255
+
+
+def _as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """Bytes [height, width, channels], colour as such, other channels one by one."""
+    if picture.shape[2] == 3:
+        return _read(Image.fromarray(picture), quality)
+    channels = [_read(Image.fromarray(channel), quality) for channel in np.moveaxis(picture, 2, 0)]
+    return np.stack(channels, 2)
+
+
+def _read(picture: Image.Image, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
 
 
 CORRUPTIONS.register("elastic_transform", paper=PAPER, summary="Elastic distortion", draws=True)(
