@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from attacks import MinimalNorm
-from attacks.adaptive import Remedy, adaptive, remedies, straight_through
+from attacks.adaptive import REMEDIES, Remedy, adaptive, remedies, straight_through
 from attacks.audit import Finding
 from bench.core import usercode
 from bench.core.errors import UsageError
@@ -27,11 +27,20 @@ def asked_for(findings: Sequence[Finding]) -> tuple[Remedy, ...]:
 
 
 def tried(findings: Sequence[Finding], bpda: str) -> tuple[Remedy, ...]:
-    """Those that can be tried: with a part named the gradient passes through it, without one a
-    surrogate is attacked.
+    """Those that can be tried: with a part named the gradient passes through it, whether or not a
+    diagnostic fires; without one a surrogate is attacked.
     """
-    out = "surrogate" if bpda else "bpda"
-    return tuple(remedy for remedy in asked_for(findings) if remedy.name != out)
+    names = {remedy.name for remedy in asked_for(findings)}
+    names = (names | {"bpda"}) - {"surrogate"} if bpda else names - {"bpda"}
+    return tuple(remedy for remedy in REMEDIES if remedy.name in names)
+
+
+def part_named(name: str) -> Callable[..., Any]:
+    """A part of the user's classifier. Raises UsageError for what can't be called."""
+    part = usercode.load(name)
+    if not callable(part):
+        raise UsageError(f"`bpda`: {name} is a {type(part).__name__}: expected a callable")
+    return part
 
 
 def adapted_values(
@@ -70,9 +79,7 @@ def through(name: str, model: Any) -> Iterator[None]:
     if not name:
         yield
         return
-    part, came = usercode.load(name), []
-    if not callable(part):
-        raise UsageError(f"`bpda`: {name} is a {type(part).__name__}: expected a callable")
+    part, came = part_named(name), []
     places = [*_places(part, model)]
     kept = [getattr(owner, key) for owner, key in places]
     here = [key in vars(owner) for owner, key in places]

@@ -20,7 +20,7 @@ from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import at_once, frozen, softmax
 from attacks.gradients import differentiable, ordinary
 from attacks.norms import size, spread
-from bench.attack.adapting import adapted_values
+from bench.attack.adapting import adapted_values, part_named
 from bench.attack.parts import Parts
 from bench.attack.pictures import Pictures, pictures_named
 from bench.core.asfound import left_as_found
@@ -181,6 +181,8 @@ def evaluate(
                 against = _victim(request, cache)
         else:
             against = _own(prepare(network, request.preparation, request.classifier))
+        if request.bpda:
+            part_named(request.bpda)
         try:
             with moved(against.model, request.device):
                 return _evaluated(request, chosen, against, pictures, notify)
@@ -214,10 +216,15 @@ def _evaluated(
             _audit(chosen, few, attacked[: len(few.images)], notify) if request.audits else []
         )
         adapted = adapted_values(chosen, trial, findings, request.bpda) if request.adapts else []
+    if request.adapts and not adapted:
+        notes = [*notes, UNADAPTED]
     rows = [*values_seen(chosen, seen, trial.examples), *adapted]
     rows += values_of(findings, len(few.images)) if findings else []
     made = (rows, findings, pictures, attacked.cpu(), before, after, chosen, notes)
     return Evaluation(*made, seen, request.attack, trial.examples, parts, read)
+
+
+UNADAPTED = "nothing was adapted: no diagnostic fires that a remedy is known for"
 
 
 def _parts(request: AttackRequest, chosen: ChosenAttack, trial: Trial) -> Parts:

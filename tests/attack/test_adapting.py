@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.attack.adapting import through
 from bench.attack.attack import evaluate_attack
+from bench.attack.evaluate import UNADAPTED
 from bench.core.errors import UsageError
 
 PART = ModuleType("a_defence")
@@ -93,6 +94,18 @@ def test_a_sound_network_needs_no_remedy():
     found = _attacked(network(), adapt=True, seed=1)
     assert not _values(found, "robust_accuracy@adapted")
     assert found.verdict.hints == ()
+    assert found.evaluation.notes == [UNADAPTED]
+
+
+@pytest.mark.usefixtures("quick_audit")
+def test_a_part_that_is_named_is_passed_where_no_diagnostic_fires():
+    """It was asked for; and one that is not there is told of before anything is attacked."""
+    told = []
+    with pytest.raises(UsageError, match="nothere"):
+        _attacked(Rounds(network()), bpda="nothere:x", notify=told.append)
+    assert not any("radius" in text for text in told)
+    with pytest.raises(UsageError, match="is no part that the classifier calls"):
+        _attacked(network(), bpda="a_defence:rounded", seed=1)
 
 
 def test_a_part_is_a_function_a_kind_of_layer_or_a_layer(monkeypatch):
