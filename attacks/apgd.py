@@ -140,7 +140,7 @@ class Apgd(FixedBudget):
                 aimed = aims[numbers[0]] is not None
                 wide = norm == "l1" or (self.wide and aimed)
                 ascent = Ascent(rule, height, self.steps, WIDE if wide else NARROW, stop, box)
-                some = (x[chosen], goal.only(chosen), radii[chosen], drawn[chosen])
+                some = (x[chosen], goal[chosen], radii[chosen], drawn[chosen])
                 own = [aims[n] for n in numbers]
                 return ascent.climbs(
                     model, *some, numbers, [a if a is None else a[chosen] for a in own]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,10 +54,9 @@ class Climbers:
 
     def only(self, chosen: Tensor) -> Climbers:
         """Some of them."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        goal, aims = values.pop("goal").only(chosen), values.pop("aims")
-        rest = {name: value[chosen] for name, value in values.items()}
-        return Climbers(goal=goal, aims=None if aims is None else aims[chosen], **rest)
+        whole: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        some: dict[str, Any] = {k: None if v is None else v[chosen] for k, v in whole.items()}
+        return Climbers(**some)
 
 
 class Rule(ABC):
@@ -128,7 +128,7 @@ class Ascent:
         found = self.climb(
             model,
             images[every],
-            goal.only(every),
+            goal[every],
             torch.cat(known) if known else None,
             radius=radius[every],
             points=torch.cat(begun),

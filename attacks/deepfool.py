@@ -75,7 +75,7 @@ class DeepFool(MinimalNorm):
             height, slope = _nearest(logits, points, _own(seen, goal), aims, norm)
             least = LEAST if step else 0.0
             at = self._beyond(at, height, slope, seen, least, norm, box)[going]
-            index, goal, aims = index[going], goal.only(going), aims[going]
+            index, goal, aims = index[going], goal[going], aims[going]
         return result
 
     def _aims(self, logits: Tensor, goal: Goal) -> Tensor:

@@ -253,7 +253,7 @@ def traced(
         given = {"radius": radius, "norm": norm, "box": box, "stop": stop}
         parts = [
             _once(attack, model, x, g, {"seeds": s, **given})
-            for x, g, s in _parts(images[left], goal.only(left), seeds[left])
+            for x, g, s in _parts(images[left], goal[left], seeds[left])
         ]
         if not parts:
             yield found, finders
@@ -262,14 +262,14 @@ def traced(
         found, finders = _put(found, left, _joined(some)), _put_finders(finders, left, by, labels)
         yield found, finders
         if stop == "first_success":
-            left = left[~goal.only(left).reached(logits_of(model, found[left]))]
+            left = left[~goal[left].reached(logits_of(model, found[left]))]
 
 
 def _parts(images: Images, goal: Goal, seeds: Seeds) -> Iterator[tuple[Images, Goal, Seeds]]:
     """As many images at once as are attacked together."""
     every = torch.arange(len(images), device=images.device)
     for kept in every.split(chunk_of(images)) if len(images) else ():
-        yield images[kept], goal.only(kept), seeds[kept]
+        yield images[kept], goal[kept], seeds[kept]
 
 
 def _along(

@@ -108,7 +108,7 @@ class Ensemble(FixedBudget):
         for place, (_, member) in enumerate(self.members(norm)):
             if not len(left):
                 break
-            some = goal.only(left)
+            some = goal[left]
             own = {"radius": radii[left], "seeds": seeds[left], **some.aims()}
             tried = member(model, images[left], some.labels, **own, **given)
             logits = look(model, tried)

@@ -22,7 +22,7 @@ class Goal:
     labels: Labels
     targets: Labels | None = None
 
-    def only(self, kept: Tensor) -> Goal:
+    def __getitem__(self, kept: Tensor) -> Goal:
         """Of some images."""
         return Goal(self.labels[kept], None if self.targets is None else self.targets[kept])
 
@@ -56,10 +56,19 @@ class Goal:
         return (logits.argmax(1) == self.targets) & answered(logits)
 
 
-def slope(model: Model, images: Images, goal: Goal) -> tuple[Images, Logits]:
-    """The gradient of what a step climbs, at the images, and the logits there."""
+def slope(
+    model: Model, images: Images, goal: Goal, ceiling: float | None = None
+) -> tuple[Images, Logits]:
+    """The gradient of what a step climbs, at the images, and the logits there; zero above the
+    ceiling, where there is one.
+    """
     own = goal.ordinary()
-    return ascent(model, images, own.labels, lambda logits, labels: own.rise(logits))
+
+    def risen(logits: Logits, _: Labels) -> PerImage:
+        values = own.rise(logits)
+        return values if ceiling is None else values.clamp_max(ceiling)
+
+    return ascent(model, images, own.labels, risen)
 
 
 def likeliest(logits: Logits, labels: Labels) -> Labels:

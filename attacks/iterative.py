@@ -41,8 +41,7 @@ class _Climbers:
     velocity: Tensor
 
     def only(self, kept: Tensor) -> _Climbers:
-        values = {k: v[kept] for k, v in vars(self).items() if k != "goal"}
-        return _Climbers(goal=self.goal.only(kept), **values)
+        return _Climbers(*(value[kept] for value in vars(self).values()))
 
 
 class _Kept:

@@ -51,7 +51,7 @@ class Walk:
         return Walk(
             self.index[kept],
             self.images[kept],
-            self.goal.only(kept),
+            self.goal[kept],
             self.at[kept],
             self.offset[kept],
             self.slope[kept],

@@ -22,8 +22,8 @@ from attacks.contracts import (
 )
 from attacks.engine import logits_of
 from attacks.goals import Goal
-from attacks.norms import PerImage, into_box, project, refuse, steepest
-from attacks.objectives import Logits, answered, lead, margin
+from attacks.norms import into_box, project, refuse, steepest
+from attacks.objectives import answered
 from attacks.radii import moving
 from attacks.streams import normal
 from bench.core.errors import UsageError
@@ -71,39 +71,35 @@ class Nes(FixedBudget):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "nes")
-        aims, sign = (labels, 1.0) if targets is None else (targets, -1.0)
 
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
-            y = goal.labels
             index = torch.arange(len(x), device=x.device)
-            on = _Climbers(index, x, y, radii, drawn, x, torch.zeros_like(x))
+            on = _Climbers(index, x, goal, radii, drawn, x, torch.zeros_like(x))
             with torch.no_grad():
-                return self._climb(model, on, sign, norm, box, stop)
+                return self._climb(model, on, norm, box, stop)
 
-        return moving(attack, images, Goal(aims), radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
-    def _climb(
-        self, model: Model, on: _Climbers, sign: float, norm: str, box: Box, stop: Stop
-    ) -> Images:
+    def _climb(self, model: Model, on: _Climbers, norm: str, box: Box, stop: Stop) -> Images:
         best = on.at.clone()
-        leads = _height(logits_of(model, on.at), on.labels, sign)
+        leads = on.goal.lead(logits_of(model, on.at))
         pairs = max(min(self.pairs, self.queries // FEWEST), 1)
         for step in range((self.queries - 1) // (2 * pairs + 1)):
             if stop == "first_success":
                 on = on.only(leads[on.index] <= 0)
             if not len(on.index):
                 break
-            slope = self._slope(model, on, sign, pairs, step)
+            slope = self._slope(model, on, pairs, step)
             on.velocity = self.momentum * on.velocity + (1 - self.momentum) * slope
             moved = steepest(on.at, on.velocity, self.step_size * on.radius, norm, None)
             inside = on.images + project(moved - on.images, on.radius, norm)
             on.at = into_box(inside, box)
-            found = _height(logits_of(model, on.at), on.labels, sign)
+            found = on.goal.lead(logits_of(model, on.at))
             better = found > leads[on.index]
             best[on.index[better]], leads[on.index[better]] = on.at[better], found[better]
         return best
 
-    def _slope(self, model: Model, on: _Climbers, sign: float, pairs: int, step: int) -> Images:
+    def _slope(self, model: Model, on: _Climbers, pairs: int, step: int) -> Images:
         """The estimated gradient, up to a positive factor."""
         slope = torch.zeros_like(on.at)
         for number in range(-(-pairs // GROUP)):
@@ -112,7 +108,8 @@ class Nes(FixedBudget):
             both = torch.stack([ways, -ways], 1)
             points = (on.at[:, None, None] + self.sigma * both).flatten(0, 2)
             logits = logits_of(model, points)
-            heights = sign * margin(logits, on.labels.repeat_interleave(2 * count))
+            every = torch.arange(len(on.at), device=on.at.device).repeat_interleave(2 * count)
+            heights = on.goal[every].rise(logits)
             heights = torch.where(answered(logits), heights, 0.0).reshape(-1, 2, count)
             gains = (heights[:, 0] - heights[:, 1]).to(ways.dtype)
             slope += (gains.reshape(*gains.shape, *[1] * (ways.ndim - 2)) * ways).sum(1)
@@ -121,11 +118,11 @@ class Nes(FixedBudget):
 
 @dataclass
 class _Climbers:
-    """The images still climbing; one batch. labels: those to leave, or to reach."""
+    """The images still climbing; one batch."""
 
     index: Tensor
     images: Images
-    labels: Labels
+    goal: Goal
     radius: Tensor
     seeds: Seeds
     at: Images
@@ -133,11 +130,6 @@ class _Climbers:
 
     def only(self, kept: Tensor) -> _Climbers:
         return _Climbers(*(value[kept] for value in vars(self).values()))
-
-
-def _height(logits: Logits, labels: Labels, sign: float) -> PerImage:
-    """The lead over the label, or of the target; minus infinity where a logit is not finite."""
-    return torch.where(answered(logits), sign * lead(logits, labels), -torch.inf)
 
 
 ATTACKS.register(

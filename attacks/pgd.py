@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from attacks.contracts import (
@@ -22,10 +20,10 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.goals import Goal
-from attacks.gradients import look
 from attacks.iterative import Keep, Steps, climb
 from attacks.norms import into_box, refuse, spread, unit
 from attacks.radii import moving
+from attacks.restarts import tried
 from attacks.streams import normal, uniform
 
 
@@ -62,44 +60,18 @@ class Pgd(FixedBudget):
         steps = Steps(self.steps, self.step_size, None, self.keep)
 
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
-            def once(number: int, chosen: Tensor) -> Tensor:
-                own, kept = radii[chosen], x[chosen]
+            def once(numbers: list[int], chosen: Tensor) -> list[Images]:
+                (number,), own, kept = numbers, radii[chosen], x[chosen]
                 begun = kept
                 if self.random_start:
                     begun = starts(kept, own, norm, drawn[chosen], number, box)
                 given = {"radius": own, "norm": norm, "box": box, "stop": stop}
-                return climb(model, kept, goal.only(chosen), begun, steps, **given)
+                return [climb(model, kept, goal[chosen], begun, steps, **given)]
 
-            return restarted(once, self.restarts, model, goal, stop)
+            lots = [[number] for number in range(self.restarts)]
+            return tried(once, lots, model, x, goal, stop)
 
         return moving(attack, images, Goal(labels, targets), radius, seeds)
-
-
-def restarted(
-    once: Callable[[int, Tensor], Images], restarts: int, model: Model, goal: Goal, stop: Stop
-) -> Images:
-    """Of several climbs, `once(restart, chosen)`, each image's best by its lead; with
-    `stop="first_success"` a restart is spared the images that have reached the goal.
-    """
-    everyone = torch.arange(len(goal.labels), device=goal.labels.device)
-    result = once(0, everyone)
-    if restarts == 1:
-        return result
-    logits = look(model, result).clone()
-    leads, chosen = goal.lead(logits), everyone
-    for restart in range(1, restarts):
-        if stop == "first_success":
-            chosen = everyone[~goal.reached(logits)]
-        if not len(chosen):
-            break
-        found = once(restart, chosen)
-        found_logits = look(model, found)
-        found_leads = goal.only(chosen).lead(found_logits)
-        better = found_leads > leads[chosen]
-        index = chosen[better]
-        result[index], leads[index] = found[better], found_leads[better]
-        logits[index] = found_logits[better]
-    return result
 
 
 def starts(

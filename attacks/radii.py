@@ -28,6 +28,6 @@ def moving(attack: Spared, images: Images, goal: Goal, radius: Radius, seeds: Se
             return attack(images, goal, radii, seeds)
         result = images.clone()
         if bool(chosen.any()):
-            some = (images[chosen], goal.only(chosen), radii[chosen], seeds[chosen])
+            some = (images[chosen], goal[chosen], radii[chosen], seeds[chosen])
             result[chosen] = attack(*some)
         return result

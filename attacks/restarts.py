@@ -34,7 +34,7 @@ class Best:
     def offer(self, chosen: Tensor, tries: list[Images]) -> None:
         """Take in tries at the chosen images, in their order."""
         every = look(self._model, torch.cat(tries)).split(len(chosen))
-        goal = self._goal.only(chosen)
+        goal = self._goal[chosen]
         for found, logits in zip(tries, every, strict=True):
             leads = goal.lead(logits).to(self._leads)
             better = leads > self._leads[chosen]
@@ -55,7 +55,11 @@ def tried(
 ) -> Images:
     """Each image's best of several tries. lots: tries, by number, that may be made together;
     `once(numbers, chosen)` makes some of a lot at the chosen images, one result for each number.
+    One alone is the best, and is not looked at.
     """
+    everyone = torch.arange(len(images), device=images.device)
+    if sum(map(len, lots)) == 1:
+        return once(next(filter(None, lots)), everyone)[0]
     best = Best(model, images, goal, stop)
     for lot in lots:
         for numbers in _parts(lot, best):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal
@@ -26,8 +25,7 @@ from attacks.contracts import (
 )
 from attacks.goals import Goal
 from attacks.gradients import look
-from attacks.norms import PerImage, into_box, project, refuse, spread, unit
-from attacks.objectives import lead
+from attacks.norms import into_box, project, refuse, spread, unit
 from attacks.pixels import as_planes
 from attacks.radii import moving
 from attacks.streams import uniform
@@ -72,24 +70,17 @@ class Simba(FixedBudget):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "simba")
-        aims = labels if targets is None else targets
-
-        def score(points: Images, aimed: Labels) -> PerImage:
-            logits = look(model, points)
-            ahead = lead(logits, aimed) * (1 if targets is None else -1)
-            return torch.where(logits.isfinite().all(1), ahead, -torch.inf)
 
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
-            y = goal.labels
-            return self._search(score, x, y, radii, drawn, norm, box, stop)
+            return self._search(model, x, goal, radii, drawn, norm, box, stop)
 
-        return moving(attack, images, Goal(aims), radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
     def _search(
         self,
-        score: _Score,
+        model: Model,
         images: Images,
-        labels: Labels,
+        goal: Goal,
         radii: Tensor,
         seeds: Seeds,
         norm: str,
@@ -99,8 +90,8 @@ class Simba(FixedBudget):
         _, channels, height, width = as_planes(images).shape
         basis = _Basis(self.basis, self.share, (channels, height, width))
         length = radii * (self.step or (1.0 if norm == "linf" else 0.2))
-        best, leads = images.clone(), score(images, labels)
-        tried, sign = torch.zeros_like(labels), torch.ones_like(radii)
+        best, leads = images.clone(), goal.lead(look(model, images))
+        tried, sign = torch.zeros_like(goal.labels), torch.ones_like(radii)
         order = uniform(seeds, (basis.size,)).argsort(dim=1, stable=True)
         going = torch.arange(len(images), device=images.device)
         for _ in range(1, self.queries):
@@ -112,16 +103,13 @@ class Simba(FixedBudget):
             clean, limit = images[going], radii[going]
             moved = best[going] + spread(sign[going] * length[going], clean) * ways - clean
             points = into_box(clean + project(moved, limit, norm), box)
-            found = score(points, labels[going])
+            found = goal[going].lead(look(model, points))
             better = found > leads[going]
             best[going[better]], leads[going[better]] = points[better], found[better]
             done = better | (sign[going] < 0)
             tried[going] += done.long()
             sign[going] = torch.where(done, 1.0, -1.0).to(sign)
         return best
-
-
-_Score = Callable[[Images, Labels], PerImage]
 
 
 @dataclass(frozen=True)

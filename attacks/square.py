@@ -134,8 +134,7 @@ class _Going:
     seeds: Seeds
 
     def only(self, kept: Tensor) -> _Going:
-        goal, found = self.goal.only(kept), self.found.only(kept)
-        return _Going(self.index[kept], found, goal, self.seeds[kept])
+        return _Going(self.index[kept], self.found.only(kept), self.goal[kept], self.seeds[kept])
 
     def at(self, best: Pixels) -> _Going:
         return replace(self, found=self.found.at(best))

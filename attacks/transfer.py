@@ -25,11 +25,10 @@ from attacks.contracts import (
     Stop,
 )
 from attacks.diversity import diverse
-from attacks.goals import Goal
-from attacks.gradients import ascent, look
+from attacks.goals import Goal, slope
+from attacks.gradients import look
 from attacks.iterative import Keep
 from attacks.norms import into_box, project, refuse, spread, steepest, unit
-from attacks.objectives import lead, margin, towards
 from attacks.pgd import starts
 from attacks.pixels import as_pixels
 from attacks.radii import moving
@@ -88,28 +87,22 @@ class Transfer(FixedBudget):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "an attack for transfer")
-        aims = labels if targets is None else targets
 
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
-            y = goal.labels
             still = torch.zeros_like(x)
             index = torch.arange(len(x), device=x.device)
-            on = _Climbers(index, x, y, radii, drawn, x, still, still)
-            return self._climb(model, on, norm, box, stop, targets is not None)
+            on = _Climbers(index, x, goal, radii, drawn, x, still, still)
+            return self._climb(model, on, norm, box, stop)
 
-        return moving(attack, images, Goal(aims), radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
-    def _climb(
-        self, model: Model, on: _Climbers, norm: str, box: Box, stop: Stop, targeted: bool
-    ) -> Images:
+    def _climb(self, model: Model, on: _Climbers, norm: str, box: Box, stop: Stop) -> Images:
         result = on.at.clone()
         heights = torch.full_like(on.radius, -torch.inf)
         watched = stop == "first_success" or self.keep == "best"
         for step in range(self.steps + 1):
             if watched:
-                logits = look(model, on.at)
-                height = (-1 if targeted else 1) * lead(logits, on.labels)
-                height = torch.where(logits.isfinite().all(1), height, -torch.inf)
+                height = on.goal.lead(look(model, on.at))
                 better = height > heights[on.index] if self.keep == "best" else height == height
                 result[on.index[better]] = on.at[better]
                 heights[on.index[better]] = height[better].to(heights)
@@ -117,31 +110,29 @@ class Transfer(FixedBudget):
                     on = on.only(height <= 0)
             if step == self.steps or not len(on.index):
                 break
-            on = self._step(model, on, step, norm, box, targeted)
+            on = self._step(model, on, step, norm, box)
         if not watched:
             result[on.index] = on.at
         return result
 
-    def _step(
-        self, model: Model, on: _Climbers, step: int, norm: str, box: Box, targeted: bool
-    ) -> _Climbers:
+    def _step(self, model: Model, on: _Climbers, step: int, norm: str, box: Box) -> _Climbers:
         length = self.step_size * on.radius
         here = on.at
         if self.lookahead:
             here = here + spread(self.decay * length, here) * on.velocity
-        own = self._gradient(model, here, on, targeted, step, 0)
-        slope, variance = own + on.variance, on.variance
+        own = self._gradient(model, here, on, step, 0)
+        way, variance = own + on.variance, on.variance
         if self.neighbours:
-            variance = self._around(model, on, norm, targeted, step) - own
+            variance = self._around(model, on, norm, step) - own
         if self.kernel:
-            slope = blurred(slope, self.kernel)
-        velocity = self.decay * on.velocity + _level(slope, norm)
+            way = blurred(way, self.kernel)
+        velocity = self.decay * on.velocity + _level(way, norm)
         moved = steepest(on.at, velocity, length, norm, None)
         inside = on.images + project(moved - on.images, on.radius, norm)
         return replace(on, at=into_box(inside, box), velocity=velocity, variance=variance)
 
     def _gradient(
-        self, model: Model, points: Images, on: _Climbers, targeted: bool, step: int, draw: int
+        self, model: Model, points: Images, on: _Climbers, step: int, draw: int
     ) -> Images:
         def seen(x: Tensor) -> Tensor:
             if not self.diversity:
@@ -150,27 +141,25 @@ class Transfer(FixedBudget):
             pixels = diverse(as_pixels(x, "input diversity"), on.seeds, step, draw, **given)
             return model(pixels.reshape(x.shape))
 
-        return ascent(seen, points, on.labels, towards if targeted else margin)[0]
+        return slope(seen, points, on.goal)[0]
 
-    def _around(self, model: Model, on: _Climbers, norm: str, targeted: bool, step: int) -> Images:
+    def _around(self, model: Model, on: _Climbers, norm: str, step: int) -> Images:
         """The mean gradient of random neighbours."""
         total = torch.zeros_like(on.at)
         for draw in range(1, self.neighbours + 1):
             number = step * self.neighbours + draw
             near = starts(on.at, self.beta * on.radius, norm, on.seeds, number, None)
-            total = total + self._gradient(model, near, on, targeted, step, draw)
+            total = total + self._gradient(model, near, on, step, draw)
         return total / self.neighbours
 
 
 @dataclass(frozen=True)
 class _Climbers:
-    """The images still climbing, and where they stand; the fields have one batch. labels: those
-    to leave, or to reach.
-    """
+    """The images still climbing, and where they stand; the fields have one batch."""
 
     index: Tensor
     images: Tensor
-    labels: Tensor
+    goal: Goal
     radius: Tensor
     seeds: Tensor
     at: Tensor

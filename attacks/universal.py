@@ -21,10 +21,8 @@ from attacks.contracts import (
     Seeds,
     Stop,
 )
-from attacks.goals import Goal
-from attacks.gradients import ascent
+from attacks.goals import Goal, slope
 from attacks.norms import into_box, moved, project, refuse, spread, steepest
-from attacks.objectives import Logits, margin, towards
 from attacks.pgd import starts
 from attacks.radii import moving
 from attacks.streams import uniform
@@ -69,14 +67,12 @@ class Universal(FixedBudget):
         targets: Labels | None = None,
     ) -> Images:
         refuse(norm, self.norms, "a universal perturbation")
-        aims, targeted = (labels, False) if targets is None else (targets, True)
 
         def attack(x: Images, goal: Goal, radii: Tensor, drawn: Seeds) -> Images:
-            y = goal.labels
-            way = _direction(self, model, x, y, radii, drawn, norm, box, targeted)
+            way = _direction(self, model, x, goal, radii, drawn, norm, box)
             return moved(x, way, radii, box)
 
-        return moving(attack, images, Goal(aims), radius, seeds)
+        return moving(attack, images, Goal(labels, targets), radius, seeds)
 
 
 def fit(
@@ -99,27 +95,22 @@ def fit(
     refuse(norm, plan.norms, "a universal perturbation")
     if not len(images):
         raise UsageError("a universal perturbation is fitted to images: expected some, got none")
-    aims, targeted = (labels, False) if targets is None else (targets, True)
-    radii = torch.full_like(aims, radius, dtype=images.dtype)
-    return radius * _direction(plan, model, images, aims, radii, seeds, norm, box, targeted)
+    radii = torch.full_like(labels, radius, dtype=images.dtype)
+    goal = Goal(labels, targets).ordinary()
+    return radius * _direction(plan, model, images, goal, radii, seeds, norm, box)
 
 
 def _direction(
     plan: Universal,
     model: Model,
     images: Images,
-    aims: Labels,
+    goal: Goal,
     radii: Tensor,
     seeds: Seeds,
     norm: str,
     box: Box,
-    targeted: bool,
 ) -> Shared:
     """The perturbation for a radius of 1."""
-
-    def objective(logits: Logits, aimed: Labels) -> Tensor:
-        values = (towards if targeted else margin)(logits, aimed)
-        return values if plan.ceiling is None else values.clamp_max(plan.ceiling)
 
     way = starts(torch.zeros_like(images[:1]), 1.0, norm, seeds[:1], 0, None)
     batches = -(-len(images) // plan.batch)
@@ -130,10 +121,10 @@ def _direction(
         some = order[step % batches :: batches]
         points = images[some] + spread(radii[some], images) * way
         inside = into_box(points, box)
-        slope, _ = ascent(model, inside, aims[some], objective)
-        slope = torch.where(inside == points, slope, 0.0) * spread(radii[some], images)
+        rising, _ = slope(model, inside, goal[some], plan.ceiling)
+        rising = torch.where(inside == points, rising, 0.0) * spread(radii[some], images)
         length = plan.step_size * (1 - step / plan.steps)
-        way = project(steepest(way, slope.sum(0, keepdim=True), length, norm, None), 1.0, norm)
+        way = project(steepest(way, rising.sum(0, keepdim=True), length, norm, None), 1.0, norm)
     return way
 
 

@@ -181,7 +181,7 @@ def test_a_goal_is_reached_where_the_target_is_answered():
     assert torch.equal(goal.reached(LOGITS), LOGITS.argmax(1) == targets)
     higher = LOGITS + torch.nn.functional.one_hot(targets, 6)
     assert (goal.rise(higher) > goal.rise(LOGITS)).all()
-    assert torch.equal(goal.only(torch.tensor([3])).targets, targets[3:4])
+    assert torch.equal(goal[torch.tensor([3])].targets, targets[3:4])
     with pytest.raises(UsageError, match="expected targets from 0 to 5, got 6"):
         check_targets(torch.full((40,), 6), OF, 6, "it")
     assert torch.equal(

@@ -9,7 +9,8 @@ from attacks import UNIT, FixedBudget, MinimalNorm, engine, pgd
 from attacks.engine import run, search
 from attacks.fgsm import Fgsm
 from attacks.goals import Goal
-from attacks.pgd import Pgd, restarted
+from attacks.pgd import Pgd
+from attacks.restarts import tried
 
 N, SHAPE = 7, (1, 2, 2)
 IMAGES = torch.rand((N, *SHAPE), generator=torch.Generator().manual_seed(0))
@@ -110,7 +111,12 @@ def test_of_several_climbs_each_image_keeps_its_best():
     """By its lead over the label, wherever in the order it was."""
     rng = torch.Generator().manual_seed(1)
     climbs = torch.rand((4, N, *SHAPE), generator=rng)
-    found = restarted(lambda i, chosen: climbs[i][chosen].clone(), 4, model, Goal(LABELS), "never")
+    lots = [[0], [1, 2], [3]]
+
+    def once(numbers, chosen):
+        return [climbs[number][chosen].clone() for number in numbers]
+
+    found = tried(once, lots, model, IMAGES, Goal(LABELS), "never")
     logits = torch.stack([model(x) for x in climbs])
     leads = (logits[:, :, 1] - logits[:, :, 0]) * (1 - 2 * LABELS)
     best = leads.argmax(0)
