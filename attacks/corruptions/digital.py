@@ -70,7 +70,7 @@ def _as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
 def _read(picture: Image.Image, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
+    return np.asarray(Image.open(buffer, formats=("JPEG",)))
 
 
 CORRUPTIONS.register("elastic_transform", paper=PAPER, summary="Elastic distortion", draws=True)(
