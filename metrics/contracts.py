@@ -23,6 +23,7 @@ Takes = Literal[
     "latent",
     "attack",
     "certified",
+    "corrupted",
     "transfer",
     "rubbish",
     "features",

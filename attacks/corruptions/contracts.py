@@ -54,4 +54,6 @@ class CorruptionFacts:
     draws: bool = False
 
 
-CORRUPTIONS: Registry[Corruption, CorruptionFacts] = Registry("corruption", CorruptionFacts)
+CORRUPTIONS: Registry[Corruption, CorruptionFacts] = Registry(
+    "corruption", CorruptionFacts, listed_as="corruptions"
+)

@@ -10,7 +10,9 @@ import torch
 from attacks import ATTACKS, foolbox_adapter
 from attacks.certificates import CERTIFICATES
 from attacks.classifiers import CLASSIFIERS
+from attacks.corruptions import CORRUPTIONS
 from attacks.diagnostics import DIAGNOSTICS
+from attacks.patches import PATCHES
 from bench.catalogue.index import FREE, cited_run, listed
 from bench.core.arguments import checked
 from bench.core.errors import unknown
@@ -62,6 +64,8 @@ REGISTRIES: dict[str, Registry] = {
     "features": EXTRACTORS,
     "attacks": ATTACKS,
     "certificates": CERTIFICATES,
+    "corruptions": CORRUPTIONS,
+    "patches": PATCHES,
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
 }

@@ -28,6 +28,8 @@ KINDS = (
     "features",
     "attacks",
     "certificates",
+    "corruptions",
+    "patches",
     "classifiers",
     "diagnostics",
     "published",

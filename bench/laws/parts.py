@@ -12,6 +12,7 @@ from attacks.certificates import CERTIFICATES, Certificate
 from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
 from attacks.corruptions import CORRUPTIONS, Corruption
 from attacks.diagnostics import DIAGNOSTICS
+from attacks.patches import PATCHES, PatchMaker
 from bench.core import usercode
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry, Registry
@@ -85,6 +86,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (ATTACKS, _of(FixedBudget, MinimalNorm)),
     (CERTIFICATES, _of(Certificate)),
     (CORRUPTIONS, _of(Corruption)),
+    (PATCHES, _of(PatchMaker)),
     (CLASSIFIERS, _of(Classifier, Ensemble, Ready)),
     (EXTRACTORS, _of(Extractor)),
     (DIAGNOSTICS, _takes("scene")),

@@ -14,12 +14,15 @@ from bench.laws.examples import near
 from bench.laws.modes import assert_in_range, takes
 from metrics import METRICS, Score
 from metrics.certified import Certified
+from metrics.corruption import Corrupted
 from metrics.robustness import AfterAttack, Clean, outcomes
 from metrics.rubbish import Rubbish
 from metrics.transfer import Transferred
 
 Drawn = tuple[Clean, AfterAttack, Transferred, Rubbish]
-law = partial(base.law, METRICS.kind, where=takes("attack", "certified", "transfer", "rubbish"))
+law = partial(
+    base.law, METRICS.kind, where=takes("attack", "certified", "corrupted", "transfer", "rubbish")
+)
 CHANCES = {"0,0": (0, 0), "0,1": (0, 1), "1,0": (1, 0), "1,1": (1, 1), "0.7,0.4": (0.7, 0.4)}
 
 
@@ -61,6 +64,9 @@ def scored(metric: Entry, images: Drawn) -> Score:
         "certified": certified(attacked, real),
         "transfer": transferred,
         "rubbish": rubbish,
+        "corrupted": Corrupted(
+            np.stack([attacked.predictions, transferred.predictions], 1) != real.labels[:, None]
+        ),
     }
     taken = metric.facts.takes
     return metric.part(None if taken == "rubbish" else real, fakes[taken])

@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.core.files import write_atomically
 from results.pictures.along import along_figures
+from results.pictures.brackets import draw_brackets
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.pictures.ways import MOST_MODES, draw_way
@@ -32,8 +33,8 @@ OVER_RADII = ("adversarial_error", "confidence_on_errors")
 def draw(run: Run) -> list[Path]:
     """Draw every picture of a run; the files that were written.
 
-    For each block and data set: curves over the steps and over radii where there are any; the modes
-    that trainings had on the way; samples
+    For each block and data set: curves over the steps and over radii where there are any, the two
+    bounds of a bracket; the modes that trainings had on the way; samples
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
     translations, input, output and truth side by side. Where the grid varies a setting that is a
@@ -54,6 +55,7 @@ def draw(run: Run) -> list[Path]:
             figures = {
                 "curves": _curves(run, dataset, cells),
                 "radii": _radii(run, dataset, cells),
+                "brackets": draw_brackets(run, dataset, cells),
                 "way": _ways(dataset, list(_arrays(run, cells))),
             }
             if "centres" in facts:

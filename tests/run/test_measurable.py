@@ -118,6 +118,8 @@ def test_what_a_part_no_longer_gives_is_refused(task, tmp_path, monkeypatch):
 
 
 CERTIFIED = {"dataset": SHOWN["dataset"], "model": "softmax", "certificate": "exact"}
+CHANGED = {"dataset": SHOWN["dataset"], "model": "softmax"}
+PATCHED = {**CHANGED, "source_model": "softmax"}
 
 
 def _parts(task):
@@ -144,6 +146,10 @@ def _parts(task):
         ("rubbish", _parts("rubbish"), "inputs = 50", "rubbish_rate"),
         ("certificate", CERTIFIED, RADII, "certified_accuracy"),
         ("bracket", {**CERTIFIED, "attack": "fgsm"}, RADII, "undecided"),
+        ("corruption", {**CHANGED, "corruption": "fog"}, 'severities = "1,5"', "corruption_error"),
+        ("spatial", CHANGED, 'degrees = "10", images = 20, tries = 2', "robust_accuracy"),
+        ("patch", {**PATCHED, "patch": "noise"}, 'areas = "0.1"', "target_success"),
+        ("shared-perturbation", PATCHED, 'radii = "0.1", steps = 2', "distance"),
         ("inpainting", DRAWN, FEW, "same_reading@optdigits-cnn"),
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),

@@ -17,8 +17,10 @@ from torch import Tensor
 from attacks import ATTACKS
 from attacks.certificates import CERTIFICATES
 from attacks.classifiers import CLASSIFIERS, Classifier, Ready
+from attacks.corruptions import CORRUPTIONS
+from attacks.patches import PATCHES
 from bench.core.randomness import stream_seed
-from bench.core.registry import Entry
+from bench.core.registry import Entry, Registry
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import channels_for, in_channels, told_channels
 from bench.models.brought import SETTINGS, held_by, is_brought
@@ -41,6 +43,13 @@ from bench.tasks.values import scored_by
 
 CLASSIFIER_AXES = ("source_model", "model")
 """The first of them that a task has is the classifier that it attacks."""
+REGISTRIES: dict[str, Registry] = {
+    "attack": ATTACKS,
+    "certificate": CERTIFICATES,
+    "corruption": CORRUPTIONS,
+    "patch": PATCHES,
+}
+"""Of the other axes' parts."""
 
 
 class RobustnessTask(Task):
@@ -107,8 +116,7 @@ class RobustnessTask(Task):
     def every(self, axis: str) -> list[str]:
         if axis == "dataset":
             return names_with(self.needs)
-        known = {"attack": ATTACKS, "certificate": CERTIFICATES}
-        return list(known.get(axis, CLASSIFIERS))
+        return list(REGISTRIES.get(axis, CLASSIFIERS))
 
     @final
     def describe(self, cell: Cell) -> dict[str, dict[str, Any]]:
@@ -125,6 +133,11 @@ def _describe(axis: str, name: str) -> dict[str, Any]:
         return {"role": "floor" if noise else "model", **_cited(attack_of(name))}
     if axis == "certificate":
         return {"role": "model", **_cited(certificate_of(name))}
+    if axis == "corruption":
+        return _cited(CORRUPTIONS[name])
+    if axis == "patch":
+        noise = PATCHES[name].facts.noise
+        return {"role": "floor" if noise else "model", **_cited(PATCHES[name])}
     entry = classifier_of(name)
     role = {"role": "model"} if axis == "model" else {}
     return {**role, "shipped": isinstance(entry.part, Ready), **_cited(entry)}
@@ -178,11 +191,11 @@ def trial_of(cell: Cell, bench: Bench, n: int, axis: str = "model") -> Trial:
     images, labels = source.held_out[:n], source.held_out_labels[:n]
     against = victim_of(cell, bench, axis)
     if is_brought(cell.part(axis)):
-        images = _as_read(against, images)
+        images = as_read(against, images)
     return trial_on(against, images, labels, cell.seed, cell.fingerprint)
 
 
-def _as_read(against: Victim, images: Tensor) -> Tensor:
+def as_read(against: Victim, images: Tensor) -> Tensor:
     """Images in the colours that a network of the user's reads, as `bench attack` gives them."""
 
     def reads(one: Tensor) -> bool:
