@@ -20,31 +20,29 @@ from attacks.pdpgd import Pdpgd
 from attacks.sigma_zero import SigmaZero
 
 NOBODY = -1
+MEMBERS = {
+    "linf": ("fmn", "fab", "deepfool"),
+    "l2": ("ddn", "fmn", "fab"),
+    "l1": ("pdpgd", "fmn", "fab"),
+    "l0": ("sigma-zero", "fmn"),
+}
+"""Of each norm, in their order."""
 
 
 def nearest(
-    attacks: Sequence[MinimalNorm],
-    model: Model,
-    images: Images,
-    labels: Labels,
-    *,
-    norm: str,
-    seeds: Seeds,
-    box: Box = UNIT,
-    targets: Labels | None = None,
+    images: Images, found: Sequence[Images], norm: str
 ) -> tuple[Images, Int[Tensor, " batch"]]:
-    """The nearest of what several searches find for each image, and the place in the list of the
-    one that found it (the first of several that are as near); -1 where none finds anything, and the
-    image is as it came. Distances are compared in float64.
+    """Of what several searches found for each image the nearest to it, and the place in the list of
+    the one that found it (the first of several that are as near); -1 where none moved it: it is as
+    it came. Distances are compared in float64.
     """
     best = images.clone()
     least = torch.full((len(images),), torch.inf, dtype=torch.float64, device=images.device)
-    finder = torch.full_like(labels, NOBODY)
-    for place, attack in enumerate(attacks):
-        found = attack(model, images, labels, norm=norm, seeds=seeds, box=box, targets=targets)
-        far = size(found.double() - images.double(), norm)
+    finder = torch.full_like(least, NOBODY, dtype=torch.int64)
+    for place, attacked in enumerate(found):
+        far = size(attacked.double() - images.double(), norm)
         nearer = (far > 0) & (far < least)
-        best[nearer], least[nearer], finder[nearer] = found[nearer], far[nearer], place
+        best[nearer], least[nearer], finder[nearer] = attacked[nearer], far[nearer], place
     return best, finder
 
 
@@ -58,16 +56,18 @@ class Best(MinimalNorm):
     steps: int = 100
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
 
-    def members(self, norm: str) -> tuple[MinimalNorm, ...]:
-        """The searches of a norm. Raises UsageError for an unknown one."""
+    def members(self, norm: str) -> dict[str, MinimalNorm]:
+        """The searches of a norm by name. Raises UsageError for an unknown norm."""
         refuse(norm, self.norms, "best")
-        known: dict[str, tuple[MinimalNorm, ...]] = {
-            "linf": (Fmn(steps=self.steps), Fab(steps=self.steps), DeepFool(steps=self.steps)),
-            "l2": (Ddn(steps=self.steps), Fmn(steps=self.steps), Fab(steps=self.steps)),
-            "l1": (Pdpgd(iterations=self.steps), Fmn(steps=self.steps), Fab(steps=self.steps)),
-            "l0": (SigmaZero(steps=self.steps), Fmn(steps=self.steps)),
+        known: dict[str, MinimalNorm] = {
+            "fmn": Fmn(steps=self.steps),
+            "fab": Fab(steps=self.steps),
+            "deepfool": DeepFool(steps=self.steps),
+            "ddn": Ddn(steps=self.steps),
+            "pdpgd": Pdpgd(iterations=self.steps),
+            "sigma-zero": SigmaZero(steps=self.steps),
         }
-        return known[norm]
+        return {name: known[name] for name in MEMBERS[norm]}
 
     def __call__(
         self,
@@ -81,7 +81,8 @@ class Best(MinimalNorm):
         targets: Labels | None = None,
     ) -> Images:
         given = {"norm": norm, "seeds": seeds, "box": box, "targets": targets}
-        return nearest(self.members(norm), model, images, labels, **given)[0]
+        found = [member(model, images, labels, **given) for member in self.members(norm).values()]
+        return nearest(images, found, norm)[0]
 
 
 ATTACKS.register(

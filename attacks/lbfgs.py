@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from attacks.boxed_lbfgs import Descents, Mask, PerPoint, Place, Points, pick
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.goals import check_targets
+from attacks.goals import Goal, check_targets
 from attacks.gradients import ascent, misled
-from attacks.norms import refuse, size
-from attacks.objectives import Logits, entropy, lead
-from attacks.streams import integers
+from attacks.norms import refuse
+from attacks.objectives import Logits, PerImage, entropy
 
 # Products of few rows add up in another order than those of many, and the last rows of an odd
 # number are computed in another way: in sixteens, a result does not depend on the batch mates left.
@@ -29,21 +28,20 @@ APART, BRACKETS, BEYOND = 4.0, 30, 0.1
 class Lbfgs(MinimalNorm):
     """Szegedy et al. 2013, section 4.1: minimise c |r| + loss(x + r, target) over x + r in the box.
 
-    The loss is cross-entropy in nats. Deviations: |r|^2 for |r|, which has no gradient where the
-    search begins; and the search is for the largest c whose minimiser is taken for the target,
+    The loss is cross-entropy in nats; without targets (the paper draws them at random) that of the
+    wrong classes taken together, -log(1 - p_y). Deviations: |r|^2 for |r|, which has no gradient
+    where the search begins; and the search is for the largest c whose minimiser reaches the goal,
     where the paper says the smallest: the larger c, the smaller r. c starts where the loss, were
     it linear, would reach 0, changes fourfold until both outcomes are known, and is then bisected
     on a log scale `searches` times; every minimisation after a success starts from the last one.
     The loss has several minima: `looks` times a larger c is tried from the image itself, with an
     empty memory (a tenth more, then a twentieth), and where that succeeds the search goes on. What
-    is returned is the smallest x + r met on the way that is taken for the target by more than the
+    is returned is the smallest x + r met on the way that reaches the goal by more than the
     rounding of its logits; the original where there is none, and where it is misclassified as it
     stands. An image's result does not depend on its batch mates where its logits do not.
 
     steps: evaluations of one minimisation, at most. memory: pairs that L-BFGS keeps. tolerance:
-    the projected slope at which a minimisation is over, as a share of 2 c |r|. targets, where the
-    call gives none: one wrong class at "random" from the image's seed, "all" in turn with the
-    nearest kept, or the "likeliest".
+    the projected slope at which a minimisation is over, as a share of 2 c |r|.
 
     Raises UsageError for an unknown norm, and for targets that are of another number than the
     images, equal to the label, or no class.
@@ -54,7 +52,6 @@ class Lbfgs(MinimalNorm):
     searches: int = 10
     tolerance: float = 1e-3
     looks: int = 2
-    targets: Literal["random", "all", "likeliest"] = "random"
     norms: ClassVar[tuple[str, ...]] = ("l2",)
 
     def __call__(
@@ -71,39 +68,21 @@ class Lbfgs(MinimalNorm):
         refuse(norm, self.norms, "lbfgs")
         if not len(images):
             return images
-        logits = _evaluate(model, images, labels)[1]
+        goal = Goal(labels, targets)
+        logits = _evaluate(model, images, Goal(labels))[1]
+        if targets is not None:
+            check_targets(targets, labels, logits.shape[1], "lbfgs")
         right = (~misled(logits, labels)).nonzero()[:, 0]
         result = images.clone()
-        nearest = torch.full_like(labels, torch.inf, dtype=images.dtype)
-        for aims in self._aims(logits, labels, seeds, targets):
-            found, known = self._search(model, images[right], aims[right], box)
-            far = torch.where(known, size(found - images[right], norm), torch.inf)
-            nearer = far < nearest[right]
-            result[right[nearer]], nearest[right[nearer]] = found[nearer], far[nearer]
+        found, known = self._search(model, images[right], goal[right], box)
+        result[right[known]] = found[known]
         return result
 
-    def _aims(
-        self, logits: Logits, labels: Labels, seeds: Seeds, targets: Labels | None
-    ) -> Iterator[Labels]:
-        """One target for each image, or every wrong one in turn."""
-        classes = logits.shape[1]
-        if targets is not None:
-            check_targets(targets, labels, classes, "lbfgs")
-            yield targets
-        elif self.targets == "random":
-            yield (labels + 1 + integers(seeds, classes - 1)) % classes
-        elif self.targets == "likeliest":
-            yield logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
-        else:
-            yield from ((labels + offset) % classes for offset in range(1, classes))
-
-    def _search(
-        self, model: Model, images: Images, targets: Labels, box: Box
-    ) -> tuple[Images, Mask]:
-        """The nearest images found that are taken for their targets, and where there are any."""
+    def _search(self, model: Model, images: Images, goal: Goal, box: Box) -> tuple[Images, Mask]:
+        """The nearest images found that reach the goal, and where there are any."""
         origin, index = images.flatten(1), torch.arange(len(images), device=images.device)
         best, least = origin.clone(), origin.new_full((len(images),), torch.inf).double()
-        start = _place(model, origin, targets, images.shape)
+        start = _place(model, origin, goal, images.shape)
         slope = start.gradient.double().square().sum(1)
         bracket = _Bracket.around(slope / (2 * start.loss), start)
         descents = Descents(origin, start, bracket.weight, box, self.memory)
@@ -120,7 +99,7 @@ class Lbfgs(MinimalNorm):
                 bracket, index = bracket.only(going), index[going]
                 going = going[going]
                 continue
-            there = _place(model, descents.propose(), targets[index], images.shape)
+            there = _place(model, descents.propose(), goal[index], images.shape)
             apart = (there.at - descents.origin).double().square().sum(1)
             better = going & (there.lead > 0) & (apart < least[index])
             best[index[better]], least[index[better]] = there.at[better], apart[better]
@@ -196,25 +175,36 @@ class _Bracket:
         return (self.low > 0) & (self.high < torch.inf)
 
 
-def _place(model: Model, points: Points, targets: Labels, shape: torch.Size) -> Place:
-    """The loss, its gradient and the sure part of the target's lead."""
-    gradient, logits = _evaluate(model, points.reshape(-1, *shape[1:]), targets)
+def _place(model: Model, points: Points, goal: Goal, shape: torch.Size) -> Place:
+    """The loss, its gradient and the sure part of the lead of what is wanted."""
+    gradient, logits = _evaluate(model, points.reshape(-1, *shape[1:]), goal)
     rounding = torch.finfo(logits.dtype).eps * logits.abs().amax(1)
-    ahead = -lead(logits, targets) - SURE * rounding
-    return Place(points, gradient.flatten(1), entropy(logits.double(), targets), ahead)
+    return Place(
+        points,
+        gradient.flatten(1),
+        _loss(goal, logits.double()),
+        goal.lead(logits) - SURE * rounding,
+    )
 
 
-def _evaluate(model: Model, images: Images, targets: Labels) -> tuple[Images, Logits]:
-    """The gradient of cross-entropy and the logits, of a batch filled up with its last image."""
+def _evaluate(model: Model, images: Images, goal: Goal) -> tuple[Images, Logits]:
+    """The gradient of the loss and the logits, of a batch filled up with its last image."""
     count = len(images)
     rows = torch.arange(-(-count // ROWS) * ROWS, device=images.device).clamp_max(count - 1)
-    gradient, logits = ascent(model, images[rows], targets[rows], entropy)
+    own = goal[rows].ordinary()
+    gradient, logits = ascent(model, images[rows], own.labels, lambda z, _: _loss(own, z))
     return gradient[:count], logits[:count]
+
+
+def _loss(goal: Goal, logits: Logits) -> PerImage:
+    """In nats: of the target, or of the wrong classes taken together."""
+    if goal.targets is None:
+        return softplus(-goal.rise(logits))
+    return entropy(logits, goal.targets)
 
 
 ATTACKS.register(
     "lbfgs",
     paper="arXiv:1312.6199",
     summary="L-BFGS search for the smallest perturbation",
-    draws=True,
 )(Lbfgs())

@@ -114,9 +114,9 @@ class MetricFacts:
     density with `smoothed` and samples [n, d]; "likelihood": held-out real samples [n, d] and
     the model's density; "stack": a `StackTruth` and a `StackTally`, and the judge's name and hash
     become part of the metric's; "latent": held-out examples and a `LatentBound`; "attack": a
-    `Clean` and an `AfterAttack`; "certified": a `Clean` and a `Certified`;
-    "transfer": a `Clean` and a `Transferred`; "rubbish": nothing and
-    a `Rubbish`; "features": two `Features`; "neighbours": a `Covered` and a `Landed`, of one
+    `Clean` and an `AfterAttack`; "certified": a `Clean` and a `Certified`; "corrupted": a `Clean`
+    and a `Corrupted`; "transfer": a `Clean` and a `Transferred`; "rubbish": nothing and a
+    `Rubbish`; "features": two `Features`; "neighbours": a `Covered` and a `Landed`, of one
     `survey`; "probabilities": nothing and class probabilities [n, classes]; "nearest": two
     `Nearest`, distances of others and of samples to what a sampler has seen; "identities": a number
     for each sample, [n], equal where they are the same; "classes": as "stack", of single images;

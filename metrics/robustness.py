@@ -37,6 +37,8 @@ class AfterAttack:
     forwards, backwards: passes through the classifier for each image, over all radii of the curve.
     reached: of each image the share of its targets that it is taken for, NaN where it has none.
     finders: which member of an ensemble misled each, -1 for none; member: the one in question.
+    apart: how far each member of several searches moved each image, infinite where it misled the
+    classifier about it no more than before.
     """
 
     predictions: Int[np.ndarray, " n"]
@@ -49,6 +51,7 @@ class AfterAttack:
     reached: Float[np.ndarray, " n"] | None = None
     finders: Int[np.ndarray, " n"] | None = None
     member: int = 0
+    apart: Float[np.ndarray, "n members"] | None = None
 
 
 Bits = Bool[np.ndarray, " n"]
@@ -199,7 +202,7 @@ def target_success(real: Clean, fake: AfterAttack) -> Score:
     conditional=True,
     title="found by",
     estimator="share of the images that were right before the attack that this member misled "
-    "where those before it failed",
+    "where those before it failed, or, of several searches, nearer than they",
     **SHARE,
 )
 def success_by(real: Clean, fake: AfterAttack) -> Score:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from attacks import Ensemble, Model
+from attacks import Model
 from attacks.audit import Finding, usual
 from attacks.classifiers import CLASSIFIERS, Ready
 from attacks.engine import at_once, frozen, softmax
@@ -40,7 +40,7 @@ from bench.models.precision import in_precision
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, Prepared, expected_logits, is_users, load_model, prepare
 from bench.tasks.base import Value
-from bench.tasks.robustness.attack import ROUNDING, values_seen
+from bench.tasks.robustness.attack import ROUNDING, members_of, values_seen
 from bench.tasks.robustness.audit import audit_trial, values_of
 from bench.tasks.robustness.base import Trial, trial_on
 from bench.tasks.robustness.observing import Seen
@@ -102,11 +102,10 @@ class Evaluation:
     @property
     def finders(self) -> list[str]:
         """Of each image the attack that misled it at the largest radius; empty where none did."""
-        last, attack = self.seen.steps[-1][1], self.asked.attack
+        last, names = self.seen.steps[-1][1], members_of(self.asked)
         misled = self.right & (last.predictions != self.pictures.labels.numpy())
-        if last.finders is None or not isinstance(attack, Ensemble):
+        if last.finders is None or not names:
             return [self.name if bit else "" for bit in misled]
-        names = [name for name, _ in attack.members(self.asked.settings.norm)]
         found = zip(last.finders.tolist(), misled, strict=True)
         return [names[place] if place >= 0 and bit else "" for place, bit in found]
 

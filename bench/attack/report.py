@@ -31,7 +31,7 @@ from bench.attack.evaluate import AttackRequest as Request
 from bench.attack.evaluate import Evaluation
 from bench.attack.verdict import Verdict, verdict_of, with_verdicts
 from bench.tasks import TASKS
-from bench.tasks.robustness.attack import ADAPTED, BY, TARGETED
+from bench.tasks.robustness.attack import ADAPTED, APART, BY, TARGETED
 from bench.tasks.robustness.settings import WITHIN
 from results.pictures.attack import Confusion, Curve, Example, confusions, curves, triptychs
 from results.provenance import source
@@ -288,7 +288,8 @@ def _manifest(record: dict[str, Any], made: Evaluation) -> dict[str, Any]:
     attack = TASKS["attack"].part
     adapted = [value.metric for value in made.values if value.metric.endswith(f"@{ADAPTED}")]
     given = {v.metric.partition("@")[0]: v.metric for v in made.values if v.metric not in adapted}
-    members = [value.metric for value in made.values if value.metric.startswith(f"{BY}@")]
+    own = tuple(f"{name}@" for name in (BY, *APART))
+    members = [value.metric for value in made.values if value.metric.startswith(own)]
     shown = [given[name] for name in SHOWN if name in given]
     if isinstance(made.asked.attack, MinimalNorm):
         shown += ["distortion"]

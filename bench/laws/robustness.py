@@ -40,8 +40,9 @@ def drawn(seed: int, n: int = 40, accuracy: float = 0.8, success: float = 0.5) -
     within = (predictions != labels) & real.right | (rng.random(n) < 0.1) & real.right
     distances, rms, reached = rng.random(n), rng.random(n), rng.random(n)
     finders = np.where(within, rng.integers(0, 3, n), -1)
+    apart = np.where(rng.random((n, 3)) < 0.2, np.inf, 0.1 + rng.random((n, 3)))
     attacked = AfterAttack(predictions, confidences, distances, rms, within, 2.0, 1.0)
-    attacked = replace(attacked, reached=reached, finders=finders)
+    attacked = replace(attacked, reached=reached, finders=finders, apart=apart)
     transferred = Transferred(predictions, confidences, answers(1 - success), rng.random(n))
     return real, attacked, transferred, Rubbish(rng.dirichlet(np.full(10, 0.2), n))
 

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from laws.alike import ALIKE
 
 from attacks import ATTACKS, Ensemble, FixedBudget
 from bench import api
@@ -21,8 +22,17 @@ OF_THE_CURVE = ("attack_success_within", "attack_forwards", "attack_backwards")
 SAID = ["metric", "metric_version", "norm", "epsilon"]
 FOUND = ["label", "value", "std_error", "n", "outcomes", "examples"]
 HEAD = 'name = "agreement"\ndefault_tier = "quick"\n[tiers.quick]\nseeds = 1\n'
-CASES = [(entry.name, norm) for entry in ATTACKS.entries() for norm in entry.part.norms]
-every_attack = pytest.mark.parametrize(("attack", "norm"), CASES)
+
+
+def _cases():
+    """Every attack in each of its norms; by default in its first, and none that is like another."""
+    for entry in ATTACKS.entries():
+        for place, norm in enumerate(entry.part.norms):
+            marks = [pytest.mark.slow] if place or entry.name in ALIKE else []
+            yield pytest.param(entry.name, norm, id=f"{entry.name}-{norm}", marks=marks)
+
+
+every_attack = pytest.mark.parametrize(("attack", "norm"), [*_cases()])
 
 
 def _block(name, task, metric, settings, **grid):
@@ -74,22 +84,26 @@ def _trained_once(classifiers, monkeypatch):
 
 @pytest.fixture(scope="module")
 def suite(classifiers, tmp_path_factory):
-    """The rows of one suite: each attack in each norm, with a box and without, a curve and its
-    first radius alone.
+    """What makes the rows of a suite of an attack in a norm, once: with a box and without, a curve
+    and its first radius alone, beside an attack of another kind.
     """
     ways = [(True, slice(2)), (False, slice(2)), (True, slice(1))]
-    blocks = [
-        _cell(attack, norm, clip, RADII[norm][some])
-        for attack, norm in CASES
-        for clip, some in (ways if isinstance(ATTACKS[attack].part, FixedBudget) else ways[:2])
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINIMAX_CACHE", classifiers)
-        return _run(tmp_path_factory.mktemp("suite"), *blocks)
+
+    @cache
+    def measured(attack, norm):
+        fixed = isinstance(ATTACKS[attack].part, FixedBudget)
+        cells = [_cell(attack, norm, clip, RADII[norm][some]) for clip, some in ways[: 2 + fixed]]
+        beside = _cell("deepfool" if fixed else "sign-noise", "l2", True, RADII["l2"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MINIMAX_CACHE", classifiers)
+            return _run(tmp_path_factory.mktemp("suite"), *cells, beside)
+
+    return measured
 
 
 def _row(suite, attack, norm, clip, radii):
     """What the suite says of one cell."""
+    suite = suite(attack, norm)
     wanted = _asked(attack, norm, clip, radii).items()
     same = suite["settings"].map(lambda text: wanted <= json.loads(text).items())
     return suite[suite["attack"].eq(attack) & same]

@@ -1,43 +1,16 @@
 """Every law of bench.laws, for every registered part of its kind: registering enrols."""
 
+import math
+from hashlib import sha256
+
 import pytest
+from laws.alike import ALIKE
 
 from bench.laws.base import judge, laws_of, load
 from bench.laws.parts import registries
 
 load()
 
-ALIKE = {
-    **dict.fromkeys(
-        ("lsgan-pearson", "hingegan", "rsgan", "rasgan", "rhinge", "rahinge", "rlsgan", "ralsgan"),
-        "lsgan",
-    ),
-    **dict.fromkeys(
-        (
-            *("fgan-kl", "fgan-reverse-kl", "fgan-pearson", "fgan-neyman", "fgan-hellinger"),
-            *("fgan-jeffrey", "fgan-js", "fgan-tv", "softmax-gan", "bgan", "b-gan", "smoothed-gan"),
-        ),
-        "lsgan",
-    ),
-    **dict.fromkeys(("pacgan3", "pacgan4"), "pacgan2"),
-    **dict.fromkeys(("unrolled1", "unrolled10"), "unrolled5"),
-    "ebgan": "ebgan-pt",
-    "r2gan": "r1gan",
-    "stacked-unrolled-half": "stacked-unrolled-quarter",
-    "dcgan-32": "dcgan",
-    **dict.fromkeys(("apgd-ce", "apgd-dlr", "apgd-t", "apgd-restarts"), "apgd"),
-    **dict.fromkeys(("ni-fgsm", "ti-fgsm", "vmi-fgsm"), "di-fgsm"),
-    "cascade": "autoattack",
-    "best": "fmn",
-    "simba-dct": "simba",
-    "pgd-last": "pgd",
-    "mi-fgsm": "bim",
-    **dict.fromkeys(("crown-ibp", "alpha-crown"), "crown"),
-}
-"""Models that differ from another by the loss or by a setting alone, protocols by widths, attacks
-and certificates by settings of one engine: how they are trained, stopped and resumed, or what they
-promise, holds for both or for neither.
-"""
 THEIR_OWN = (
     "an-entry-is-described",
     "an-entry-keeps-its-contract",
@@ -54,13 +27,34 @@ THEIR_OWN = (
 """Laws that are quick, or about the very part: these are put to every part by default."""
 
 
-def _marks(entry, law):
-    """Slow for what another part shows as well."""
-    return [pytest.mark.slow] if entry.name in ALIKE and law.name not in THEIR_OWN else []
+FEWEST, SHARE = 2, 3
+
+
+def _by_default():
+    """The pairs of law and part that are tried by default: all of `THEIR_OWN`; of each other law a
+    third of its parts, two at least, by a hash of the names, none that is like another. The rest is
+    slow: a law is of shared code, and the parts of one kind share most of it.
+    """
+    chosen = set()
+    for kind, registry in registries().items():
+        every = [(law, entry) for entry in registry.entries() for law in laws_of(entry, kind)]
+        for law in {law.name for law, _ in every}:
+            names = [entry.name for each, entry in every if each.name == law]
+            own = [name for name in names if name not in ALIKE] or names
+            some = names if law in THEIR_OWN else _some(law, own)
+            chosen |= {(kind, law, name) for name in some}
+    return chosen
+
+
+def _some(law, names):
+    """A third of the names, two at least."""
+    ranked = sorted(names, key=lambda name: sha256(f"{law}|{name}".encode()).digest())
+    return ranked[: max(FEWEST, math.ceil(len(names) / SHARE))]
 
 
 def _cases():
     """A case of a law for a part each; of exemptions by a declared fact nothing is left to try."""
+    default = _by_default()
     for kind, registry in registries().items():
         for entry in registry.entries():
             for law in laws_of(entry, kind):
@@ -68,7 +62,8 @@ def _cases():
                     continue
                 for case, values in law.cases_of(entry).items():
                     name = "-".join(filter(None, [kind, entry.name, law.name, case]))
-                    marks = _marks(entry, law)
+                    quick = (kind, law.name, entry.name) in default
+                    marks = [] if quick else [pytest.mark.slow]
                     yield pytest.param(law, entry, case, values, id=name, marks=marks)
 
 

@@ -26,7 +26,7 @@ COPIED = ("bench", "attacks", "generative", "metrics", "results", "tests", "pypr
 USUAL = [
     *"-x -q --no-header --tb=short -p no:randomly -p no:cacheprovider -p no:xdist".split(),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
-    *("-o", "addopts=--import-mode=importlib -m 'not slow' --strict-markers --strict-config"),
+    *("-o", "addopts=--import-mode=importlib --strict-markers --strict-config"),
 ]
 """Without the checks of shapes, which take longer to set up than most of these tests to run."""
 SECONDS = 240.0

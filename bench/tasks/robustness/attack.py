@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from attacks import Ensemble
+from attacks.best import Best
 from bench.core.errors import UsageError
 from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
@@ -56,6 +57,8 @@ ADAPTABLE = ("adversarial_error", "attack_success", "robust_accuracy")
 ROUNDING = 1e-6
 TARGETED, BY = "target_success", "success_by"
 """How often targets are reached; and who in an ensemble misled how many, with the member's name."""
+APART = ("distance_ratio", "optimality")
+"""Of a member of several searches, with its name."""
 SECONDS_A_PASS = 2e-5
 PASSES_OF_A_SEARCH = 100
 
@@ -87,13 +90,15 @@ class AttackTask(RobustnessTask):
         facts = facts_of(known, self.takes)
         if known in ADAPTABLE and grid == ADAPTED:
             return {**facts, "title": f"{facts['title']}, adapted", "name": name}
-        if (known in (WITHIN, BY)) != bool(grid):
+        if (known in (WITHIN, BY, *APART)) != bool(grid):
             raise UsageError(
                 f"metric '{name}': expected {WITHIN} with its radii, such as {WITHIN}@0.1,0.2, and "
-                f"{BY} with a member of an ensemble, such as {BY}@square"
+                f"{BY}, {' and '.join(APART)} with a member of what has some, such as {BY}@square"
             )
         if known == BY:
             facts["title"] = f"by {grid}"
+        if known in APART:
+            facts["title"] = f"{facts['title']}, {grid}"
         return {**facts, "name": name}
 
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
@@ -143,7 +148,7 @@ def _scored(
     found = []
     for name in names:
         known, _, member = name.partition("@")
-        about = replace(fake, member=_place(member, chosen)) if member else fake
+        about = replace(fake, member=members_of(chosen).index(member)) if member else fake
         suffix = f"@{member}" if member else _suffix(known, chosen)
         value = value_of(known, METRICS[known].part(real, about), suffix=suffix)
         value = replace(value, epsilon=epsilon, norm=chosen.settings.norm)
@@ -160,15 +165,18 @@ def scored(chosen: ChosenAttack) -> list[str]:
         names = [*FIRST]
     if settings.targets != "none":
         names += [TARGETED]
+    members = members_of(chosen)
+    alone = isinstance(attack, Best) and settings.targets == "none"
+    told = (BY, *APART) if alone else (BY,)
+    return [*names, *(f"{name}@{member}" for name in told for member in members)]
+
+
+def members_of(chosen: ChosenAttack) -> list[str]:
+    """The names of what an attack is made of, in their order; none of one that is by itself."""
+    attack, norm = chosen.attack, chosen.settings.norm
     if isinstance(attack, Ensemble):
-        names += [f"{BY}@{name}" for name, _ in attack.members(settings.norm)]
-    return names
-
-
-def _place(member: str, chosen: ChosenAttack) -> int:
-    """Where in an ensemble a member stands."""
-    assert isinstance(chosen.attack, Ensemble)
-    return [name for name, _ in chosen.attack.members(chosen.settings.norm)].index(member)
+        return [name for name, _ in attack.members(norm)]
+    return [*attack.members(norm)] if isinstance(attack, Best) else []
 
 
 def _suffix(name: str, chosen: ChosenAttack) -> str:

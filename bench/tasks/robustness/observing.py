@@ -57,11 +57,25 @@ def observe(
             if answers.wrong:
                 return Seen(None, (), attacked, wrong=f"after the attack {answers.wrong}")
             fake = _attacked(answers, clean, measured, within, step)
+            if step.apart:
+                fake = replace(fake, apart=_apart(trial, step.apart, norm, box))
             within = fake.within
             steps.append((step.radius, fake))
     if not steps:
         return Seen(None, (), images, wrong="the attack gave no images")
     return Seen(clean, tuple(steps), attacked, counted.forwards, counted.backwards)
+
+
+def _apart(
+    trial: Trial, found: Sequence[Tensor], norm: str, box: tuple[float, float] | None
+) -> np.ndarray:
+    """How far each of several searches moved each image, infinite where that misled nobody."""
+    columns = []
+    for images in found:
+        measured = measure(trial.images, images, norm=norm, radius=None, box=box)
+        misled = trial.against.classify(images).predictions != trial.labels
+        columns.append(torch.where(misled, measured.distances.double(), torch.inf))
+    return _array(torch.stack(columns, 1))
 
 
 def clean_of(answers: Answers, labels: Tensor) -> Clean:

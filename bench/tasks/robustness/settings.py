@@ -96,10 +96,6 @@ class ChosenAttack:
         return ",".join(f"{radius:g}" for radius in self.radii or self.counted)
 
 
-SHARED = {"targets"}
-"""Settings of every attack that some have under the same name for themselves."""
-
-
 def parse_radii(text: str, name: str = "radii") -> list[float]:
     """Radii in rising order, each once. Raises UsageError, with the parameter's name, for what is
     none, or negative.
@@ -156,7 +152,7 @@ def choose_attack(
     entry = attack_of(attack)
     has = settings_of(entry.part)
     every = {name for other in ATTACKS.entries() for name in settings_of(other.part)} | {*has}
-    own = {name: value for name, value in settings.items() if name in every - SHARED or name in has}
+    own = {name: value for name, value in settings.items() if name in every}
     rest = {k: v for k, v in settings.items() if k not in own and k not in SETTINGS}
     norms = entry.part.norms
     rest.setdefault("norm", NORM if NORM in norms else norms[0])
