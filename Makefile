@@ -21,10 +21,10 @@ gate: .venv/installed-dev
 test-all: .venv/installed-dev
 	$(BIN)/pytest -m "slow or not slow" --timeout 3600
 
-# torchattacks asks for an old version of requests that it does not need: hence --no-deps. Speed is
-# that of users: without the checker of types that other tests run under.
+# The peers ask for old versions of what they don't need: hence --no-deps. Speed is that of users:
+# without the checker of types that other tests run under.
 bench-speed: .venv/installed-dev
-	$(BIN)/python -m pip install --quiet --no-deps "torchattacks>=3.5"
+	$(BIN)/python -m pip install --quiet --no-deps "torchattacks>=3.5" pyautoattack adv_lib
 	$(BIN)/pytest tests/speed -o addopts=--import-mode=importlib --timeout 3600 -p no:randomly
 	PYTHONPATH=tests $(BIN)/python -m speed.figure docs/pgd-speed.png
 

@@ -275,9 +275,8 @@ def test_the_nearest_of_several_searches_and_who_found_it():
     """Of each image by itself; nobody where nothing is found."""
     model, images, labels = scene(12)
     several = (Ddn(steps=10), DeepFool(steps=20), Fmn(steps=15))
-    given = {"norm": "l2", "seeds": torch.arange(12), "targets": None}
-    found, finder = nearest(several, model, images, labels, **given)
     apart = [find(attack, model, images, labels, "l2") for attack in several]
+    found, finder = nearest(images, apart, "l2")
     far = torch.stack([size((x - images).double(), "l2") for x in apart])
     far[:, -1] = torch.inf
     assert torch.equal(finder[:-1], far.argmin(0)[:-1])
@@ -285,8 +284,9 @@ def test_the_nearest_of_several_searches_and_who_found_it():
     assert len(finder[:-1].unique()) > 1
     for image, place, parts in zip(found, finder.tolist(), zip(*apart, strict=True), strict=True):
         assert torch.equal(image, parts[place] if place != NOBODY else parts[0])
-    given["seeds"], zero = torch.arange(8), torch.zeros(8).long()
-    none, nobody = nearest(several, answer_for_nothing, pictures(), zero, **given)
+    zero = torch.zeros(8).long()
+    unmoved = [find(attack, answer_for_nothing, pictures(), zero, "l2") for attack in several]
+    none, nobody = nearest(pictures(), unmoved, "l2")
     assert torch.equal(none, pictures())
     assert (nobody == NOBODY).all()
 
@@ -297,7 +297,7 @@ def test_the_best_is_no_farther_than_any_member(norm):
     model, images, labels = scene(6)
     best = Best(steps=15)
     far = size(find(best, model, images, labels, norm) - images, norm)
-    for member in best.members(norm):
+    for member in best.members(norm).values():
         alone = size(find(member, model, images, labels, norm) - images, norm)
         missed = (alone == 0) & (far > 0)
         assert ((far <= alone) | missed).all()

@@ -54,9 +54,9 @@ def digits(count=IMAGES):
 
 
 def peer(name):
-    """foolbox's wrapper of a model, or torchattacks, or a skip."""
-    if name == "torchattacks" and not importlib.util.find_spec("torchattacks"):
-        pytest.skip("torchattacks is not installed (`make bench-speed` installs it)")
+    """A library to compare with, or a skip."""
+    if not importlib.util.find_spec(name):
+        pytest.skip(f"{name} is not installed (`make bench-speed` installs it)")
     _library()
     return __import__(name)
 
