@@ -47,9 +47,9 @@ def robust(part, model, images, labels, norm, radius):
 def robust_to_reference(model, images, labels, norm, radius):
     """The same of the reference code, its standard version."""
     given = {"norm": {"linf": "Linf"}.get(norm, norm.upper()), "eps": radius, "device": "cpu"}
-    theirs = peer("autoattack").AutoAttack(model, seed=0, verbose=False, **given)
+    theirs = peer("pyautoattack").AutoAttack(model, seed=0, **given)
     with contextlib.redirect_stdout(io.StringIO()):
-        found = theirs.run_standard_evaluation(images, labels, bs=len(images))
+        found = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
     with torch.no_grad():
         return int((~misled(model(found), labels)).sum())
 
@@ -64,32 +64,30 @@ def timed(action):
 @pytest.mark.parametrize(("victim", "norm", "radius"), EVALUATED)
 def test_autoattack_against_its_reference(trained, hold, victim, norm, radius):
     """No image more withstands, in no more time; the cascade's in a half of it."""
-    peer("autoattack")
+    peer("pyautoattack")
     model, (images, labels) = trained(victim), digits(IMAGES)
     where = f"{victim}, {norm} {radius:g}"
     left, theirs = timed(lambda: robust_to_reference(model, images, labels, norm, radius))
     for name, bar in (("autoattack", 1.0), ("cascade", 0.5)):
         part = ATTACKS[name].part
         kept, ours = timed(lambda p=part: robust(p, model, images, labels, norm, radius))
-        hold(
-            f"{name}, {where}: {left} images withstand the reference; more",
-            kept - left,
-            "at most",
-            1,
-        )
+        more = f"{name}, {where}: {left} images withstand the reference; more"
+        hold(more, kept - left, "at most", 1)
         hold(f"{name}, {where}: time over the reference's", ours / theirs, "at most", bar)
 
 
 @pytest.mark.parametrize(("norm", "radius"), [("linf", 0.1), ("l2", 1.0), ("l1", 12.0)])
 def test_square_against_its_author(trained, hold, norm, radius):
     """1,000 queries of 100 digits; the images that withstand within 5 of theirs."""
-    library = peer("autoattack").square
+    peer("pyautoattack")
+    from pyautoattack.square import SquareAttack
+
     model, (images, labels) = trained("cnn"), digits(IMAGES)
     right = ~misled(model(images), labels)
     images, labels = images[right], labels[right]
     name = {"linf": "Linf"}.get(norm, norm.upper())
     given = {"n_queries": 1000, "eps": radius, "norm": name, "n_restarts": 1, "seed": 0}
-    theirs = library.SquareAttack(model, p_init=0.8, verbose=False, device="cpu", **given)
+    theirs = SquareAttack(model, p_init=0.8, verbose=False, device="cpu", **given)
     part, ratios = Square(queries=1000), []
     for _ in range(3):
         kept, ours = timed(lambda: robust(part, model, images, labels, norm, radius))
