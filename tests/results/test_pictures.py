@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from results.pictures import run as pictures
+from results.pictures.brackets import draw_brackets
 from results.summary import label_of
 
 
@@ -69,3 +70,47 @@ def test_a_label_tells_parts_and_settings():
     one = cell("a", 0, {"ahead": 3}, attack="fgsm")
     assert label_of(one) == "gan / fgsm / ahead=3"
     assert label_of(one, but=("dataset", "attack")) == "gan / ahead=3"
+
+
+def bracketed(key, seed, above, below):
+    """A cell with both bounds at three radii, and its record."""
+    radii = (0.3, 0.1, 0.2)
+    values = [
+        {"metric": metric, "value": value, "epsilon": radius}
+        for metric, heights in (("robust_accuracy", above), ("certified_accuracy", below))
+        for radius, value in zip(radii, heights, strict=True)
+    ]
+    clean = {"metric": "clean_error", "value": 0.5, "epsilon": None}
+    made = cell(key, seed, attack="autoattack", certificate="crown", model=key.rstrip("01"))
+    return made, {"values": [*values, clean]}
+
+
+def test_a_bracket_is_a_panel_between_two_curves():
+    """Means over seeds, over rising radii: the attack's above, the certificate's below."""
+    made = [
+        bracketed("cnn0", 0, (0.1, 0.8, 0.4), (0.0, 0.5, 0.2)),
+        bracketed("cnn1", 1, (0.3, 1.0, 0.6), (0.0, 0.7, 0.2)),
+        bracketed("ibp0", 0, (0.7, 0.9, 0.8), (0.6, 0.9, 0.8)),
+    ]
+    records = {cell["key"]: record for cell, record in made}
+    run, cells = SimpleNamespace(records=records), [cell for cell, _ in made]
+    found = draw_brackets(run, "ring", cells)
+    first, second = found.axes
+    assert first.get_title() == "cnn\nautoattack / crown"
+    above, below = first.get_lines()
+    assert (above.get_label(), below.get_label()) == ("left by the attack", "certified")
+    assert list(above.get_xdata()) == list(below.get_xdata()) == [0.1, 0.2, 0.3]
+    assert list(above.get_ydata()) == pytest.approx([0.9, 0.5, 0.2])
+    assert list(below.get_ydata()) == pytest.approx([0.6, 0.2, 0.0])
+    assert [line.get_ydata()[-1] for line in second.get_lines()] == [0.7, 0.6]
+
+
+def test_without_both_bounds_there_is_no_bracket():
+    """An attack alone, a single radius, a cell that is not measured."""
+    made, record = bracketed("cnn0", 0, (0.1, 0.8, 0.4), (0.0, 0.5, 0.2))
+    alone = [v for v in record["values"] if v["metric"] != "certified_accuracy"]
+    once = [v for v in record["values"] if v["epsilon"] in (0.1, None)]
+    for values in (alone, once):
+        run = SimpleNamespace(records={"cnn0": {"values": values}})
+        assert draw_brackets(run, "ring", [made]) is None
+    assert draw_brackets(SimpleNamespace(records={}), "ring", [made]) is None
