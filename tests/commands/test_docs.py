@@ -131,13 +131,15 @@ def test_it_has_a_row_at_once(tmp_path, monkeypatch, capsys):
 """In the process of the other tests: another one would import everything again."""
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_newcomers_part_is_one_file(newcomer, tmp_path):
     """Its laws hold, nothing else breaks, and it has a row at once."""
     (tmp_path / "tests" / "test_row.py").write_text(ROW)
     quiet = ("pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
     chosen = f"({OF_NEW_PARTS} or not test_a_law_holds) and not ({OF_NO_NEW_PART})"
     read = ("tests/test_row.py", "tests/laws/test_laws.py", *OF_REGISTRIES)
-    done = newcomer(*quiet, "-rA", *read, "-k", chosen)
+    done = newcomer(*quiet, "-rA", *read, "-k", chosen, "-m", "slow or not slow", timeout=900)
     assert _passed(done) >= 200
     assert "PASSED tests/test_row.py::test_it_has_a_row_at_once" in done.stdout
 

@@ -1,4 +1,4 @@
-"""Every listed fault turns a default test red; without one the same tests are green."""
+"""Every listed fault turns a test red; without one the same tests are green."""
 
 from dataclasses import replace
 
