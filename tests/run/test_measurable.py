@@ -144,6 +144,8 @@ def _parts(task):
         ("rubbish", _parts("rubbish"), "inputs = 50", "rubbish_rate"),
         ("certificate", CERTIFIED, RADII, "certified_accuracy"),
         ("bracket", {**CERTIFIED, "attack": "fgsm"}, RADII, "undecided"),
+        ("units", {**_parts("rubbish"), "model": "rbf"}, 'layer = "1"', "class_purity@random"),
+        ("lipschitz", {**ATTACKED, "attack": "ddn"}, "images = 60", "layer_norm@1"),
         ("inpainting", DRAWN, FEW, "same_reading@optdigits-cnn"),
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),
