@@ -26,6 +26,6 @@ def draw_tops(
     drawn = [(name, arrays[key], said) for name, arrays in kept for key, said in KINDS.items()]
     for axis, (name, tops, said) in zip(axes, drawn, strict=True):
         draw_sheet(axis, tops.reshape(-1, *tops.shape[2:]), colour, columns=tops.shape[1])
-        axis.set_title(f"{name}: {said}", fontsize=8)
+        axis.set_title(f"{name}: {said}", fontsize=7)
     figure.suptitle(title, fontsize=9)
     return figure
