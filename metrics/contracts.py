@@ -41,6 +41,9 @@ Takes = Literal[
     "contest",
     "stretches",
     "pulls",
+    "groups",
+    "layers",
+    "moves",
 ]
 
 
@@ -125,7 +128,9 @@ class MetricFacts:
     [n, c, h, w] and a `Completion`; "orbit": both numbers of a game after each step, [steps, 2], in
     closed form and as they were played; "trajectory": nothing and a `Trajectory`; "contest": a
     critic's logits of new reals [n], and a `Contest`; "stretches": nothing and a generator's
-    `Stretches`; "pulls": nothing and, by player, the norm of what its last step followed.
+    `Stretches`; "pulls": nothing and, by player, the norm of what its last step followed;
+    "groups": nothing and `Groups` of labels; "layers": nothing and a classifier's `Layers`;
+    "moves": nothing and the `Moves` of images and of their logits.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

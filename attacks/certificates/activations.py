@@ -26,7 +26,9 @@ class Lines:
 
 
 class Activation(ABC):
-    """A non-decreasing function of each value alone."""
+    """A non-decreasing function of each value alone. steepest: its largest slope."""
+
+    steepest: float
 
     @abstractmethod
     def value(self, z: Tensor) -> Tensor:
@@ -50,6 +52,8 @@ class Relu(Activation):
     """max(z, 0): the upper line is the chord; the lower one goes through 0, with slope 1 where more
     of the interval is above 0 than below, else 0 (Zhang et al. 2018, section 3.3: CROWN-Ada).
     """
+
+    steepest: float = 1.0
 
     def value(self, z: Tensor) -> Tensor:
         return z.clamp_min(0)
@@ -81,6 +85,7 @@ class Curved(Activation):
 
     function: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
+    steepest: float
 
     def value(self, z: Tensor) -> Tensor:
         return self.function(z)
@@ -106,5 +111,5 @@ def _tanh_slope(z: Tensor) -> Tensor:
 
 
 RELU = Relu()
-SIGMOID = Curved(torch.sigmoid, _sigmoid_slope)
-TANH = Curved(torch.tanh, _tanh_slope)
+SIGMOID = Curved(torch.sigmoid, _sigmoid_slope, steepest=0.25)
+TANH = Curved(torch.tanh, _tanh_slope, steepest=1.0)

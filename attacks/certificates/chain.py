@@ -11,14 +11,16 @@ from torch import Tensor, nn
 
 from attacks.certificates.activations import Activation
 from attacks.certificates.layers import Affine, Segment, Shape, Values, apply
+from attacks.certificates.windows import Maximum
 from attacks.contracts import Images, Model
 from bench.core.errors import UsageError
 
 Cast = Callable[[Tensor], Tensor]
 """What is done to each weight as it is read."""
 
-Steps = Iterator[Affine | Activation]
+Steps = Iterator[Affine | Activation | Maximum]
 INSTEAD = "use the certificate 'smoothing', which takes any classifier"
+UNKNOWN = f"is none that bounds go through: {INSTEAD}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ def read(model: Model, images: Images, cast: Cast = in_double) -> Chain:
     activations: list[Activation] = []
     shapes: list[Shape] = []
     for step in steps(model, "", shape, cast):
+        if isinstance(step, Maximum):
+            raise refused(step.module, step.name, UNKNOWN)
         if isinstance(step, Activation):
             activations.append(step)
             shapes.append(shape)
@@ -77,10 +81,10 @@ def read(model: Model, images: Images, cast: Cast = in_double) -> Chain:
 
 @singledispatch
 def steps(module: nn.Module, name: str, shape: Shape, cast: Cast) -> Steps:
-    """The affine maps and activations of a module for inputs of a shape, in their order. name:
-    where it stands in the network. `steps.register` makes another kind of module known.
+    """The affine maps, activations and maxima of a module for inputs of a shape, in their order.
+    name: where it stands in the network. `steps.register` makes another kind of module known.
     """
-    raise refused(module, name, f"is none that bounds go through: {INSTEAD}")
+    raise refused(module, name, UNKNOWN)
 
 
 def refused(module: nn.Module, name: str, why: str) -> UsageError:

@@ -1,7 +1,7 @@
 """The modules that a network may be made of: what each is as affine maps and activations.
 
-Dropout and batch norm as they are in evaluation mode. A maximum over a window, and what joins two
-branches, is not among them.
+Dropout and batch norm as they are in evaluation mode. What joins two branches is not among them; a
+maximum over a window is neither, and is read for those that ask no more than how far it stretches.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from attacks.certificates.activations import RELU, SIGMOID, TANH
 from attacks.certificates.chain import INSTEAD, Cast, Steps, refused, steps
 from attacks.certificates.layers import Affine, Convolution, Dense, Reshape, Scale, Shape
+from attacks.certificates.windows import Maximum
 
 Pair = tuple[int, int]
 
@@ -25,7 +26,7 @@ def _sequential(module: nn.Sequential, name: str, shape: Shape, cast: Cast) -> S
     for child, part in zip(module._modules, module, strict=True):
         for step in steps(part, f"{name}.{child}" if name else child, shape, cast):
             yield step
-            shape = step.outputs if isinstance(step, Affine) else shape
+            shape = step.outputs if isinstance(step, Affine | Maximum) else shape
 
 
 @steps.register(nn.Identity)
@@ -86,6 +87,19 @@ def _average(module: nn.AvgPool2d, name: str, shape: Shape, cast: Cast) -> Steps
     if module.ceil_mode or module.divisor_override is not None or partial or len(shape) != 3:
         raise refused(module, name, f"must average as many values everywhere, or {INSTEAD}")
     yield _mean(kernel, shape, stride, padding, cast)
+
+
+@steps.register(nn.MaxPool2d)
+def _maximum(module: nn.MaxPool2d, name: str, shape: Shape, cast: Cast) -> Steps:
+    if module.ceil_mode or len(shape) != 3:
+        raise refused(module, name, f"must have whole windows of images, or {INSTEAD}")
+    sizes = (module.kernel_size, module.stride, module.padding, module.dilation)
+    sides = [
+        (side + 2 * pad - (kernel - 1) * apart - 1) // by + 1
+        for side, kernel, by, pad, apart in zip(shape[1:], *map(_pair, sizes), strict=True)
+    ]
+    kernel, stride, _, dilation = map(_pair, sizes)
+    yield Maximum(name, module, (shape[0], *sides), kernel, stride, dilation)
 
 
 @steps.register(nn.AdaptiveAvgPool2d)

@@ -16,6 +16,7 @@ from results.pictures.along import along_figures
 from results.pictures.brackets import draw_brackets
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.sheets import beside, draw_digits, draw_sheet
+from results.pictures.tops import draw_tops
 from results.pictures.ways import MOST_MODES, draw_way
 from results.runs import Run
 from results.summary import label_of
@@ -37,7 +38,8 @@ def draw(run: Run) -> list[Path]:
     bounds of a bracket; the modes that trainings had on the way; samples
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
-    translations, input, output and truth side by side. Where the grid varies a setting that is a
+    translations, input, output and truth side by side; of units and directions the images that
+    excite them most. Where the grid varies a setting that is a
     number, or two, curves or maps along them.
     """
     written = []
@@ -57,6 +59,7 @@ def draw(run: Run) -> list[Path]:
                 "radii": _radii(run, dataset, cells),
                 "brackets": draw_brackets(run, dataset, cells),
                 "way": _ways(dataset, list(_arrays(run, cells))),
+                "tops": _tops(dataset, facts, list(_arrays(run, cells))),
             }
             if "centres" in facts:
                 figures["samples"] = _sheet(run, dataset, facts, cells)
@@ -146,6 +149,13 @@ def _ways(dataset: str, panels: list[Panel]) -> Any:
         fontsize=9,
     )
     return figure
+
+
+def _tops(dataset: str, facts: dict[str, Any], panels: list[Panel]) -> Any:
+    """What excites units and random directions most, a row per cell."""
+    named = [(f"{label_of(cell)}, seed {cell['seed']}", kept) for cell, _, kept in panels]
+    title = f"{dataset}: the images that excite each most, a row each"
+    return draw_tops(title, named, bool(facts.get("colour")))
 
 
 def _triple(kept: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -64,7 +64,15 @@ def _could_be_measured(claim):
         if side.constant is None:
             parts = side.label.split(" / ")
             assert all(part in (*RECIPES, *CLASSIFIERS, *ATTACKS) for part in parts), claim.id
-            of_tasks = ("adversarial", "clean", "confidence", "class", "transfer", "rubbish")
+            of_tasks = (
+                "adversarial",
+                "clean",
+                "confidence",
+                "class",
+                "transfer",
+                "rubbish",
+                "layer",
+            )
             known = (*METRICS, "pixel_accuracy", "distortion")
             assert side.metric in known or side.metric.startswith(of_tasks), claim.id
 

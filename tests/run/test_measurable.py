@@ -150,6 +150,8 @@ def _parts(task):
         ("spatial", CHANGED, 'degrees = "10", images = 20, tries = 2', "robust_accuracy"),
         ("patch", {**PATCHED, "patch": "noise"}, 'areas = "0.1"', "target_success"),
         ("shared-perturbation", PATCHED, 'radii = "0.1", steps = 2', "distance"),
+        ("units", {**_parts("rubbish"), "model": "rbf"}, 'layer = "1"', "class_purity@random"),
+        ("lipschitz", {**ATTACKED, "attack": "ddn"}, "images = 60", "layer_norm@1"),
         ("inpainting", DRAWN, FEW, "same_reading@optdigits-cnn"),
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),

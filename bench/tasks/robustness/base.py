@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from abc import abstractmethod
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -37,7 +37,7 @@ from bench.models.classifiers import (
 )
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Resolved, Task, Value
-from bench.tasks.robustness.certificates import certificate_of, unread
+from bench.tasks.robustness.certificates import certificate_of
 from bench.tasks.robustness.settings import attack_of
 from bench.tasks.values import scored_by
 
@@ -51,12 +51,18 @@ REGISTRIES: dict[str, Registry] = {
 }
 """Of the other axes' parts."""
 
+Refuses = Callable[[Mapping[str, str], Mapping[str, Any]], str]
+"""Parts and settings to a reason."""
+
 
 class RobustnessTask(Task):
-    """A task about labelled images and classifiers. takes: which metrics score it."""
+    """A task about labelled images and classifiers. takes: which metrics score it. refuses: why a
+    cell's classifier can't be read as its parts or settings need it, or empty.
+    """
 
     needs = LABELLED
     takes: tuple[str, ...] = ()
+    refuses: Refuses = staticmethod(lambda parts, settings: "")
 
     @abstractmethod
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,8 +92,7 @@ class RobustnessTask(Task):
         held = [held_by(classifier_of(model, settings)) for model in models]
         used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
-        if "certificate" in parts:
-            skip = skip or unread(parts["certificate"], parts["model"], name)
+        skip = skip or self.refuses(parts, chosen)
         seconds = 0.0
         if not skip:
             seconds = training_seconds(models[0], name) + self.forecast(parts, chosen)

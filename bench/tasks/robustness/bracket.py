@@ -19,6 +19,7 @@ from bench.tasks.robustness.certificates import (
     ChosenCertificate,
     certificate_of,
     choose_certificate,
+    unread,
 )
 from bench.tasks.robustness.observing import clean_of
 from bench.tasks.robustness.settings import (
@@ -44,6 +45,7 @@ class BracketTask(RobustnessTask):
 
     axes = ("dataset", "model", "attack", "certificate")
     takes = ("attack", "certified")
+    refuses = staticmethod(unread)
 
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
         attack, certificate = _choose(parts, settings)

@@ -22,6 +22,7 @@ from bench.tasks.robustness.certificates import (
     ChosenCertificate,
     certificate_of,
     choose_certificate,
+    unread,
 )
 from bench.tasks.robustness.observing import clean_of
 from bench.tasks.values import facts_of, value_of
@@ -39,6 +40,7 @@ class CertificateTask(RobustnessTask):
 
     axes = ("dataset", "model", "certificate")
     takes = ("certified",)
+    refuses = staticmethod(unread)
 
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
         return choose_certificate(parts["certificate"], settings).relevant

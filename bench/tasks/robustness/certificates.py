@@ -74,8 +74,13 @@ def choose_certificate(name: str, settings: Mapping[str, Any]) -> ChosenCertific
     return ChosenCertificate(asked, part, entry.facts, relevant)
 
 
+def unread(parts: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """Why a cell's certificate can't read its classifier, or empty."""
+    return _unread(parts["certificate"], parts["model"], parts["dataset"])
+
+
 @cache
-def unread(certificate: str, model: str, dataset: str) -> str:
+def _unread(certificate: str, model: str, dataset: str) -> str:
     """Why a certificate can't read a registered classifier, or empty; of one that comes as it is
     nothing is said before it is there.
     """
