@@ -30,7 +30,7 @@ class OnManifold:
     that come of it, and x, the one is kept of which the defence is misled most clearly.
     """
 
-    weights: tuple[float, ...] = (0.3, 1.0, 3.0)
+    weights: tuple[float, ...] = (0.0, 0.01, 0.03)
     steps: int = 100
     lr: float = 0.05
     enough: float = 5.0
