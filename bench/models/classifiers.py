@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from attacks.classifiers import (
@@ -22,11 +21,9 @@ from attacks.classifiers import (
 from attacks.engine import Answers, classify, frozen, independent, logits_of, softmax
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError
-from bench.core.randomness import forked, stream_seed
 from bench.core.registry import Entry
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import dataset_named
-from bench.datasets.pixels import to_unit
 from bench.models.brought import brought, held_by, is_brought
 from bench.models.defences import (
     PRIORS,
@@ -36,7 +33,8 @@ from bench.models.defences import (
     prior_key,
     prior_seconds,
 )
-from bench.models.store import ArtifactStore, Checkpoint, artifact_key
+from bench.models.fitted import errors_of, made
+from bench.models.store import ArtifactStore, artifact_key
 
 KIND = "classifier"
 LABELLED = frozenset({"images", "classes"})
@@ -185,7 +183,7 @@ def _trained(
         return part.build(source.shape, source.classes)
 
     def found(network: nn.Module) -> tuple[Any, dict[str, Any]]:
-        return dict(network.state_dict()), {"errors": _errors(network, source)}
+        return dict(network.state_dict()), {"errors": errors_of(network, source)}
 
     network, state = _made(order, part, build, found, source, store)
     network.load_state_dict(state)
@@ -224,34 +222,9 @@ def _made(
     source: LabelledSource,
     store: ArtifactStore,
 ) -> tuple[nn.Module, Any]:
-    """A network as it is before training, and what training finds, from the store or found now."""
     purpose = ("artifact", KIND, order.name, order.dataset, order.seed)
-
-    def start() -> nn.Module:
-        with forked(stream_seed(*purpose, "initialisation")):
-            return build().to(source.device)
-
-    def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-        network = start()
-        with forked(stream_seed(*purpose, "training")):
-            part.train(network, to_unit(source.training_bytes), source.training_labels)
-        return found(network)
-
-    artifact = store.get_or_make(KIND, order.key(source.device), make)
-    return start(), artifact.tree
-
-
-def _errors(network: nn.Module, source: LabelledSource) -> dict[str, float]:
-    """The shares that a trained network gets wrong."""
-    sides = {
-        "training": (to_unit(source.training_bytes), source.training_labels),
-        "held_out": (source.held_out, source.held_out_labels),
-    }
-    with torch.no_grad():
-        return {
-            name: float((network(images).argmax(1) != labels).double().mean())
-            for name, (images, labels) in sides.items()
-        }
+    key = order.key(source.device)
+    return made((KIND, key), purpose, build, part.train, found, source, store)
 
 
 def training_seconds(name: str, dataset: str) -> float:
