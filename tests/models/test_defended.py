@@ -210,10 +210,11 @@ def test_other_code_of_its_generator_changes_its_key(order, monkeypatch, module)
 
 
 def test_its_generator_is_the_artifact_of_the_task_image(tmp_path):
-    """A suite that trains one of the same settings trains it for both."""
+    """A suite that trains one of the same settings and seed trains it for both."""
     (tmp_path / "own.toml").write_text(OWN)
-    (cell,) = plan_of(str(tmp_path / "own.toml")).cells
-    assert TASKS["image"].part.artifact(cell)[1] == priors.order_of(PRIOR, HELD, 0).key("cpu")
+    (cell,) = plan_of(str(tmp_path / "own.toml"), seeds=[3]).cells
+    found = TASKS["image"].part.artifact(cell)
+    assert found == ("generator", priors.order_of(PRIOR, HELD, 3).key("cpu"))
 
 
 def test_its_forecast_counts_all_that_is_trained(order):
