@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from bench.core.registry import Registry
@@ -51,6 +52,68 @@ class Ensemble(ABC):
         """One network out of the members."""
 
 
+@dataclass(frozen=True)
+class Prior:
+    """A registered generative model that a defence rests on, and how it is trained: a protocol by
+    name, and settings of the training, (name, value) each.
+    """
+
+    recipe: str
+    protocol: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+class Decoder(nn.Module):
+    """A trained generator: codes [n, latent] to images [n, channels, h, w] in [0, 1], each by
+    itself. drawn: what its codes were drawn from in training, N(0, I) or uniform on [-1, 1].
+    """
+
+    def __init__(
+        self, network: nn.Module, latent: int, drawn: Literal["normal", "uniform"]
+    ) -> None:
+        super().__init__()
+        self.network, self.latent, self.drawn = network.eval(), latent, drawn
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.network(codes)
+
+    def codes(self, n: int) -> Tensor:
+        """Codes as it was trained on, [n, latent], from torch's global generator."""
+        if self.drawn == "normal":
+            return torch.randn(n, self.latent)
+        return 2 * torch.rand(n, self.latent) - 1
+
+
+class Defended(ABC):
+    """A classifier behind a defence. member: the classifier, registered and trained as ever, of the
+    same seed. prior: the generative model that the defence needs, trained on the same images, or
+    None.
+    """
+
+    member: str
+    prior: Prior | None = None
+
+    @abstractmethod
+    def build(self, member: nn.Module, decoder: Decoder | None, shape: Shape) -> nn.Module:
+        """The member behind the defence; what the defence has of its own is drawn from torch's
+        global generator. Raises UsageError for a shape that it can't do.
+        """
+
+    @abstractmethod
+    def train(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
+        """Find what the defence has of its own, the member's weights and the decoder's as they are;
+        randomness comes from torch's global generator. Ends in evaluation mode.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """All that decides it beside data, seed, code, member and prior."""
+
+    @abstractmethod
+    def seconds(self, examples: int) -> float:
+        """A forecast of `train` on one core."""
+
+
 class Ready(ABC):
     """A classifier whose weights come with it."""
 
@@ -77,6 +140,9 @@ class ClassifierFacts:
     classes: int = 0
 
 
-CLASSIFIERS: Registry[Classifier | Ensemble | Ready, ClassifierFacts] = Registry(
+AnyClassifier = Classifier | Ensemble | Defended | Ready
+"""Whatever a classifier is made of."""
+
+CLASSIFIERS: Registry[AnyClassifier, ClassifierFacts] = Registry(
     "classifier", ClassifierFacts, listed_as="classifiers"
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from attacks import ATTACKS, FixedBudget, MinimalNorm, foolbox_adapter
 from attacks.certificates import CERTIFICATES, Certificate
-from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
+from attacks.classifiers import CLASSIFIERS, Classifier, Defended, Ensemble, Ready
 from attacks.corruptions import CORRUPTIONS, Corruption
 from attacks.diagnostics import DIAGNOSTICS
 from attacks.patches import PATCHES, PatchMaker
@@ -87,7 +87,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (CERTIFICATES, _of(Certificate)),
     (CORRUPTIONS, _of(Corruption)),
     (PATCHES, _of(PatchMaker)),
-    (CLASSIFIERS, _of(Classifier, Ensemble, Ready)),
+    (CLASSIFIERS, _of(Classifier, Ensemble, Defended, Ready)),
     (EXTRACTORS, _of(Extractor)),
     (DIAGNOSTICS, _takes("scene")),
 ]

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attacks.classifiers import CLASSIFIERS, Classifier, Ensemble, Ready
+from attacks.classifiers import CLASSIFIERS, AnyClassifier, Ready
 from attacks.classifiers.contracts import ClassifierFacts
 from bench.core import usercode
 from bench.core.arguments import numbers
@@ -114,7 +114,7 @@ def is_brought(name: str) -> bool:
     if ":" not in name:
         return False
     found = usercode.load(name)
-    if isinstance(found, Classifier | Ensemble | Ready):
+    if isinstance(found, AnyClassifier):
         return False
     return all(entry.part is not found for entry in CLASSIFIERS.entries()) and callable(found)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from attacks import ATTACKS
 from attacks.certificates import CERTIFICATES
-from attacks.classifiers import CLASSIFIERS, Classifier, Ready
+from attacks.classifiers import CLASSIFIERS, Classifier, Defended, Ready
 from attacks.corruptions import CORRUPTIONS
 from attacks.patches import PATCHES
 from bench.core.randomness import stream_seed
@@ -31,6 +31,7 @@ from bench.models.classifiers import (
     Victim,
     classifier_of,
     labelled,
+    origins_of,
     training_seconds,
     unfit,
     victim,
@@ -90,7 +91,7 @@ class RobustnessTask(Task):
         models = [parts[axis] for axis in CLASSIFIER_AXES if axis in self.axes]
         networks = any(is_brought(model) for model in models)
         held = [held_by(classifier_of(model, settings)) for model in models]
-        used = [*(classifier_of(model) for model in models), *scored_by(self.takes)]
+        made = [module for model in models for module in origins_of(model, settings)]
         skip = next(filter(None, [unfit(model, name) for model in models]), "")
         skip = skip or self.refuses(parts, chosen)
         seconds = 0.0
@@ -108,7 +109,8 @@ class RobustnessTask(Task):
             modules=(
                 type(self).__module__,
                 type(data).__module__,
-                *(entry.origin for entry in used),
+                *made,
+                *(entry.origin for entry in scored_by(self.takes)),
                 *self.origins(parts, chosen),
             ),
             seconds=seconds,
@@ -235,5 +237,5 @@ def victim_of(cell: Cell, bench: Bench, axis: str = "model") -> Victim:
 
 def artifact_of(cell: Cell) -> tuple[str, str] | None:
     """Kind and key of the classifier that a cell trains, if it trains one."""
-    trains = isinstance(classifier_of(cell.part("model")).part, Classifier)
+    trains = isinstance(classifier_of(cell.part("model")).part, Classifier | Defended)
     return (KIND, order_of(cell).key(cell.device)) if trains and not cell.skip else None

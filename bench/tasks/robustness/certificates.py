@@ -11,7 +11,7 @@ import torch
 
 from attacks.certificates import CERTIFICATES, Certificate, CertificateFacts
 from attacks.certificates.chain import read
-from attacks.classifiers import Classifier
+from attacks.classifiers import Classifier, Defended
 from bench.core.errors import UsageError, unknown
 from bench.core.randomness import forked
 from bench.core.registry import Entry
@@ -85,6 +85,8 @@ def _unread(certificate: str, model: str, dataset: str) -> str:
     nothing is said before it is there.
     """
     part, takes = classifier_of(model).part, certificate_of(certificate).facts.takes
+    if takes != "any" and isinstance(part, Defended):
+        return f"{certificate} reads layers, and {model} is behind a defence: use smoothing"
     if takes == "any" or not isinstance(part, Classifier):
         return ""
     data = labelled(dataset)
