@@ -23,7 +23,7 @@ class Cnn:
     widths: tuple[int, int] = (16, 32)
     hidden: int = 100
 
-    def __call__(self, shape: Shape, classes: int) -> nn.Module:
+    def __call__(self, shape: Shape, classes: int) -> nn.Sequential:
         first, second = self.widths
         features = nn.Sequential(
             nn.Conv2d(shape[0], first, 4, stride=2, padding=1),
