@@ -354,6 +354,39 @@ def test_the_relativistic_numbers():
     assert all("setting B" not in row.source for row in published.load("relativistic-fid"))
 
 
+MADRY = """
+natural 98.8
+FGSM 95.6           40 93.2    100 91.8    40x20 90.4    100x20 89.3
+targeted 92.7       CW 94.0    CW+ 93.9
+A' FGSM 96.8        A' 40 96.0    A' 100x20 95.7    A' CW 97.0    A' CW+ 96.4
+B FGSM 95.4         B 40 96.4     B CW+ 95.7
+"""
+
+
+def _row_of_madry(model):
+    """A row of the paper by the words above: its source where that is no A, its attack."""
+    source, attack = model.split(", ")
+    steps = re.match(r"PGD of (\d+) steps(?: from (\d+) starts)?", attack)
+    name = attack.split()[0] if not steps else "x".join(filter(None, steps.groups()))
+    return name if source == "A" else f"{source} {name}"
+
+
+def test_madry_table_1():
+    """Accuracies on 10,000 digits, typed in anew; here as errors, each with the accuracy beside."""
+    words = re.findall(r"((?:A' |B )?[\w+]+) (\d\d\.\d)", MADRY)
+    rows = published.load("madry-table1")
+    assert {_row_of_madry(row.model): row.value for row in rows} == {
+        name: round(1 - float(accuracy) / 100, 4) for name, accuracy in words
+    }
+    assert len(rows) == len(words) == 17
+    for row in rows:
+        assert row.epsilon == (0.3 if row.metric == "adversarial_error" else None)
+        assert f"printed as accuracy, {100 - 100 * row.value:.1f} %" in row.note
+        source = row.model.split(", ")[0]
+        of_others = "clean_error" if row.model == "A, natural" else "adversarial_error"
+        assert row.metric == (of_others if source == "A" else "transfer_error")
+
+
 # A word of the model's name and the number, as remembered by somebody and found in no source.
 REMEMBERED = """
 RSGAN 55.29; RaSGAN 37.92; RSGAN-GP 28.13; SGAN 40.64; LSGAN 29.53; RaLSGAN 30.92; SGAN 41.32
