@@ -23,7 +23,7 @@ class Cnn:
     widths: tuple[int, int] = (16, 32)
     hidden: int = 100
 
-    def __call__(self, shape: Shape, classes: int) -> nn.Module:
+    def __call__(self, shape: Shape, classes: int) -> nn.Sequential:
         first, second = self.widths
         features = nn.Sequential(
             nn.Conv2d(shape[0], first, 4, stride=2, padding=1),
@@ -40,6 +40,7 @@ class Cnn:
 
 
 SCHEDULE = Schedule(epochs=20, lr=2e-3)
+AGAINST_PGD = Mixed(Pgd(steps=5, step_size=0.4, keep="last"), RADIUS, alpha=0.0, box=UNIT, ramp=0.5)
 
 
 def _register(
@@ -63,11 +64,12 @@ _register(
     "fgsm",
     2.5,
 )
+_register("cnn-pgd", "The small CNN trained against PGD", "arXiv:1706.06083", AGAINST_PGD, "pgd", 5)
 _register(
-    "cnn-pgd",
-    "The small CNN trained against PGD",
+    "cnn-pgd-copy",
+    "Trained as cnn-pgd is, from other weights: for transfer between the two",
     "arXiv:1706.06083",
-    Mixed(Pgd(steps=5, step_size=0.4, keep="last"), RADIUS, alpha=0.0, box=UNIT, ramp=0.5),
+    AGAINST_PGD,
     "pgd",
     5,
 )

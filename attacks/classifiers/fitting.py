@@ -38,6 +38,11 @@ class Plain(Objective):
 PLAIN = Plain()
 
 
+def grown(radius: float, ramp: float, progress: float) -> float:
+    """A radius that grows from 0 over the training's share `ramp`, and is whole from there on."""
+    return radius * min(1.0, progress / ramp) if ramp else radius
+
+
 @dataclass(frozen=True)
 class Mixed(Objective):
     """alpha J(x, y) + (1 - alpha) J(attack(x), y) (Goodfellow et al. 2014, section 6).
@@ -58,7 +63,7 @@ class Mixed(Objective):
     def __call__(
         self, network: nn.Module, images: Tensor, labels: Tensor, progress: float
     ) -> Tensor:
-        radius = self.radius * min(1.0, progress / self.ramp) if self.ramp else self.radius
+        radius = grown(self.radius, self.ramp, progress)
         seeds = torch.randint(2**62, (len(images),), device=labels.device)
         network.eval()
         attacked = self.attack(

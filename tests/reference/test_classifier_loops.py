@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from attacks.classifiers import CLASSIFIERS
 from attacks.classifiers.cnn import Cnn
+from attacks.classifiers.denoising import DenoisingCnn
 from attacks.classifiers.dense import Dense
 from attacks.classifiers.fitting import PLAIN, Fitted, Schedule, halved
 from attacks.classifiers.maxout import Maxout
@@ -83,6 +84,35 @@ def each_class_by_itself(network, x, y, progress):
     return nn.functional.binary_cross_entropy(chances, present, reduction="none").sum(1).mean()
 
 
+@dataclass
+class Apart:
+    """Zhang et al. 2019, equation 5: how far the answers to attacked images are from those to clean
+    ones. The attack begins at noise of .001 and takes five signed steps of .4 of the radius.
+    """
+
+    radius: float
+    beta: float
+    ramp: float
+
+    def __call__(self, network, x, y, progress):
+        radius = self.radius * min(1.0, progress / self.ramp)
+        with torch.no_grad():
+            known = network.eval()(x).softmax(1)
+        at = x + 0.001 * torch.randn(x.shape)
+        for _ in range(5):
+            at.requires_grad_()
+            apart = nn.functional.kl_div(network(at).log_softmax(1), known, reduction="sum")
+            (slope,) = torch.autograd.grad(apart, at)
+            at = torch.min(
+                torch.max(at.detach() + 0.4 * radius * slope.sign(), x - radius), x + radius
+            )
+            at = in_the_box(at)
+        network.train()
+        moved, clean = network(at).log_softmax(1), network(x)
+        apart = nn.functional.kl_div(moved, clean.softmax(1), reduction="batchmean")
+        return cross_entropy(clean, y) + self.beta * apart
+
+
 FGSM_IN = Against(lambda net, x, y, r, _: fgsm(net, x, y, r, in_the_box), 0.3, ramp=0.5)
 FGSM_OUT = Against(lambda net, x, y, r, _: fgsm(net, x, y, r, lambda z: z), 0.25)
 PGD_IN = by_part(Pgd(steps=5, step_size=0.4, keep="last"), (0.0, 1.0))
@@ -91,6 +121,9 @@ NETWORKS = {
     "cnn": (Cnn(), 2e-3, clean),
     "cnn-fgsm": (Cnn(), 2e-3, FGSM_IN),
     "cnn-pgd": (Cnn(), 2e-3, Against(PGD_IN, 0.3, 0.0, 0.5)),
+    "cnn-trades": (Cnn(), 2e-3, Apart(0.3, 6.0, 0.5)),
+    "cnn-denoise": (DenoisingCnn(), 2e-3, Against(PGD_IN, 0.3, 0.0, 0.5)),
+    "cnn-denoise-plain": (DenoisingCnn(), 2e-3, clean),
     "maxout": (Maxout(), 4e-3, clean),
     "maxout-fgsm": (Maxout(), 4e-3, FGSM_OUT),
     "maxout-sign": (Maxout(), 4e-3, Against(by_part(SIGN, None), 0.25)),

@@ -14,13 +14,14 @@ from harness import record, value
 from attacks import ATTACKS
 from attacks.classifiers import CLASSIFIERS
 from bench.datasets import DATASETS
+from bench.run.run import plan_of
 from bench.suites.builtin import rows as suites
 from bench.tasks.generation.mixture import MixtureTask
 from generative import RECIPES
 from metrics import METRICS
 from results import bibliography, claims, published
 from results.claims import Claim, Operand
-from results.evidence import from_records, from_rows
+from results.evidence import AXES, from_records, from_rows
 from results.judging import FOUND, judge, judged
 from results.store import frame
 
@@ -114,6 +115,42 @@ def _prints(row, side):
     fits = row.metric in (side.metric, ALIKE.get(side.metric)) and row.value == side.published
     same_row = row.counterpart in ("", side.label) or row.metric == "fid" or row.model == side.label
     return fits and same_row and (row.epsilon == side.epsilon or side.epsilon is None)
+
+
+@pytest.mark.parametrize("name", ["madry-2018", "xie-2018"])
+def test_its_rows_are_of_one_cell(name):
+    """Of all that the tier measures: under its label, its settings and its radius, on its data; the
+    standard tier has no second one.
+    """
+    cells = {tier: plan_of("robustness", tier=tier).cells for tier in ("trained", "standard")}
+    for claim in claims.load(name):
+        assert claim.measure.endswith("--tier trained"), claim.id
+        for side in _sides(claim):
+            found = {tier: {cell.cell_id for cell in planned if _speaks(cell, claim, side)}
+                     for tier, planned in cells.items()}  # fmt: skip
+            assert len(found["trained"]) == 1, claim.id
+            assert found["standard"] <= found["trained"], claim.id
+
+
+def _speaks(cell, claim, side):
+    label = " / ".join(cell.parts[axis] for axis in AXES if axis in cell.parts)
+    same = all(cell.settings.get(name) == wanted for name, wanted in side.where.items())
+    task = "transfer" if side.metric == "transfer_error" else "attack"
+    if (cell.parts["dataset"], label, cell.task) != (claim.dataset, side.label, task) or not same:
+        return False
+    assert float(cell.settings["radii"]) == (side.epsilon or 0.3)
+    assert cell.settings["stop"] == "never"
+    assert (
+        side.metric == "clean_error" or abs(cell.settings.get("step_size", 1 / 30) - 1 / 30) < 1e-4
+    )
+    return True
+
+
+def test_an_independent_copy_is_no_copy_of_the_weights():
+    """Black boxes are attacked through another training of the same recipe."""
+    sources = {side.label.split(" / ")[0] for claim in claims.load("madry-2018")
+               for side in _sides(claim) if side.metric == "transfer_error"}  # fmt: skip
+    assert sources == {"cnn-pgd-copy"}
 
 
 def test_each_column_is_read_for_its_side(tmp_path, monkeypatch):

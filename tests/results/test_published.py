@@ -354,6 +354,63 @@ def test_the_relativistic_numbers():
     assert all("setting B" not in row.source for row in published.load("relativistic-fid"))
 
 
+MADRY = """
+natural 98.8
+FGSM 95.6           40 93.2    100 91.8    40x20 90.4    100x20 89.3
+targeted 92.7       CW 94.0    CW+ 93.9
+A' FGSM 96.8        A' 40 96.0    A' 100x20 95.7    A' CW 97.0    A' CW+ 96.4
+B FGSM 95.4         B 40 96.4     B CW+ 95.7
+"""
+
+
+def _row_of_madry(model):
+    """A row of the paper by the words above: its source where that is no A, its attack."""
+    source, attack = model.split(", ")
+    steps = re.match(r"PGD of (\d+) steps(?: from (\d+) starts)?", attack)
+    name = attack.split()[0] if not steps else "x".join(filter(None, steps.groups()))
+    return name if source == "A" else f"{source} {name}"
+
+
+def test_madry_table_1():
+    """Accuracies on 10,000 digits, typed in anew; here as errors, each with the accuracy beside."""
+    words = re.findall(r"((?:A' |B )?[\w+]+) (\d\d\.\d)", MADRY)
+    rows = published.load("madry-table1")
+    assert {_row_of_madry(row.model): row.value for row in rows} == {
+        name: round(1 - float(accuracy) / 100, 4) for name, accuracy in words
+    }
+    assert len(rows) == len(words) == 17
+    for row in rows:
+        assert row.epsilon == (0.3 if row.metric == "adversarial_error" else None)
+        assert f"printed as accuracy, {100 - 100 * row.value:.1f} %" in row.note
+        source = row.model.split(", ")[0]
+        of_others = "clean_error" if row.model == "A, natural" else "adversarial_error"
+        assert row.metric == (of_others if source == "A" else "transfer_error")
+
+
+XIE = """
+ResNet152 Baseline     37.7  47.5 5.5  58.3 31.0  61.0 36.1
+ResNet152 Denoise      34.7  44.3 4.9  54.5 26.6  57.2 32.7
+ResNeXt101 DenoiseAll  31.6  44.0 4.9  55.6 31.5  59.6 38.1
+"""
+
+
+def test_the_model_zoo_of_feature_denoising():
+    """Errors of 10, 100 and 1,000 steps, and how often the target was reached, typed in anew."""
+    wanted = {}
+    for line in XIE.strip().split("\n"):
+        name, clean, *cells = re.split(r"\s{2,}", line)
+        wanted[name, "clean_error"] = float(clean)
+        for steps, cell in zip((10, 100, 1000), cells, strict=True):
+            for metric, value in zip(
+                ("adversarial_error", "target_success"), cell.split(), strict=True
+            ):
+                wanted[f"{name}, PGD of {steps} steps", metric] = float(value)
+    rows = published.load("xie-model-zoo")
+    found = {(row.model, row.metric): pytest.approx(100 * row.value) for row in rows}
+    assert found == wanted
+    assert {row.epsilon for row in rows} == {None, 0.0627}
+
+
 # A word of the model's name and the number, as remembered by somebody and found in no source.
 REMEMBERED = """
 RSGAN 55.29; RaSGAN 37.92; RSGAN-GP 28.13; SGAN 40.64; LSGAN 29.53; RaLSGAN 30.92; SGAN 41.32
