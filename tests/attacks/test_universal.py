@@ -71,15 +71,20 @@ def test_the_attack_is_the_fit_of_its_own_images(case):
 
 
 def test_targets_draw_images_to_them(case):
-    """To one class for all."""
+    """To one class for all: each of two takes more images when it is asked for than when the other
+    one is, and than without a target.
+    """
     model, images, labels, seeds = case
     given = {"radius": 0.2, "norm": "linf", "seeds": seeds}
-    target = torch.full_like(labels, int(model(images).mean(0).argsort()[-2]))
-    found = Universal()(model, images, labels, targets=target, **given)
+    classes = model(images).mean(0).argsort()[-3:-1].tolist()
     plain = Universal()(model, images, labels, **given)
-    hits = [(model(x).argmax(1) == target).float().mean() for x in (found, plain)]
-    assert hits[0] >= hits[1]
-    assert hits[0] > (model(images).argmax(1) == target).float().mean() + 0.1
+    aimed = [
+        Universal()(model, images, labels, targets=torch.full_like(labels, k), **given)
+        for k in classes
+    ]
+    hits = [[(model(x).argmax(1) == k).float().mean() for k in classes] for x in (*aimed, plain)]
+    assert hits[0][0] > max(hits[1][0], hits[2][0]) + 0.1
+    assert hits[1][1] > max(hits[0][1], hits[2][1]) + 0.1
 
 
 def test_a_ceiling_spares_images_that_are_misled(case):

@@ -58,13 +58,13 @@ class ChangedTask(RobustnessTask):
         """The trial's images at each strength, in rising order."""
 
     @abstractmethod
-    def passes(self, settings: Mapping[str, Any]) -> int:
+    def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
         """How often the classifier is asked about each image."""
 
     @final
     def forecast(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> float:
         images = min(settings["images"], len(labelled(parts["dataset"]).split.held_images))
-        return images * self.passes(settings) * SECONDS_A_PASS
+        return images * self.passes(parts, settings) * SECONDS_A_PASS
 
     @final
     def gives(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> Iterable[str]:

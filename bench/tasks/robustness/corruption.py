@@ -43,12 +43,12 @@ class CorruptionTask(ChangedTask):
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
         asked = checked(CorruptionSettings, settings)
         _severities(asked.severities)
-        return {**asked.model_dump(), "corruption": CORRUPTIONS[parts["corruption"]].name}
+        return asked.model_dump()
 
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
         return (CORRUPTIONS[parts["corruption"]].origin,)
 
-    def passes(self, settings: Mapping[str, Any]) -> int:
+    def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
         return len(_severities(settings["severities"]))
 
     def change(self, cell: Cell, bench: Bench, trial: Trial) -> Iterator[Changed]:

@@ -54,13 +54,13 @@ class PatchTask(FittingTask):
             )
         for area in parse_radii(asked.areas, "areas"):
             Placing(area)
-        return {**asked.model_dump(), "patch": PATCHES[parts["patch"]].name}
+        return asked.model_dump()
 
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
         return (PATCHES[parts["patch"]].origin, Placing.__module__)
 
-    def passes(self, settings: Mapping[str, Any]) -> int:
-        part = PATCHES[settings["patch"]].part
+    def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
+        part = PATCHES[parts["patch"]].part
         steps = part.fitting.steps * part.fitting.batch if isinstance(part, Fitted) else 0
         return len(self.strengths(settings)) * (1 + 3 * steps // settings["images"])
 

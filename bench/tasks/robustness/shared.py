@@ -50,7 +50,7 @@ class SharedTask(FittingTask):
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
         return (ATTACKS["universal"].origin,)
 
-    def passes(self, settings: Mapping[str, Any]) -> int:
+    def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
         return len(self.strengths(settings)) * (1 + 3 * settings["steps"])
 
     def strengths(self, settings: Mapping[str, Any]) -> list[float]:

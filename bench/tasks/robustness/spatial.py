@@ -46,7 +46,7 @@ class SpatialTask(ChangedTask):
     def origins(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
         return (Spatial.__module__,)
 
-    def passes(self, settings: Mapping[str, Any]) -> int:
+    def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
         angles, shifts = settings["angles"], settings["shifts"]
         times = settings["tries"] or angles * shifts * shifts
         return times * len(parse_radii(settings["degrees"], "degrees"))
