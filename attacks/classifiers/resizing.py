@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from attacks.classifiers.contracts import CLASSIFIERS, Decoder, Defended, Shape
+from attacks.classifiers.cnn import SCHEDULE, Cnn
+from attacks.classifiers.contracts import CLASSIFIERS, Shape
+from attacks.classifiers.fitting import Fitted
 
 
 class Resized(nn.Module):
@@ -32,30 +34,22 @@ class Resized(nn.Module):
 
 
 @dataclass(frozen=True)
-class RandomResizing(Defended):
-    """Xie et al. 2018, arXiv:1711.01991: resizing and padding at random before a network that was
-    trained without. Deviation: theirs enlarge 299 pixels to 299 to 331; here images shrink to
-    `least` of their side at least, so that the member reads its own size.
+class RandomResizing:
+    """Xie et al. 2018, arXiv:1711.01991: resizing and padding at random, at every answer. `least`:
+    of the side, at least. Deviations: theirs enlarge 299 pixels to 299 to 331, here images shrink,
+    so that the network reads their own size; and theirs stand before a network that was trained
+    without, while this one, which would lose a seventh of the digits to a shift, is trained with.
     """
 
-    member: str = "cnn"
+    network: Cnn = field(default_factory=Cnn)
     least: float = 0.9
 
-    def build(self, member: nn.Module, decoder: Decoder | None, shape: Shape) -> nn.Module:
-        return Resized(member, self.least)
-
-    def train(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
-        network.eval()
-
-    def settings(self) -> dict[str, object]:
-        return {"recipe": repr(self)}
-
-    def seconds(self, examples: int) -> float:
-        return 0.0
+    def __call__(self, shape: Shape, classes: int) -> nn.Module:
+        return Resized(self.network(shape, classes), self.least)
 
 
 CLASSIFIERS.register(
     "cnn@resizing",
     paper="arXiv:1711.01991",
     summary="The small CNN on images resized and placed at random",
-)(RandomResizing())
+)(Fitted(RandomResizing(), SCHEDULE, milliseconds=10.0))
