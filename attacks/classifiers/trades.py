@@ -38,8 +38,8 @@ class Trades(Objective):
 
     radius: float
     beta: float = 6.0
-    steps: int = 5
-    step_size: float = 0.4
+    steps: int = 10
+    step_size: float = 0.25
     start: float = 1e-3
     box: Box = UNIT
     ramp: float = 0.0
@@ -76,4 +76,4 @@ CLASSIFIERS.register(
     paper="arXiv:1901.08573",
     summary="The small CNN trained by TRADES",
     trained_against="pgd",
-)(Fitted(Cnn(), SCHEDULE, Trades(RADIUS, ramp=0.5), cost=7, milliseconds=10.0))
+)(Fitted(Cnn(), SCHEDULE, Trades(RADIUS, ramp=0.5), cost=12, milliseconds=10.0))

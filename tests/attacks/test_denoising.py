@@ -114,7 +114,7 @@ def test_bounds_do_not_read_it(name):
     network = CLASSIFIERS[name].part.build((1, 8, 8), 3).eval()
     with pytest.raises(UsageError, match=r"layer '4' \(Denoised\) is none that bounds go through"):
         read(network, torch.zeros(1, 1, 8, 8))
-    said = unread("ibp", name, "optdigits")
+    said = unread({"certificate": "ibp", "model": name, "dataset": "optdigits"}, {})
     assert said.startswith(f"ibp can't read {name}: layer '4'")
     assert "\n" not in said
 
