@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,20 @@ settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+LONG = frozenset((Path(__file__).parent / "long.txt").read_text().splitlines())
+"""Tests, or functions of tests with all their cases, that take seconds each and have quicker ones
+of their kind beside them: they are slow ones, as if they were marked.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what `long.txt` names."""
+    for item in items:
+        if {item.nodeid, item.nodeid.partition("[")[0]} & LONG:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from laws.alike import ALIKE
 from safetensors.torch import load_file
 
 from bench.core.errors import StoreError
@@ -345,7 +346,10 @@ OF_POINTS = [
 ]
 GANS = [name for name in OF_POINTS if RECIPES[name].part.trainer(Training("plane"), (2,)).steps > 1]
 CASES = [
-    *((name, "ring8@pacgan", "plane") for name in GANS),
+    *(
+        pytest.param(name, "ring8@pacgan", "plane", marks=[pytest.mark.slow] * (name in ALIKE))
+        for name in GANS
+    ),
     ("gan", "ring8@unrolled-paper", "plane"),
     ("gan", "ring8@pacgan", "pacgan"),
     ("rsgan", "ring8@unrolled-paper", "pacgan"),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from laws.alike import ALIKE
 
 from attacks import ATTACKS, FixedBudget, Ray
 from attacks.engine import softmax
@@ -17,8 +18,11 @@ STEPWISE = [entry for entry in FIXED if not isinstance(entry.part, Ray)]
 
 
 def _trials(entries):
-    trials = [Trial(entry, norm) for entry in entries for norm in entry.part.norms]
-    return [pytest.param(trial, id=f"{trial.entry.name}-{trial.norm}") for trial in trials]
+    """Each in every norm; by default in its first, and none that is like another."""
+    for entry in entries:
+        for place, norm in enumerate(entry.part.norms):
+            marks = [pytest.mark.slow] if place or entry.name in ALIKE else []
+            yield pytest.param(Trial(entry, norm), id=f"{entry.name}-{norm}", marks=marks)
 
 
 def _values(trial, model, images, labels, radii):
@@ -34,7 +38,7 @@ def _values(trial, model, images, labels, radii):
     return table
 
 
-@pytest.mark.parametrize("trial", _trials(FIXED))
+@pytest.mark.parametrize("trial", [*_trials(FIXED)])
 def test_success_within_a_radius_grows(trial):
     """From 0 on, with the literal success below it; robust accuracy falls by as much."""
     model, images, labels = scene(16)
@@ -48,7 +52,7 @@ def test_success_within_a_radius_grows(trial):
     assert robust == pytest.approx([15 / 16 * (1 - share) for share in within])
 
 
-@pytest.mark.parametrize("trial", _trials(STEPWISE))
+@pytest.mark.parametrize("trial", [*_trials(STEPWISE)])
 def test_confidence_is_that_of_images_that_were_never_stopped(trial):
     """Those that stop early lie at the boundary, where a model is less sure; a ratio of logits
     raises their scale, and so confidence, by less.
