@@ -19,12 +19,13 @@ LEAST = 1 / 12
 
 @dataclass(frozen=True, eq=False)
 class Sent:
-    """decoded: the images as they come out. symbols: what an entropy coder is given, a set for each
-    code of its own. bits: of each image's file, in the place of symbols.
+    """decoded: the images as they come out. symbols: what an entropy coder is given, whole numbers
+    [n, coefficients], a set for each code of its own. bits: of each image's file, in the place of
+    symbols.
     """
 
     decoded: Images
-    symbols: Sequence[Int[np.ndarray, "n coefficients"]] = ()
+    symbols: Sequence[np.ndarray] = ()
     bits: Float[np.ndarray, " n"] | None = None
 
 

@@ -43,9 +43,9 @@ class Multiband(Blend):
     """
 
     def blend(self, one: Tensor, other: Tensor, mask: Tensor, levels: int) -> Tensor:
-        bands = (laplacian(images, levels) for images in (one, other))
+        first, second = (laplacian(images, levels) for images in (one, other))
         smooth = gaussian(mask, levels)
-        levelled = [mixed(*both, weight) for *both, weight in zip(*bands, smooth, strict=True)]
+        levelled = [mixed(*level) for level in zip(first, second, smooth, strict=True)]
         return collapse(levelled)
 
 

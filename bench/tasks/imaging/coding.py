@@ -13,9 +13,6 @@ from generative.pyramids import CODERS
 from generative.pyramids.quantising import to_bytes
 from metrics.coding import Sent
 
-SHOWN = 4
-"""Images of a picture."""
-
 
 class CodingTask(ImagingTask):
     """The model is a coder; what it decodes is scored as bytes."""
@@ -40,7 +37,7 @@ class CodingTask(ImagingTask):
         decoded = to_bytes(coded.decoded).cpu().numpy()
         real, fake = images.cpu().numpy(), Sent(decoded, symbols, bits)
         values = [value_of(e.name, e.part(real, fake)) for e in scored_by(self.takes)]
-        return Measurement(values, arrays={"decoded": decoded[:SHOWN]})
+        return Measurement(values)
 
 
 TASKS.register("coding")(CodingTask())

@@ -43,9 +43,9 @@ class LevelsTask(ImagingTask):
         facts = facts_of(known, self.takes)
         if known == REBUILT and not level:
             return {**facts, "name": name}
-        if level in ENDS:
+        if known == SHARE and level in ENDS:
             title = f"{facts['title']} {ENDS[level]}"
-        elif level.isdecimal() and int(level) > 0:
+        elif known == SHARE and level.isdecimal() and int(level) > 0:
             title = f"{facts['title']} of level {level}"
         else:
             raise UsageError(
