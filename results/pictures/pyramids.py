@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ LARGE = 224
 """Pixels that the bands of a level are enlarged to."""
 STYLES = {"laplacian-open": "--", "laplacian-closed": "-"}
 COLOURS = {0.3: "#4c78a8", 0.4: "#1f4e79", 0.5: "#e39c37", 0.6: "#c1272d"}
+
+
+def rate_figures(run: Run) -> Iterator[tuple[str, Any]]:
+    """Names and figures: of each data set whose images were coded, all blocks together."""
+    cells = run.manifest["cells"]
+    for dataset in dict.fromkeys(cell["parts"].get("dataset", "") for cell in cells):
+        here = [cell for cell in cells if cell["parts"].get("dataset", "") == dataset]
+        figure = draw_rates(run, dataset, here)
+        if figure is not None:
+            yield re.sub(r"[^A-Za-z0-9._-]", "_", f"rates-{dataset}"), figure
 
 
 def draw_rates(run: Run, dataset: str, cells: Sequence[Any]) -> Any:

@@ -15,7 +15,7 @@ from bench.core.files import write_atomically
 from results.pictures.along import along_figures
 from results.pictures.brackets import draw_brackets
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
-from results.pictures.pyramids import draw_levels, draw_rates, draw_seams
+from results.pictures.pyramids import draw_levels, draw_seams, rate_figures
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.pictures.tops import draw_tops
 from results.pictures.ways import MOST_MODES, draw_way
@@ -62,7 +62,6 @@ def draw(run: Run) -> list[Path]:
                 "brackets": draw_brackets(run, dataset, cells),
                 "way": _ways(dataset, list(_arrays(run, cells))),
                 "tops": _tops(dataset, facts, list(_arrays(run, cells))),
-                "rates": draw_rates(run, dataset, cells),
                 "seams": draw_seams(dataset, list(_arrays(run, cells))),
                 "levels": draw_levels(dataset, list(_arrays(run, cells))),
             }
@@ -76,7 +75,8 @@ def draw(run: Run) -> list[Path]:
             for kind, figure in figures.items():
                 if figure is not None:
                     written.append(_write(run, f"{name}-{kind}", figure))
-    return [*written, *(_write(run, name, figure) for name, figure in along_figures(run))]
+    more = (*rate_figures(run), *along_figures(run))
+    return [*written, *(_write(run, name, figure) for name, figure in more)]
 
 
 def _write(run: Run, name: str, figure: Any) -> Path:
