@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 from bench.core.errors import UsageError
 from generative.pyramids.borders import padded
 from generative.pyramids.contracts import BLENDS, BURT_BLEND, Blend
-from generative.pyramids.laplacian import collapse, gaussian, laplacian
+from generative.pyramids.laplacian import collapse, gaussian, laplacian, most_levels
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Cut(Blend):
 @dataclass(frozen=True)
 class Feather(Blend):
     """A mean of both, with weights that change evenly over 2^levels pixels on either side."""
+
+    reads = ("levels",)
 
     def blend(self, one: Tensor, other: Tensor, mask: Tensor, levels: int) -> Tensor:
         if levels < 0:
@@ -41,6 +44,11 @@ class Multiband(Blend):
     """Each band of a Laplacian pyramid mixed over a width of its own, by a Gaussian pyramid of the
     mask.
     """
+
+    reads = ("levels",)
+
+    def most(self, size: Sequence[int]) -> int:
+        return most_levels(size)
 
     def blend(self, one: Tensor, other: Tensor, mask: Tensor, levels: int) -> Tensor:
         first, second = (laplacian(images, levels) for images in (one, other))

@@ -94,7 +94,13 @@ class BlendFacts:
 
 
 class Blend(ABC):
-    """Two images and a mask to one."""
+    """Two images and a mask to one. reads: "levels" where they decide it."""
+
+    reads: tuple[str, ...] = ()
+
+    def most(self, size: Sequence[int]) -> int | None:
+        """The most levels of images of (h, w) pixels; None where any number will do."""
+        return None
 
     @abstractmethod
     def blend(self, one: Tensor, other: Tensor, mask: Tensor, levels: int) -> Tensor:

@@ -220,6 +220,8 @@ def test_a_point_is_resolved():
             resolved("coding", "jpeg", **settings)
     with pytest.raises(UsageError, match="unknown coder 'jpg': did you mean 'jpeg'"):
         resolved("coding", "jpg")
+    with pytest.raises(UsageError, match="is a Labelled: expected an instance of"):
+        resolved("coding", f"{ME}:usual")
 
 
 def test_what_tables_need():

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from bench.core.errors import UsageError
 from bench.core.registry import Entry, Registry
 from bench.datasets.labelled import Labelled
 from bench.datasets.named import dataset_named, entry_named, names_with
@@ -39,20 +40,13 @@ class ImagingSettings(BaseModel):
 
 
 class ImagingTask(Task):
-    """Axes: dataset (images), model (a part of `parts`). takes: which metrics score it."""
+    """Axes: dataset (images), model (one of `parts`, of a kind). takes: which metrics score it."""
 
     axes = ("dataset", "model")
     needs = IMAGES
     parts: Registry
+    kind: type
     takes: tuple[str, ...]
-
-    @abstractmethod
-    def reads(self, model: str) -> tuple[str, ...]:
-        """The settings that decide a part's number, beside how many images there are."""
-
-    @abstractmethod
-    def most(self, model: str, size: tuple[int, int]) -> int | None:
-        """The most levels that a part makes of images of (h, w) pixels; None where it has none."""
 
     @abstractmethod
     def gives(self, model: str, settings: Mapping[str, Any]) -> Iterable[str]:
@@ -69,7 +63,13 @@ class ImagingTask(Task):
         asked = checked(ImagingSettings, settings).model_dump()
         name, usual = parts["model"], ImagingSettings().model_dump()
         entry, data = self.parts[name], _data(parts["dataset"])
-        chosen = {k: v for k, v in asked.items() if k in ("images", *self.reads(name))}
+        if not isinstance(entry.part, self.kind):
+            made = type(entry.part).__name__
+            raise UsageError(
+                f"{self.parts.kind} '{name}' is a {made}: expected an instance of "
+                f"{self.kind.__module__}.{self.kind.__name__}"
+            )
+        chosen = {k: v for k, v in asked.items() if k in ("images", *entry.part.reads)}
         metrics = [each.origin for each in scored_by(self.takes)]
         return Resolved(
             settings=chosen,
@@ -82,20 +82,9 @@ class ImagingTask(Task):
                 entry.origin,
                 *metrics,
             ),
-            skip=data.missing or self._unfit(name, data, chosen),
+            skip=data.missing or _unfit(entry, data, chosen),
             gives=frozenset(self.gives(name, chosen)),
             once=True,
-        )
-
-    def _unfit(self, name: str, data: Labelled, chosen: Mapping[str, Any]) -> str:
-        """Why a part can't take images of this size, or empty."""
-        height, width = data.source(0).shape[1:]
-        most = self.most(name, (height, width))
-        if most is None or chosen.get("levels", 0) <= most:
-            return ""
-        return (
-            f"{name} makes at most {most} levels of {height} x {width} pixels, got "
-            f"{chosen['levels']}"
         )
 
     def metric_facts(self, name: str) -> dict[str, Any]:
@@ -125,6 +114,18 @@ def grey_bytes(cell: Cell, device: str) -> Tensor:
 def asked_of(cell: Cell) -> Asked:
     """What a cell asks of its part."""
     return Asked(**{k: v for k, v in cell.settings.items() if k != "images"})
+
+
+def _unfit(entry: Entry, data: Labelled, chosen: Mapping[str, Any]) -> str:
+    """Why a part can't take images of this size, or empty."""
+    height, width = data.source(0).shape[1:]
+    most = entry.part.most((height, width))
+    if most is None or chosen.get("levels", 0) <= most:
+        return ""
+    return (
+        f"{entry.name} makes at most {most} levels of {height} x {width} pixels, got "
+        f"{chosen['levels']}"
+    )
 
 
 def _data(name: str) -> Labelled:

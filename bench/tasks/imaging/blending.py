@@ -12,8 +12,7 @@ from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement
 from bench.tasks.imaging.base import ImagingTask, grey_bytes
 from bench.tasks.values import scored_by, value_of
-from generative.pyramids import BLENDS
-from generative.pyramids.laplacian import most_levels
+from generative.pyramids import BLENDS, Blend
 from generative.pyramids.quantising import to_bytes
 from metrics.seams import Joined
 
@@ -24,14 +23,8 @@ SHOWN = 4
 class BlendingTask(ImagingTask):
     """The model is a blend; the last image's partner is the first."""
 
-    parts = BLENDS
+    parts, kind = BLENDS, Blend
     takes = ("joined",)
-
-    def reads(self, model: str) -> tuple[str, ...]:
-        return () if model in ("cut", "unsplit") else ("levels",)
-
-    def most(self, model: str, size: tuple[int, int]) -> int | None:
-        return most_levels(size) if model == "multiband" else None
 
     def gives(self, model: str, settings: Mapping[str, Any]) -> Iterable[str]:
         return [entry.name for entry in scored_by(self.takes)]

@@ -9,7 +9,7 @@ from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement
 from bench.tasks.imaging.base import ImagingTask, asked_of, grey_bytes
 from bench.tasks.values import scored_by, value_of
-from generative.pyramids import CODERS
+from generative.pyramids import CODERS, Coder
 from generative.pyramids.quantising import to_bytes
 from metrics.coding import Sent
 
@@ -17,14 +17,8 @@ from metrics.coding import Sent
 class CodingTask(ImagingTask):
     """The model is a coder; what it decodes is scored as bytes."""
 
-    parts = CODERS
+    parts, kind = CODERS, Coder
     takes = ("coded",)
-
-    def reads(self, model: str) -> tuple[str, ...]:
-        return CODERS[model].part.reads
-
-    def most(self, model: str, size: tuple[int, int]) -> int | None:
-        return CODERS[model].part.most(size)
 
     def gives(self, model: str, settings: Mapping[str, Any]) -> Iterable[str]:
         return [entry.name for entry in scored_by(self.takes)]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
@@ -13,7 +14,7 @@ from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement
 from bench.tasks.imaging.base import ImagingTask, asked_of, grey_bytes
 from bench.tasks.values import facts_of, value_of
-from generative.pyramids import PYRAMIDS
+from generative.pyramids import PYRAMIDS, Pyramid
 from metrics import METRICS
 
 SHARE, REBUILT = "energy_share", "rebuilding_error"
@@ -25,14 +26,8 @@ SHOWN = 1
 class LevelsTask(ImagingTask):
     """The model is a pyramid; of images less their means."""
 
-    parts = PYRAMIDS
+    parts, kind = PYRAMIDS, Pyramid
     takes = ("energies", "rebuilt")
-
-    def reads(self, model: str) -> tuple[str, ...]:
-        return PYRAMIDS[model].part.reads
-
-    def most(self, model: str, size: tuple[int, int]) -> int | None:
-        return PYRAMIDS[model].part.most(size)
 
     def gives(self, model: str, settings: Mapping[str, Any]) -> Iterable[str]:
         names = _names(model, settings["levels"])
@@ -72,7 +67,8 @@ class LevelsTask(ImagingTask):
 
 def energies(bands: Sequence[Tensor]) -> np.ndarray:
     """The sum of squares of each image's coefficients in some bands, [n]."""
-    return sum(band.square().flatten(1).sum(1) for band in bands).cpu().numpy()  # pyright: ignore[reportAttributeAccessIssue]
+    held = [band.square().flatten(1).sum(1) for band in bands]
+    return torch.stack(held).sum(0).cpu().numpy()
 
 
 def _names(model: str, levels: int) -> list[str]:
