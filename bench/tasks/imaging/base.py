@@ -123,7 +123,7 @@ def _unfit(entry: Entry, data: Labelled, chosen: Mapping[str, Any]) -> str:
     if most is None or chosen.get("levels", 0) <= most:
         return ""
     return (
-        f"{entry.name} makes at most {most} levels of {height} x {width} pixels, got "
+        f"{entry.name} takes 0 to {most} levels of {height} x {width} pixels, got "
         f"{chosen['levels']}"
     )
 
