@@ -52,7 +52,7 @@ def entropy(symbols: Int[np.ndarray, " coefficients"]) -> float:
     "standard error",
 )
 def bits_per_pixel(real: Images, fake: Sent) -> Score:
-    """sum_l n_l H_l / n (Burt and Adelson 1983, section on the entropy of the code)."""
+    """sum_l n_l H_l / n, as Burt and Adelson 1983 judge their code."""
     pixels = real[0].size
     if fake.bits is not None:
         return mean_score(fake.bits / pixels)
