@@ -44,6 +44,10 @@ Takes = Literal[
     "groups",
     "layers",
     "moves",
+    "coded",
+    "joined",
+    "energies",
+    "rebuilt",
 ]
 
 
@@ -130,7 +134,10 @@ class MetricFacts:
     critic's logits of new reals [n], and a `Contest`; "stretches": nothing and a generator's
     `Stretches`; "pulls": nothing and, by player, the norm of what its last step followed;
     "groups": nothing and `Groups` of labels; "layers": nothing and a classifier's `Layers`;
-    "moves": nothing and the `Moves` of images and of their logits.
+    "moves": nothing and the `Moves` of images and of their logits; "coded": images, uint8
+    [n, c, h, w], and what of them was `Sent`; "joined": nothing and images `Joined` along a seam;
+    "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
+    images [n, c, h, w], and what was made of their bands.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

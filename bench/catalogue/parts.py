@@ -38,6 +38,7 @@ from generative import (
     VIEWS,
     Loss,
 )
+from generative.pyramids import BLENDS, CODERS, PYRAMIDS
 from generative.recipes.playing import Playing
 from generative.training import settings_of
 from metrics import JUDGES, METRICS, RULES
@@ -57,6 +58,9 @@ REGISTRIES: dict[str, Registry] = {
     "generators": GENERATORS,
     "networks": NETWORKS,
     "protocols": PROTOCOLS,
+    "pyramids": PYRAMIDS,
+    "coders": CODERS,
+    "blends": BLENDS,
     "metrics": METRICS,
     "rules": RULES,
     "datasets": DATASETS,

@@ -45,6 +45,7 @@ from generative import (
     View,
 )
 from generative.protocols.translation import TranslationProtocol
+from generative.pyramids import BLENDS, CODERS, PYRAMIDS, Blend, Coder, Pyramid
 from metrics import JUDGES, METRICS, RULES, Judge, Rule
 from metrics.judges.segmenter import SEGMENTERS, Segmenter
 
@@ -77,6 +78,9 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (RECIPES, _of(Recipe)),
     (PROTOCOLS, _of(Protocol)),
     (TRANSLATION_PROTOCOLS, _of(TranslationProtocol)),
+    (PYRAMIDS, _of(Pyramid)),
+    (CODERS, _of(Coder)),
+    (BLENDS, _of(Blend)),
     (METRICS, _takes("real", "fake")),
     (RULES, _of(Rule)),
     (JUDGES, _of(Judge)),

@@ -15,6 +15,7 @@ from bench.core.files import write_atomically
 from results.pictures.along import along_figures
 from results.pictures.brackets import draw_brackets
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
+from results.pictures.pyramids import draw_levels, draw_seams, rate_figures
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.pictures.tops import draw_tops
 from results.pictures.ways import MOST_MODES, draw_way
@@ -39,7 +40,8 @@ def draw(run: Run) -> list[Path]:
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
     translations, input, output and truth side by side; of units and directions the images that
-    excite them most. Where the grid varies a setting that is a
+    excite them most; what codes cost and lose, what blends join, the bands of pyramids. Where the
+    grid varies a setting that is a
     number, or two, curves or maps along them.
     """
     written = []
@@ -60,6 +62,8 @@ def draw(run: Run) -> list[Path]:
                 "brackets": draw_brackets(run, dataset, cells),
                 "way": _ways(dataset, list(_arrays(run, cells))),
                 "tops": _tops(dataset, facts, list(_arrays(run, cells))),
+                "seams": draw_seams(dataset, list(_arrays(run, cells))),
+                "levels": draw_levels(dataset, list(_arrays(run, cells))),
             }
             if "centres" in facts:
                 figures["samples"] = _sheet(run, dataset, facts, cells)
@@ -71,7 +75,8 @@ def draw(run: Run) -> list[Path]:
             for kind, figure in figures.items():
                 if figure is not None:
                     written.append(_write(run, f"{name}-{kind}", figure))
-    return [*written, *(_write(run, name, figure) for name, figure in along_figures(run))]
+    more = (*rate_figures(run), *along_figures(run))
+    return [*written, *(_write(run, name, figure) for name, figure in more)]
 
 
 def _write(run: Run, name: str, figure: Any) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from results.pictures import run as pictures
 from results.pictures.brackets import draw_brackets
+from results.pictures.pyramids import draw_levels, draw_seams, rate_figures
 from results.summary import label_of
 
 
@@ -114,3 +116,67 @@ def test_without_both_bounds_there_is_no_bracket():
         run = SimpleNamespace(records={"cnn0": {"values": values}})
         assert draw_brackets(run, "ring", [made]) is None
     assert draw_brackets(SimpleNamespace(records={}), "ring", [made]) is None
+
+
+def coded(key, model, rate, distortion, settings, **swept):
+    """A cell of a code, and its record."""
+    one = cell(key, 0, swept, model=model) | {"settings": {**settings, **swept}}
+    values = [
+        {"metric": metric, "value": value}
+        for metric, value in (("bits_per_pixel", rate), ("coded_psnr", distortion))
+    ]
+    return one, {"status": "ok", "values": values}
+
+
+def test_rates_are_a_line_for_each_code_and_kernel():
+    """Along the steps, in the order of what they cost; a code of one step is no line."""
+    told = [
+        coded("a", "laplacian-open", 3.0, 40.0, {}, a=0.4, step=8.0),
+        coded("b", "laplacian-open", 1.0, 30.0, {}, a=0.4, step=32.0),
+        coded("c", "laplacian-open", 2.0, 35.0, {}, a=0.6, step=8.0),
+        coded("d", "laplacian-open", 0.5, 25.0, {}, a=0.6, step=32.0),
+        coded("e", "jpeg", 0.7, 29.0, {}, quality=10),
+        coded("f", "jpeg", 2.7, 39.0, {}, quality=90),
+        coded("g", "dct8", 2.7, 39.0, {"step": 8.0}),
+    ]
+    records = {one["key"]: record for one, record in told}
+    cells = [one for one, _ in told]
+    run = SimpleNamespace(records=records, manifest={"cells": cells})
+    ((name, found),) = rate_figures(run)
+    assert name == "rates-ring"
+    (panel,) = found.axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in panel.get_lines()}
+    assert drawn == {
+        "laplacian-open, a = 0.4": [[1, 30], [3, 40]],
+        "laplacian-open, a = 0.6": [[0.5, 25], [2, 35]],
+        "jpeg": [[0.7, 29], [2.7, 39]],
+    }
+    assert [*rate_figures(run_with_no_code())] == []
+
+
+def run_with_no_code():
+    one = cell("a", 0)
+    records = {"a": {"status": "ok", "values": [{"metric": "high_quality", "value": 1.0}]}}
+    return SimpleNamespace(records=records, manifest={"cells": [one]})
+
+
+def test_a_sheet_of_seams_has_the_same_images_below_one_another():
+    images = np.arange(4 * 6 * 8, dtype=np.uint8).reshape(4, 1, 6, 8)
+    panels = [(cell(name, 0, model=name), {}, {"blended": images}) for name in ("cut", "feather")]
+    found = draw_seams("ring", panels)
+    assert [axis.get_title() for axis in found.axes] == ["cut", "feather"]
+    picture = found.axes[1].get_images()[0].get_array()
+    assert np.array_equal(picture[4:10, 4:12, 0], images[0, 0])
+    assert np.array_equal(picture[4:10, 16:24, 0], images[1, 0])
+    assert draw_seams("ring", [(cell("a", 0), {}, {})]) is None
+
+
+def test_levels_are_drawn_finest_first():
+    """Each with its own size, all bands of it."""
+    arrays = {f"level0{k}": np.full((1 + k, 1, 8 >> k, 8 >> k), 60 * k, np.uint8) for k in range(3)}
+    found = draw_levels("ring", [(cell("a", 0, model="steerable"), {}, arrays)])
+    titles = [axis.get_title() for axis in found.axes]
+    assert titles == ["steerable\n8 x 8", "4 x 4", "2 x 2"]
+    for k, axis in enumerate(found.axes):
+        assert axis.get_images()[0].get_array()[6, 6] == 60 * k
+    assert draw_levels("ring", [(cell("a", 0), {}, {"samples": arrays["level00"]})]) is None

@@ -93,6 +93,13 @@ def asked(folder, task, parts, settings, metric):
         ("translation", SHAPES, BACKWARD, "class_iou@scenes-fcn", "here it is class_iou@palette"),
         ("translation", UNPAIRED, "", "ssim", "rule it out"),
         ("translation", UNPAIRED, "", "class_iou@scenes-fcn", "rule it out"),
+        (
+            "levels",
+            {**OPTDIGITS, "model": "laplacian"},
+            "levels = 1",
+            "energy_share@high",
+            "here it is energy_share@1 or energy_share@all or energy_share@low",
+        ),
     ],
 )
 def test_a_metric_that_no_cell_can_have_is_refused(task, parts, settings, metric, advice, tmp_path):
@@ -157,6 +164,9 @@ def _parts(task):
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),
         ("translation", UNPAIRED, "", "noise_spread"),
         ("dynamics", {"dataset": "dirac", "model": "gan"}, "steps = 20", "growth"),
+        ("coding", {**OPTDIGITS, "model": "laplacian-open"}, "levels = 2", "coded_psnr"),
+        ("blending", {**OPTDIGITS, "model": "cut"}, "", "seam_ratio"),
+        ("levels", {**OPTDIGITS, "model": "steerable"}, "levels = 1", "energy_share@high"),
     ],
 )
 def test_one_that_some_cell_has_is_measured(task, parts, settings, metric, tmp_path):
