@@ -26,6 +26,11 @@ def log_normal(x: Tensor) -> Tensor:
 class Dense(Standardised):
     """A network with a density in its own units."""
 
+    @property
+    @abstractmethod
+    def passes(self) -> int:
+        """Of the network, one after another, for a sample."""
+
     @abstractmethod
     def log_density(self, x: Tensor) -> PerExample:
         """Of x [n, d] in these units, in nats per unit volume, [n]."""
@@ -44,7 +49,7 @@ class DenseSampler(DensitySampler):
     """The model of such a network."""
 
     def __init__(self, network: Dense) -> None:
-        self._network = network
+        self._network, self.passes = network, network.passes
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         with torch.no_grad():

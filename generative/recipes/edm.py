@@ -79,11 +79,7 @@ class Diffusion(Sampler):
         self, network: Timed, box: tuple[float, float] | None, stochastic: bool = False
     ) -> None:
         self._network, self._box, self._stochastic = network, box, stochastic
-
-    @property
-    def evaluations(self) -> int:
-        """Passes of the network for a sample."""
-        return int(self._network.get_buffer(EVALUATIONS))
+        self.passes = int(network.get_buffer(EVALUATIONS))
 
     def denoise(self, x: Tensor, level: float) -> Tensor:
         """D(x; level) in the network's units, [n, d]."""
@@ -97,10 +93,10 @@ class Diffusion(Sampler):
         size = prod(self._network.shape)
         x = HIGHEST * torch.randn(n, size, generator=rng, device=rng.device)
         if self._stochastic:
-            levels = noise_levels(self.evaluations, LOWEST, HIGHEST)
+            levels = noise_levels(self.passes, LOWEST, HIGHEST)
             x = ancestral(self.denoise, x, levels, rng)
         else:
-            steps = steps_to_noiseless(self.evaluations)
+            steps = steps_to_noiseless(self.passes)
             levels = noise_levels(steps.number, LOWEST, HIGHEST)
             x = heun(lambda x, s: (x - self.denoise(x, s)) / s, x, levels, steps.euler)
         examples = self._network.outer(x)

@@ -94,7 +94,7 @@ class ExactFlow(Sampler):
     """The noise of the trained model, carried by the optimum with as many evaluations."""
 
     def __init__(self, known: Optimum, path: Path, evaluations: int) -> None:
-        self.evaluations, self._known, self._path = evaluations, known, path
+        self.passes, self._known, self._path = evaluations, known, path
         self._best = known.standardised()
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
@@ -106,17 +106,17 @@ class ExactFlow(Sampler):
         best, known = self._best, self._known
         x = torch.randn(n, len(known.centre), generator=rng, device=rng.device).double()
         if self._path == "line":
-            steps = steps_throughout(self.evaluations)
+            steps = steps_throughout(self.passes)
             times = [i / steps.number for i in range(steps.number + 1)]
             x = heun(best.velocity, x, times, steps.euler)
         else:
-            steps = steps_to_noiseless(self.evaluations)
+            steps = steps_to_noiseless(self.passes)
             levels = noise_levels(steps.number, LOWEST, HIGHEST)
             x = heun(lambda x, s: (x - best.denoised(x, s)) / s, HIGHEST * x, levels, steps.euler)
         return (x * known.scale + known.centre).float()
 
     def tensors(self) -> dict[str, Tensor]:
-        return {EVALUATIONS: torch.tensor(self.evaluations)}
+        return {EVALUATIONS: torch.tensor(self.passes)}
 
 
 @dataclass(frozen=True)

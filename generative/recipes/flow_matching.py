@@ -62,11 +62,7 @@ class Flowing(Sampler):
 
     def __init__(self, network: Timed, box: tuple[float, float] | None) -> None:
         self._network, self._box = network, box
-
-    @property
-    def evaluations(self) -> int:
-        """Passes of the network for a sample."""
-        return int(self._network.get_buffer(EVALUATIONS))
+        self.passes = int(network.get_buffer(EVALUATIONS))
 
     def velocity(self, x: Tensor, time: float) -> Tensor:
         """v(x, time) in the network's units, [n, d]."""
@@ -79,7 +75,7 @@ class Flowing(Sampler):
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
         size = prod(self._network.shape)
         x = torch.randn(n, size, generator=rng, device=rng.device)
-        steps = steps_throughout(self.evaluations)
+        steps = steps_throughout(self.passes)
         times = [i / steps.number for i in range(steps.number + 1)]
         examples = self._network.outer(heun(self.velocity, x, times, steps.euler))
         return examples if self._box is None else examples.clamp(*self._box)

@@ -77,6 +77,10 @@ class Autoregressive(Dense):
         log_widths = widths + log(2 * SPREAD / self.components)
         return weights.log_softmax(2), means + self.offsets, log_widths.clamp(-LARGEST, LARGEST)
 
+    @property
+    def passes(self) -> int:
+        return prod(self.shape)
+
     def log_density(self, x: Tensor) -> PerExample:
         weights, means, widths = self.conditionals(x)
         deviations = (x[:, :, None] - means) * (-widths).exp()

@@ -79,6 +79,10 @@ class CouplingFlow(Dense):
             u = coupling.inverse(u)
         return u
 
+    @property
+    def passes(self) -> int:
+        return 1
+
     def log_density(self, x: Tensor) -> PerExample:
         u, volume = self(x)
         return log_normal(u).sum(1) + volume

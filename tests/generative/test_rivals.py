@@ -334,7 +334,7 @@ def test_how_many_waves_is_a_setting():
         trainer, source, model = train(RECIPES[name], changed(PLANE, waves=0))
         assert model.tensors()["body.0.weight"].shape == (128, 2 + 32)
         _, _, model = train(RECIPES[name], changed(PLANE, evaluations_per_sample=5))
-        assert model.evaluations == 5
+        assert model.passes == 5
         assert trainer.restore(source, train(RECIPES[name], changed(PLANE, waves=0))[2].tensors())
 
 
