@@ -13,6 +13,7 @@ from generative.networks import Mlp, Network
 from generative.protocols.base import Adam, Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import Training
+from generative.waves import Waved
 
 ADAM = Adam(1e-3)
 IMAGE_LAYERS = Mlp((256, 256, 256), "silu")
@@ -20,8 +21,10 @@ IMAGE_LAYERS = Mlp((256, 256, 256), "silu")
 
 def hidden_layers(network: Network) -> Mlp:
     """The hidden layers of a protocol's generator with SiLU for its activation, or 3 x 256 where it
-    is convolutional.
+    is not dense.
     """
+    if isinstance(network, Waved):
+        return hidden_layers(network.body)
     if not isinstance(network, Mlp):
         return IMAGE_LAYERS
     return Mlp(network.widths, "silu")

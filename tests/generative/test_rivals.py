@@ -22,11 +22,12 @@ from generative.diffusion import (
     steps_throughout,
     steps_to_noiseless,
 )
-from generative.networks import NETWORKS, Mlp
+from generative.networks import NETWORKS, Dcgan, Mlp
 from generative.recipes.edm import Denoising, denoised
 from generative.recipes.exact import Optimum
 from generative.recipes.made import Masking
 from generative.recipes.realnvp import Flow
+from generative.recipes.solo import hidden_layers
 from generative.waves import Waves, waves
 
 TILTED = Mixture(
@@ -336,6 +337,17 @@ def test_how_many_waves_is_a_setting():
         _, _, model = train(RECIPES[name], changed(PLANE, evaluations_per_sample=5))
         assert model.passes == 5
         assert trainer.restore(source, train(RECIPES[name], changed(PLANE, waves=0))[2].tensors())
+
+
+def test_layers_are_the_generators_of_the_protocol():
+    """With SiLU and nothing else of them; of a network with waves its body; else 3 x 256."""
+    for name, widths in (
+        ("mlp-400x4-norm", (400,) * 4),
+        ("maxout-200x3", (200,) * 3),
+        ("mlp-128x3-leaky-waves", (128,) * 3),
+    ):
+        assert hidden_layers(NETWORKS[name].part) == Mlp(widths, "silu")
+    assert hidden_layers(Dcgan(16)) == Mlp((256,) * 3, "silu")
 
 
 def test_a_flow_is_trained_on_what_is_given_and_no_more():
