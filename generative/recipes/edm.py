@@ -20,7 +20,7 @@ from generative.diffusion import (
 )
 from generative.games.solo import Objective
 from generative.networks import Mlp, Shape
-from generative.recipes.solo import Solo
+from generative.recipes.solo import ON_POINTS, Solo
 from generative.samplers import drawn_in_parts
 from generative.training import Bounds
 
@@ -44,15 +44,15 @@ class Denoising(Objective):
     """lambda(s) |D(x + s n; s) - x|^2 with lambda = 1 / c_out^2 (equation 8), an example each.
 
     Deviations: ln s is uniform between ln .003 and ln 10 in units of the data's standard deviation,
-    where the paper has a normal about -1.2 that rests on images; the network sees waves of the
-    noisy example, which points in the plane need (Tancik et al. 2020); no dropout, no augmentation;
-    the moving average has a decay of .999, in steps and not in images. waves: how many, 0 for none.
+    where the paper has a normal about -1.2 that rests on images; the network sees, on points, waves
+    of the noisy example, which they need (Tancik et al. 2020); no dropout, no augmentation; the
+    moving average has a decay of .999, in steps and not in images. waves: how many, 0 for none.
     evaluations_per_sample: passes of the network for a sample. stochastic: whether samples are
     drawn level by level, as Ho et al. (2020) do, and not by the deterministic flow.
     """
 
     stochastic: bool = False
-    waves: Annotated[int, Bounds(0, 64)] = 12
+    waves: Annotated[int, Bounds(0, 64)] = 0
     evaluations_per_sample: Annotated[int, Bounds(1, 1_000)] = 35
     average: float = 0.999
 
@@ -111,11 +111,11 @@ RECIPES.register(
     paper="arXiv:2206.00364",
     summary="Diffusion with a preconditioned denoiser and Heun's method (Karras et al. 2022)",
     role="baseline",
-)(Solo(Denoising(), cost=0.8))
+)(Solo(Denoising(), cost=0.8, on_points=ON_POINTS))
 
 RECIPES.register(
     "edm-ancestral",
     paper="arXiv:2006.11239",
     summary="The same denoiser, samples drawn level by level (Ho et al. 2020)",
     role="baseline",
-)(Solo(Denoising(stochastic=True, evaluations_per_sample=100), cost=0.8))
+)(Solo(Denoising(stochastic=True, evaluations_per_sample=100), cost=0.8, on_points=ON_POINTS))

@@ -16,6 +16,8 @@ from generative.training import Training
 from generative.waves import Waved
 
 ADAM = Adam(1e-3)
+ON_POINTS = {"waves": 12}
+"""Of networks that are told a time."""
 IMAGE_LAYERS = Mlp((256, 256, 256), "silu")
 
 

@@ -26,7 +26,7 @@ def mlp(inputs, widths, outputs):
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-def features(x, count=12):
+def features(x, count):
     found = [(k * pi * x / 2) for k in range(1, count + 1)]
     by_value = torch.stack(found, 2).flatten(1)
     return torch.cat([by_value.sin(), by_value.cos()], 1)
@@ -66,15 +66,18 @@ class Hand:
 
 class Timed(Hand):
     def build(self):
-        widths = (128, 128, 128) if len(self.shape) == 1 else (256, 256, 256)
-        return mlp(self.size * 25 + 32, widths, self.size)
+        on_points = len(self.shape) == 1
+        self.count, width = (12, 128) if on_points else (0, 256)
+        inputs = self.size * (1 + 2 * self.count) + 32
+        return mlp(inputs, (width, width, width), self.size)
 
     def begin(self):
         self.f = self.band * torch.randn(16, generator=self.rng)
 
     def seen(self, body, linear, x, c):
         angle = 2 * pi * c[:, None] * self.f[None]
-        return body(torch.cat([linear, angle.sin(), angle.cos(), features(x)], 1))
+        seen = [linear, angle.sin(), angle.cos()]
+        return body(torch.cat([*seen, features(x, self.count)] if self.count else seen, 1))
 
 
 class Edm(Timed):
