@@ -193,7 +193,9 @@ class Fitted(ABC):
 
 
 class Sampler(Fitted):
-    """A model that draws samples."""
+    """A model that draws samples. passes: of its network, one after another, for a sample."""
+
+    passes: int = 1
 
     @abstractmethod
     def sample(self, n: int, rng: torch.Generator) -> Tensor:

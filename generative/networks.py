@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.core.errors import UsageError
 from bench.core.registry import NoFacts, Registry
 
-Activation = Literal["relu", "tanh", "leaky_relu"]
+Activation = Literal["relu", "tanh", "leaky_relu", "silu"]
 Shape = tuple[int, ...]
 
 
@@ -245,6 +245,7 @@ _ACTIVATIONS: dict[str, nn.Module] = {
     "relu": nn.ReLU(),
     "tanh": nn.Tanh(),
     "leaky_relu": nn.LeakyReLU(0.2),
+    "silu": nn.SiLU(),
 }
 
 

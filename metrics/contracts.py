@@ -21,6 +21,7 @@ Takes = Literal[
     "likelihood",
     "stack",
     "latent",
+    "sampled",
     "attack",
     "certified",
     "corrupted",
@@ -120,7 +121,8 @@ class MetricFacts:
     takes: what `real` and `fake` are. "modes": a `ModeTruth` and a `ModeTally`; "density": a
     density with `smoothed` and samples [n, d]; "likelihood": held-out real samples [n, d] and
     the model's density; "stack": a `StackTruth` and a `StackTally`, and the judge's name and hash
-    become part of the metric's; "latent": held-out examples and a `LatentBound`; "attack": a
+    become part of the metric's; "latent": held-out examples and a `LatentBound`; "sampled": nothing
+    and how often a model passes its network for a sample; "attack": a
     `Clean` and an `AfterAttack`; "certified": a `Clean` and a `Certified`; "corrupted": a `Clean`
     and a `Corrupted`; "transfer": a `Clean` and a `Transferred`; "rubbish": nothing and a
     `Rubbish`; "features": two `Features`; "neighbours": a `Covered` and a `Landed`, of one

@@ -34,7 +34,7 @@ from generative.dynamics.base import Dynamics
 from generative.games.base import Move, Summand, Table
 from generative.recipes.playing import Playing
 from generative.trainers.game import GameTrainer
-from generative.training import Setting
+from generative.training import Setting, settings_of
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def a_training_that_blows_up_diverges(recipe: Entry, rate: float) -> None:
 @learner_law()
 def a_weight_that_is_not_finite_diverges(recipe: Entry) -> None:
     """A step that breaks the weights is noticed at once, though its loss was still finite."""
-    with forked(0), raises(Diverged, r"(generator|coder).* is not finite at step 1"):
+    with forked(0), raises(Diverged, r"(generator|coder|model).* is not finite at step 1"):
         trainer, state = hurried(recipe, float("inf"))
         trainer.advance(state, 1)
 
@@ -314,7 +314,7 @@ def a_broken_state_diverges(recipe: Entry) -> None:
     with forked(0):
         trainer, source, state = begin(recipe)
         packed = dump(trainer.pack(trainer.advance(state, 1)))
-    networks = {"generator", "critic", "coder"} & parse(packed).keys()
+    networks = {"generator", "critic", "coder", "model"} & parse(packed).keys()
     assert networks
     for network in networks:
         with forked(0):
@@ -360,7 +360,8 @@ def another(setting: Setting) -> Any:
 
 def changes_of(recipe: Entry) -> dict[str, Any]:
     """Another value of every setting that a recipe reads."""
-    own = recipe.part.own() if isinstance(recipe.part, Playing) else {}
+    part = recipe.part
+    own = part.own() if isinstance(part, Playing) else settings_of(part)
     relevant = recipe.part.relevant(SHORT.training)
     changes = {name: another(setting) for name, setting in own.items() if name not in CHANGES}
     if relevant.get("dynamics") == CHANGES["dynamics"]:

@@ -39,6 +39,7 @@ from generative.samplers import (
     UncontestedSampler,
     load,
 )
+from generative.waves import fit_waves
 
 GENERATOR, CRITIC = "generator", "critic"
 LOSS, TERM, LOGITS, CODES = "loss", "term", "logits", "codes"
@@ -109,6 +110,7 @@ class Adversarial(Game):
         generator, critic = (each.to(data.device) for each in self.built(data.classes))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
+            fit_waves(critic, data)
             if self.generator_form is not None:
                 codes = self.protocol.codes(self.protocol.batch, rng)
                 self.generator_form.begin(generator, codes)

@@ -146,6 +146,7 @@ def _parts(task):
             "frechet@optdigits-cnn",
         ),
         ("mixture", {**DRAWN, "dataset": "ring8@pacgan"}, SAMPLES, "reverse_kl_density"),
+        ("mixture", {"dataset": "ring8@pacgan", "model": "exact-denoiser"}, SAMPLES, "passes"),
         ("attack", ATTACKED, RADII, "attack_success_within@0.1,0.2"),
         ("attack", SEARCHED, "images = 60", "attack_forwards"),
         ("audit", _parts("audit"), RADII, "audit_findings"),

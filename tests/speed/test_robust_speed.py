@@ -49,7 +49,7 @@ def robust_to_reference(model, images, labels, norm, radius):
     given = {"norm": {"linf": "Linf"}.get(norm, norm.upper()), "eps": radius, "device": "cpu"}
     theirs = peer("pyautoattack").AutoAttack(model, seed=0, **given)
     with contextlib.redirect_stdout(io.StringIO()):
-        found = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
+        found, _ = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
     with torch.no_grad():
         return int((~misled(model(found), labels)).sum())
 

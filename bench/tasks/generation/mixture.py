@@ -48,7 +48,7 @@ CURVES = ("modes_covered", "modes_near", "high_quality", "reverse_kl_modes", "fo
 PICTURED_SAMPLES = 2_000
 EXAMPLE = (2,)
 """The shape that points which are not here are taken to have."""
-TAKES = ("modes", "density", "likelihood", "latent", TRAJECTORY, *OF_PLAY, *OF_FEATURES)
+TAKES = ("modes", "density", "likelihood", "latent", "sampled", TRAJECTORY, *OF_PLAY, *OF_FEATURES)
 
 
 class MixtureSettings(DrawingSettings):
@@ -97,6 +97,8 @@ class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
         else:
             for name, score, _ in feature_scores(held_out, samples, ""):
                 yield name, score, ""
+        for entry in scored_by(("sampled",)):
+            yield entry.name, entry.part(None, fitted.passes), ""
         yield from bounds(held_out, fitted, self.cell, self.device)
         density = self.source.density
         if density is None:
@@ -171,7 +173,7 @@ def _given(data: Any) -> Iterator[str]:
     is one.
     """
     yield from names_given(("modes", TRAJECTORY) if "modes" in data.offers else OF_FEATURES)
-    yield from names_given(("latent", *OF_PLAY))
+    yield from names_given(("latent", "sampled", *OF_PLAY))
     if data.source(0).density is not None:
         yield from names_given(("density", "likelihood"))
 
