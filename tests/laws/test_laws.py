@@ -27,13 +27,13 @@ THEIR_OWN = (
 """Laws that are quick, or about the very part: these are put to every part by default."""
 
 
-FEWEST, SHARE = 2, 3
+FEWEST, SHARE, MOST = 2, 4, 8
 
 
 def _by_default():
     """The pairs of law and part that are tried by default: all of `THEIR_OWN`; of each other law a
-    third of its parts, two at least, by a hash of the names, none that is like another. The rest is
-    slow: a law is of shared code, and the parts of one kind share most of it.
+    quarter of its parts, two to eight, by a hash of the names, none that is like another. The rest
+    is slow: a law is of shared code, and the parts of one kind share most of it.
     """
     chosen = set()
     for kind, registry in registries().items():
@@ -47,9 +47,9 @@ def _by_default():
 
 
 def _some(law, names):
-    """A third of the names, two at least."""
+    """A quarter of the names, two to eight."""
     ranked = sorted(names, key=lambda name: sha256(f"{law}|{name}".encode()).digest())
-    return ranked[: max(FEWEST, math.ceil(len(names) / SHARE))]
+    return ranked[: min(MOST, max(FEWEST, math.ceil(len(names) / SHARE)))]
 
 
 def _cases():

@@ -196,7 +196,9 @@ def _known(norm, dataset=usual):
 
 @pytest.mark.parametrize("norm", RADII)
 def test_the_rows_of_a_linear_classifier(rows, norm):
-    """Shares, bits and the mean radius, without a box in closed form, by two certificates."""
+    """Shares, bits and the mean radius, without a box in closed form, by two certificates; the
+    radius a little below it, by what the network's own rounding may cost on a machine.
+    """
     settings, reach = {"norm": norm, "clip": False, "radii": RADII[norm]}, _known(norm)
     exact, ibp = rows("exact", settings=settings), rows("ibp", settings=settings)
     for radius in map(float, RADII[norm].split(",")):
@@ -206,7 +208,7 @@ def test_the_rows_of_a_linear_classifier(rows, norm):
             bits = np.unpackbits(np.frombuffer(b64decode(found.outcomes), np.uint8))[:40]
             np.testing.assert_array_equal(bits, reach > radius)
     mean = exact["certified_radius", None]
-    assert mean.value == pytest.approx(reach.mean(), rel=1e-5)
+    assert 0 < reach.mean() - mean.value < 1e-4 * reach.mean()
     assert "certified_radius" not in {metric for metric, _ in ibp}
 
 

@@ -160,7 +160,9 @@ def test_a_listing_says_what_models_have_on_points():
     """And what they have otherwise."""
     rows = list_parts("models").set_index("name")
     told = rows["on_points"].dropna()
-    assert told.to_dict() == {name: f"{setting}={usual}" for name, setting, usual in ON_POINTS}
+    usual = {name: f"{setting}={usual}" for name, setting, usual in ON_POINTS}
+    waves = dict.fromkeys(("edm", "edm-ancestral", "flow-matching"), "waves=12")
+    assert told.to_dict() == usual | waves
     assert "penalty_weight=10.0" in rows.loc["dragan", "settings"]
     shown = CliRunner().invoke(command, ["models"]).output
     assert "penalty_weight=0.1" in next(line for line in shown.splitlines() if "wgan-gp" in line)
