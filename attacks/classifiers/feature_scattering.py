@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,16 +18,17 @@ REGULARISED = 0.01
 
 def transport(features: Tensor, others: Tensor, rounds: int) -> Tensor:
     """The cost of carrying one batch of features [n, d] onto another [n, d], every one of the same
-    weight: 1 minus the cosine, the plan by `rounds` of Sinkhorn (Cuturi 2013), a constant.
+    weight: 1 minus the cosine, the plan by `rounds` of Sinkhorn (Cuturi 2013) on logarithms, a
+    constant.
     """
     cost = 1 - normalize(features) @ normalize(others).T
-    kernel = torch.exp(-cost.detach() / REGULARISED)
-    weight = torch.full_like(kernel[:, 0], 1 / len(features))
-    left = right = torch.ones_like(weight)
+    kernel = -cost.detach() / REGULARISED
+    weight = -math.log(len(features))
+    left = right = torch.zeros_like(kernel[:, 0])
     for _ in range(rounds):
-        left = weight / (kernel @ right).clamp_min(1e-30)
-        right = weight / (kernel.T @ left).clamp_min(1e-30)
-    return (left[:, None] * kernel * right * cost).sum()
+        left = weight - (kernel + right).logsumexp(1)
+        right = weight - (kernel + left[:, None]).logsumexp(0)
+    return ((left[:, None] + kernel + right).exp() * cost).sum()
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,17 @@ def test_a_kernel_is_of_a_weighted_distance():
     torch.testing.assert_close(layer(layer.centres).diagonal(), torch.ones(3))
 
 
-def test_transport_is_the_cheapest_assignment():
-    """Nearly, for the plan is smoothed: over all permutations of five."""
-    first, second = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(2)).double()
+@pytest.mark.parametrize("seed", range(4))
+def test_transport_is_the_cheapest_assignment(seed):
+    """Nearly, for the plan is smoothed: over all permutations of five. With logarithms nothing
+    underflows where costs are far apart.
+    """
+    first, second = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(seed)).double()
     lengths = first.norm(dim=1)[:, None] * second.norm(dim=1)
     cost = 1 - first @ second.T / lengths
     cheapest = min(cost[range(5), order].mean() for order in permutations(range(5)))
-    assert float(transport(first, second, 2000)) == pytest.approx(float(cheapest), rel=0.05)
-    assert float(transport(first, 3 * first.flip(0), 200)) == pytest.approx(0, abs=1e-6)
+    assert float(transport(first, second, 2000)) == pytest.approx(float(cheapest), rel=0.02)
+    assert float(transport(first, 3 * first.flip(0), 200)) == pytest.approx(0, abs=1e-3)
     assert float(transport(first[:1], second[:1], 5)) == pytest.approx(float(cost[0, 0]))
 
 
