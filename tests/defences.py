@@ -31,7 +31,7 @@ def network(seed: int = 0, epochs: int = 12) -> nn.Module:
     """The undefended network."""
     split = digits8()
     images = torch.from_numpy(split.images).float()[:, None] / 255
-    with forked(seed):
+    with torch.enable_grad(), forked(seed):
         made = nn.Sequential(
             nn.Conv2d(1, 8, 3, padding=1),
             nn.ReLU(),
@@ -140,7 +140,7 @@ def winners() -> nn.Module:
     """A network with k winners in the place of ReLU."""
     split = digits8()
     images = torch.from_numpy(split.images).float()[:, None] / 255
-    with forked(3):
+    with torch.enable_grad(), forked(3):
         made = nn.Sequential(
             nn.Conv2d(1, 8, 3, padding=1), Winners(), nn.Flatten(), nn.Linear(512, 10)
         )
