@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative.contracts import DensitySampler, PerExample, PerPoint, Points
-from generative.games.solo import Standardised
+from generative.contracts import DensitySampler, PerExample, PerPoint, Points, Sampler
+from generative.games.solo import Objective, Standardised
 from generative.samplers import drawn_in_parts
 
 CHUNK = 16_384
@@ -42,6 +42,18 @@ class Dense(Standardised):
     def log_prob(self, x: Tensor) -> PerExample:
         """Of examples [n, *shape] in their own units: each is `scale` times as long."""
         return self.log_density(self.inner(x)) - x[0].numel() * self.scale.log()
+
+
+class Likelihood(Objective):
+    """Minus the log density of each example, in nats."""
+
+    @final
+    def loss(self, network: Dense, x: Tensor, rng: torch.Generator) -> PerExample:
+        return -network.log_density(x)
+
+    @final
+    def fitted(self, network: Dense, box: tuple[float, float] | None) -> Sampler:
+        return DenseSampler(network)
 
 
 @final

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, prod
+from math import log
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from generative.carried import Carried, timed
 from generative.contracts import RECIPES, PerExample, Sampler
 from generative.denoisers import Timed
 from generative.diffusion import (
@@ -21,14 +22,12 @@ from generative.diffusion import (
 from generative.games.solo import Objective
 from generative.networks import Mlp, Shape
 from generative.recipes.solo import ON_POINTS, Solo
-from generative.samplers import drawn_in_parts
 from generative.training import Bounds
 
 LOWEST, HIGHEST = 0.003, 10.0
 """Noise levels in the data's standard deviations."""
 BAND = 4.0
 """Of the frequencies at which a network sees ln(sigma) / 4."""
-EVALUATIONS = "evaluations"
 
 
 def denoised(network: Timed, x: Tensor, sigma: Tensor) -> Tensor:
@@ -57,9 +56,7 @@ class Denoising(Objective):
     average: float = 0.999
 
     def network(self, layers: Mlp, shape: Shape) -> Timed:
-        network = Timed(layers, shape, self.waves, BAND)
-        network.register_buffer(EVALUATIONS, torch.tensor(self.evaluations_per_sample))
-        return network
+        return timed(layers, shape, self.waves, BAND, self.evaluations_per_sample)
 
     def loss(self, network: Timed, x: Tensor, rng: torch.Generator) -> PerExample:
         share = torch.rand(len(x), generator=rng, device=x.device)
@@ -72,38 +69,26 @@ class Denoising(Objective):
         return Diffusion(network, box, self.stochastic)
 
 
-class Diffusion(Sampler):
-    """Samples are noise that a denoiser carries to examples, clipped to the data's box."""
+class Diffusion(Carried):
+    """Noise is carried to examples by a denoiser."""
 
     def __init__(
         self, network: Timed, box: tuple[float, float] | None, stochastic: bool = False
     ) -> None:
-        self._network, self._box, self._stochastic = network, box, stochastic
-        self.passes = int(network.get_buffer(EVALUATIONS))
+        super().__init__(network, box)
+        self._stochastic = stochastic
 
     def denoise(self, x: Tensor, level: float) -> Tensor:
         """D(x; level) in the network's units, [n, d]."""
         return denoised(self._network, x, torch.full((len(x),), level, device=x.device))
 
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            return drawn_in_parts(n, self._network.shape, lambda size: self._draw(size, rng))
-
-    def _draw(self, n: int, rng: torch.Generator) -> Tensor:
-        size = prod(self._network.shape)
-        x = HIGHEST * torch.randn(n, size, generator=rng, device=rng.device)
+    def carry(self, noise: Tensor, rng: torch.Generator) -> Tensor:
+        x = HIGHEST * noise
         if self._stochastic:
-            levels = noise_levels(self.passes, LOWEST, HIGHEST)
-            x = ancestral(self.denoise, x, levels, rng)
-        else:
-            steps = steps_to_noiseless(self.passes)
-            levels = noise_levels(steps.number, LOWEST, HIGHEST)
-            x = heun(lambda x, s: (x - self.denoise(x, s)) / s, x, levels, steps.euler)
-        examples = self._network.outer(x)
-        return examples if self._box is None else examples.clamp(*self._box)
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {key: value.detach() for key, value in self._network.state_dict().items()}
+            return ancestral(self.denoise, x, noise_levels(self.passes, LOWEST, HIGHEST), rng)
+        steps = steps_to_noiseless(self.passes)
+        levels = noise_levels(steps.number, LOWEST, HIGHEST)
+        return heun(lambda x, s: (x - self.denoise(x, s)) / s, x, levels, steps.euler)
 
 
 RECIPES.register(

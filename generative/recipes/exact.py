@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generative.carried import EVALUATIONS
 from generative.contracts import RECIPES, Data, Recipe, Sampler
 from generative.diffusion import heun, noise_levels, steps_throughout, steps_to_noiseless
-from generative.recipes.edm import EVALUATIONS, HIGHEST, LOWEST
+from generative.recipes.edm import HIGHEST, LOWEST
 from generative.recipes.ready import Unfit
 from generative.samplers import drawn_in_parts
 from generative.trainers.fit import FitTrainer

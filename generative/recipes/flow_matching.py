@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from generative.carried import Carried, timed
 from generative.contracts import RECIPES, PerExample, Sampler
 from generative.denoisers import Timed
 from generative.diffusion import heun, steps_throughout
 from generative.games.solo import Objective
 from generative.networks import Mlp, Shape
-from generative.recipes.edm import EVALUATIONS
 from generative.recipes.solo import ON_POINTS, Solo
-from generative.samplers import drawn_in_parts
 from generative.training import Bounds
 
 BAND = 1.0
@@ -43,9 +41,7 @@ class Matching(Objective):
     average: float = 0.999
 
     def network(self, layers: Mlp, shape: Shape) -> Timed:
-        network = Timed(layers, shape, self.waves, BAND)
-        network.register_buffer(EVALUATIONS, torch.tensor(self.evaluations_per_sample))
-        return network
+        return timed(layers, shape, self.waves, BAND, self.evaluations_per_sample)
 
     def loss(self, network: Timed, x: Tensor, rng: torch.Generator) -> PerExample:
         t = torch.rand(len(x), generator=rng, device=x.device)
@@ -57,31 +53,17 @@ class Matching(Objective):
         return Flowing(network, box)
 
 
-class Flowing(Sampler):
-    """Samples are noise that a velocity carries to examples, clipped to the data's box."""
-
-    def __init__(self, network: Timed, box: tuple[float, float] | None) -> None:
-        self._network, self._box = network, box
-        self.passes = int(network.get_buffer(EVALUATIONS))
+class Flowing(Carried):
+    """Noise is carried to examples by a velocity."""
 
     def velocity(self, x: Tensor, time: float) -> Tensor:
         """v(x, time) in the network's units, [n, d]."""
         return velocity(self._network, x, torch.full((len(x),), time, device=x.device))
 
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            return drawn_in_parts(n, self._network.shape, lambda size: self._draw(size, rng))
-
-    def _draw(self, n: int, rng: torch.Generator) -> Tensor:
-        size = prod(self._network.shape)
-        x = torch.randn(n, size, generator=rng, device=rng.device)
+    def carry(self, noise: Tensor, rng: torch.Generator) -> Tensor:
         steps = steps_throughout(self.passes)
         times = [i / steps.number for i in range(steps.number + 1)]
-        examples = self._network.outer(heun(self.velocity, x, times, steps.euler))
-        return examples if self._box is None else examples.clamp(*self._box)
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {key: value.detach() for key, value in self._network.state_dict().items()}
+        return heun(self.velocity, noise, times, steps.euler)
 
 
 RECIPES.register(

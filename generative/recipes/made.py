@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generative.contracts import RECIPES, PerExample, Sampler
-from generative.densities import Dense, DenseSampler, log_normal
-from generative.games.solo import Objective
+from generative.contracts import RECIPES, PerExample
+from generative.densities import Dense, Likelihood, log_normal
 from generative.networks import Mlp, Shape
 from generative.recipes.solo import Solo
 from generative.training import Bounds
@@ -99,7 +98,7 @@ class Autoregressive(Dense):
 
 
 @dataclass(frozen=True)
-class Masking(Objective):
+class Masking(Likelihood):
     """Minus the log density of each example, in nats.
 
     Deviations: real values and so mixtures of Gaussians for conditionals (as "MADE MoG" in
@@ -112,12 +111,6 @@ class Masking(Objective):
 
     def network(self, layers: Mlp, shape: Shape) -> Autoregressive:
         return Autoregressive(layers, shape, self.components)
-
-    def loss(self, network: Autoregressive, x: Tensor, rng: torch.Generator) -> PerExample:
-        return -network.log_density(x)
-
-    def fitted(self, network: Autoregressive, box: tuple[float, float] | None) -> Sampler:
-        return DenseSampler(network)
 
 
 RECIPES.register(

@@ -9,9 +9,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import RECIPES, PerExample, Sampler
-from generative.densities import Dense, DenseSampler, log_normal
-from generative.games.solo import Objective
+from generative.contracts import RECIPES, PerExample
+from generative.densities import Dense, Likelihood, log_normal
 from generative.networks import Mlp, Shape
 from generative.recipes.solo import Solo
 from generative.training import Bounds
@@ -92,7 +91,7 @@ class CouplingFlow(Dense):
 
 
 @dataclass(frozen=True)
-class Flow(Objective):
+class Flow(Likelihood):
     """Minus the log density of each example, in nats.
 
     Deviations: for points, so no dequantisation, no squeezing and no multi-scale; no batch norm;
@@ -106,12 +105,6 @@ class Flow(Objective):
     def network(self, layers: Mlp, shape: Shape) -> CouplingFlow:
         widths = tuple(max(1, width // 2) for width in layers.widths[1:] or layers.widths)
         return CouplingFlow(Mlp(widths, layers.activation), shape, self.couplings)
-
-    def loss(self, network: CouplingFlow, x: Tensor, rng: torch.Generator) -> PerExample:
-        return -network.log_density(x)
-
-    def fitted(self, network: CouplingFlow, box: tuple[float, float] | None) -> Sampler:
-        return DenseSampler(network)
 
 
 RECIPES.register(
