@@ -21,6 +21,7 @@ from attacks.classifiers import (
 from attacks.engine import Answers, classify, frozen, independent, logits_of, softmax
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError
+from bench.core.randomness import forked
 from bench.core.registry import Entry
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import dataset_named
@@ -143,6 +144,19 @@ def unfit(name: str, dataset: str) -> str:
     if not isinstance(entry.part, Ready) and not len(data.split.images):
         return f"{dataset} has no images to train {name} on"
     return ""
+
+
+def untrained(name: str, dataset: str) -> nn.Module | None:
+    """A registered classifier as it is built for a data set, its weights not found yet: what its
+    layers are. None for one that is not built by itself (that comes as it is, or is made of
+    others), and where it is unfit.
+    """
+    part = classifier_of(name).part
+    if not isinstance(part, Classifier) or unfit(name, dataset):
+        return None
+    data = labelled(dataset)
+    with forked(0):
+        return part.build(data.source(0).shape, data.classes).eval()
 
 
 def origins_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> tuple[str, ...]:

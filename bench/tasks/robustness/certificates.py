@@ -11,12 +11,11 @@ import torch
 
 from attacks.certificates import CERTIFICATES, Certificate, CertificateFacts
 from attacks.certificates.chain import read
-from attacks.classifiers import Classifier, Defended
+from attacks.classifiers import Defended
 from bench.core.errors import UsageError, unknown
-from bench.core.randomness import forked
 from bench.core.registry import Entry
 from bench.models.brought import SETTINGS
-from bench.models.classifiers import classifier_of, labelled
+from bench.models.classifiers import classifier_of, labelled, untrained
 from bench.tasks.robustness.settings import (
     NORM,
     RADII,
@@ -84,17 +83,16 @@ def _unread(certificate: str, model: str, dataset: str) -> str:
     """Why a certificate can't read a registered classifier, or empty; of one that comes as it is
     nothing is said before it is there.
     """
-    part, takes = classifier_of(model).part, certificate_of(certificate).facts.takes
-    if takes != "any" and isinstance(part, Defended):
-        return f"{certificate} reads layers, and {model} is behind a defence: use smoothing"
-    if takes == "any" or not isinstance(part, Classifier):
+    takes = certificate_of(certificate).facts.takes
+    if takes == "any":
         return ""
-    data = labelled(dataset)
-    shape = data.source(0).shape
-    with forked(0):
-        network = part.build(shape, data.classes).eval()
+    if isinstance(classifier_of(model).part, Defended):
+        return f"{certificate} reads layers, and {model} is behind a defence: use smoothing"
+    network = untrained(model, dataset)
+    if network is None:
+        return ""
     try:
-        chain = read(network, torch.zeros(1, *shape))
+        chain = read(network, torch.zeros(1, *labelled(dataset).source(0).shape))
     except UsageError as error:
         return f"{certificate} can't read {model}: {error}"
     if takes == "linear" and chain.activations:

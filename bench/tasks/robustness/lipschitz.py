@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from attacks.classifiers import Classifier
 from attacks.engine import frozen
 from attacks.lipschitz import layer_norms, layers_of
 from bench.core.errors import UsageError
-from bench.core.randomness import forked
-from bench.models.classifiers import classifier_of, labelled, unfit
+from bench.models.classifiers import labelled, untrained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.attack import seconds_of
@@ -151,15 +149,11 @@ def _read(model: str, dataset: str) -> tuple[int, str]:
     """How many layers a registered classifier has, and why they can't be read, or empty; of one
     that comes as it is nothing is known before it is there.
     """
-    part = classifier_of(model).part
-    if not isinstance(part, Classifier) or unfit(model, dataset):
+    network = untrained(model, dataset)
+    if network is None:
         return MOST_LAYERS, ""
-    data = labelled(dataset)
-    shape = data.source(0).shape
-    with forked(0):
-        network = part.build(shape, data.classes).eval()
     try:
-        layers = layers_of(network, torch.zeros(1, *shape))
+        layers = layers_of(network, torch.zeros(1, *labelled(dataset).source(0).shape))
     except UsageError as error:
         return MOST_LAYERS, f"the layers of {model} can't be bounded: {error}"
     return min(len(layers), MOST_LAYERS), ""

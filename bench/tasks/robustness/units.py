@@ -13,11 +13,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from attacks.classifiers import Classifier
 from bench.core.errors import UsageError
-from bench.core.randomness import forked, stream
+from bench.core.randomness import stream
 from bench.models.brought import SETTINGS
-from bench.models.classifiers import classifier_of, labelled
+from bench.models.classifiers import labelled, untrained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Value
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of
@@ -130,15 +129,11 @@ def _unread(model: str, dataset: str, layer: str) -> str:
     """Why a registered classifier has no such layer, or empty; of one that comes as it is nothing
     is said before it is there.
     """
-    part = classifier_of(model).part
-    if not isinstance(part, Classifier):
+    network = untrained(model, dataset)
+    if network is None:
         return ""
-    data = labelled(dataset)
-    shape = data.source(0).shape
-    with forked(0):
-        network = part.build(shape, data.classes).eval()
     try:
-        features(network, torch.zeros(2, *shape), layer)
+        features(network, torch.zeros(2, *labelled(dataset).source(0).shape), layer)
     except UsageError as error:
         return f"{model}: {error}"
     return ""
