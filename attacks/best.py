@@ -56,8 +56,8 @@ class Best(MinimalNorm):
     steps: int = 100
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
 
-    def members(self, norm: str) -> dict[str, MinimalNorm]:
-        """The searches of a norm by name. Raises UsageError for an unknown norm."""
+    def members(self, norm: str) -> tuple[tuple[str, MinimalNorm], ...]:
+        """The searches of a norm with their names. Raises UsageError for an unknown norm."""
         refuse(norm, self.norms, "best")
         known: dict[str, MinimalNorm] = {
             "fmn": Fmn(steps=self.steps),
@@ -67,7 +67,7 @@ class Best(MinimalNorm):
             "pdpgd": Pdpgd(iterations=self.steps),
             "sigma-zero": SigmaZero(steps=self.steps),
         }
-        return {name: known[name] for name in MEMBERS[norm]}
+        return tuple((name, known[name]) for name in MEMBERS[norm])
 
     def __call__(
         self,
@@ -81,7 +81,7 @@ class Best(MinimalNorm):
         targets: Labels | None = None,
     ) -> Images:
         given = {"norm": norm, "seeds": seeds, "box": box, "targets": targets}
-        found = [member(model, images, labels, **given) for member in self.members(norm).values()]
+        found = [member(model, images, labels, **given) for _, member in self.members(norm)]
         return nearest(images, found, norm)[0]
 
 

@@ -297,7 +297,7 @@ def test_the_best_is_no_farther_than_any_member(norm):
     model, images, labels = scene(6)
     best = Best(steps=15)
     far = size(find(best, model, images, labels, norm) - images, norm)
-    for member in best.members(norm).values():
+    for _, member in best.members(norm):
         alone = size(find(member, model, images, labels, norm) - images, norm)
         missed = (alone == 0) & (far > 0)
         assert ((far <= alone) | missed).all()

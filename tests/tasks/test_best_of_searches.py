@@ -33,7 +33,7 @@ def test_columns_of_members_are_those_of_the_searches_alone(norm, steps, tmp_pat
     order = ClassifierOrder(MODEL, DATA, 1)
     against = victim(order, ArtifactStore(tmp_path / "cache", "cpu"), "cpu")
     right = against.classify(clean).predictions == labels
-    members, far = Best(steps=steps).members(norm), {}
+    members, far = dict(Best(steps=steps).members(norm)), {}
     for name, search in members.items():
         seeds = torch.zeros(len(clean), dtype=torch.int64)
         with frozen(against.model):

@@ -173,10 +173,10 @@ def scored(chosen: ChosenAttack) -> list[str]:
 
 def members_of(chosen: ChosenAttack) -> list[str]:
     """The names of what an attack is made of, in their order; none of one that is by itself."""
-    attack, norm = chosen.attack, chosen.settings.norm
-    if isinstance(attack, Ensemble):
-        return [name for name, _ in attack.members(norm)]
-    return [*attack.members(norm)] if isinstance(attack, Best) else []
+    attack = chosen.attack
+    if not isinstance(attack, Ensemble | Best):
+        return []
+    return [name for name, _ in attack.members(chosen.settings.norm)]
 
 
 def _suffix(name: str, chosen: ChosenAttack) -> str:

@@ -56,8 +56,8 @@ def _perturbed(
     images, labels = trial.images, trial.labels
     given = {"norm": settings.norm, "box": settings.box, "seeds": trial.seeds, "targets": targets}
     if isinstance(attack, Best):
-        members = attack.members(settings.norm).values()
-        apart = tuple(search(member, model, images, labels, **given) for member in members)
+        members = attack.members(settings.norm)
+        apart = tuple(search(member, model, images, labels, **given) for _, member in members)
         attacked, finders = nearest(images, apart, settings.norm)
         yield Perturbed(None, attacked, finders, apart)
         return
