@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from swapped import Nearest, others, permuted, retrained, usual
 from torch import nn
 
 from attacks import UNIT
@@ -13,34 +14,17 @@ from attacks.certificates import CERTIFICATES, Certificate
 from attacks.classifiers import Ready
 from bench.core.errors import UsageError
 from bench.core.randomness import stream_seed
-from bench.datasets.digits import digits8
-from bench.datasets.labelled import Labelled
 from bench.models.store import ArtifactStore
 from bench.models.users import Preparation, prepare
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench
 
+__all__ = ["others", "permuted", "retrained"]
+"""Asked for by name."""
 TASK = TASKS["certificate"].part
 ME = __name__
 SETTINGS = {"images": 40, "n": 300, "n0": 30}
 RADII = {"linf": "0.02,0.05,0.1", "l2": "0.1,0.3,0.6"}
-
-
-class Nearest(Ready):
-    """The nearest mean of every fifth digit, from one of them on: no seed and no data train it."""
-
-    missing = ""
-
-    def __init__(self, start):
-        self.start = start
-
-    def load(self):
-        images, labels = (x[self.start :: 5] for x in (digits8().images, digits8().labels))
-        means = [images[labels == label].reshape(-1, 64).mean(0) / 255 for label in range(10)]
-        layer = nn.Linear(64, 10)
-        layer.weight.data = 2 * torch.tensor(np.array(means)).float()
-        layer.bias.data = -layer.weight.data.square().sum(1) / 4
-        return nn.Sequential(nn.Flatten(), layer).eval()
 
 
 class Gone(Nearest):
@@ -90,19 +74,6 @@ class Told(Certificate):
 
 one, other, gone, noisy = Nearest(0), Nearest(1), Gone(0), Noisy(0)
 silent, told = Silent(), Told()
-
-
-def _data(name, **arrays):
-    """Digits with some arrays replaced, each a function of what there is."""
-    return Labelled(
-        name, lambda: replace(digits8(), **{k: f(digits8()) for k, f in arrays.items()})
-    )
-
-
-usual = Labelled("usual", digits8)
-others = _data("others", held_images=lambda s: s.held_images // 2)
-permuted = _data("permuted", held_labels=lambda s: np.roll(s.held_labels, 1))
-retrained = _data("retrained", images=lambda s: s.images[::-1], labels=lambda s: s.labels[::-1])
 
 
 @pytest.fixture(scope="module")

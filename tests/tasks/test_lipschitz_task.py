@@ -1,10 +1,9 @@
 """How far classifiers stretch, against closed forms of linear ones; what the task reads."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from swapped import nearest, others, permuted, retrained, usual
 from torch import nn
 from torch.autograd.functional import jacobian
 
@@ -14,8 +13,6 @@ from attacks.engine import logits_of
 from attacks.lipschitz import layer_norms
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream_seed
-from bench.datasets.digits import digits8
-from bench.datasets.labelled import Labelled
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench
@@ -23,13 +20,15 @@ from bench.tasks.robustness import gains
 from bench.tasks.robustness.gains import between, noise_like, pairs, slopes
 from metrics.lipschitz import Moves
 
+__all__ = ["others", "permuted", "retrained"]
+"""Asked for by name."""
 TASK = TASKS["lipschitz"].part
 ME = __name__
 SETTINGS = {"images": 30, "steps": 20}
 
 
-class Nearest(Ready):
-    """The nearest mean of every fifth digit; its logits through sigmoids where it is `bent`."""
+class Stretching(Ready):
+    """The nearest mean, its logits low; through sigmoids where it is `bent`."""
 
     missing = ""
 
@@ -37,11 +36,7 @@ class Nearest(Ready):
         self.start, self.bent = start, bent
 
     def load(self):
-        images, labels = (x[self.start :: 5] for x in (digits8().images, digits8().labels))
-        means = np.array([images[labels == k].reshape(-1, 64).mean(0) / 255 for k in range(10)])
-        layer = nn.Linear(64, 10)
-        layer.weight.data = 2 * torch.tensor(means).float()
-        layer.bias.data = -layer.weight.data.square().sum(1) / 4
+        layer = nearest(self.start)
         layer.bias.data -= 9
         rest = [nn.Sigmoid(), nn.Linear(10, 10, bias=False)] if self.bent else []
         for last in rest[1:]:
@@ -49,7 +44,7 @@ class Nearest(Ready):
         return nn.Sequential(nn.Flatten(), layer, *rest).eval()
 
 
-class Unknown(Nearest):
+class Unknown(Stretching):
     def load(self):
         return nn.Sequential(super().load(), nn.GELU()).eval()
 
@@ -67,20 +62,8 @@ class Towards(MinimalNorm):
         return images + 0.9 * (images.flip(0) - images)
 
 
-one, other, bent, unknown, towards = Nearest(), Nearest(1), Nearest(0, True), Unknown(), Towards()
-
-
-def _data(name, **arrays):
-    """Digits with some arrays replaced, each a function of what there is."""
-    return Labelled(
-        name, lambda: replace(digits8(), **{k: f(digits8()) for k, f in arrays.items()})
-    )
-
-
-usual = Labelled("usual", digits8)
-others = _data("others", held_images=lambda s: s.held_images // 2)
-permuted = _data("permuted", held_labels=lambda s: np.roll(s.held_labels, 1))
-retrained = _data("retrained", images=lambda s: s.images[::-1], labels=lambda s: s.labels[::-1])
+one, other, bent = Stretching(), Stretching(1), Stretching(0, True)
+unknown, towards = Unknown(), Towards()
 
 
 @pytest.fixture(scope="module")

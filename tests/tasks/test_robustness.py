@@ -4,19 +4,16 @@ nothing else does.
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from swapped import Nearest, others, permuted, retrained, usual
 from torch import nn
 
 from attacks import UNIT, FixedBudget
 from attacks.audit import audit, tools
-from attacks.classifiers import Ready
 from attacks.engine import softmax
 from bench.core.errors import UsageError
 from bench.core.randomness import stream_seed
-from bench.datasets.digits import digits8
-from bench.datasets.labelled import Labelled
 from bench.models.classifiers import Victim
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
@@ -25,6 +22,8 @@ from bench.tasks.robustness.attack import attack_values
 from bench.tasks.robustness.base import image_seeds, trial_on
 from bench.tasks.robustness.settings import choose_attack
 
+__all__ = ["others", "permuted", "retrained"]
+"""Asked for by name."""
 TOOLS = {
     "single": "bim",
     "iterative": "uniform-noise",
@@ -43,23 +42,6 @@ LOOKING = ["attack", "audit", "transfer"]
 """Those that look at held-out images."""
 
 
-class Nearest(Ready):
-    """The nearest mean of every fifth digit, from one of them on: no seed and no data train it."""
-
-    missing = ""
-
-    def __init__(self, start):
-        self.start = start
-
-    def load(self):
-        images, labels = (x[self.start :: 5] for x in (digits8().images, digits8().labels))
-        means = [images[labels == label].reshape(-1, 64).mean(0) / 255 for label in range(10)]
-        layer = nn.Linear(64, 10)
-        layer.weight.data = 2 * torch.tensor(np.array(means)).float()
-        layer.bias.data = -layer.weight.data.square().sum(1) / 4
-        return nn.Sequential(nn.Flatten(), layer, nn.Softplus()).eval()
-
-
 class Gone(Nearest):
     missing = "it is not here"
 
@@ -74,20 +56,8 @@ class Far(FixedBudget):
 
 
 far = Far()
-one, other, gone = Nearest(0), Nearest(1), Gone(0)
-
-
-def _data(name, **arrays):
-    """Digits with some arrays replaced, each a function of what there is."""
-    return Labelled(
-        name, lambda: replace(digits8(), **{k: f(digits8()) for k, f in arrays.items()})
-    )
-
-
-usual = Labelled("usual", digits8)
-others = _data("others", held_images=lambda s: s.held_images // 2)
-permuted = _data("permuted", held_labels=lambda s: np.roll(s.held_labels, 1))
-retrained = _data("retrained", images=lambda s: s.images[::-1], labels=lambda s: s.labels[::-1])
+one, other = (Nearest(start, nn.Softplus()) for start in (0, 1))
+gone = Gone(0, nn.Softplus())
 
 
 @pytest.fixture(scope="module")

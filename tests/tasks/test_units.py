@@ -1,25 +1,25 @@
 """What is ranked along units and directions: closed forms, a rotation, and what the task reads."""
 
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from swapped import digits, means, permuted, retrained, usual
 from torch import nn
 
 from attacks.classifiers import Ready
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
-from bench.datasets.digits import digits8
-from bench.datasets.labelled import Labelled
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench
 from bench.tasks.robustness.directions import by_lot, directions, prepared, principal, tops
 from bench.tasks.robustness.hidden import features
 
+__all__ = ["permuted", "retrained"]
+"""Asked for by name."""
 TASK = TASKS["units"].part
 ME = __name__
 KINDS = ("units", "random", "pca", "chance")
@@ -36,11 +36,9 @@ class Means(Ready):
         self.start, self.turn = start, turn
 
     def load(self):
-        images, labels = (x[self.start :: 5] for x in (digits8().images, digits8().labels))
-        means = np.array([images[labels == k].reshape(-1, 64).mean(0) / 255 for k in range(10)])
         hidden, logits = nn.Linear(64, 10), nn.Linear(10, 10)
         turn = torch.eye(10) if self.turn is None else rotation(self.turn)
-        weight = torch.tensor(means - means.mean(0)).float()
+        weight = means(self.start) - means(self.start).mean(0)
         hidden.weight.data, hidden.bias.data = turn @ weight, torch.zeros(10)
         logits.weight.data, logits.bias.data = turn.T.contiguous(), torch.zeros(10)
         return nn.Sequential(nn.Flatten(), hidden, logits).eval()
@@ -55,17 +53,7 @@ def rotation(seed):
 one, other = Means(), Means(1)
 
 
-def _data(name, **arrays):
-    """Digits with some arrays replaced, each a function of what there is."""
-    return Labelled(
-        name, lambda: replace(digits8(), **{k: f(digits8()) for k, f in arrays.items()})
-    )
-
-
-usual = Labelled("usual", digits8)
-others = _data("others", held_images=lambda s: s.held_images[::-1])
-permuted = _data("permuted", held_labels=lambda s: np.roll(s.held_labels, 1))
-retrained = _data("retrained", images=lambda s: s.images[::-1], labels=lambda s: s.labels[::-1])
+others = digits("others", held_images=lambda s: s.held_images[::-1])
 
 
 @pytest.fixture(scope="module")
