@@ -18,23 +18,32 @@ from bench.core.registry import Registry
 PAPER = "arXiv:1712.09665"
 
 
+@dataclass(frozen=True, eq=False)
+class Purpose:
+    """What a patch is for: a classifier is to take these images for the target when it lies in
+    them. seeds: an int64 for each image.
+    """
+
+    model: Model
+    images: Pixels
+    labels: Labels
+    seeds: Seeds
+    target: int
+    placing: Placing
+
+    @property
+    def side(self) -> int:
+        """Of the patch, in pixels."""
+        return self.placing.side(*self.images.shape[2:])
+
+
 class PatchMaker(ABC):
     """Makes a picture that is to be laid into images."""
 
     @abstractmethod
-    def __call__(
-        self,
-        model: Model,
-        images: Pixels,
-        labels: Labels,
-        *,
-        target: int,
-        placing: Placing,
-        seeds: Seeds,
-    ) -> Patch:
-        """A patch [channels, side, side] in [0, 1] that these images' classifier is to take for the
-        target; its side is what `placing` says for them. seeds: an int64 for each image. Raises
-        UsageError where it needs images that are not there.
+    def __call__(self, purpose: Purpose) -> Patch:
+        """A patch [channels, side, side] in [0, 1]. Raises UsageError where it needs images that
+        are not there.
         """
 
 
@@ -48,38 +57,28 @@ class Fitted(PatchMaker):
     fitting: Fitting = field(default_factory=Fitting)
     everywhere: bool = True
 
-    def __call__(
-        self,
-        model: Model,
-        images: Pixels,
-        labels: Labels,
-        *,
-        target: int,
-        placing: Placing,
-        seeds: Seeds,
-    ) -> Patch:
-        still = Placing(placing.area, placing.shape, (1.0, 1.0), 0.0, (0.5, 0.5))
-        where = placing if self.everywhere else still
-        plan = self.fitting
-        return fit(model, images, labels, target=target, placing=where, seeds=seeds, fitting=plan)
+    def __call__(self, purpose: Purpose) -> Patch:
+        where = purpose.placing
+        if not self.everywhere:
+            where = Placing(where.area, where.shape, (1.0, 1.0), 0.0, (0.5, 0.5))
+        return fit(
+            purpose.model,
+            purpose.images,
+            purpose.labels,
+            target=purpose.target,
+            placing=where,
+            seeds=purpose.seeds,
+            fitting=self.fitting,
+        )
 
 
 @dataclass(frozen=True)
 class Noise(PatchMaker):
     """Pixels uniform in [0, 1], by the first image's seed: nobody searched for them."""
 
-    def __call__(
-        self,
-        model: Model,
-        images: Pixels,
-        labels: Labels,
-        *,
-        target: int,
-        placing: Placing,
-        seeds: Seeds,
-    ) -> Patch:
-        side = placing.side(*images.shape[2:])
-        return uniform(seeds[:1], (images.shape[1], side, side))[0].to(images)
+    def __call__(self, purpose: Purpose) -> Patch:
+        shape = (purpose.images.shape[1], purpose.side, purpose.side)
+        return uniform(purpose.seeds[:1], shape)[0].to(purpose.images)
 
 
 @dataclass(frozen=True)
@@ -88,23 +87,15 @@ class Photo(PatchMaker):
     what a patch would be if all it did was to show the target.
     """
 
-    def __call__(
-        self,
-        model: Model,
-        images: Pixels,
-        labels: Labels,
-        *,
-        target: int,
-        placing: Placing,
-        seeds: Seeds,
-    ) -> Patch:
-        shown = images[labels == target]
+    def __call__(self, purpose: Purpose) -> Patch:
+        shown, side = purpose.images[purpose.labels == purpose.target], purpose.side
         if not len(shown):
-            raise UsageError(f"a photo of the target needs images of class {target}: got none")
-        side = placing.side(*images.shape[2:])
+            raise UsageError(
+                f"a photo of the target needs images of class {purpose.target}: got none"
+            )
         if not side:
-            return images.new_zeros(images.shape[1], 0, 0)
-        surest = int(look(model, shown).log_softmax(1)[:, target].argmax())
+            return shown.new_zeros(shown.shape[1], 0, 0)
+        surest = int(look(purpose.model, shown).log_softmax(1)[:, purpose.target].argmax())
         chosen = shown[surest : surest + 1]
         small = interpolate(chosen, size=(side, side), mode="bilinear", antialias=True)
         return small[0].clamp(0, 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attacks.patch import Placing
-from attacks.patches import PATCHES
+from attacks.patches import PATCHES, Purpose
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
 from bench.datasets.digits import mnist5k
@@ -29,7 +29,7 @@ def _made(
     entry: Entry, images: Tensor, labels: Tensor, start: int = 5, area: float = 0.1
 ) -> Tensor:
     seeds = torch.arange(start, start + len(images))
-    return entry.part(_linear, images, labels, target=TARGET, placing=Placing(area), seeds=seeds)
+    return entry.part(Purpose(_linear, images, labels, seeds, TARGET, Placing(area)))
 
 
 def _linear(images: Tensor) -> Tensor:

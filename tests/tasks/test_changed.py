@@ -1,44 +1,27 @@
 """Corruptions, warps, patches and one perturbation for all, as tasks: rows against plain loops."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from swapped import Nearest, retrained, usual
 from torch import nn
 
 from attacks.classifiers import Ready
 from attacks.corruptions import CORRUPTIONS
 from attacks.patch import Placing, apply
-from attacks.patches import PATCHES
+from attacks.patches import PATCHES, Purpose
 from attacks.spatial import Spatial
 from attacks.universal import Universal, fit
 from bench.core.errors import UsageError
 from bench.datasets.digits import digits8
-from bench.datasets.labelled import Labelled
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench
 from bench.tasks.robustness.base import image_seeds
 
+__all__ = ["retrained"]
+"""Asked for by name."""
 ME, N, FITTED = __name__, 60, 50
-
-
-class Nearest(Ready):
-    """The nearest mean of every fifth digit, from one of them on; the last labels by another."""
-
-    missing = ""
-
-    def __init__(self, start):
-        self.start = start
-
-    def load(self):
-        images, labels = (x[self.start :: 5] for x in (digits8().images, digits8().labels))
-        means = [images[labels == label].reshape(-1, 64).mean(0) / 255 for label in range(10)]
-        layer = nn.Linear(64, 10)
-        layer.weight.data = 2 * torch.tensor(np.array(means)).float()
-        layer.bias.data = -layer.weight.data.square().sum(1) / 4
-        return nn.Sequential(nn.Flatten(), layer).eval()
 
 
 class Silent(Ready):
@@ -59,11 +42,6 @@ class Silent(Ready):
 
 
 one, other, silent = Nearest(0), Nearest(1), Silent()
-usual = Labelled("usual", digits8)
-retrained = Labelled(
-    "retrained",
-    lambda: replace(digits8(), images=digits8().images[::-1] // 2, labels=digits8().labels[::-1]),
-)
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +131,8 @@ def test_patches_are_fitted_to_training_images_and_shown_on_others(name, rows):
     images, labels, seeds = held(2)
     fitted, fitted_labels, fitted_seeds = training(2)
     placing = Placing(0.3, scales=(0.8, 1.0), degrees=10.0)
-    given = {"target": 3, "placing": placing, "seeds": fitted_seeds}
-    patch = PATCHES[name].part(one.load(), fitted, fitted_labels, **given)
+    purpose = Purpose(one.load(), fitted, fitted_labels, fitted_seeds, 3, placing)
+    patch = PATCHES[name].part(purpose)
     shown = apply(images, patch, seeds, placing, 9)
     asked = {"target": 3, "scale": 0.8, "degrees": 10.0, "areas": "0,0.3", "fitted_on": FITTED}
     found = rows("patch", part=name, model="other", seed=2, **asked)
@@ -236,6 +214,8 @@ def test_no_number_for_an_answer_is_invalid(store):
         ("corruption", {"part": "fog", "severities": "1,6"}, "whole numbers from 1 to 5, got 6"),
         ("corruption", {"part": "fog", "severities": "1.5"}, "whole numbers from 1 to 5, got 1.5"),
         ("corruption", {"part": "fog", "severity": "1"}, "severities"),
+        ("spatial", {"tries": "0"}, "expected all, or how many, got .0."),
+        ("spatial", {"tries": "few"}, "expected all, or how many, got .few."),
         ("spatial", {"angles": 4}, "angles: expected an odd number, got 4"),
         ("spatial", {"degrees": "x"}, "`degrees`: expected numbers"),
         ("patch", {"part": "noise", "target": 10}, "a class from 0 to 9, got 10"),

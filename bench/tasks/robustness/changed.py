@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -16,7 +17,8 @@ from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, Value
 from bench.tasks.robustness.base import RobustnessTask, Trial, artifact_of, trial_of, with_bits
-from bench.tasks.robustness.observing import clean_of
+from bench.tasks.robustness.observing import after, clean_of
+from bench.tasks.robustness.perturbing import Perturbed
 from bench.tasks.values import facts_of, value_of
 from metrics import METRICS
 from metrics.robustness import AfterAttack, Clean, outcomes
@@ -82,16 +84,18 @@ class ChangedTask(RobustnessTask):
         before = trial.against.classify(trial.images)
         if before.wrong:
             return _invalid(trial, f"before the change {before.wrong}")
-        clean = clean_of(before, trial.labels)
+        clean, within = clean_of(before, trial.labels), np.zeros(len(trial.labels), bool)
         steps: list[tuple[Changed, AfterAttack]] = []
         for step in self.change(cell, bench, trial):
             measured = measure(trial.images, step.images, norm=step.norm, radius=None, box=(0, 1))
             answers = trial.against.classify(step.images)
             if wrong := measured.wrong or answers.wrong:
                 return _invalid(trial, f"after the change {wrong}")
-            fake = _after(answers, clean, step, trial.labels, steps[-1][1] if steps else None)
-            far = measured.distances.cpu().numpy(), measured.rms.cpu().numpy()
-            steps.append((step, replace(fake, distances=far[0], rms=far[1])))
+            reached = _reached(step, answers, trial.labels)
+            moved = Perturbed(None, step.images, reached=reached)
+            fake = after(moved, answers, measured, clean, within)
+            within = fake.within
+            steps.append((step, fake))
         values = [_value(CLEAN, clean, steps[-1][1], trial.examples)]
         values += self.scored(clean, steps, trial.examples)
         _, key = self.artifact(cell) or ("", trial.against.key)
@@ -108,20 +112,12 @@ class ChangedTask(RobustnessTask):
                 yield replace(value, epsilon=step.strength, norm=norm)
 
 
-def _after(
-    answers: Answers, clean: Clean, step: Changed, labels: Tensor, before: AfterAttack | None
-) -> AfterAttack:
-    """What the classifier makes of the images, distances not yet known."""
-    predictions, nothing = answers.predictions.cpu().numpy(), np.zeros(len(labels))
-    within = clean.right & (predictions != clean.labels)
-    if before is not None:
-        within = within | before.within
-    confidences = answers.confidences.cpu().numpy()
-    reached = None
-    if step.target is not None:
-        others = (labels != step.target).cpu().numpy()
-        reached = np.where(others, predictions == step.target, np.nan)
-    return AfterAttack(predictions, confidences, nothing, nothing, within, reached=reached)
+def _reached(step: Changed, answers: Answers, labels: Tensor) -> Tensor | None:
+    """Which images are taken for the target, NaN for those of its class; None without a target."""
+    if step.target is None:
+        return None
+    taken = (answers.predictions == step.target).double()
+    return torch.where(labels == step.target, torch.nan, taken)
 
 
 def _value(name: str, clean: Clean, fake: AfterAttack, examples: str) -> Value:

@@ -9,7 +9,6 @@ from typing import Any, final
 from pydantic import Field
 from torch import Tensor
 
-from attacks.contracts import Labels, Model, Seeds
 from attacks.engine import frozen
 from bench.core.digests import digest_of
 from bench.datasets.pixels import in_channels, to_unit
@@ -18,7 +17,7 @@ from bench.models.classifiers import labelled
 from bench.models.store import Checkpoint, artifact_key
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench
-from bench.tasks.robustness.base import Trial, as_read, image_seeds, order_of, victim_of
+from bench.tasks.robustness.base import Trial, as_read, order_of, trial_on, victim_of
 from bench.tasks.robustness.changed import Changed, ChangedSettings, ChangedTask
 
 SOURCE = "source_model"
@@ -44,20 +43,14 @@ class FittingTask(ChangedTask):
         """In rising order."""
 
     @abstractmethod
-    def fit(
-        self,
-        cell: Cell,
-        strength: float,
-        model: Model,
-        images: Tensor,
-        labels: Labels,
-        seeds: Seeds,
-    ) -> Tensor:
-        """What is fitted at a strength, to training images: [1, channels, height, width]."""
+    def fit(self, cell: Cell, strength: float, training: Trial) -> Tensor:
+        """What is fitted at a strength, to a trial of training images: [1, channels, height,
+        width].
+        """
 
     @abstractmethod
     def show(self, cell: Cell, strength: float, fitted: Tensor, trial: Trial) -> Changed:
-        """A trial's images with it."""
+        """A trial of held-out images with it."""
 
     @final
     def artifact(self, cell: Cell) -> tuple[str, str] | None:
@@ -66,17 +59,10 @@ class FittingTask(ChangedTask):
     @final
     def change(self, cell: Cell, bench: Bench, trial: Trial) -> Iterator[Changed]:
         def make(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-            source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
-            n = cell.settings["fitted_on"]
-            images, labels = to_unit(source.training_bytes[:n]), source.training_labels[:n]
-            seeds = image_seeds(cell.seed, len(images), images.device)
-            against = victim_of(cell, bench, SOURCE)
-            if is_brought(cell.part(SOURCE)):
-                images = as_read(against, images)
-            model = against.model
-            with frozen(model):
+            training = _training(cell, bench)
+            with frozen(training.against.model):
                 made = {
-                    _named(strength): self.fit(cell, strength, model, images, labels, seeds)
+                    _named(strength): self.fit(cell, strength, training)
                     for strength in self.strengths(cell.settings)
                 }
             return made, {"cell": cell.cell_id}
@@ -97,6 +83,17 @@ class FittingTask(ChangedTask):
             "code": digest_of((__name__, type(self).__module__, *self.origins(cell.parts, {}))),
         }
         return artifact_key(self.kind, facts)
+
+
+def _training(cell: Cell, bench: Bench) -> Trial:
+    """The classifier that it is fitted to, and the first of its training images."""
+    source = labelled(cell.part("dataset")).source(cell.seed, bench.device)
+    n = cell.settings["fitted_on"]
+    images, labels = to_unit(source.training_bytes[:n]), source.training_labels[:n]
+    against = victim_of(cell, bench, SOURCE)
+    if is_brought(cell.part(SOURCE)):
+        images = as_read(against, images)
+    return trial_on(against, images, labels, cell.seed, cell.fingerprint)
 
 
 def _named(strength: float) -> str:

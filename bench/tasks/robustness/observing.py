@@ -56,7 +56,7 @@ def observe(
             answers = trial.against.classify(attacked)
             if answers.wrong:
                 return Seen(None, (), attacked, wrong=f"after the attack {answers.wrong}")
-            fake = _attacked(answers, clean, measured, within, step)
+            fake = after(step, answers, measured, clean, within)
             if step.apart:
                 fake = replace(fake, apart=_apart(trial, step.apart, norm, box))
             within = fake.within
@@ -83,10 +83,10 @@ def clean_of(answers: Answers, labels: Tensor) -> Clean:
     return Clean(_array(labels), _array(answers.predictions), _array(answers.confidences))
 
 
-def _attacked(
-    answers: Answers, clean: Clean, measured: Measured, within: np.ndarray, step: Perturbed
+def after(
+    step: Perturbed, answers: Answers, measured: Measured, clean: Clean, within: np.ndarray
 ) -> AfterAttack:
-    """What a classifier makes of them after it."""
+    """What a classifier makes of images after a step; `within`: which were misled before it."""
     predictions = _array(answers.predictions)
     return AfterAttack(
         predictions,

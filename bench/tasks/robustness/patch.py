@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
-from attacks.contracts import Labels, Model, Seeds
 from attacks.patch import Placing, apply
-from attacks.patches import PATCHES, Fitted
+from attacks.patches import PATCHES, Fitted, Purpose
 from bench.core.errors import UsageError
 from bench.models.classifiers import labelled
 from bench.suites.cell import Cell
@@ -43,6 +42,7 @@ class PatchTask(FittingTask):
 
     axes = ("dataset", "source_model", "model", "patch")
     kind = "patch"
+    strength = "area"
     shown = ("target_success", "adversarial_error", "attack_success")
 
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,18 +67,11 @@ class PatchTask(FittingTask):
     def strengths(self, settings: Mapping[str, Any]) -> list[float]:
         return parse_radii(settings["areas"], "areas")
 
-    def fit(
-        self,
-        cell: Cell,
-        strength: float,
-        model: Model,
-        images: Tensor,
-        labels: Labels,
-        seeds: Seeds,
-    ) -> Tensor:
+    def fit(self, cell: Cell, strength: float, training: Trial) -> Tensor:
         make = PATCHES[cell.part("patch")].part
-        given = {"target": cell.settings["target"], "placing": _placing(cell, strength)}
-        return make(model, images, labels, seeds=seeds, **given)[None]
+        model, target = training.against.model, cell.settings["target"]
+        about = (model, training.images, training.labels, training.seeds, target)
+        return make(Purpose(*about, _placing(cell, strength)))[None]
 
     def show(self, cell: Cell, strength: float, fitted: Tensor, trial: Trial) -> Changed:
         images = apply(trial.images, fitted[0], trial.seeds, _placing(cell, strength), SHOWN)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attacks.contracts import ATTACKS, UNIT, Labels, Model, Seeds
+from attacks.contracts import ATTACKS, UNIT
 from attacks.norms import into_box
 from attacks.universal import Universal, fit
 from bench.core.errors import unknown
@@ -56,17 +56,10 @@ class SharedTask(FittingTask):
     def strengths(self, settings: Mapping[str, Any]) -> list[float]:
         return parse_radii(settings["radii"])
 
-    def fit(
-        self,
-        cell: Cell,
-        strength: float,
-        model: Model,
-        images: Tensor,
-        labels: Labels,
-        seeds: Seeds,
-    ) -> Tensor:
-        plan, norm = Universal(steps=cell.settings["steps"]), cell.settings["norm"]
-        return fit(plan, model, images, labels, radius=strength, norm=norm, seeds=seeds)
+    def fit(self, cell: Cell, strength: float, training: Trial) -> Tensor:
+        plan, model = Universal(steps=cell.settings["steps"]), training.against.model
+        given = {"radius": strength, "norm": cell.settings["norm"], "seeds": training.seeds}
+        return fit(plan, model, training.images, training.labels, **given)
 
     def show(self, cell: Cell, strength: float, fitted: Tensor, trial: Trial) -> Changed:
         images = into_box(trial.images + fitted, UNIT)
