@@ -42,7 +42,7 @@ class Spatial:
     a wrong class. A black box that asks angles x shifts x shifts times, the image as it is first.
 
     tries: of the grid as many as that, drawn for each image by its seed, with repetition (their
-    worst of k; 1 is a random warp, which nobody searched for); 0 for all of it.
+    worst of k; 1 is a random warp, which nobody searched for); None for all of it.
     Their grid is 31 x 5 x 5 within 30 degrees and a tenth of the side, about 3 pixels of a digit.
     Raises UsageError for counts that are even, so that no change at all is not among them.
     """
@@ -51,14 +51,14 @@ class Spatial:
     pixels: float = 3.0
     angles: int = 31
     shifts: int = 5
-    tries: int = 0
+    tries: int | None = None
 
     def __post_init__(self) -> None:
         for name, count in (("angles", self.angles), ("shifts", self.shifts)):
             if count < 1 or count % 2 == 0:
                 raise UsageError(f"{name}: expected an odd number, got {count}")
-        if self.tries < 0:
-            raise UsageError(f"tries: expected 0 for all, or more, got {self.tries}")
+        if self.tries is not None and self.tries < 1:
+            raise UsageError(f"tries: expected 1 or more, or None for all, got {self.tries}")
 
     def __call__(
         self,
@@ -75,7 +75,7 @@ class Spatial:
         """
         pixels = as_pixels(images, "a spatial attack")
         best, leads = images.clone(), lead(look(model, images), labels)
-        if self.tries:
+        if self.tries is not None:
             leads = torch.full_like(leads, -torch.inf)
         chosen = torch.zeros(3, len(images), dtype=leads.dtype, device=images.device)
         going = torch.arange(len(images), device=images.device)
@@ -94,7 +94,7 @@ class Spatial:
 
     def _asked(self, seeds: Seeds) -> Iterator[Tensor]:
         """Degrees, down and across for each image, [3, batch], one warp after another."""
-        if not self.tries:
+        if self.tries is None:
             for numbers in self.grid():
                 yield torch.tensor(numbers)[:, None].expand(3, len(seeds))
             return

@@ -202,7 +202,7 @@ def target_success(real: Clean, fake: AfterAttack) -> Score:
     conditional=True,
     title="found by",
     estimator="share of the images that were right before the attack that this member misled "
-    "where those before it failed, or, of several searches, nearer than they",
+    "where those before it failed; of several searches: nearer than the others",
     **SHARE,
 )
 def success_by(real: Clean, fake: AfterAttack) -> Score:

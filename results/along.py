@@ -13,7 +13,7 @@ import pandas as pd
 from bench.core.errors import UsageError, unknown
 from results.frames import column, pick
 from results.legend import MARKED, spread
-from results.summary import bounds, swept_text
+from results.summary import bounds, strength_head, swept_text
 from results.tables import Layout, Look, head, look_of, radius_text, seeds_text, value_text
 
 MOST = 2
@@ -209,7 +209,11 @@ def _along(one: Crossed, manifest: dict[str, Any]) -> Layout:
         begin = [*_begin(one.lines, line), (_seeds(line), "")]
         rows.append(begin + texts)
         looks.append([Look() for _ in begin] + found)
-    radius = ["ε"] if any(line.epsilon is not None for line in one.lines) else []
+    radius = (
+        [strength_head(manifest, one.block)]
+        if any(line.epsilon is not None for line in one.lines)
+        else []
+    )
     heads = ["model", *radius, "seeds", *(value_name(value) for value in one.values[0])]
     roles = [line.role for line in one.lines]
     return _layout(one, manifest, heads, rows, roles, looks, one.lines)
@@ -224,7 +228,9 @@ def _across(one: Crossed, line: Line, manifest: dict[str, Any]) -> Layout:
         rows.append([(value_name(value), ""), *texts])
         looks.append([Look(), *found])
     heads = [" \\ ".join(one.names), *map(value_name, across)]
-    told = " at ε = ".join(text for text, _ in _begin([line], line))
+    told = f" at {strength_head(manifest, one.block)} = ".join(
+        text for text, _ in _begin([line], line)
+    )
     return _layout(one, manifest, heads, rows, [line.role] * len(rows), looks, [line], told)
 
 
@@ -236,7 +242,11 @@ def _still(one: Crossed, lines: Sequence[Line], manifest: dict[str, Any]) -> Lay
         begin = [*_begin(lines, line), (_seeds(line), "")]
         rows.append(begin + texts)
         looks.append([Look() for _ in begin] + found)
-    radius = ["ε"] if any(line.epsilon is not None for line in lines) else []
+    radius = (
+        [strength_head(manifest, one.block)]
+        if any(line.epsilon is not None for line in lines)
+        else []
+    )
     heads = ["model", *radius, "seeds", "at every value"]
     return _layout(one, manifest, heads, rows, [line.role for line in lines], looks, lines)
 

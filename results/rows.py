@@ -10,6 +10,9 @@ from typing import Any, get_origin, get_type_hints
 
 SCHEMA_VERSION = 1
 
+RADIUS = "radius"
+"""What `epsilon` is, unless a task says otherwise."""
+
 STATUSES = (
     "ok",
     "diverged",

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from results.published import Published, load, not_comparable
-from results.rows import STATUSES, unjudged
+from results.rows import RADIUS, STATUSES, unjudged
 from results.separable import Entrant, standings
 from results.statistics import interval, of_one
 
@@ -204,6 +204,18 @@ def _epsilons(
 
 def _is_shown(epsilon: float | None, shown: Sequence[float]) -> bool:
     return epsilon is None or not shown or any(math.isclose(epsilon, at) for at in shown)
+
+
+def strength_of(manifest: Mapping[str, Any], block: str) -> str:
+    """What the `epsilon` of a block's rows is: a radius, unless its task says something else."""
+    told = {each["name"]: each.get("strength", RADIUS) for each in manifest["blocks"]}
+    return told.get(block, RADIUS)
+
+
+def strength_head(manifest: Mapping[str, Any], block: str) -> str:
+    """The same as the head of a column."""
+    strength = strength_of(manifest, block)
+    return "ε" if strength == RADIUS else strength
 
 
 def label_of(cell: dict[str, Any], but: Collection[str] = ("dataset",)) -> str:

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from bench.core.errors import visible
 from results.legend import legend, split_shared, spread
-from results.summary import bounds, swept_text
+from results.summary import bounds, strength_head, swept_text
 
 FEW = 4
 TIED = "†"
@@ -124,7 +124,8 @@ def _layout(
     notes = [*legend(part, directed), *split_shared(part, facts, described)]
     notes += [*_settings(part), *_constants(part, constants, facts)]
     notes += _numbered(seen)
-    heads = ["model", *(["ε"] if curve else []), "seeds"]
+    strength = [strength_head(manifest, str(part["block"].iloc[0]))] if curve else []
+    heads = ["model", *strength, "seeds"]
     heads += [head(name, facts[name]) for name in metrics]
     return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
 
@@ -239,12 +240,18 @@ def _named(models: Iterable[str], everyone: Iterable[str]) -> str:
 
 
 def _constants(part: pd.DataFrame, names: list[str], facts: dict[str, Any]) -> Iterator[str]:
-    """Numbers that are the same for every model stand under the table."""
+    """Numbers that are the same for every model stand under the table, those of one kind in one
+    line.
+    """
+    kinds: dict[str, list[str]] = {}
     for name in names:
         values = part.loc[part["metric"] == name, "value"].dropna().unique()
         if len(values):
             shown = ", ".join(number(value, facts[name]) for value in values)
-            yield f"{facts[name].get('title') or name}: {shown} ({facts[name].get('estimator')})"
+            told = f"{facts[name].get('title') or name}: {shown}"
+            kinds.setdefault(str(facts[name].get("estimator")), []).append(told)
+    for estimator, told in kinds.items():
+        yield f"{'; '.join(told)} ({estimator})"
 
 
 def seeds_text(row: Any) -> str:

@@ -29,6 +29,7 @@ from generative import RECIPES
 from generative.recipes.playing import Playing
 from results import claims, published
 from results.provenance import environment
+from results.rows import RADIUS
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _block_table(block: Block) -> dict[str, Any]:
     """What tables need of a block; its metrics by the names that the rows have."""
     kept = {"name", "task", "published", "epsilons", "claims"}
     task, table = _task(block.task), block.model_dump(include=kept)
+    if task.strength != RADIUS:
+        table["strength"] = task.strength
     for kind in ("metrics", "primary"):
         names = getattr(block, kind)
         table[kind] = [task.metric_facts(name).get("name", name) for name in names]

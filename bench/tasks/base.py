@@ -13,6 +13,7 @@ from bench.core.registry import NoFacts, Registry
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from generative import Fitted
+from results.rows import RADIUS
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ class Task(ABC):
     """How a cell of one kind is measured.
 
     axes: of its grid. needs: what a data set must offer, of bench.datasets.OFFERED. takes_mixtures:
-    whether a suite's own [[mixture]] tables are data sets of it.
+    whether a suite's own [[mixture]] tables are data sets of it. strength: what the `epsilon` of
+    its rows is.
     """
 
     axes: tuple[str, ...]
     needs: frozenset[str] = frozenset()
     takes_mixtures: bool = False
+    strength: str = RADIUS
 
     @abstractmethod
     def every(self, axis: str) -> list[str]:

@@ -14,6 +14,7 @@ from results.along import Crossed, Line, crossed, is_number, value_name
 from results.frames import among, column, pick
 from results.pictures.figures import draw_band, new_figure, new_panels
 from results.runs import Run
+from results.summary import strength_of
 from results.tables import head, number, value_text
 
 DECADE = 10
@@ -135,8 +136,9 @@ def _heading(one: Crossed, run: Run, level: str = "") -> str:
     some = any(line.unread(one.names) for line in one.lines)
     said = "; ".join([over, *([level] if some and level else [])])
     at = {line.epsilon for line in _steady(one)} - {None}
-    radius = f" at radius {max(filter(None, at)):g}" if any(at) else ""
-    return f"{one.dataset or one.block}{radius}: along {' and '.join(one.names)}\n{said}"
+    strength = strength_of(run.manifest, one.block)
+    told = f" at {strength} {max(filter(None, at)):g}" if any(at) else ""
+    return f"{one.dataset or one.block}{told}: along {' and '.join(one.names)}\n{said}"
 
 
 def _style(name: str, colours: dict[str, Any]) -> dict[str, Any]:

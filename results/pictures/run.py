@@ -16,6 +16,7 @@ from results.pictures.along import along_figures
 from results.pictures.brackets import draw_brackets
 from results.pictures.figures import as_png, draw_range, new_figure, new_panels
 from results.pictures.pyramids import draw_levels, draw_seams, rate_figures
+from results.pictures.radii import draw_radii
 from results.pictures.sheets import beside, draw_digits, draw_sheet
 from results.pictures.tops import draw_tops
 from results.pictures.ways import MOST_MODES, draw_way
@@ -29,7 +30,6 @@ POINTS = 2_000
 WIDE = 36
 """Letters that a panel's title has room for."""
 DPI = 110
-OVER_RADII = ("adversarial_error", "confidence_on_errors")
 
 
 def draw(run: Run) -> list[Path]:
@@ -56,22 +56,22 @@ def draw(run: Run) -> list[Path]:
             if not cells:
                 continue
             name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
+            arrays = list(_arrays(run, cells))
             figures = {
                 "curves": _curves(run, dataset, cells),
-                "radii": _radii(run, dataset, cells),
+                "radii": draw_radii(run, block, dataset, cells),
                 "brackets": draw_brackets(run, dataset, cells),
-                "way": _ways(dataset, list(_arrays(run, cells))),
-                "tops": _tops(dataset, facts, list(_arrays(run, cells))),
-                "seams": draw_seams(dataset, list(_arrays(run, cells))),
-                "levels": draw_levels(dataset, list(_arrays(run, cells))),
+                "way": _ways(dataset, arrays),
+                "tops": _tops(dataset, facts, arrays),
+                "seams": draw_seams(dataset, arrays),
+                "levels": draw_levels(dataset, arrays),
             }
             if "centres" in facts:
                 figures["samples"] = _sheet(run, dataset, facts, cells)
             elif facts.get("images"):
-                arrays = list(_arrays(run, cells))
                 figures |= _of_images(dataset, facts, arrays)
             elif facts.get("duel"):
-                figures["orbits"] = _orbits(dataset, list(_arrays(run, cells)))
+                figures["orbits"] = _orbits(dataset, arrays)
             for kind, figure in figures.items():
                 if figure is not None:
                     written.append(_write(run, f"{name}-{kind}", figure))
@@ -283,53 +283,6 @@ def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
     axes[0].legend(fontsize=6, frameon=False)
     figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
     return figure
-
-
-def _radii(run: Run, dataset: str, cells: list[Any]) -> Any:
-    """A row per share, a column per attack: a line per model over the radius, mean and range."""
-    found: dict[str, dict[str, dict[str, dict[float, list[float]]]]] = {}
-    for cell in cells:
-        for value in run.records.get(cell["key"], {"values": []})["values"]:
-            if value["epsilon"] is not None and value["metric"] in OVER_RADII:
-                attacks = found.setdefault(value["metric"], {})
-                models = attacks.setdefault(cell["parts"].get("attack", ""), {})
-                radii = models.setdefault(label_of(cell, but=("dataset", "attack")), {})
-                radii.setdefault(value["epsilon"], []).append(value["value"])
-    curves = {metric: found[metric] for metric in OVER_RADII if metric in found}
-    if not any(len(radii) > 1 for a in curves.values() for m in a.values() for radii in m.values()):
-        return None
-    columns = max(len(attacks) for attacks in curves.values())
-    figure, axes = new_figure(len(curves), columns, 2.4, 3.2)
-    grid = np.array(axes, dtype=object).reshape(len(curves), columns)
-    colours: dict[str, Any] = {}
-    for row, (metric, attacks) in zip(grid, curves.items(), strict=True):
-        facts = run.manifest["metrics"].get(metric, {})
-        for axis, (attack, models) in zip(row, attacks.items(), strict=False):
-            for model, by_radius in models.items():
-                _line(axis, model, by_radius, colours)
-            axis.set_title(f"{attack}: {facts.get('title', metric)}", fontsize=8)
-            axis.set_ylim(-0.03, 1.03)
-            axis.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
-            axis.set_xlabel("radius", fontsize=7)
-            axis.tick_params(labelsize=6)
-            axis.grid(alpha=0.3, lw=0.5)
-    figure.legend(
-        colours.values(), colours.keys(), loc="outside lower center", ncols=6, fontsize=7,
-        frameon=False,
-    )  # fmt: skip
-    figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
-    return figure
-
-
-def _line(
-    axis: Any, model: str, by_radius: dict[float, list[float]], colours: dict[str, Any]
-) -> None:
-    """One model's mean over its seeds; the same colour in every panel."""
-    radii = sorted(by_radius)
-    rows = [by_radius[radius] for radius in radii]
-    place = list(colours).index(model) if model in colours else len(colours)
-    style = {"color": f"C{place % 10}", "ls": ("-", "--", ":")[place // 10 % 3]}
-    colours.setdefault(model, draw_range(axis, radii, rows, **style, marker="o", ms=2))
 
 
 def _top(facts: dict[str, Any], modes: int | None) -> float | None:

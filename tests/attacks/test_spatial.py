@@ -99,6 +99,6 @@ def test_more_tries_are_worse_and_those_before_among_them():
     assert bool((leads[1] > leads[0] + 1e-3).any())
 
 
-def test_fewer_than_no_tries_are_refused():
-    with pytest.raises(UsageError, match="tries: expected 0 for all, or more, got -1"):
-        Spatial(tries=-1)
+def test_no_tries_are_refused():
+    with pytest.raises(UsageError, match="tries: expected 1 or more, or None for all, got 0"):
+        Spatial(tries=0)

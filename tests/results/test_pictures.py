@@ -10,7 +10,10 @@ import pytest
 from results.pictures import run as pictures
 from results.pictures.brackets import draw_brackets
 from results.pictures.pyramids import draw_levels, draw_seams, rate_figures
+from results.pictures.radii import draw_radii
 from results.summary import label_of
+
+BLOCK = {"name": "block"}
 
 
 def cell(key, seed, swept=None, **parts):
@@ -30,8 +33,8 @@ def run_of(values, metric="high_quality", **more):
         key: {"status": "ok", "values": [{"metric": metric, "value": value, **more}]}
         for key, value in values.items()
     }
-    parts = {"dataset": {"ring": {}}}
-    return SimpleNamespace(records=records, manifest={"metrics": {}, "parts": parts})
+    manifest = {"metrics": {}, "parts": {"dataset": {"ring": {}}}, "blocks": [BLOCK]}
+    return SimpleNamespace(records=records, manifest=manifest)
 
 
 def lines(axis):
@@ -59,12 +62,37 @@ def test_a_source_model_is_a_line_of_its_own():
     run = run_of({"cnn": 0.2, "mlp": 0.6}, "adversarial_error", final=True, step=None, epsilon=0.1)
     for record in run.records.values():
         record["values"].append({**record["values"][0], "epsilon": 0.2})
-    found = pictures._radii(run, "ring", cells)
+    found = draw_radii(run, BLOCK, "ring", cells)
     (panel,) = found.axes
     heights = [float(line.get_ydata()[-1]) for line in panel.get_lines()]
     assert heights == pytest.approx([0.2, 0.6])
     labels = [text.get_text() for text in found.legends[0].get_texts()]
     assert labels == ["gan / cnn", "gan / mlp"]
+
+
+def test_what_no_norm_describes_has_a_panel_each_over_its_own_strength():
+    """Six corruptions: two rows of five, each line over the severities, no panel of another's."""
+    names = [f"kind{at}" for at in range(6)]
+    cells = [cell(name, 0, corruption=name) for name in names]
+    heights = {name: at / 10 for at, name in enumerate(names)}
+    run = run_of(heights, "corruption_error", epsilon=1.0)
+    for record in run.records.values():
+        record["values"].append({**record["values"][0], "epsilon": 2.0})
+    found = draw_radii(run, {"name": "block", "strength": "severity"}, "ring", cells)
+    shown = [panel for panel in found.axes if panel.axison]
+    assert [panel.get_title() for panel in shown] == [f"{n}: corruption_error" for n in names]
+    assert [panel.get_lines()[0].get_ydata()[-1] for panel in shown] == list(heights.values())
+    assert {panel.get_subplotspec().colspan.start for panel in shown} == set(range(5))
+
+
+def test_an_axis_is_named_by_what_the_attack_has_for_a_radius():
+    one = cell("cnn", 0, attack="spatial")
+    run = run_of({"cnn": 0.2}, "adversarial_error", epsilon=5.0)
+    run.records["cnn"]["values"].append({**run.records["cnn"]["values"][0], "epsilon": 9.0})
+    for block, named in ((BLOCK, "radius"), ({**BLOCK, "strength": "degrees"}, "degrees")):
+        run.manifest["blocks"] = [{**block, "name": "other", "strength": "area"}, block][::-1]
+        (panel,) = draw_radii(run, block, "ring", [one]).axes
+        assert panel.get_xlabel() == named
 
 
 def test_a_label_tells_parts_and_settings():

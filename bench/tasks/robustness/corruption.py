@@ -38,6 +38,7 @@ class CorruptionTask(ChangedTask):
 
     axes = ("dataset", "model", "corruption")
     takes = ("attack", "corrupted")
+    strength = "severity"
     shown = (ERROR,)
 
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:

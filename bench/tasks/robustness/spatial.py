@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from attacks.engine import frozen
 from attacks.spatial import Spatial
@@ -16,17 +16,28 @@ from bench.tasks.robustness.changed import Changed, ChangedSettings, ChangedTask
 from bench.tasks.robustness.settings import parse_radii
 from bench.tasks.values import checked
 
+ALL = "all"
+
 
 class SpatialSettings(ChangedSettings):
     """degrees: how far an image may be turned either way, a row each. pixels: how far it may be
-    moved down and across; angles, shifts, tries: as of the attack.
+    moved down and across; angles, shifts: of the grid. tries: "all" of it, or how many are drawn
+    from it, whose worst is kept.
     """
 
     degrees: str = "0,10,20,30"
     pixels: float = Field(default=3.0, ge=0, le=1_000)
     angles: int = Field(default=31, ge=1, le=1_001)
     shifts: int = Field(default=5, ge=1, le=101)
-    tries: int = Field(default=0, ge=0, le=100_000)
+    tries: str = ALL
+
+    @field_validator("tries", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        value = str(value) if type(value) is int else value
+        if value != ALL and not (isinstance(value, str) and value.isdecimal() and int(value)):
+            raise ValueError(f"expected {ALL}, or how many")
+        return value
 
 
 class SpatialTask(ChangedTask):
@@ -35,6 +46,7 @@ class SpatialTask(ChangedTask):
     """
 
     axes = ("dataset", "model")
+    strength = "degrees"
     shown = ("adversarial_error", "robust_accuracy", "attack_success")
 
     def check(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,8 +59,8 @@ class SpatialTask(ChangedTask):
         return (Spatial.__module__,)
 
     def passes(self, parts: Mapping[str, str], settings: Mapping[str, Any]) -> int:
-        angles, shifts = settings["angles"], settings["shifts"]
-        times = settings["tries"] or angles * shifts * shifts
+        angles, shifts, tries = (settings[name] for name in ("angles", "shifts", "tries"))
+        times = angles * shifts * shifts if tries == ALL else int(tries)
         return times * len(parse_radii(settings["degrees"], "degrees"))
 
     def change(self, cell: Cell, bench: Bench, trial: Trial) -> Iterator[Changed]:
@@ -63,7 +75,8 @@ class SpatialTask(ChangedTask):
 def _attack(settings: Mapping[str, Any], degrees: float) -> Spatial:
     """The grid within so many degrees; one angle where they are 0."""
     angles = settings["angles"] if degrees else 1
-    return Spatial(degrees, settings["pixels"], angles, settings["shifts"], settings["tries"])
+    tries = None if settings["tries"] == ALL else int(settings["tries"])
+    return Spatial(degrees, settings["pixels"], angles, settings["shifts"], tries)
 
 
 TASKS.register("spatial")(SpatialTask())
