@@ -58,7 +58,7 @@ class Projection(nn.Module):
             speed = MOMENTUM * speed + slope
             codes = codes - rate * speed
         chosen = least.view(-1, count).argmin(1)
-        return best.view(len(images), count, -1)[torch.arange(len(images)), chosen]
+        return best.view(len(images), count, -1)[torch.arange(len(images), device=images.device), chosen]
 
 
 def distance(images: Tensor, others: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,11 @@ def command() -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 1024), metavar="N", help="At once; OMP_NUM_THREADS, or one."
 )
+@click.option("--weights", metavar="FILE", help="Weights of inception, dinov2-* or clip-*.")
+@click.option("--download", is_flag=True, help="Fetch the weights that the features need.")
+@click.option(
+    "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to compute features."
+)
 @click.option(
     "--format",
     "form",
@@ -30,7 +35,7 @@ def command() -> None:
     default="table",
     help="How to print it.",
 )
-def metrics(features: str, seeds: int, workers: int | None, form: str) -> None:
+def metrics(form: str, **options: Any) -> None:
     """Plant faults in real digits; which scores see them, which are blind, which are fooled."""
     from bench import api
     from bench.commands.output import print_layout
@@ -38,7 +43,7 @@ def metrics(features: str, seeds: int, workers: int | None, form: str) -> None:
     from results.tables import as_json, markdown
 
     with progress("check") as notify:
-        found = api.check_metrics(features=features, seeds=seeds, workers=workers, notify=notify)
+        found = api.check_metrics(**options, notify=notify)
     if form == "json":
         click.echo(as_json(found))
     elif form == "csv":

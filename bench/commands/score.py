@@ -34,8 +34,8 @@ FORMATS = ("table", "markdown", "csv", "json")
 @click.option(
     "--colours", default="", metavar="grey|rgb", help="Bring all images to grey or to colour."
 )
-@click.option("--weights", metavar="FILE", help="Weights of the 2015 Inception network.")
-@click.option("--download", is_flag=True, help="Fetch the weights of the Inception network.")
+@click.option("--weights", metavar="FILE", help="Weights of inception, dinov2-* or clip-*.")
+@click.option("--download", is_flag=True, help="Fetch the weights that the features need.")
 @click.option(
     "--batch", type=int, default=32, show_default=True, help="How many images are read at once."
 )

@@ -7,36 +7,36 @@ another network's, and so is every distance over them. It differs from the netwo
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d
 
-from bench.core.errors import UsageError, one_line
-from bench.core.files import user_path, write_atomically
-from bench.datasets.digits import data_folder
 from bench.extractors.base import EXTRACTORS, Extractor, Loading, Reader, Seen
+from bench.extractors.weightfiles import WeightFile, Weights
 
-FILE = "pt_inception-2015-12-05-6726825d.pth"
-URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
-HASH = "6726825d"
-"""The first letters of its sha256, as its name has them."""
+FILE = WeightFile(
+    "inception",
+    "the 2015 weights",
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth",
+    "6726825d",
+    91,
+    "only those of inception-2015-12-05 give FID",
+)
+"""Of its sha256 the first letters are known, which its name has."""
 SIDE = 299
 EPSILON = 0.001
 
-Weights = dict[str, Tensor]
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Inception(Extractor):
     """Eight-bit images, resized as TensorFlow 1 does, scaled to (x - 128) / 128."""
+
+    file: WeightFile = FILE
 
     @property
     def tag(self) -> str:
@@ -50,7 +50,7 @@ class Inception(Extractor):
         return tensorflow_bilinear((images * 255).round(), size) / 255
 
     def load(self, loading: Loading) -> Reader:
-        weights = _checked(_found(loading))
+        weights = self.file.tensors(loading)
         placed = {name: tensor.to(loading.device) for name, tensor in weights.items()}
 
         def read(images: Tensor) -> Seen:
@@ -58,44 +58,6 @@ class Inception(Extractor):
             return Seen(seen, torch.softmax(seen @ placed["fc.weight"].T, 1))
 
         return read
-
-
-def _found(loading: Loading) -> bytes:
-    """The file of the user's, the one in the data folder, or a fresh one. Raises UsageError."""
-    path = user_path(loading.weights) if loading.weights else data_folder() / FILE
-    if path.is_file():
-        return path.read_bytes()
-    if loading.weights or not loading.download:
-        raise UsageError(
-            f"features 'inception' need the 2015 weights, and {path} is not there: `download` "
-            f"fetches them (91 MB) from {URL}, or `weights=FILE` names yours"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        fetched = Path(folder) / FILE
-        try:
-            torch.hub.download_url_to_file(URL, str(fetched), HASH, progress=False)
-        except (OSError, RuntimeError) as error:
-            raise UsageError(f"can't fetch {URL}: {one_line(error, 120)}") from error
-        content = fetched.read_bytes()
-    write_atomically(path, content)
-    return content
-
-
-def _checked(content: bytes) -> Weights:
-    """The tensors of a file. Raises UsageError where it is not the file that is meant."""
-    import io
-
-    found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(HASH):
-        raise UsageError(
-            f"features 'inception': expected weights with sha256 {HASH}..., got {found[:8]}...: "
-            "only those of inception-2015-12-05 give FID"
-        )
-    try:
-        weights: Any = torch.load(io.BytesIO(content), "cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise UsageError(f"features 'inception': {one_line(error, 120)}") from error
-    return weights
 
 
 def tensorflow_bilinear(images: Tensor, size: Pair) -> Tensor:

@@ -215,7 +215,8 @@ def _read(
 ) -> tuple[Extractor, list[Kept], dict[str, list[str]], Mapping[str, str | int]]:
     for option, given in (("`weights`", request.weights), ("`download`", request.download)):
         if given and not extractor.fetches:
-            raise UsageError(f"{option} is for features inception, and these are {extractor.tag}")
+            names = ", ".join(entry.name for entry in EXTRACTORS.entries() if entry.part.fetches)
+            raise UsageError(f"{option} is for features {names}, and these are {extractor.tag}")
     ready = [_checked(samples, request, pool, notify) for samples in opened]
     images = [samples for samples in ready if isinstance(samples, Images)]
     way = way_of(

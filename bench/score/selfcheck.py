@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 from scipy.stats import t
 
 from bench.core.arguments import checked
+from bench.core.devices import device_named
 from bench.core.errors import UsageError
 from bench.core.limits import MAX_CHECK_SEEDS
 from bench.core.progress import Notify, tell_nobody
@@ -138,31 +140,37 @@ def check_metrics(
     features: str = "digits-cnn",
     seeds: int = 5,
     workers: int | None = None,
+    weights: str | None = None,
+    download: bool = False,
+    device: str = "auto",
     notify: Notify = tell_nobody,
 ) -> pd.DataFrame:
     """What each score makes of faults planted in real digits, a row for each pair: its mean, that
     of what it is held against, the mean difference with a 99 % interval over draws, and the
     verdict: "sees", "blind" or "fooled"; where arguments are swapped "changes" or "the same".
+    weights, download, device: of the features, as `score` takes them.
 
-    Raises UsageError for unknown features.
+    Raises UsageError for unknown features, and for weights that are missing or others.
     """
     if not 2 <= seeds <= MAX_CHECK_SEEDS:
         raise UsageError(f"`seeds`: expected 2 to {MAX_CHECK_SEEDS}, got {seeds}")
+    read = partial(
+        ScoreRequest, features=features, colours="grey", weights=weights, download=download,
+        device=device_named(device),
+    )  # fmt: skip
     jobs = [(fault, seed) for seed in range(seeds) for fault in FAULTS]
     found: list[dict[str, float]] = []
     with guarded(), ThreadPoolExecutor(workers or usual_threads()) as pool:
-        for done, values in enumerate(
-            pool.map(lambda job: _values(job[0], job[1], features), jobs), 1
-        ):
+        for done, values in enumerate(pool.map(lambda job: _values(job[0], job[1], read), jobs), 1):
             found.append(values)
             notify("scoring", done, len(jobs))
     return pd.DataFrame(_verdicts(dict(zip(jobs, found, strict=True)), seeds))
 
 
-def _values(fault: str, seed: int, features: str) -> dict[str, float]:
+def _values(fault: str, seed: int, read: Callable[..., ScoreRequest]) -> dict[str, float]:
     """Every usual score of one planted fault."""
     real, fake = FAULTS[fault][1](deal(seed))
-    found = score(ScoreRequest(real, fake, features=features, colours="grey"))
+    found = score(read(real, fake))
     return {value.metric: value.value for value in found.values}
 
 

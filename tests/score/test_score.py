@@ -477,7 +477,8 @@ def test_only_inception_gives_fid(capfd):
     told = _refused(capfd, "real", "fake", "--features", "pixels", "--metrics", "fid")
     assert "only the 2015 Inception features" in told
     told = _refused(capfd, "real", "fake", "--features", "pixels", "--weights", "other.pth")
-    assert "--weights is for features inception" in told
+    assert "--weights is for features clip-b32, clip-l14, dinov2-s" in told
+    assert "inception, and these are pixels" in told
 
 
 # ---------------------------------------------------------------- what it refuses

@@ -102,6 +102,23 @@ def test_the_command(monkeypatch, tmp_path, capfd):
         api.check_metrics(features="nothing")
 
 
+def test_the_weights_of_features_are_told(monkeypatch, tmp_path, capfd):
+    """And where: they reach the extractor; without them the message says what is missing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIMAX_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(planted, "COUNT", 60)
+    for extra, told in (
+        ((), "need the weights of DINOv2's ViT-S/14"),
+        (("--weights", "w.pth"), "w.pth is not there"),
+        (("--device", "tpu"), "device 'tpu'"),
+    ):
+        assert bench("check", "metrics", "--features", "dinov2-s", "--seeds", "2", *extra) == 2
+        assert told in capfd.readouterr()[1].replace("\n", " ")
+    (tmp_path / "w.pth").write_bytes(b"another")
+    assert bench("check", "metrics", "--features", "dinov2-s", "--weights", "w.pth") == 2
+    assert "expected weights with sha256 b938bf1b" in capfd.readouterr()[1].replace("\n", " ")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_what_the_document_says_of_the_scores():
