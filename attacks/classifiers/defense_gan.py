@@ -58,7 +58,8 @@ class Projection(nn.Module):
             speed = MOMENTUM * speed + slope
             codes = codes - rate * speed
         chosen = least.view(-1, count).argmin(1)
-        return best.view(len(images), count, -1)[torch.arange(len(images), device=images.device), chosen]
+        rows = torch.arange(len(images), device=images.device)
+        return best.view(len(images), count, -1)[rows, chosen]
 
 
 def distance(images: Tensor, others: Tensor) -> Tensor:
