@@ -22,6 +22,7 @@ from bench.datasets import DATASETS
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
 from bench.laws.check import check_part
+from bench.report.report import report
 from bench.run.plan import Plan
 from bench.run.run import Report, Watcher, execute, plan, plan_of, run
 from bench.sample.sample import sample, truncations
@@ -75,6 +76,7 @@ __all__ = [
     "plan_of",
     "records_of",
     "refusing_damage",
+    "report",
     "run",
     "sample",
     "score",

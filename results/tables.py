@@ -32,19 +32,24 @@ Notes = dict[tuple[str, str], dict[str, None]]
 
 class Look(NamedTuple):
     """How a cell is told from others. mark: "best", "tied" or empty. half: half of its interval,
-    where that lies evenly around the value; unit: what stands behind it.
+    where that lies evenly around the value; unit: what stands behind it. value, low, high: its
+    numbers, where it has any.
     """
 
     mark: str = ""
     half: str = ""
     unit: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
     """One table to print: heads, and rows of cells of one or two lines (value, interval). left: the
     columns of words; numbers stand to the right. looks: of each cell, or none of any. spread: what
-    the intervals are over. name: what tells the table from others.
+    the intervals are over. name: what tells the table from others. ids: of each row's cells, empty
+    for published rows. metrics: of each column, empty for those of words.
     """
 
     title: str
@@ -56,6 +61,8 @@ class Layout:
     looks: list[list[Look]] = field(default_factory=list)
     spread: str = ""
     name: str = ""
+    ids: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Nothing in a table is obeyed by a terminal, whatever the names in it are."""
@@ -107,11 +114,12 @@ def _layout(
     dataset = str(part["dataset"].iloc[0])
     limits = {name: bounds(manifest, name, dataset) for name in metrics}
     curve = bool(part["epsilon"].notna().any())
-    rows, looks, roles = [], [], []
+    rows, looks, roles, ids = [], [], [], []
     seen: Notes = {}
     for (source, model, epsilon), group in _grouped(part):
         first = group.iloc[0]
         roles.append(str(first["role"]))
+        ids.append(str(first["cell_id"]))
         values = {row["metric"]: row for _, row in group.iterrows()}
         begin = [(_name(first, source, model, seen), "")]
         if curve:
@@ -127,7 +135,10 @@ def _layout(
     strength = [strength_head(manifest, str(part["block"].iloc[0]))] if curve else []
     heads = ["model", *strength, "seeds"]
     heads += [head(name, facts[name]) for name in metrics]
-    return Layout(title, heads, rows, roles, notes, (0,), looks, spread(part), name)
+    named = (*("" for _ in range(len(heads) - len(metrics))), *metrics)
+    return Layout(
+        title, heads, rows, roles, notes, (0,), looks, spread(part), name, tuple(ids), named
+    )
 
 
 def _name(first: Any, source: str, model: str, seen: Notes) -> str:
@@ -303,16 +314,18 @@ def look_of(row: Any, facts: dict[str, Any], limits: tuple[float | None, float |
     if row is None or pd.isna(row["value"]):
         return Look()
     marks = (name for name in ("best", "tied") if not pd.isna(row[name]) and row[name])
+    bare = pd.isna(row["low"])
+    known = (row["value"], None if bare else row["low"], None if bare else row["high"])
     mark, unit = next(marks, ""), ""
-    if pd.isna(row["low"]):
-        return Look(mark)
+    if bare:
+        return Look(mark, "", "", *known)
     up, down = row["high"] - row["value"], row["value"] - row["low"]
     even = math.isclose(up, down, rel_tol=EVEN, abs_tol=EVEN * abs(row["value"]))
     if row["role"] == "published":
         unit = UNITS.get(row["interval"], "")
     elif not even or (row["low"], row["high"]) == limits:
-        return Look(mark)
-    return Look(mark, number(up, facts), unit)
+        return Look(mark, "", "", *known)
+    return Look(mark, number(up, facts), unit, *known)
 
 
 def markdown(layout: Layout) -> str:
