@@ -17,10 +17,13 @@ from generative.pyramids.box import doubled, halved
 from generative.samplers import drawn_in_parts, load_weights
 
 Images = Float[Tensor, "n c h w"]
+Resized = Float[Tensor, "n c y x"]
 Residual = Callable[[int, Tensor], Tensor]
 """A level, counted from 0 for the coarsest, and images of the one before it, to what the level adds
 to them.
 """
+SHOWN = 4
+"""Images in a row of a sheet."""
 GENERATOR, CRITIC = "generator", "critic"
 
 
@@ -32,7 +35,7 @@ class Level:
     protocol: Protocol
 
 
-def brought(images: Images, times: int) -> Images:
+def brought(images: Images, times: int) -> Resized:
     """Images halved so many times."""
     for _ in range(times):
         images = halved(images)
@@ -89,7 +92,7 @@ class CoarseToFine(Contested):
         """Images of the coarsest level of its codes."""
         return self._players[0][0](z)
 
-    def residual(self, level: int, images: Images, z: Codes) -> Images:
+    def residual(self, level: int, images: Images, z: Codes) -> Resized:
         """What a level, 1 or more, adds to images of the one before, by its codes."""
         if level < self.trained:
             return self._players[level][0](images, z)
@@ -120,6 +123,18 @@ class CoarseToFine(Contested):
             for role, network in zip((GENERATOR, CRITIC), players, strict=True)
             for name, value in network.state_dict().items()
         }
+
+
+def at_level(model: CoarseToFine, n: int, rng: torch.Generator, level: int) -> tuple[Tensor, int]:
+    """What about `n` images in [0, 1] show of a level, and how many make a row: the images of the
+    coarsest; of a finer one in threes the coarse image, the residual about grey, and their sum.
+    """
+    if level == 0:
+        return model.way(model.codes(n, rng))[0].clamp(0, 1), 0
+    coarse, fine = model.way(model.codes(max(1, n // 3), rng))[level - 1 : level + 1]
+    known = doubled(coarse, fine.shape[2:])
+    threes = torch.stack([known, (fine - known + 1) / 2, fine], 1).clamp(0, 1)
+    return threes.flatten(0, 1), 3 * SHOWN
 
 
 def load_level(

@@ -8,7 +8,6 @@ from typing import Annotated
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from generative.networks import Shape
 from generative.training import Bounds
@@ -58,7 +57,22 @@ class Refinement(nn.Module):
 
     def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n k"]) -> Tensor:
         height, width = self.coarse[1:]
-        plane = codes.reshape(-1, 1, BLOCK * height, BLOCK * width)
-        seen = torch.cat([2 * images - 1, pixel_unshuffle(plane, BLOCK)], 1)
-        made = pixel_shuffle(self.body(seen), BLOCK)
+        plane = codes.reshape(len(codes), 1, BLOCK * height, BLOCK * width)
+        made = _unfolded(self.body(torch.cat([2 * images - 1, _folded(plane)], 1)))
         return made[..., : self.fine[1], : self.fine[2]]
+
+
+def _folded(images: Tensor) -> Tensor:
+    """The values of each block as channels of one pixel, [n, 4 c, h / 2, w / 2]. PyTorch's own
+    function leaves a batch of no images as it is.
+    """
+    n, c, h, w = images.shape
+    blocks = images.reshape(n, c, h // BLOCK, BLOCK, w // BLOCK, BLOCK)
+    return blocks.permute(0, 1, 3, 5, 2, 4).reshape(n, c * BLOCK**2, h // BLOCK, w // BLOCK)
+
+
+def _unfolded(images: Tensor) -> Tensor:
+    """The other way round."""
+    n, c, h, w = images.shape
+    blocks = images.reshape(n, c // BLOCK**2, BLOCK, BLOCK, h, w)
+    return blocks.permute(0, 1, 4, 2, 5, 3).reshape(n, c // BLOCK**2, h * BLOCK, w * BLOCK)

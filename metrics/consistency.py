@@ -9,9 +9,10 @@ from metrics.contracts import METRICS, Score
 from metrics.shares import mean_score
 
 Images = Float[np.ndarray, "n c h w"]
+Resized = Float[np.ndarray, "n c y x"]
 
 
-def block_means(images: Images) -> Images:
+def block_means(images: Images) -> Resized:
     """Of each 2 x 2 block; of an odd side's last one, of what there is."""
     found = images.astype(np.float64)
     for axis in (2, 3):
@@ -36,7 +37,7 @@ def block_means(images: Images) -> Images:
     "of a finer image's 2 x 2 blocks and the coarse image that it was drawn from, neither clipped; "
     "its standard error by the delta method",
 )
-def consistency(real: Images, fake: Images) -> Score:
+def consistency(real: Images, fake: Resized) -> Score:
     """How far finer images [n, c, h, w] are from what they were made of, coarse ones at half their
     sides, in units of the range [0, 1]: 0 where every block's residual has mean 0.
     """

@@ -33,7 +33,7 @@ LEAST, USUAL = 4, 2
 """The shortest side of the coarsest level; how often images are halved where nothing is said, as
 far as that leaves so many pixels.
 """
-DENSE = Mlp((256, 256), "leaky_relu")
+DENSE = Mlp((256, 256), "leaky_relu", batch_norm=True)
 COST = 0.6
 """A step over one of the protocol's GANs at the finest size, about, over all levels."""
 
@@ -47,9 +47,9 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Lapgan(Parted):
-    """A GAN of the coarsest level, and one of what each finer level adds, trained one after another
-    for as many steps each. The protocol's critic, optimisers and averages are those of every level
-    but the coarsest, whose networks are dense, as the paper's.
+    """A GAN of the coarsest level, and one of what each finer level adds, trained one after
+    another, each for half as many steps as the one before. The protocol's critic, optimisers and
+    averages are those of every level; the coarsest has dense networks, as the paper's.
 
     loss: one that compares no reals with fakes. Deviations: the generator's and critic's widths,
     Adam and batch norm are those of the protocol and of `Refiner`; no classes; the model is the
@@ -89,17 +89,16 @@ class Lapgan(Parted):
         for _ in range(times):
             channels, height, width = shapes[0]
             shapes.insert(0, (channels, -(-height // 2), -(-width // 2)))
-        each, rest = divmod(rules.steps, len(shapes))
-        first = replace(self._dense(rules, training), steps=each + rest)
+        first, *lengths = shares(rules.steps, times)
         finer = [
-            Level(fine, replace(rules, steps=each, latent=noise_size(coarse)))
-            for coarse, fine in pairwise(shapes)
+            Level(fine, replace(_lasting(rules, steps), latent=noise_size(coarse)))
+            for steps, (coarse, fine) in zip(lengths, pairwise(shapes), strict=True)
         ]
-        return (Level(shapes[0], first), *finer)
+        return (Level(shapes[0], _lasting(self._dense(rules, training), first)), *finer)
 
     def _dense(self, rules: Protocol, training: Training) -> Protocol:
         """Of the coarsest level: dense networks, but for those that a training names."""
-        own = {"generator": self.dense, "critic": self.dense}
+        own = {"generator": self.dense, "critic": self.dense.unmixed()}
         said = {name.removesuffix("_network") for name in layers_said(training)}
         if "critic" not in said:
             rules = replace(rules, initialisation=Initialisation(), bare=None)
@@ -134,6 +133,21 @@ def _whole(links: Sequence[Link], data: Data, tensors: Mapping[str, Tensor]) -> 
     return done[-1]
 
 
+def shares(steps: int, times: int) -> list[int]:
+    """The steps of each of times + 1 levels, coarsest first: each has half of those of the one
+    before, which has a quarter of its pixels; what is left over is the coarsest's.
+    """
+    whole = 2 ** (times + 1) - 1
+    finer = [steps * 2 ** (times - level) // whole for level in range(1, times + 1)]
+    return [steps - sum(finer), *finer]
+
+
+def _lasting(rules: Protocol, steps: int) -> Protocol:
+    """For some of the training's steps, with averages over as large a share of them."""
+    average = max(0.0, 1 - (1 - rules.average) * rules.steps / steps) if rules.average else 0.0
+    return replace(rules, steps=steps, average=average)
+
+
 def _most(shape: Shape) -> int:
     return halvings(shape[1:], LEAST) if len(shape) == 3 else 0
 
@@ -153,10 +167,11 @@ def _refuse(shape: Shape, times: int, steps: int) -> None:
             f"levels: expected 1 to {most} for images of {sides} pixels, which leave {LEAST} a "
             f"side at least, got {times}"
         )
-    if steps <= times:
+    least = 2 ** (times + 1) - 1
+    if steps < least:
         raise UsageError(
-            f"steps: expected {times + 1} at least, one for each of {times + 1} levels, got "
-            f"{steps}: a level would not be trained"
+            f"steps: expected {least} at least for {times + 1} levels, each trained for half as "
+            f"many as the one before, got {steps}: a level would not be trained"
         )
 
 
