@@ -262,7 +262,8 @@ def test_weights_of_another_width_are_refused():
 
 
 def test_a_true_chain_is_the_image():
-    images, levels = source().held_out[:20].double(), models()[-1].levels
+    """Beyond the box too."""
+    images, levels = 3 * source().held_out[:20].double() - 1, models()[-1].levels
     first, *fine = residuals(levels, images)
     way = climbed(levels, first, 0, lambda at, coarse: fine[at - 1])
     torch.testing.assert_close(way[-1], images, rtol=0, atol=1e-14)
