@@ -349,7 +349,7 @@ def another(setting: Setting) -> Any:
     if isinstance(usual, bool):
         return not usual
     if usual is None:
-        return setting.checked("setting", 2.0)
+        return setting.checked("setting", 2)
     tried = [usual + 1, usual - 1] if isinstance(usual, int) else [usual / 2, usual * 2, 0.5]
     for value in tried:
         with suppress(UsageError):
