@@ -39,7 +39,7 @@ from generative import (
     Loss,
 )
 from generative.pyramids import BLENDS, CODERS, PYRAMIDS
-from generative.recipes.playing import Playing
+from generative.recipes.playing import Parted, Playing
 from generative.training import settings_of
 from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
@@ -105,7 +105,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 
 def _settings(part: Any) -> str:
     """The settings of a part of a game, or of all that a model is made of, with what they are."""
-    own = part.own() if isinstance(part, Playing) else settings_of(_made(part))
+    own = part.own() if isinstance(part, Parted) else settings_of(_made(part))
     return ", ".join(f"{name}={setting.default}" for name, setting in own.items())
 
 

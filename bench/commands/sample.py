@@ -20,6 +20,9 @@ from click.core import ParameterSource
 @click.option(
     "--arithmetic", metavar="7-1+4", help="A sum of classes, each the mean of three codes."
 )
+@click.option(
+    "--level", type=int, metavar="K", help="Coarse image, residual and sum at a level (lapgan)."
+)
 @click.option("--codes", is_flag=True, help="All of a plane of codes, of a model with latent=2.")
 @click.option(
     "--truncation",
@@ -75,10 +78,12 @@ def _curve(
     from bench import api
     from bench.core.errors import UsageError
 
-    if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or (
-        options["label"] is not None
+    if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or any(
+        options[name] is not None for name in ("label", "level")
     ):
-        raise UsageError("expected one of --interpolate, --arithmetic, --codes, --truncation")
+        raise UsageError(
+            "expected one of --interpolate, --arithmetic, --codes, --level, --truncation"
+        )
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
     usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT

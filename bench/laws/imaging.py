@@ -13,9 +13,10 @@ from bench.laws.examples import near
 from bench.laws.modes import assert_in_range, takes
 from metrics import METRICS
 from metrics.coding import Sent
+from metrics.consistency import block_means
 from metrics.seams import Joined
 
-KINDS = ("coded", "joined", "energies", "rebuilt")
+KINDS = ("coded", "joined", "energies", "rebuilt", "refined")
 N = 6
 
 law = partial(base.law, METRICS.kind, where=takes(*KINDS))
@@ -36,6 +37,8 @@ def _given(metric: Entry, kept: Any = slice(None), error: int = 9) -> tuple[Any,
     if metric.facts.takes == "energies":
         pixels = 1 + rng.random(N)
         return pixels[kept], (error / 9 * rng.random(N) * pixels)[kept]
+    if metric.facts.takes == "refined":
+        return block_means(real)[kept], made[kept].astype(np.float64)
     return real[kept].astype(np.float64), made[kept].astype(np.float64)
 
 
@@ -71,7 +74,7 @@ def images_that_came_twice_change_no_score(metric: Entry) -> None:
     assert twice.n == 2 * N
 
 
-@base.law(METRICS.kind, where=takes("coded", "rebuilt"))
+@base.law(METRICS.kind, where=takes("coded", "rebuilt", "refined"))
 def a_larger_error_is_no_better(metric: Entry) -> None:
     """Images that are off by less, and whose residues take fewer values, score better."""
     small, large = (metric.part(*_given(metric, error=error)).value for error in (3, 9))

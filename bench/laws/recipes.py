@@ -32,7 +32,7 @@ from generative import (
 from generative.dynamics.alternating import ALTERNATING
 from generative.dynamics.base import Dynamics
 from generative.games.base import Move, Summand, Table
-from generative.recipes.playing import Playing
+from generative.recipes.playing import Parted, Playing
 from generative.trainers.game import GameTrainer
 from generative.training import Setting, settings_of
 
@@ -349,7 +349,7 @@ def another(setting: Setting) -> Any:
     if isinstance(usual, bool):
         return not usual
     if usual is None:
-        return setting.checked("setting", 2.0)
+        return setting.checked("setting", 2)
     tried = [usual + 1, usual - 1] if isinstance(usual, int) else [usual / 2, usual * 2, 0.5]
     for value in tried:
         with suppress(UsageError):
@@ -361,7 +361,7 @@ def another(setting: Setting) -> Any:
 def changes_of(recipe: Entry) -> dict[str, Any]:
     """Another value of every setting that a recipe reads."""
     part = recipe.part
-    own = part.own() if isinstance(part, Playing) else settings_of(part)
+    own = part.own() if isinstance(part, Parted) else settings_of(part)
     relevant = recipe.part.relevant(SHORT.training)
     changes = {name: another(setting) for name, setting in own.items() if name not in CHANGES}
     if relevant.get("dynamics") == CHANGES["dynamics"]:

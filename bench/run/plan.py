@@ -26,7 +26,7 @@ from bench.suites.schema import Block, Suite
 from bench.tasks import TASKS, Resolved, SamplingTask, Task
 from bench.tasks.robustness.settings import settings_of
 from generative import RECIPES
-from generative.recipes.playing import Playing
+from generative.recipes.playing import Parted
 from results import claims, published
 from results.provenance import environment
 from results.rows import RADIUS
@@ -196,7 +196,7 @@ def _refuse_clashes(suite: Suite) -> None:
 def _own_settings() -> Iterator[tuple[str, str, Iterable[str]]]:
     """Kind and name of every part that brings settings, and their names."""
     for entry in (*RECIPES.entries(), *RECIPES.brought()):
-        if isinstance(entry.part, Playing):
+        if isinstance(entry.part, Parted):
             yield "model", entry.name, entry.part.own()
     for attack in (*ATTACKS.entries(), *ATTACKS.brought()):
         yield "attack", attack.name, settings_of(attack.part)

@@ -20,6 +20,7 @@ from bench.tasks import TASKS, Bench, SamplingTask
 from bench.tasks.generation.image import entry_of, scores_of
 from bench.tasks.generation.imagescores import reading_of
 from generative import ConditionalSampler, Decoder
+from generative.coarsetofine import CoarseToFine, at_level
 from generative.latentspace import (
     Read,
     arithmetic,
@@ -46,13 +47,15 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic. truncation: the bounds, empty for none.
+    but arithmetic and level. level: of a model that draws coarse to fine. truncation: the bounds,
+    empty for none.
     """
 
     label: int | None = None
     interpolate: bool = False
     arithmetic: str | None = None
     codes: bool = False
+    level: int | None = None
     truncation: tuple[float, ...] = ()
 
     @property
@@ -64,11 +67,12 @@ class Exploration:
                 ("`interpolate`", self.interpolate),
                 ("`arithmetic`", self.arithmetic is not None),
                 ("`codes`", self.codes),
+                ("`level`", self.level is not None),
                 ("`truncation`", bool(self.truncation)),
             )
             if given
         ]
-        if self.label is not None and self.arithmetic is not None:
+        if self.label is not None and (self.arithmetic is not None or self.level is not None):
             chosen.append("`label`")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
@@ -92,6 +96,9 @@ def explored(
         if chosen.codes:
             images = plane(model, rng, chosen.label)
             return _bytes(images), round(len(images) ** 0.5)
+        if chosen.level is not None:
+            images, columns = at_level(_levelled(model, cell, chosen.level), n, rng, chosen.level)
+            return _bytes(images), columns
         if chosen.truncation:
             return _bytes(truncated(model, n, rng, chosen.truncation[0], chosen.label)), 0
         assert isinstance(model, ConditionalSampler)
@@ -104,6 +111,15 @@ def _refuse_class(model: Decoder, cell: Cell, label: int) -> None:
         raise UsageError(f"`label`: model '{cell.part('model')}' can't be asked for one: cgan can")
     if not 0 <= label < model.classes:
         raise UsageError(f"label {label} is outside the classes: expected 0 to {model.classes - 1}")
+
+
+def _levelled(model: Decoder, cell: Cell, level: int) -> CoarseToFine:
+    if not isinstance(model, CoarseToFine):
+        raise UsageError(f"`level`: model '{cell.part('model')}' draws no levels: lapgan does")
+    if not 0 <= level < model.trained:
+        sides = ", ".join(f"{at} ({each.shape[1]} pixels)" for at, each in enumerate(model.levels))
+        raise UsageError(f"level {level} was not trained: expected one of {sides}")
+    return model
 
 
 def truncation_curve(

@@ -47,6 +47,7 @@ def sample(
     interpolate: bool = False,
     arithmetic: str | None = None,
     codes: bool = False,
+    level: int | None = None,
     truncation: float | None = None,
     weights: str | None = None,
     trust: bool = False,
@@ -61,12 +62,14 @@ def sample(
 
     In the place of plain samples of a model of images: `label`, samples of that class of a
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
-    7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `truncation`, samples of
-    codes within that bound. `trust`: whether code of yours that the run names is imported. Raises
-    UsageError where the model was not trained, or its trained weights have left the cache.
+    7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `level`, of a model that
+    draws coarse to fine the coarse image, the residual and their sum at that level, at level 0 the
+    coarsest images; `truncation`, samples of codes within that bound. `trust`: whether code of
+    yours that the run names is imported. Raises UsageError where the model was not trained, or its
+    trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    chosen = Exploration(label, interpolate, arithmetic, codes, bounds)
+    chosen = Exploration(label, interpolate, arithmetic, codes, level, bounds)
     _refuse_request(n, out, model)
     if model is None:
         made = _of_data(run, n, chosen)

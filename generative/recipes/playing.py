@@ -1,4 +1,4 @@
-"""What every recipe of a game shares: which settings it reads, and the trainer that plays it."""
+"""What recipes of parts share: which settings they read; and the trainer of one game."""
 
 from __future__ import annotations
 
@@ -20,13 +20,8 @@ from generative.training import Setting, Training, settings_of, told
 
 
 @dataclass(frozen=True)
-class Playing(Recipe):
-    """A game under the run's protocol. The settings of its parts are settings of its trainings.
-
-    on_points: settings that it has on points, where papers and defaults are about images.
-    """
-
-    on_points: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+class Parted(Recipe):
+    """Made of parts, under the run's protocol. Their settings are settings of its trainings."""
 
     @abstractmethod
     def entry(self, training: Training) -> Entry[Any, Any]:
@@ -47,10 +42,6 @@ class Playing(Recipe):
         """
 
     @abstractmethod
-    def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
-        """The game with these parts. Raises UsageError where they don't go together."""
-
-    @abstractmethod
     def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
         """What a step under `rules` takes, over one of a plain game under the usual ones with as
         large a batch, about.
@@ -61,19 +52,22 @@ class Playing(Recipe):
         found = [settings_of(part) for part in self.parts({}).values()]
         return {name: setting for each in found for name, setting in each.items()}
 
+    @abstractmethod
+    def suiting(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The settings that are usual for examples of this shape."""
+
     def suited(self, training: Training, shape: tuple[int, ...]) -> Training:
         """A training with what is usual for examples of this shape, where it says nothing of it."""
-        usual = self.on_points if len(shape) == 1 else {}
-        return training.saying(**{**usual, **training.settings})
+        return training.saying(**{**self.suiting(shape), **training.settings})
 
-    def _told(self, training: Training) -> dict[str, Any]:
+    def told_parts(self, training: Training) -> dict[str, Any]:
         """Its parts with what a training says."""
         said = training.settings
         return {role: told(part, said) for role, part in self.parts(said).items()}
 
     def relevant(self, training: Training) -> dict[str, Any]:
         rules = self.rules(training)
-        own = [settings_of(part) for part in self._told(training).values()]
+        own = [settings_of(part) for part in self.told_parts(training).values()]
         return {
             "protocol": self.entry(training).name,
             **{name: getattr(rules, name) for name in self.read(training.settings)},
@@ -91,20 +85,36 @@ class Playing(Recipe):
         parts = [type(part).__module__ for part in self.parts(training.settings).values()]
         return (self.entry(training).origin, *_each([*parts, *layer_modules(training)]))
 
+    def seconds(self, training: Training) -> float:
+        rules, usual = self.rules(training), self.entry(training).part
+        effort = self.effort(rules, usual, self.told_parts(training)) * rules.batch / usual.batch
+        return rules.steps * effort * rules.milliseconds / 1000
+
+
+@dataclass(frozen=True)
+class Playing(Parted):
+    """One game. on_points: settings that it has on points, where papers and defaults are about
+    images.
+    """
+
+    on_points: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    @abstractmethod
+    def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
+        """The game with these parts. Raises UsageError where they don't go together."""
+
+    def suiting(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        return self.on_points if len(shape) == 1 else {}
+
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         training = self.suited(training, shape)
-        rules, parts = self.rules(training), self._told(training)
+        rules, parts = self.rules(training), self.told_parts(training)
         _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)
         game = self.game(rules, parts, shape)
         dynamics.refuse(game.moves)
         return GameTrainer(game, dynamics, execution_of(training))
-
-    def seconds(self, training: Training) -> float:
-        rules, usual = self.rules(training), self.entry(training).part
-        effort = self.effort(rules, usual, self._told(training)) * rules.batch / usual.batch
-        return rules.steps * effort * rules.milliseconds / 1000
 
 
 def _refuse(rules: Any, shape: tuple[int, ...], training: Training) -> None:

@@ -56,11 +56,13 @@ E = TypeVar("E", bound="Experiment[Any, Any, Any]")
 @dataclass(frozen=True, eq=False)
 class Made:
     """What a trained model made of a cell: what has to be finite, and in the data's box where they
-    have one. drawn: what the model itself drew, where known parts were put back.
+    have one. drawn: what the model itself drew, where known parts were put back. way: images that
+    they were made by way of, as they were.
     """
 
     values: Tensor
     drawn: Tensor | None = None
+    way: tuple[Tensor, ...] = ()
 
 
 class Glimpse(NamedTuple):

@@ -34,8 +34,10 @@ from bench.tasks.generation.experiment import (
 from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, names_given
 from bench.tasks.generation.imagescores import (
+    KEPT,
     TAKES,
     ImageScores,
+    kept_by,
     name_of,
     refuse_colour,
     usual_extractor,
@@ -136,6 +138,7 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
         scores = [
             *self.scores.of(looked, fitted),
             *bounds(held_out, fitted, self.cell, self.device),
+            *kept_by(fitted),
         ]
         digits = {} if looked.counts is None else {"digits": looked.counts.digits}
         return scores, {"samples": _pictured(images, fitted), **digits}
@@ -172,7 +175,7 @@ class ImageTask(DrawingTask):
         """Those of a registered metric, under its name and what it rests on."""
         needs = "the features that it rests on@digits-cnn"
         return facts_by_what(
-            name, TAKES, ("latent", *OF_PLAY), needs, lambda e: extractor_named(e).tag
+            name, TAKES, ("latent", KEPT, *OF_PLAY), needs, lambda e: extractor_named(e).tag
         )
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
@@ -188,7 +191,7 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     read = judge and extractor_named(judge).tag == tag
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
     yield from names_given(("classes", "asked", TRAJECTORY), tag) if read else ()
-    yield from names_given(("latent", *OF_PLAY))
+    yield from names_given(("latent", KEPT, *OF_PLAY))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

@@ -27,7 +27,8 @@ from metrics.features import Features
 from metrics.judges.network import CLASSES
 from metrics.trajectories import Sight
 
-TAKES = (*OF_FEATURES, "classes", "asked", "nearest", "latent", TRAJECTORY, *OF_PLAY)
+KEPT = "kept"
+TAKES = (*OF_FEATURES, "classes", "asked", "nearest", "latent", KEPT, TRAJECTORY, *OF_PLAY)
 CURVE, COVERAGE = "frechet", "class_coverage"
 READ = 500
 COMPARED = 10_000
@@ -177,6 +178,13 @@ class ImageScores:
                 yield entry.name, entry.part(*both), f"@{self._part.tag}"
             except UsageError:
                 continue
+
+
+def kept_by(fitted: Sampler) -> Iterator[Named]:
+    """How many numbers a model keeps; nothing of one that keeps none."""
+    if numbers := sum(kept.numel() for kept in fitted.tensors().values()):
+        for entry in scored_by((KEPT,)):
+            yield entry.name, entry.part(None, numbers), ""
 
 
 @lru_cache(maxsize=4)

@@ -24,7 +24,7 @@ from generative import (
 from generative.protocols.base import LAYERS, RATES
 from generative.protocols.translation import TranslationProtocol
 from generative.recipes import ready
-from generative.recipes.playing import Playing
+from generative.recipes.playing import Parted
 from generative.trainers.execution import EXECUTION
 from generative.training import ANY, Setting, declared
 
@@ -66,7 +66,7 @@ def settings_of_parts(family: Family) -> dict[str, Setting]:
     recipes = [
         entry.part
         for entry in (*RECIPES.entries(), *RECIPES.brought())
-        if isinstance(entry.part, Playing) and entry.facts.translates == (family == "translating")
+        if isinstance(entry.part, Parted) and entry.facts.translates == (family == "translating")
     ]
     return {name: setting for recipe in recipes for name, setting in recipe.own().items()}
 
@@ -232,7 +232,7 @@ def _packs(chosen: Mapping[str, Any]) -> str:
 
 def suited(recipe: Recipe, training: Training, shape: tuple[int, ...] | None) -> Training:
     """A training with what is usual for examples of a shape; as it is where that can't be told."""
-    if shape is None or not isinstance(recipe, Playing):
+    if shape is None or not isinstance(recipe, Parted):
         return training
     return recipe.suited(training, shape)
 
