@@ -17,6 +17,10 @@ CAPTION = "caption"
 CLASS = 2
 
 Right = Bool[np.ndarray, "n 3"]
+"""Which attributes of its caption each picture has."""
+
+RealRight = Bool[np.ndarray, "m 3"]
+"""The same of other pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,7 @@ for _unseen in (False, True):
     "for; standard errors added in squares. Above 0 by more than its interval a model matches more "
     "often than the data do, as GAN-CLS does by its own optimum",
 )
-def excess_match(real: Right, fake: Right) -> Score:
+def excess_match(real: RealRight, fake: Right) -> Score:
     """How much more often samples match than real pairs."""
     ours, theirs = share(fake.all(1)), share(real.all(1))
     error = hypot(ours.std_error or 0.0, theirs.std_error or 0.0)
