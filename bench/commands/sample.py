@@ -27,6 +27,12 @@ from click.core import ParameterSource
     help="Codes within a bound; of several, precision against recall.",
 )
 @click.option(
+    "--caption",
+    metavar="WORDS",
+    help='What to draw, such as "a thin upright seven" (suite text-to-image).',
+)
+@click.option("--to", metavar="WORDS", help="The way from the caption to this one, 8 images each.")
+@click.option(
     "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
 )
 @click.option("--trust", is_flag=True, help="Import the code of yours that the run names.")
@@ -75,7 +81,7 @@ def _curve(
     from bench import api
     from bench.core.errors import UsageError
 
-    if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or (
+    if any(options[name] for name in ("interpolate", "codes", "arithmetic", "caption")) or (
         options["label"] is not None
     ):
         raise UsageError("expected one of --interpolate, --arithmetic, --codes, --truncation")

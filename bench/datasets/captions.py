@@ -11,7 +11,7 @@ import re
 import numpy as np
 from jaxtyping import Int
 
-from bench.core.errors import UsageError, unknown
+from bench.core.errors import UsageError, nearest, unknown
 
 THICKNESSES = ("thin", "medium", "thick")
 SLANTS = ("upright", "leaning", "slanted")
@@ -71,9 +71,15 @@ def read(caption: str) -> Int[np.ndarray, " words"]:
     that says an attribute twice or not at all.
     """
     words = [word for word in re.findall(r"[^\s,.]+", caption.lower()) if word not in ("a", "an")]
-    for word in words:
-        if word not in VOCABULARY:
-            raise unknown("word", word, VOCABULARY[1:], f"(of the caption '{caption}')")
+    foreign = [word for word in words if word not in VOCABULARY]
+    if len(foreign) == 1:
+        raise unknown("word", foreign[0], VOCABULARY[1:], f"(of the caption '{caption}')")
+    if foreign:
+        meant = [nearest(word, VOCABULARY[1:]) or "?" for word in foreign]
+        raise UsageError(
+            f"unknown words {', '.join(foreign)}: did you mean {', '.join(meant)}? (of the caption "
+            f"'{caption}'; known: {', '.join(VOCABULARY[1:])})"
+        )
     found = []
     for kind, known in KINDS.items():
         said = [word for word in words if word in known]

@@ -46,7 +46,8 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic. truncation: the bounds, empty for none.
+    but arithmetic. truncation: the bounds, empty for none. caption: what is asked for in words, to:
+    and where a way from it leads.
     """
 
     label: int | None = None
@@ -54,6 +55,8 @@ class Exploration:
     arithmetic: str | None = None
     codes: bool = False
     truncation: tuple[float, ...] = ()
+    caption: str | None = None
+    to: str | None = None
 
     @property
     def asked(self) -> bool:
@@ -65,11 +68,14 @@ class Exploration:
                 ("`arithmetic`", self.arithmetic is not None),
                 ("`codes`", self.codes),
                 ("`truncation`", bool(self.truncation)),
+                ("`caption`", self.caption is not None),
             )
             if given
         ]
-        if self.label is not None and self.arithmetic is not None:
+        if self.label is not None and (self.arithmetic, self.caption) != (None, None):
             chosen.append("`label`")
+        if self.to is not None and self.caption is None:
+            raise UsageError("`to`: from which caption? expected `caption`, where the way begins")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
         return bool(chosen) or self.label is not None
