@@ -1,5 +1,4 @@
-"""How a class or a caption enters a conditional GAN: beside the code, and beside or after the image.
-"""
+"""How a class or a caption enters a conditional GAN: beside the code, beside or after the image."""
 
 from __future__ import annotations
 
@@ -196,9 +195,7 @@ class CaptionedCode(nn.Module):
         self.network, self.told = network, nn.Linear(told, project)
         self.activation = nn.LeakyReLU(0.2)
 
-    def forward(
-        self, z: Float[Tensor, "n latent"], vectors: Float[Tensor, "n told"]
-    ) -> Tensor:
+    def forward(self, z: Float[Tensor, "n latent"], vectors: Float[Tensor, "n told"]) -> Tensor:
         return self.network(torch.cat([z, self.activation(self.told(vectors))], 1))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import hypot
 
@@ -62,9 +61,14 @@ def share(right: Bool[np.ndarray, " n"]) -> Score:
     return Score(found, share_error(found, len(right)), len(right))
 
 
+def every(right: Right) -> Bool[np.ndarray, " n"]:
+    """Whether all attributes of each are right."""
+    return np.logical_and.reduce(right, axis=1)
+
+
 def of_attribute(name: str, right: Right) -> Bool[np.ndarray, " n"]:
     """Whether one attribute is right, or all of them."""
-    return right.all(1) if name == CAPTION else right[:, ATTRIBUTES.index(name)]
+    return every(right) if name == CAPTION else right[:, ATTRIBUTES.index(name)]
 
 
 def _register_match(name: str, unseen: bool) -> None:
@@ -89,9 +93,9 @@ def _register_match(name: str, unseen: bool) -> None:
         percent=True,
         digits=1,
         estimator=f"share of samples whose {said} what the caption says, the class read by the "
-        "judge, however sure, thickness and slant measured on the sample and cut where the training "
-        f"digits of the class asked for are cut; of captions of which {which}; binomial standard "
-        "error",
+        "judge, however sure, thickness and slant measured on the sample and cut where the "
+        "training digits of the class asked for are cut; of captions of which "
+        f"{which}; binomial standard error",
     )(match)
 
 
@@ -118,7 +122,7 @@ for _unseen in (False, True):
 )
 def excess_match(real: RealRight, fake: Right) -> Score:
     """How much more often samples match than real pairs."""
-    ours, theirs = share(fake.all(1)), share(real.all(1))
+    ours, theirs = share(every(fake)), share(every(real))
     error = hypot(ours.std_error or 0.0, theirs.std_error or 0.0)
     return Score(ours.value - theirs.value, error, ours.n)
 
@@ -189,5 +193,3 @@ def caption_diversity(real: None, fake: Spreads) -> Score:
     ratios = fake.made / fake.real
     error = float(ratios.std(ddof=1) / len(ratios) ** 0.5) if len(ratios) > 1 else None
     return Score(float(ratios.mean()), error, len(ratios))
-
-

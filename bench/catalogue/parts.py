@@ -138,7 +138,8 @@ def cite(what: str) -> str:
 def _papers() -> dict[str, list[str]]:
     """What to cite for each part, by its name; a name of several kinds cites all of them."""
     found = {name: [foolbox_adapter.PAPER] for name in foolbox_adapter.names()}
-    for registry in (*REGISTRIES.values(), *ALSO.values()):
+    others = (registry for also in ALSO.values() for registry in also)
+    for registry in (*REGISTRIES.values(), *others):
         for entry in registry.entries():
             papers = [entry.paper, *papers_of(getattr(entry.facts, "parts", ()))]
             found[entry.name] = [*found.get(entry.name, []), *papers]

@@ -66,8 +66,9 @@ def sample(
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
     7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `truncation`, samples of
     codes within that bound; `caption`, samples of one such as "a thin upright seven", of a model of
-    task text-to-image, and with `to` the way to another. `trust`: whether code of yours that the run names is imported. Raises
-    UsageError where the model was not trained, or its trained weights have left the cache.
+    task text-to-image, and with `to` the way to another. `trust`: whether code of yours that the
+    run names is imported. Raises UsageError where the model was not trained, or its trained weights
+    have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
     chosen = Exploration(label, interpolate, arithmetic, codes, bounds, caption, to)

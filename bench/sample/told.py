@@ -43,5 +43,5 @@ def told(
         rows = max(1, n // COLUMNS)
         codes = model.codes(rows, rng).repeat_interleave(COLUMNS, 0)
         share = torch.linspace(0, 1, COLUMNS, device=rng.device).repeat(rows)
-        ends = [each.expand(len(codes), -1) for each in (first, *others)]
-        return to_bytes(model.between(codes, *ends, share)).cpu().numpy(), COLUMNS
+        start, end = (each.expand(len(codes), -1) for each in (first, others[0]))
+        return to_bytes(model.between(codes, start, end, share)).cpu().numpy(), COLUMNS

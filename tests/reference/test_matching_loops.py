@@ -108,9 +108,7 @@ class ByHand:
             initialised(network, self.rng, *self.place.first)
         self.descents = [
             Descent(network, rate, self.place, None)
-            for network, rate in zip(
-                (self.generator, self.critic), self.place.rates, strict=True
-            )
+            for network, rate in zip((self.generator, self.critic), self.place.rates, strict=True)
         ]
         for descent in self.descents:
             descent.at(0)

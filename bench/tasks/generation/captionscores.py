@@ -111,9 +111,11 @@ def mean_distance(images: Tensor) -> float:
     return float(torch.pdist(images.flatten(1).double()).mean())
 
 
-def over_matching(excess: Score) -> str:
+def over_matching(excess: Score | float) -> str:
     """What to say of a model that matches more often than the data; empty of every other."""
-    if excess.std_error is None or excess.value <= INTERVAL * excess.std_error:
+    if not isinstance(excess, Score) or excess.std_error is None:
+        return ""
+    if excess.value <= INTERVAL * excess.std_error:
         return ""
     return (
         f"over-matching: samples have all that their captions say {100 * excess.value:.1f} points "
