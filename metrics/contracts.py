@@ -147,8 +147,8 @@ class MetricFacts:
     "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
     images [n, c, h, w], and what was made of their bands; "told", "measured", "told_apart": nothing
     and the `Told` of samples of captions, as a judge reads them, as they are measured, and as
-    frozen towers tell them apart; "excess": which attributes of their captions real images have, bool
-    [m, 3], and samples, [n, 3]; "paired": nothing and a critic's `Paired` logits; "spreads":
+    frozen towers tell them apart; "excess": which attributes of their captions real images have,
+    bool [m, 3], and samples, [n, 3]; "paired": nothing and a critic's `Paired` logits; "spreads":
     nothing and the `Spreads` of pictures of a caption.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
