@@ -37,6 +37,9 @@ Codes = Float[Tensor, "n latent"]
 Labels = Int[Tensor, " n"]
 """Classes, counted from 0."""
 
+Captions = Int[Tensor, "n words"]
+"""Captions, each word a place in a vocabulary."""
+
 Tree = Any
 """A tree of dicts and lists with tensors, numbers, strings and None as leaves."""
 
@@ -106,6 +109,27 @@ class TwoDomains(Data, Protocol):
     def held_second(self) -> Tensor: ...
     def pairs(self) -> LabelledBatches: ...
     def domains(self) -> LabelledBatches: ...
+
+
+@runtime_checkable
+class Captioned(Data, Protocol):
+    """Images with a caption each, int64 [n, words]; see `bench.datasets.captioned`. prompts: every
+    caption there is; captions: of the training images; held_captions: of the held-out ones.
+    """
+
+    @property
+    def prompts(self) -> Tensor: ...
+    @property
+    def captions(self) -> Tensor: ...
+    @property
+    def held_out(self) -> Tensor: ...
+    @property
+    def held_captions(self) -> Tensor: ...
+    def encode(self, tokens: Tensor) -> Tensor: ...
+    def numbers(self, tokens: Tensor) -> Tensor: ...
+    def captioned_batches(self) -> LabelledBatches: ...
+    def asked(self, n: int, rng: torch.Generator) -> Tensor: ...
+    def others(self, tokens: Tensor, rng: torch.Generator) -> Tensor: ...
 
 
 class Loss(ABC):
@@ -254,6 +278,34 @@ class ConditionalSampler(Decoder):
         """Examples [n, ...] of codes and classes; of every class in turn where none is given."""
 
 
+class CaptionSampler(Sampler):
+    """A sampler that can be told what to draw, by a caption."""
+
+    @abstractmethod
+    def sample(self, n: int, rng: torch.Generator, captions: Captions | None = None) -> Tensor:
+        """`n` samples of captions [n, words]; where none is given, of every caption in turn that
+        the model can draw. Raises UsageError for tokens that are no caption.
+        """
+
+
+class CaptionDecoder(CaptionSampler, Decoder):
+    """One whose samples are decoded codes, and that was trained against a critic of both."""
+
+    @abstractmethod
+    def decode(self, z: Codes, captions: Captions | None = None) -> Tensor:
+        """Examples [n, ...] of codes and captions; of every one in turn where none is given."""
+
+    @abstractmethod
+    def between(self, z: Codes, first: Captions, second: Captions, share: Tensor) -> Tensor:
+        """Examples [n, ...] of codes and of what lies between two captions, at a share [n] of the
+        way.
+        """
+
+    @abstractmethod
+    def matching(self, x: Tensor, captions: Captions) -> Logits:
+        """The critic's logits of examples [n, ...] beside captions [n, words], [n]."""
+
+
 Direction = Literal["forward", "backward"]
 """From the first domain to the second, or back."""
 
@@ -384,7 +436,7 @@ class RecipeFacts:
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
-    classes they are made of.
+    classes they are made of. captioned: it is told what to draw by captions.
     """
 
     role: Role = "model"
@@ -395,6 +447,7 @@ class RecipeFacts:
     translates: bool = False
     paired: bool = False
     moded: bool = False
+    captioned: bool = False
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 from generative.contracts import (
+    CaptionDecoder,
+    Captioned,
+    Captions,
     Codes,
     ConditionalSampler,
     Contested,
@@ -129,6 +132,58 @@ class ConditionalGeneratorSampler(ConditionalSampler, Contested):
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)
+
+
+class CaptionGeneratorSampler(CaptionDecoder):
+    """A trained generator that is told captions, and the critic of both."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        protocol: Protocol,
+        shape: tuple[int, ...],
+        data: Captioned,
+    ) -> None:
+        self._generator, self._critic = generator.eval(), critic.eval()
+        self._protocol, self.prior, self._data = protocol, protocol.prior, data
+        self._part = part_of(shape)
+
+    def sample(self, n: int, rng: torch.Generator, captions: Captions | None = None) -> Tensor:
+        parts = iter(self._captions(n, captions).split(self._part))
+        return _drawn(n, self._part, lambda size: self.decode(self.codes(size, rng), next(parts)))
+
+    def codes(self, n: int, rng: torch.Generator) -> Codes:
+        return self._protocol.codes(n, rng)
+
+    def decode(self, z: Codes, captions: Captions | None = None) -> Tensor:
+        vectors = self._data.encode(self._captions(len(z), captions))
+        return _passed(self._generator, z, vectors)
+
+    def between(self, z: Codes, first: Captions, second: Captions, share: Tensor) -> Tensor:
+        ends = [self._data.encode(self._captions(len(z), each)) for each in (first, second)]
+        vectors = ends[0] + share[:, None] * (ends[1] - ends[0])
+        return _passed(self._generator, z, vectors)
+
+    def matching(self, x: Tensor, captions: Captions) -> Logits:
+        return _passed(self._critic, x, self._data.encode(self._captions(len(x), captions)))
+
+    def _captions(self, n: int, captions: Captions | None) -> Captions:
+        return captions_for(n, captions, self._data)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return _tensors(self._generator, self._critic)
+
+
+def captions_for(n: int, captions: Captions | None, data: Captioned) -> Captions:
+    """A caption for each of `n` samples: every one in turn where none is given. Raises UsageError
+    for another number of them.
+    """
+    if captions is None:
+        return data.prompts[torch.arange(n, device=data.device) % len(data.prompts)]
+    if len(captions) != n:
+        raise UsageError(f"expected a caption for each of {n} samples, got {len(captions)}")
+    return captions.to(data.device)
 
 
 def _passed(network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -51,6 +51,12 @@ Takes = Literal[
     "rebuilt",
     "refined",
     "kept",
+    "told",
+    "measured",
+    "told_apart",
+    "excess",
+    "paired",
+    "spreads",
 ]
 
 
@@ -142,7 +148,12 @@ class MetricFacts:
     [n, c, h, w], and what of them was `Sent`; "joined": nothing and images `Joined` along a seam;
     "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
     images [n, c, h, w], and what was made of their bands; "refined": coarse images [n, c, h, w] and
-    finer ones that were drawn from them; "kept": nothing and how many numbers a model keeps.
+    finer ones that were drawn from them; "kept": nothing and how many numbers a model keeps;
+    "told", "measured", "told_apart": nothing and the `Told` of samples of captions, as a judge
+    reads them, as they are measured, and as frozen towers tell them apart; "excess": which
+    attributes of their captions real images have, bool [m, 3], and samples, [n, 3]; "paired":
+    nothing and a critic's `Paired` logits; "spreads": nothing and the `Spreads` of pictures of a
+    caption.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -43,6 +43,7 @@ from generative.recipes.playing import Parted, Playing
 from generative.training import settings_of
 from metrics import JUDGES, METRICS, RULES
 from metrics.judges.segmenter import SEGMENTERS
+from metrics.judges.towers import TOWERS
 from results import bibliography
 from results.provenance import environment
 
@@ -73,7 +74,10 @@ REGISTRIES: dict[str, Registry] = {
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
 }
-ALSO: dict[str, Registry] = {"protocols": TRANSLATION_PROTOCOLS, "judges": SEGMENTERS}
+ALSO: dict[str, tuple[Registry, ...]] = {
+    "protocols": (TRANSLATION_PROTOCOLS,),
+    "judges": (SEGMENTERS, TOWERS),
+}
 """What is listed with the others, and has a registry of its own."""
 
 
@@ -89,7 +93,7 @@ def list_parts(kind: str) -> pd.DataFrame:
 
 def _rows(kind: str) -> list[dict[str, Any]]:
     rows = []
-    more = ALSO[kind].entries() if kind in ALSO else []
+    more = [entry for registry in ALSO.get(kind, ()) for entry in registry.entries()]
     for entry in [*REGISTRIES[kind].entries(), *more]:
         facts = vars(entry.facts) | {"exempt": entry.exempt, "known_issue": entry.known_issue}
         facts = {name: value for name, value in facts.items() if value not in ("", ())}
@@ -134,7 +138,8 @@ def cite(what: str) -> str:
 def _papers() -> dict[str, list[str]]:
     """What to cite for each part, by its name; a name of several kinds cites all of them."""
     found = {name: [foolbox_adapter.PAPER] for name in foolbox_adapter.names()}
-    for registry in (*REGISTRIES.values(), *ALSO.values()):
+    others = (registry for also in ALSO.values() for registry in also)
+    for registry in (*REGISTRIES.values(), *others):
         for entry in registry.entries():
             papers = [entry.paper, *papers_of(getattr(entry.facts, "parts", ()))]
             found[entry.name] = [*found.get(entry.name, []), *papers]

@@ -30,6 +30,12 @@ from click.core import ParameterSource
     help="Codes within a bound; of several, precision against recall.",
 )
 @click.option(
+    "--caption",
+    metavar="WORDS",
+    help='What to draw, such as "a thin upright seven" (suite text-to-image).',
+)
+@click.option("--to", metavar="WORDS", help="The way from the caption to this one, 8 images each.")
+@click.option(
     "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
 )
 @click.option("--trust", is_flag=True, help="Import the code of yours that the run names.")
@@ -78,12 +84,10 @@ def _curve(
     from bench import api
     from bench.core.errors import UsageError
 
-    if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or any(
-        options[name] is not None for name in ("label", "level")
-    ):
-        raise UsageError(
-            "expected one of --interpolate, --arithmetic, --codes, --level, --truncation"
-        )
+    others = ("interpolate", "arithmetic", "codes", "level", "caption")
+    if any(options[name] not in (None, False) for name in (*others, "label")):
+        told = ", ".join(f"--{name}" for name in (*others, "truncation"))
+        raise UsageError(f"expected one of {told}")
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
     usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT

@@ -100,6 +100,7 @@ OFFERED = {
     "classes": "classes",
     "stacks": "stacks of digits",
     "domains": "two domains of images",
+    "captions": "images with captions",
     "duel": "a game of two numbers",
 }
 """What a data set may offer and a task may need, in words."""

@@ -19,6 +19,7 @@ from bench.core.registry import Entry
 from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
 from bench.datasets.base import DATASETS, OFFERED, Dataset, DatasetFacts
+from bench.datasets.captioned import Captioned
 from bench.datasets.folders import open_folder
 from bench.datasets.images import ImageArray, Images, shown
 from bench.datasets.labelled import Labelled
@@ -37,6 +38,7 @@ FULFILLED = {
     "modes": (Mixture, Stack),
     "stacks": (Stack,),
     "domains": (Pairs,),
+    "captions": (Captioned,),
 }
 """Who has what is offered; points alone need no more than the contract of a data set."""
 FORMS = (

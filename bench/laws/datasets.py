@@ -24,7 +24,7 @@ from bench.datasets.base import OFFERED
 from bench.laws import base
 from bench.laws.base import Skipped, each
 from bench.laws.examples import raises
-from generative.contracts import TwoDomains
+from generative.contracts import Captioned, TwoDomains
 
 law = partial(base.law, DATASETS.kind)
 MOST = 20_000
@@ -79,13 +79,12 @@ def what_is_offered_is_there(dataset: Entry) -> None:
     assert dataset.part.name
     assert found <= OFFERED.keys()
     assert ("points" in found) == (len(source.shape) == 1)
-    assert ("images" in found or "domains" in found or "stacks" in found) == (
-        len(source.shape) == 3
-    )
+    assert bool(found & {"images", "domains", "stacks", "captions"}) == (len(source.shape) == 3)
     assert len(source.shape) == 1 or source.box == (0.0, 1.0)
     assert "modes" not in found or source.modes > 0
     assert "classes" not in found or source.classes > 0
     assert "domains" not in found or isinstance(source, TwoDomains)
+    assert "captions" not in found or isinstance(source, Captioned)
     assert dataset.facts.modes in (0, source.modes)
     assert dataset.name != dataset.part.name or dataset.facts.modes == source.modes
 

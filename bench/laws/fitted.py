@@ -24,6 +24,8 @@ from bench.laws.recipes import PLANE, Place, digest, draws, places, trained
 from generative import (
     RECIPES,
     Autoencoder,
+    CaptionDecoder,
+    CaptionSampler,
     Completer,
     ConditionalSampler,
     Contested,
@@ -166,9 +168,11 @@ def decoded_codes_are_examples(recipe: Entry, place: Place) -> None:
 @law()
 def a_decoded_code_has_no_batch_mates(recipe: Entry, place: Place) -> None:
     """Alone, in another order, among fewer: the same example."""
-    _, model = able(recipe, place, Decoder)
+    source, model = able(recipe, place, Decoder)
     z = model.codes(N, stream("mates"))
-    if isinstance(model, ConditionalSampler):
+    if isinstance(model, CaptionDecoder):
+        assert_alone(model.decode, z, source.prompts[:N])
+    elif isinstance(model, ConditionalSampler):
         assert_alone(model.decode, z, torch.arange(N) % model.classes)
     else:
         assert_alone(model.decode, z)
@@ -245,6 +249,40 @@ def a_class_can_be_asked_for(recipe: Entry, place: Place) -> None:
     torch.testing.assert_close(model.decode(z), model.decode(z, every))
     others = model.decode(z, every.roll(1))
     assert (others != model.decode(z, every)).flatten(1).any(1).all()
+
+
+@law()
+def a_caption_can_be_asked_for(recipe: Entry, place: Place) -> None:
+    """The caption decides a sample whose noise is the same, where the model is a decoder; captions
+    are asked for in any order; as many as samples, or it is refused, and so is what is none.
+    """
+    source, model = able(recipe, place, CaptionSampler)
+    captions = source.held_captions[:N]
+    found = model.sample(N, stream("captions"), captions)
+    assert_examples(found, N, source)
+    assert torch.equal(model.sample(N, stream("captions"), captions), found)
+    with raises(UsageError, "expected a caption for each of 6 samples, got 5"):
+        model.sample(N, stream("captions"), captions[1:])
+    with raises(UsageError, "expected tokens of a caption of the data"):
+        model.sample(N, stream("captions"), captions.flip(1))
+
+
+@law()
+def a_caption_is_all_that_a_decoder_is_told(recipe: Entry, place: Place) -> None:
+    """Of one code and another caption another example comes; the ends of a way between two captions
+    are theirs; the critic sees captions, too.
+    """
+    source, model = able(recipe, place, CaptionDecoder)
+    z = model.codes(1, stream("told")).expand(N, -1)
+    first, second = source.prompts[:N], source.prompts[-N:]
+    ends = model.decode(z, first), model.decode(z, second)
+    assert not torch.equal(*ends)
+    for share, end in enumerate(ends):
+        between = model.between(z, first, second, torch.full((N,), float(share)))
+        torch.testing.assert_close(between, end, rtol=1e-4, atol=1e-5)
+    judged = [model.matching(ends[0], captions) for captions in (first, second)]
+    assert judged[0].shape == (N,)
+    assert not torch.equal(*judged)
 
 
 @law()

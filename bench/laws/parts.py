@@ -48,6 +48,7 @@ from generative.protocols.translation import TranslationProtocol
 from generative.pyramids import BLENDS, CODERS, PYRAMIDS, Blend, Coder, Pyramid
 from metrics import JUDGES, METRICS, RULES, Judge, Rule
 from metrics.judges.segmenter import SEGMENTERS, Segmenter
+from metrics.judges.towers import TOWERS, Towers
 
 
 def _takes(*names: str) -> Callable[[Any], bool]:
@@ -85,6 +86,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (RULES, _of(Rule)),
     (JUDGES, _of(Judge)),
     (SEGMENTERS, _of(Segmenter)),
+    (TOWERS, _of(Towers)),
     (DATASETS, _of(Dataset)),
     (TASKS, _of(Task)),
     (ATTACKS, _of(FixedBudget, MinimalNorm)),

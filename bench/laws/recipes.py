@@ -62,6 +62,7 @@ SMALL = _smaller("stack2@optdigits", estimated=2**18)
 PLANE = Place(RING, Training("plane", steps=6, batch=32))
 STACKS = Place(SMALL, Training("small-dcgan", steps=4, batch=8), cut=2)
 LABELLED = Place(DATASETS["optdigits"].part, Training("small-dcgan", steps=4, batch=8), cut=2)
+CAPTIONED = replace(LABELLED, data=DATASETS["captions@digits"].part)
 SHORT = replace(PLANE, training=PLANE.training.saying(steps=2))
 """Where a law only asks whether something counts at all."""
 
@@ -83,6 +84,7 @@ def _reads(setting: str) -> Callable[[Entry], bool]:
 def places(entry: Entry) -> Cases:
     """Points and images, as far as a recipe can do them."""
     images = LABELLED if entry.facts.labelled else STACKS
+    images = CAPTIONED if entry.facts.captioned else images
     found = {} if entry.facts.images_only else {"points": (PLANE,)}
     return found if entry.facts.points_only else {**found, "images": (images,)}
 

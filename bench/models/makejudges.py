@@ -27,10 +27,11 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpo
 import metrics.judges
 from bench.core.errors import unknown
 from bench.core.randomness import forked, stream
-from bench.datasets import scenes
+from bench.datasets import captioned, captions, scenes
 from bench.datasets.digits import Split, digits8, fashion, mnist5k, stratified
 from metrics.judges.network import CLASSES, JudgeNetwork
 from metrics.judges.segmenter import SEGMENTS, SegmenterNetwork
+from metrics.judges.towers import TowersNetwork
 
 FOLDER = Path(metrics.judges.__file__).parent
 EPOCHS = 40
@@ -211,9 +212,59 @@ def as_scene(photos: np.ndarray) -> Tensor:
     return torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
 
 
-SEGMENTER = "scenes-fcn"
+TOWERS_STEPS = 2_500
+
+
+def make_towers(name: str, split: Split) -> dict[str, Any]:
+    """Train on the training pairs of captions@digits, each picture to be told its caption among
+    those of the others, measure on its held-out ones among all captions, and write; the card.
+    """
+    found, rng = captioned.digits().split, stream("judge", name)
+    images, labels = tensors(found.images, found.labels)
+    held, held_labels = tensors(found.held_images, found.held_labels)
+    every = torch.from_numpy(captions.tokens_of(captions.every_combination()))
+    known = labels.unique()
+    place = torch.zeros(len(every), dtype=torch.int64)
+    place[known] = torch.arange(len(known))
+    with forked(rng.initial_seed()):
+        network = TowersNetwork().train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, TOWERS_STEPS)
+    for _ in range(TOWERS_STEPS):
+        chosen = torch.randint(len(images), (BATCH,), generator=rng)
+        logits = network(shifted(images[chosen], rng), every[known])
+        loss = cross_entropy(logits, place[labels[chosen]])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    network.eval()
+    with torch.inference_mode():
+        right = network(held, every).argmax(1) == held_labels
+    out = torch.from_numpy(captioned.unseen())[held_labels]
+    measured = {
+        "training_images": len(images),
+        "held_out_images": len(held),
+        "captions": len(every),
+        "r_precision": float(right[~out].double().mean()),
+        "unseen_r_precision": float(right[out].double().mean()),
+    }
+    return write(name, network, measured)
+
+
+def shifted(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Each batch moved by up to two pixels either way: a slant and a thickness stay what they
+    are.
+    """
+    down, right = (int(torch.randint(-2, 3, (), generator=rng)) for _ in range(2))
+    return images.roll((down, right), (2, 3))
+
+
+SEGMENTER, TOWERS = "scenes-fcn", "captions-towers"
+MAKERS = {SEGMENTER: make_segmenter, TOWERS: make_towers}
 SPLITS = {
     SEGMENTER: mnist5k,
+    TOWERS: mnist5k,
     "digits-cnn": mnist5k,
     "optdigits-cnn": digits8,
     "fashion-cnn": fashion_part,
@@ -226,8 +277,7 @@ def main() -> None:
     if name not in SPLITS:
         raise unknown("judge", name, SPLITS)
     torch.set_num_threads(1)
-    maker = make_segmenter if name == SEGMENTER else make
-    card = maker(name, SPLITS[name]())
+    card = MAKERS.get(name, make)(name, SPLITS[name]())
     shown = {key: value for key, value in card.items() if "confusion" not in key}
     sys.stdout.write(json.dumps(shown) + "\n")
 

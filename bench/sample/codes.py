@@ -47,8 +47,8 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic and level. level: of a model that draws coarse to fine. truncation: the bounds,
-    empty for none.
+    but arithmetic, level and caption. level: of a model that draws coarse to fine. truncation: the
+    bounds, empty for none. caption: what is asked for in words, to: and where a way from it leads.
     """
 
     label: int | None = None
@@ -57,6 +57,8 @@ class Exploration:
     codes: bool = False
     level: int | None = None
     truncation: tuple[float, ...] = ()
+    caption: str | None = None
+    to: str | None = None
 
     @property
     def asked(self) -> bool:
@@ -69,11 +71,15 @@ class Exploration:
                 ("`codes`", self.codes),
                 ("`level`", self.level is not None),
                 ("`truncation`", bool(self.truncation)),
+                ("`caption`", self.caption is not None),
             )
             if given
         ]
-        if self.label is not None and (self.arithmetic is not None or self.level is not None):
+        others = (self.arithmetic, self.level, self.caption)
+        if self.label is not None and others != (None, None, None):
             chosen.append("`label`")
+        if self.to is not None and self.caption is None:
+            raise UsageError("`to`: from which caption? expected `caption`, where the way begins")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
         return bool(chosen) or self.label is not None

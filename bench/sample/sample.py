@@ -22,6 +22,7 @@ from bench.datasets.pixels import to_bytes
 from bench.models.store import ArtifactStore
 from bench.sample.codes import Exploration, explored, truncation_curve
 from bench.sample.exported import program_of
+from bench.sample.told import told
 from bench.sample.trained import draw as draw_samples
 from bench.sample.trained import find_cell, full_name, weights_of, with_weights
 from bench.suites import builtin
@@ -49,6 +50,8 @@ def sample(
     codes: bool = False,
     level: int | None = None,
     truncation: float | None = None,
+    caption: str | None = None,
+    to: str | None = None,
     weights: str | None = None,
     trust: bool = False,
 ) -> np.ndarray:
@@ -64,12 +67,13 @@ def sample(
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
     7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `level`, of a model that
     draws coarse to fine the coarse image, the residual and their sum at that level, at level 0 the
-    coarsest images; `truncation`, samples of codes within that bound. `trust`: whether code of
-    yours that the run names is imported. Raises UsageError where the model was not trained, or its
-    trained weights have left the cache.
+    coarsest images; `truncation`, samples of codes within that bound; `caption`, samples of one
+    such as "a thin upright seven", of a model of task text-to-image, and with `to` the way to
+    another. `trust`: whether code of yours that the run names is imported. Raises UsageError where
+    the model was not trained, or its trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    chosen = Exploration(label, interpolate, arithmetic, codes, level, bounds)
+    chosen = Exploration(label, interpolate, arithmetic, codes, level, bounds, caption, to)
     _refuse_request(n, out, model)
     if model is None:
         made = _of_data(run, n, chosen)
@@ -118,7 +122,10 @@ def _of_model(
         return None
     if not chosen.asked:
         return Drawn(draw_samples(cell, n, store), colour=colour)
-    samples, columns = explored(cell, n, store, chosen)
+    if chosen.caption is not None:
+        samples, columns = told(cell, n, store, chosen.caption, chosen.to)
+    else:
+        samples, columns = explored(cell, n, store, chosen)
     return Drawn(samples, columns, colour)
 
 

@@ -33,19 +33,14 @@ from generative.parts import (
     View,
 )
 from generative.protocols.base import Protocol
-from generative.samplers import (
-    ConditionalGeneratorSampler,
-    GeneratorSampler,
-    UncontestedSampler,
-    load,
-)
+from generative.samplers import GeneratorSampler, UncontestedSampler, load
 from generative.waves import fit_waves
 
 GENERATOR, CRITIC = "generator", "critic"
-LOSS, TERM, LOGITS, CODES = "loss", "term", "logits", "codes"
+LOSS, TERM, LOGITS, CODES, LABELS = "loss", "term", "logits", "codes", "labels"
 
 Condition = tuple[Tensor, ...]
-"""The labels of a batch, or nothing."""
+"""What the players are told of a batch, or nothing."""
 
 T = TypeVar("T")
 
@@ -107,7 +102,8 @@ class Adversarial(Game):
         return critic, generator
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        generator, critic = (each.to(data.device) for each in self.built(data.classes))
+        width = data.classes if self.conditioning is None else self.conditioning.width(data)
+        generator, critic = (each.to(data.device) for each in self.built(width))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
             fit_waves(critic, data)
@@ -118,9 +114,9 @@ class Adversarial(Game):
             self.constraint.prepare(critic)
         return {GENERATOR: generator, CRITIC: critic}
 
-    def built(self, classes: int) -> tuple[nn.Module, nn.Module]:
-        """Generator and critic as PyTorch initialises them. Raises UsageError for layers that forms
-        can't be made of.
+    def built(self, told: int) -> tuple[nn.Module, nn.Module]:
+        """Generator and critic as PyTorch initialises them; told: the width of what they are told.
+        Raises UsageError for layers that forms can't be made of.
         """
         making, judging, latent = (
             self.protocol.generator,
@@ -129,8 +125,8 @@ class Adversarial(Game):
         )
         if self.conditioning is not None:
             return (
-                self.conditioning.generator(making, latent, self.shape, classes),
-                self.conditioning.critic(judging, self.shape, classes),
+                self.conditioning.generator(making, latent, self.shape, told),
+                self.conditioning.critic(judging, self.shape, told),
             )
         seen = self.shape if self.view is None else self.view.shape(self.shape)
         generator = (
@@ -143,7 +139,7 @@ class Adversarial(Game):
         return generator, self.critic_form.build(judging, making, seen)
 
     def batches(self, data: Data) -> Batches | LabelledBatches:
-        return data.batches() if self.conditioning is None else data.labelled_batches()
+        return data.batches() if self.conditioning is None else self.conditioning.batches(data)
 
     def memory(self, data: Data, rng: torch.Generator) -> Memory:
         return Memory(data.device)
@@ -249,7 +245,10 @@ class Adversarial(Game):
 
         def draw() -> tuple[Tensor, Condition]:
             drawn = table.batches.next(self._drawn)
-            return (drawn, ()) if isinstance(drawn, Tensor) else (drawn[0], (drawn[1],))
+            if isinstance(drawn, Tensor) or self.conditioning is None:
+                return drawn if isinstance(drawn, Tensor) else drawn[0], ()
+            table.leave(LABELS, drawn[1])
+            return drawn[0], (self.conditioning.told(drawn[1], table.data),)
 
         return table.once("reals", draw)
 
@@ -263,8 +262,7 @@ class Adversarial(Game):
             if self.conditioning is not None and table.mover == CRITIC:
                 told = self._reals(table)[1]
             elif self.conditioning is not None:
-                shape, classes = (self._drawn,), table.data.classes
-                told = (torch.randint(classes, shape, generator=rng, device=rng.device),)
+                told = (self.conditioning.drawn(self._drawn, table.data, rng),)
             kept = table.attached or table.keeps or table.mover == GENERATOR
             with torch.set_grad_enabled(kept), table.passes():
                 return table.players[GENERATOR](codes, *told).float(), told
@@ -309,9 +307,7 @@ class Adversarial(Game):
         if self.conditioning is None:
             model = GeneratorSampler(generator, critic, self.protocol, self.shape)
             return UncontestedSampler(model) if self._compared else model
-        return ConditionalGeneratorSampler(
-            generator, critic, self.protocol, self.shape, data.classes
-        )
+        return self.conditioning.fitted(generator, critic, self.protocol, self.shape, data)
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
         players = self.players(data, None)

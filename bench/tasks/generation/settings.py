@@ -114,7 +114,8 @@ class Target:
     settings, which name a cell where they are not the usual ones. rests: what the scores rest on,
     part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
     measured here, or empty. labelled: whether the classes of the training examples are known.
-    moded: whether the modes are, or the classes that they are made of.
+    moded: whether the modes are, or the classes that they are made of. captioned: whether the
+    examples have captions, which the model is told.
     """
 
     shape: tuple[int, ...] | None
@@ -128,6 +129,7 @@ class Target:
     skip: str = ""
     labelled: bool = False
     moded: bool = True
+    captioned: bool = False
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -136,7 +138,7 @@ def models_for(examples: Literal["points", "images"]) -> list[str]:
     return [
         entry.name
         for entry in RECIPES.entries()
-        if not entry.facts.translates and not getattr(entry.facts, other)
+        if not (entry.facts.translates or entry.facts.captioned or getattr(entry.facts, other))
     ]
 
 
@@ -178,6 +180,10 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
     facts, name, points = recipe.facts, recipe.name, len(target.shape or ()) == 1
     if facts.translates:
         return f"model '{name}' translates images of one domain to another's: task translation"
+    if facts.captioned and not target.captioned:
+        return f"model '{name}' is told captions, and these data have none: task text-to-image"
+    if target.captioned and not facts.captioned:
+        return f"model '{name}' is told no captions: task image is for it"
     if not points and facts.points_only:
         return f"model '{name}' is for points: {facts.points_only}"
     if points and facts.images_only:
