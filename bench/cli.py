@@ -20,6 +20,7 @@ VERBS = {
     "run": "Measure a suite; the same command again goes on.",
     "show": "The table of a run: means, intervals, published rows.",
     "report": "A run as one HTML page: tables, charts, samples, claims; no network.",
+    "watch": "The same page, live while the run goes on, on this machine alone.",
     "claims": "What papers claimed, and whether it holds here: the ledger, or any run.",
     "compare": "Did quality get worse? A run against a baseline, with a measured error rate.",
     "baseline": "Baselines to compare with: set, show, list.",

@@ -3,6 +3,7 @@
     manifest.json          the cells of the present command, with all that decides them
     cells/ab/<key>.json    one finished cell; written by whoever finished it
     samples/<key>.npz      what pictures need
+    underway/<key>.json    a cell that is being measured (results.notes)
     table.parquet, table.csv, pictures/
 
 A cell's file carries the sha256 of its content: one that is cut or changed counts as absent.
@@ -28,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError, UsageError, one_line
 from bench.core.files import sweep_unfinished, write_atomically
+from results.notes import forget_all
 from results.rows import COLUMNS, SCHEMA_VERSION, TYPES, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -103,6 +105,7 @@ class RunDirectory:
             raise UsageError(f"can't lock {self.path}: {error.strerror}") from error
         for folder in (self.path, self.path / "samples", *(self.path / "cells").glob("*")):
             sweep_unfinished(folder)
+        forget_all(self.path)
         return lock
 
     def _taken(self) -> str:

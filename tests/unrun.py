@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from harness import record
+from harness import value as value_of
 
 from results.runs import Run
 from results.store import RunDirectory
@@ -28,10 +30,9 @@ def run_of(folder, values=VALUES, **more):
             cells[-1] |= {"code": "c", "skip": ""}
             found = [measured("high_quality", value), measured("loss", 1 - value)]
             found += [measured("loss", 2 - value + step, step) for step in (10, 20)]
-            records[key] = {"key": key, "status": "ok", "reason": "", "values": found}
-            records[key] |= {"cell_id": f"t/ring/{model}", "seed": seed, "seconds": 1.5}
-            records[key] |= {"code": "c", "suite": "s", "tier": "quick", "task": "t"} | parts
-            records[key] |= {"settings": {"steps": 5}}
+            told = {"cell_id": f"t/ring/{model}", "seed": seed, "seconds": 1.5, "values": found}
+            told |= {"code": "c", "suite": "s", "tier": "quick", "task": "t"} | parts
+            records[key] = record(key, **told, settings={"steps": 5})
     block = {"name": "b", "task": "t", "metrics": ["high_quality", "loss"], "published": []}
     block |= {"primary": ["loss"]}
     facts = {name: {"role": role, "papers": []} for name, role in MODELS.items() if name in values}
@@ -48,12 +49,8 @@ def run_of(folder, values=VALUES, **more):
 
 
 def measured(metric, value, step=None):
-    return {"metric": metric, "value": value, "final": step is None, "step": step} | {
-        "std_error": None,
-        "n": None,
-        "epsilon": None,
-        "label": "",
-    }
+    """A value that was seen at a step, or at the end."""
+    return value_of(metric=metric, value=value, final=step is None, step=step)
 
 
 def images_of(n, seed):

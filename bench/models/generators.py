@@ -14,6 +14,7 @@ import torch
 from bench.core.digests import digest_of
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream, stream_seed
+from bench.core.underway import tell
 from bench.datasets import Source
 from bench.datasets.pixels import to_bytes
 from bench.models import generatornames  # noqa: F401
@@ -234,6 +235,7 @@ def _run(
                 steps = min(stop - at.done, stride)
                 at.state = trainer.advance(at.state, steps)
                 at.done += steps
+                tell(at.done, trainer.steps)
                 if at.done < stop:
                     saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
             now = trainer.finish(at.state)
@@ -242,6 +244,7 @@ def _run(
                 raise Diverged(f"samples are not finite at step {stop}")
             at.steps.append(stop)
             at.snapshots.append(snapshot)
+            tell(stop, trainer.steps, snapshot)
             at.signatures.append(_signature(trainer, at.state, now, order, source, stop))
             saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
     except Diverged as error:

@@ -23,6 +23,7 @@ from bench.core.errors import Notice, StoreError, UnaskedError, one_line
 from bench.core.randomness import forked, stream_seed
 from bench.core.threads import THREADS, with_threads
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
+from bench.run.underway import noted
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, Measurement, Value
 from results.rows import Record
@@ -137,7 +138,8 @@ def _measure(cell: Cell, context: Context) -> Measurement:
     artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
     if cell.device == "cuda":
         torch.cuda.init()
-    with with_threads(), forked(stream_seed(cell.cell_id, cell.seed, "cell")):
+    streams = forked(stream_seed(cell.cell_id, cell.seed, "cell"))
+    with noted(cell.key, context.run), with_threads(), streams:
         return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from bench.core.errors import visible
 from results.bibliography import cite, entries
 from results.pages.curves import curves
+from results.pages.going import underway
 from results.pages.grids import as_script, grid, plain_grid
 from results.pages.sheets import Room, drawn, seeds_of, sheets
 from results.runs import Run, Shown, refusing_damage
@@ -42,12 +43,13 @@ class Extra:
 
 
 def page(
-    runs: Sequence[Run], extras: Sequence[Extra] = (), room: int = ROOM, live: bool = False
+    runs: Sequence[Run], extras: Sequence[Extra] = (), room: int = ROOM, live: str = ""
 ) -> str:
     """A page of runs side by side; of several the tables are joined, as `bench show` joins them.
 
-    extras: further sections. room: bytes of pictures; what has none is named. live: whether the
-    page asks its own address for news of itself. Raises UsageError for a damaged run.
+    extras: further sections. room: bytes of pictures; what has none is named. live: what tells this
+    state of the runs from others, for a page that asks its own address for news and shows the cells
+    that are being measured; empty for none. Raises UsageError for a damaged run.
     """
     shown = Shown(runs)
     manifest, records = shown.joined
@@ -57,8 +59,10 @@ def page(
         blocks = list(_blocks(shown, taken, space))
         told = [claims_layout(judged) for run in runs if len(judged := _claims(run))]
     more = [_pictures(run, blocks, space) for run in runs]
+    going = [each for run in runs for each in underway(run, Room(room))] if live else []
     data = {
         "blocks": blocks,
+        "underway": going,
         "sections": [
             *({"title": "claims", "about": CLAIMS, "grid": plain_grid(t, taken)} for t in told),
             *(

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,12 @@ def sheets(
         if run.records.get(cell["key"], {}).get("status") in ("ok", "diverged"):
             rows.setdefault(label_of(cell), []).append(cell)
     found: dict[str, list[dict[str, Any]]] = {label: [] for label in rows}
-    place = _frame(facts)
+    place = frame_of(facts)
     for at in range(max(map(len, rows.values()), default=0)):
         for label, group in rows.items():
             if at < len(group):
                 cell = group[at]
-                shown = _shown(run.directory.samples(cell["key"]), facts, place)
+                shown = shown_of(run.directory.samples(cell["key"]), facts, place)
                 name = f"{dataset}: {label}, seed {cell['seed']}"
                 if shown is not None and room.take(len(str(shown)), name):
                     found[label].append({"seed": cell["seed"], **shown})
@@ -87,7 +88,7 @@ class Frame:
         return at.flatten().tolist()
 
 
-def _frame(facts: Mapping[str, Any]) -> Frame | None:
+def frame_of(facts: Mapping[str, Any]) -> Frame | None:
     """Around the true modes, where they are known and in a plane."""
     centres = np.array(facts.get("centres", []), dtype=float)
     if centres.ndim != 2 or centres.shape[1] != 2:
@@ -100,7 +101,7 @@ def _frame(facts: Mapping[str, Any]) -> Frame | None:
     return Frame(reach, [[*xy, int(r)] for xy, r in zip(places.tolist(), radii, strict=True)])
 
 
-def _shown(
+def shown_of(
     arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], place: Frame | None
 ) -> dict[str, Any] | None:
     """The samples of one cell, or None where it kept none that can be shown."""
@@ -130,8 +131,17 @@ def picture(images: np.ndarray, colour: bool, columns: int) -> str:
 
 def address(image: Any) -> str:
     """An image as `data:`, the same bytes for the same pixels."""
+    return _address(image.mode, image.size, image.tobytes())
+
+
+@lru_cache(maxsize=2_048)
+def _address(mode: str, size: tuple[int, int], pixels: bytes) -> str:
+    """A live page has most of its pictures again and again."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    image.save(buffer, format="webp", lossless=True, quality=80, method=4)
+    made = Image.frombytes(mode, size, pixels)
+    made.save(buffer, format="webp", lossless=True, quality=80, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -159,6 +159,8 @@
       },
       rows: chosen,
       follow: (told) => followers.push(told),
+      sorted: () => state.sort,
+      sort: (sort) => { if (sort) { state.sort = sort; show(); } },
     };
   };
   const dialog = $("#dialog");
@@ -371,6 +373,70 @@
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
     drawings.filter(({ figure }) => figure.dataset.drawn).forEach(({ draw }) => draw());
   });
+  // A live page asks for news of itself, and comes again where there are any, as it was left.
+  const KEPT = "bench-report";
+  const remember = () => {
+    const values = all("input, select").map((one) => (one.type === "checkbox" ? one.checked : one.value));
+    const sorts = grids.map((grid) => grid.sorted());
+    const theme = document.documentElement.dataset.theme;
+    sessionStorage.setItem(KEPT, JSON.stringify({ values, sorts, theme, top: scrollY }));
+  };
+  const recall = () => {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+    sessionStorage.removeItem(KEPT);
+    if (!kept) return;
+    if (kept.theme) document.documentElement.dataset.theme = kept.theme;
+    const controls = all("input, select");
+    if (controls.length === kept.values.length) {
+      controls.forEach((one, at) => {
+        const [key, told] = one.type === "checkbox" ? ["checked", "change"] : ["value", one.tagName === "SELECT" ? "change" : "input"];
+        if (one[key] === kept.values[at]) return;
+        one[key] = kept.values[at];
+        one.dispatchEvent(new Event(told));
+      });
+      grids.forEach((grid, at) => grid.sort(kept.sorts[at]));
+    }
+    scrollTo(0, kept.top);
+  };
+  const going = () => {
+    const now = Date.now() / 1000;
+    $("#underway .grid").replaceChildren(
+      ...data.underway.map((one) => {
+        const figure = made("figure", {});
+        if (one.points || one.image) {
+          const shown = one.points ? painted(one.points, one.modes) : made("img", { src: one.image, alt: "" });
+          shown.setAttribute(one.points ? "aria-label" : "alt", `what ${one.name} draws now`);
+          figure.append(shown);
+        }
+        if (one.steps) figure.append(made("progress", { max: one.steps, value: one.step, "aria-label": one.name }));
+        const seconds = Math.max(0, Math.round(now - one.started));
+        const steps = one.steps ? `, step ${one.step} of ${one.steps}` : "";
+        const told = one.gone ? ": its process is gone" : `: ${seconds} s${steps}`;
+        figure.append(made("figcaption", {}, one.name + told));
+        return figure;
+      }),
+    );
+    if (!data.underway.length) $("#underway .grid").textContent = "Nothing is being measured.";
+  };
+  const follow = () => {
+    going();
+    setInterval(async () => {
+      try {
+        const answer = await fetch("/state", { cache: "no-store" });
+        const state = await answer.text();
+        $(".gone").hidden = answer.ok;
+        if (!answer.ok || state === data.live || dialog.open) return;
+        remember();
+        location.reload();
+      } catch {
+        $(".gone").hidden = false;
+      }
+    }, 1000);
+  };
+  if (data.live) {
+    recall();
+    follow();
+  }
   const arrive = () => {
     const id = decodeURIComponent(location.hash.slice(1));
     if (id && !document.getElementById(id) && grids.some((grid) => grid.shows(id))) {

@@ -1,0 +1,149 @@
+"""The page of a run that goes on: served to this machine alone, anew with every finished cell."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+from contextlib import contextmanager
+from urllib.request import urlopen
+
+import pytest
+from harness import bench, cell_files, environ, faulty_suite, spawn, started, wait_for
+
+from bench.core.errors import UsageError
+from bench.report.watch import HEADERS, served, server_of
+from results.notes import notes
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("watched")
+    suite = faulty_suite(folder, "number", "several")
+    assert spawn("run", "--suite", suite, "--out", "run", cwd=folder).returncode == 0
+    return str(folder / "run")
+
+
+def asked(address, path="/", method="GET", **headers):
+    """Status, headers and body."""
+    at = address.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(at, timeout=20)
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read().decode()
+    connection.close()
+    return found
+
+
+def test_it_serves_the_page_and_its_state(run):
+    with served(run) as address:
+        code, headers, page = asked(address)
+        assert (code, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert HEADERS.items() <= headers.items()
+        assert page.startswith("<!doctype html>")
+        assert "connect-src &#39;self&#39;" in page
+        state = asked(address, "/state")[2]
+        assert f'"live":"{state}"' in page
+        assert asked(address, method="HEAD")[::2] == (200, "")
+
+
+def test_it_serves_nothing_else(run):
+    """No file, no other method, and no name that was made to point here."""
+    with served(run) as address:
+        for path in ("/manifest.json", "/../manifest.json", "/state/", "/?x"):
+            assert asked(address, path)[0] == 404
+        for method in ("POST", "PUT", "DELETE"):
+            assert asked(address, method=method)[0] == 501
+        for host in ("evil.example", "evil.example:80", "127.0.0.1"):
+            assert asked(address, Host=host)[0] == 403
+        port = address.rstrip("/").rpartition(":")[2]
+        assert asked(address, Host=f"localhost:{port}")[0] == 200
+        assert address == f"http://127.0.0.1:{port}/"
+
+
+def test_a_damaged_run_is_told_and_comes_back(run, tmp_path):
+    from shutil import copytree
+
+    other = copytree(run, tmp_path / "run")
+    manifest = (other / "manifest.json").read_bytes()
+    with served(str(other)) as address:
+        assert asked(address)[0] == 200
+        (other / "manifest.json").write_text("{")
+        time.sleep(1.5)
+        code, _, told = asked(address)
+        assert (code, "\n" in told) == (503, False)
+        assert "manifest.json" in told
+        (other / "manifest.json").write_bytes(manifest)
+        assert asked(address)[0] == 200
+
+
+def test_wrong_use_is_told(run, tmp_path):
+    assert bench("watch", str(tmp_path / "none")) == 2
+    assert bench("watch", run, "--port", "70000") == 2
+    with served(run) as address:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with pytest.raises(UsageError, match=f"can't serve on port {port}: .*; 0 takes any"):
+            server_of(run, port)
+
+
+@contextmanager
+def going(folder, *models):
+    """A run of faulty cells that goes on, once its manifest is there."""
+    suite = faulty_suite(folder, *models)
+    told = ("run", "--suite", suite, "--out", "run", "--workers", "2")
+    with started(*told, cwd=folder) as (driver, mark):
+        assert wait_for((folder / "run" / "manifest.json").exists)
+        yield driver, mark
+
+
+def names(address):
+    """The rows of the page's table with what became of their cells."""
+    page = urlopen(address, timeout=20).read().decode()
+    return dict(
+        re.findall(r'<button class="more"[^>]*>([a-z_]+)</button>.*?<td>.*?<span>(.*?)<', page)
+    )
+
+
+def test_a_finished_cell_is_there_in_three_seconds(tmp_path):
+    """And the one that is being measured is shown as such; when the run dies, its page stays."""
+    run = tmp_path / "run"
+    with going(tmp_path, "number", "sleeps") as (driver, _), served(str(run)) as address:
+        assert wait_for(lambda: cell_files(run))
+        begun = time.monotonic()
+        assert wait_for(lambda: names(address).get("number") == "1", 10)
+        assert time.monotonic() - begun < 3
+        assert wait_for(lambda: list(notes(run)))
+        page = urlopen(address, timeout=20).read().decode()
+        assert re.search(r'"underway":\[{"name":"faults ·  · sleeps, seed 0","step":0', page)
+        driver.kill()
+        driver.wait()
+        assert names(address)["number"] == "1"
+
+
+def test_the_command_serves_until_it_is_interrupted(run, tmp_path):
+    """It says where; Ctrl-C ends it without an error's trace."""
+    import signal
+    import subprocess
+
+    from harness import BENCH, _interruptible
+
+    process = subprocess.Popen(
+        [BENCH, "watch", run],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ(PYTHONUNBUFFERED="1"),
+        preexec_fn=_interruptible,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = line.split()[0]
+        assert asked(address)[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        _, error = process.communicate()
+    assert "Traceback" not in error
