@@ -16,6 +16,7 @@ from generative.games.base import Game
 from generative.protocols.base import layer_modules, layers_said
 from generative.trainers.execution import execution_of, recorded
 from generative.trainers.game import GameTrainer
+from generative.trainers.succession import Succession
 from generative.training import Setting, Training, settings_of, told
 
 
@@ -47,8 +48,12 @@ class Playing(Recipe):
         """
 
     @abstractmethod
-    def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
-        """The game with these parts. Raises UsageError where they don't go together."""
+    def game(
+        self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> Game | Succession:
+        """The game with these parts, or games one after another. Raises UsageError where they don't
+        go together.
+        """
 
     @abstractmethod
     def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
@@ -97,9 +102,11 @@ class Playing(Recipe):
         _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)
-        game = self.game(rules, parts, shape)
+        game, execution = self.game(rules, parts, shape), execution_of(training)
         dynamics.refuse(game.moves)
-        return GameTrainer(game, dynamics, execution_of(training))
+        if isinstance(game, Succession):
+            return game.trainer(dynamics, execution)
+        return GameTrainer(game, dynamics, execution)
 
     def seconds(self, training: Training) -> float:
         rules, usual = self.rules(training), self.entry(training).part
