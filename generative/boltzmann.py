@@ -1,7 +1,7 @@
 """Restricted Boltzmann machines: energies, conditional means, contrastive divergence.
 
-A layer of visible and one of hidden units, joined by weights, without joints inside a layer
-(Smolensky 1986). Logistic units are 0 or 1; linear ones are Gaussian with variance 1. Learned by
+A layer of visible and one of hidden units, joined by weights, with none inside a layer.
+Logistic units are 0 or 1; linear ones are Gaussian with variance 1. Learned by
 contrastive divergence (Hinton 2002, doi:10.1162/089976602760128018).
 """
 

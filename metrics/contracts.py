@@ -49,6 +49,7 @@ Takes = Literal[
     "joined",
     "energies",
     "rebuilt",
+    "decoded",
 ]
 
 
@@ -139,7 +140,8 @@ class MetricFacts:
     "moves": nothing and the `Moves` of images and of their logits; "coded": images, uint8
     [n, c, h, w], and what of them was `Sent`; "joined": nothing and images `Joined` along a seam;
     "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
-    images [n, c, h, w], and what was made of their bands.
+    images [n, c, h, w], and what was made of their bands; "decoded": images [n, c, h, w], and what
+    was `Rebuilt` of their codes.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

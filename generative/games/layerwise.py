@@ -1,7 +1,7 @@
 """One layer learned by itself, on what the layers below make of the examples.
 
-Greedy learning of deep networks (Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647; Bengio
-et al. 2007): a game a layer, one after another. Unrolled, the layers are an encoder and a decoder.
+Greedy learning of deep networks (Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647): a game
+a layer, one after another. Unrolled, the layers are an encoder and a decoder.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.core.randomness import forked
 from generative.boltzmann import Layer, Units
 from generative.contracts import Autoencoder, Batches, Data, Sampler
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
@@ -62,11 +63,12 @@ class Plan:
     def coder(self, shape: tuple[int, ...], depth: int) -> Coder:
         """The lowest `depth` layers, unrolled: untied weights, yet to be given."""
         *between, code = self.hidden[:depth]
-        encoder = Mlp(tuple(between), "sigmoid").encoder(shape, code)
-        decoder = Mlp(tuple(between[::-1]), "sigmoid", squashed=self.visible == "logistic")
+        up, down = (Mlp(tuple(each), "sigmoid") for each in (between, between[::-1]))
+        with forked(0):  # weights that nobody will see are not to move the training's draws
+            encoder, decoder = up.encoder(shape, code), down.generator(code, shape)
         if self.units(depth - 1)[1] == "logistic":
             encoder = nn.Sequential(encoder, nn.Sigmoid())
-        return Coder(encoder, decoder.generator(code, shape), code)
+        return Coder(encoder, decoder, code)
 
 
 def weighted(network: nn.Module) -> list[nn.Linear]:

@@ -86,6 +86,7 @@ RECIPES.register(
     paper="doi:10.1126/science.1127647",
     summary="Autoencoder, codes from a fitted Gaussian (Hinton & Salakhutdinov 2006)",
     role="baseline",
+    encodes=True,
     exempt="codes-are-draws-of-the-prior: they have the moments of encoded examples",
 )(Encoding(SquaredError(corruption=0.0)))
 
@@ -94,5 +95,6 @@ RECIPES.register(
     paper="doi:10.1145/1390156.1390294",
     summary="The same, 30 % of the values set to 0 at the input (Vincent et al. 2008)",
     role="baseline",
+    encodes=True,
     exempt="codes-are-draws-of-the-prior: they have the moments of encoded examples",
 )(Encoding(SquaredError(corruption=0.3)))

@@ -58,6 +58,7 @@ for _name, _lesson, _words in (
         paper=PAPER,
         summary=f"Deep autoencoder of logistic units, {_words} (Hinton & Salakhutdinov 2006)",
         role="baseline",
+        encodes=True,
         images_only="its pixels are probabilities",
         exempt="codes-are-draws-of-the-prior: they have the moments of encoded examples",
     )(Encoding(CrossEntropy(), instead=OWN, lesson=_lesson))
