@@ -79,8 +79,7 @@ class Mlp(Network):
     widths: units of the hidden layers. maxout: pieces of a maxout unit (Goodfellow et al.
     2013); 1 means `activation` instead. batch_norm: after every hidden layer, whose biases are
     then left out. input_scale: a constant the input is multiplied by. dropout: the probability
-    that an input, and a hidden unit, is set to 0 in training (an encoder's only). squashed: whether
-    images come out of a sigmoid; else they come as they are, and may leave [0, 1].
+    that an input, and a hidden unit, is set to 0 in training (an encoder's only).
     """
 
     widths: tuple[int, ...]
@@ -89,7 +88,6 @@ class Mlp(Network):
     batch_norm: bool = False
     input_scale: float = 1.0
     dropout: tuple[float, float] = (0.0, 0.0)
-    squashed: bool = True
 
     def build(
         self, inputs: int, outputs: int, dropout: tuple[float, float] = (0.0, 0.0)
@@ -106,11 +104,10 @@ class Mlp(Network):
         return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
-        """Images come out of a sigmoid unless they are not to be squashed, points as they are."""
+        """Images come out of a sigmoid, points as they are."""
         network = self.build(latent, prod(shape))
         if len(shape) > 1:
-            network.extend([nn.Sigmoid()] if self.squashed else [])
-            network.append(nn.Unflatten(1, shape))
+            network.extend([nn.Sigmoid(), nn.Unflatten(1, shape)])
         return network
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:

@@ -32,6 +32,7 @@ from generative.parts import (
     TermFacts,
     View,
 )
+from generative.measured import fit_measured
 from generative.protocols.base import Protocol
 from generative.samplers import (
     ConditionalGeneratorSampler,
@@ -39,7 +40,6 @@ from generative.samplers import (
     UncontestedSampler,
     load,
 )
-from generative.waves import fit_waves
 
 GENERATOR, CRITIC = "generator", "critic"
 LOSS, TERM, LOGITS, CODES = "loss", "term", "logits", "codes"
@@ -110,7 +110,7 @@ class Adversarial(Game):
         generator, critic = (each.to(data.device) for each in self.built(data.classes))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
-            fit_waves(critic, data)
+            fit_measured(critic, data)
             if self.generator_form is not None:
                 codes = self.protocol.codes(self.protocol.batch, rng)
                 self.generator_form.begin(generator, codes)

@@ -36,6 +36,11 @@ class Lesson(ABC):
     layer_steps: int
     spread: float
 
+    @property
+    @abstractmethod
+    def decay(self) -> float:
+        """The share of a layer's steps, at their end, over which the rate falls to 0."""
+
     @abstractmethod
     def optimiser(self, protocol: Protocol, above: Units, steps: int) -> Optimiser:
         """Of a layer whose hidden units are such."""
@@ -47,18 +52,17 @@ class Lesson(ABC):
 
 @dataclass(frozen=True)
 class Plan:
-    """Layers as sizes. hidden: of each hidden layer, the code last. code: the units of the code;
-    those between are logistic. visible: the units of the examples.
+    """Layers as sizes. hidden: of each hidden layer, the code last. code: the units of the code; all
+    others are logistic.
     """
 
     hidden: tuple[int, ...]
     code: Units
-    visible: Units = "logistic"
 
     def units(self, at: int) -> tuple[Units, Units]:
         """Below and above the layer of this number, counted from 0."""
         top: Units = self.code if at + 1 == len(self.hidden) else "logistic"
-        return (self.visible if at == 0 else "logistic"), top
+        return "logistic", top
 
     def coder(self, shape: tuple[int, ...], depth: int) -> Coder:
         """The lowest `depth` layers, unrolled: untied weights, yet to be given."""
@@ -71,9 +75,16 @@ class Plan:
         return Coder(encoder, decoder, code)
 
 
+def leaves(network: nn.Module) -> list[nn.Module]:
+    """Its layers in the order in which they are passed."""
+    if not isinstance(network, nn.Sequential):
+        return [network]
+    return [leaf for part in network for leaf in leaves(part)]
+
+
 def weighted(network: nn.Module) -> list[nn.Linear]:
     """The layers that have weights, in order."""
-    return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    return [layer for layer in leaves(network) if isinstance(layer, nn.Linear)]
 
 
 @torch.no_grad()
@@ -127,7 +138,7 @@ class Layerwise(Game):
     def moves(self) -> tuple[Move, ...]:
         above = self.plan.units(self.at)[1]
         optimiser = self.lesson.optimiser(self.protocol, above, self.protocol.steps)
-        return (Move(LAYER, self._loss, optimiser),)
+        return (Move(LAYER, self._loss, optimiser, decay=self.lesson.decay),)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         visible, hidden = self._sizes

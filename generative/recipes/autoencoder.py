@@ -43,7 +43,6 @@ class Plain(Objective):
     def encode(self, coder: Coder, x: Tensor) -> Tensor:
         return coder.encoder(x)
 
-    @final
     def fitted(self, coder: Coder, box: tuple[float, float] | None) -> Sampler:
         return CodedSampler(coder, self)
 

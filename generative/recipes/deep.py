@@ -40,6 +40,10 @@ class Contrastive(Lesson):
     sampled: bool = False
     spread: float = 0.1
 
+    @property
+    def decay(self) -> float:
+        return 0.0
+
     def optimiser(self, protocol: Protocol, above: Units, steps: int) -> Optimiser:
         rate = 0.001 if above == "linear" else 0.1
         return Momentum(rate, 0.5, 0.9, max(1, steps // 2))

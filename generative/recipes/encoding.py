@@ -73,7 +73,7 @@ class Encoding(Playing):
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         if "lesson" not in parts:
             return COST
-        layers = len(_hidden(rules)) * parts["lesson"].layer_steps
+        layers = len(hidden_of(rules)) * parts["lesson"].layer_steps
         return COST + LAYER_COST * layers / rules.steps
 
 
@@ -87,14 +87,15 @@ def mirrored(protocol: Protocol) -> bool:
     return up.widths == down.widths[::-1] and up.activation == down.activation == "sigmoid"
 
 
-def _hidden(rules: Protocol) -> tuple[int, ...]:
+def hidden_of(rules: Protocol) -> tuple[int, ...]:
+    """The sizes of an encoder's hidden layers, the code last."""
     assert isinstance(rules.critic, Mlp)
     return *rules.critic.widths, rules.latent
 
 
 def pretrained(own: encoding.Encoding, lesson: Lesson) -> Succession:
     """A layer after another, then all of them, unrolled."""
-    plan = Plan(_hidden(own.protocol), "linear")
+    plan = Plan(hidden_of(own.protocol), "linear")
     rules = replace(own.protocol, steps=lesson.layer_steps)
 
     def learn(at: int, done: Sequence[Fitted]) -> Layerwise:
