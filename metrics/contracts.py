@@ -50,6 +50,7 @@ Takes = Literal[
     "energies",
     "rebuilt",
     "decoded",
+    "probed",
 ]
 
 
@@ -141,7 +142,7 @@ class MetricFacts:
     [n, c, h, w], and what of them was `Sent`; "joined": nothing and images `Joined` along a seam;
     "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
     images [n, c, h, w], and what was made of their bands; "decoded": images [n, c, h, w], and what
-    was `Rebuilt` of their codes.
+    was `Rebuilt` of their codes; "probed": true classes [n], and those that a probe reads.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its
