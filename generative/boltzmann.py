@@ -1,8 +1,8 @@
 """Restricted Boltzmann machines: energies, conditional means, contrastive divergence.
 
-A layer of visible and one of hidden units, joined by weights, with none inside a layer.
-Logistic units are 0 or 1; linear ones are Gaussian with variance 1. Learned by
-contrastive divergence (Hinton 2002, doi:10.1162/089976602760128018).
+A layer of visible and one of hidden units, joined by weights, with none inside a layer. Logistic
+units are 0 or 1; linear ones are Gaussian with variance 1. Learned by contrastive divergence
+(Hinton 2002, doi:10.1162/089976602760128018).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Layer(nn.Module):
 
     def __init__(self, visible: int, hidden: int, units: tuple[Units, Units]) -> None:
         super().__init__()
-        self.below, self.above = units
+        self.below: Units = units[0]
+        self.above: Units = units[1]
         self.weight = nn.Parameter(torch.zeros(hidden, visible))
         self.visible_bias = nn.Parameter(torch.zeros(visible))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
@@ -48,8 +49,8 @@ class Layer(nn.Module):
         return _mean(linear(h, self.weight.T, self.visible_bias), self.below)
 
     def energy(self, v: Visible, h: Hidden) -> PerExample:
-        """E(v, h) = -v W' h - b v - c h of logistic units; a linear unit has (x - bias)^2 / 2 in the
-        place of -bias x.
+        """E(v, h) = -v W' h - b v - c h of logistic units; a linear unit has (x - bias)^2 / 2 in
+        the place of -bias x.
         """
         own = _energy(v, self.visible_bias, self.below) + _energy(h, self.hidden_bias, self.above)
         return own - (linear(v, self.weight) * h).sum(1)
@@ -64,7 +65,9 @@ class Layer(nn.Module):
         return own + (self.hidden_bias.square() - inputs.square()).sum(1) / 2
 
 
-def contrast(layer: Layer, v: Visible, steps: int, sampled: bool, rng: torch.Generator) -> PerExample:
+def contrast(
+    layer: Layer, v: Visible, steps: int, sampled: bool, rng: torch.Generator
+) -> PerExample:
     """F(v) - F(v'), where v' is what `steps` of a Gibbs chain make of v, and is held fast: its
     gradient is contrastive divergence's, and for many steps that of the mean -log p(v).
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 

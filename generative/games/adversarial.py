@@ -20,6 +20,7 @@ from generative.contracts import (
     Penalty,
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.measured import fit_measured
 from generative.networks import critic_of
 from generative.parts import (
     CriticForm,
@@ -32,7 +33,6 @@ from generative.parts import (
     TermFacts,
     View,
 )
-from generative.measured import fit_measured
 from generative.protocols.base import Protocol
 from generative.samplers import (
     ConditionalGeneratorSampler,

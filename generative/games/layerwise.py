@@ -52,8 +52,8 @@ class Lesson(ABC):
 
 @dataclass(frozen=True)
 class Plan:
-    """Layers as sizes. hidden: of each hidden layer, the code last. code: the units of the code; all
-    others are logistic.
+    """Layers as sizes. hidden: of each hidden layer, the code last. code: the units of the code;
+    all others are logistic.
     """
 
     hidden: tuple[int, ...]
@@ -189,11 +189,11 @@ class Layerwise(Game):
 
 @dataclass(frozen=True)
 class Unrolled(Game):
-    """A game of a coder that starts from the weights of a model of as many layers."""
+    """A game whose player starts from the weights of a model of as many layers."""
 
     own: Game
     player: str
-    start: Sampler
+    start: Mapping[str, Tensor]
 
     @property
     def protocol(self) -> Any:
@@ -205,7 +205,7 @@ class Unrolled(Game):
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         players = self.own.players(data, rng)
-        load_weights(players[self.player], dict(self.start.tensors()), "model")
+        load_weights(players[self.player], dict(self.start), "model")
         return players
 
     def batches(self, data: Data) -> Any:

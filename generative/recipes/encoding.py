@@ -103,7 +103,7 @@ def pretrained(own: encoding.Encoding, lesson: Lesson) -> Succession:
         return Layerwise(plan, at, lesson, own.objective, rules, own.shape, below)
 
     def refine(done: Sequence[Fitted]) -> Unrolled:
-        return Unrolled(own, CODER, done[-1])
+        return Unrolled(own, CODER, done[-1].tensors())
 
     count = len(plan.hidden)
     stages = (*(partial(learn, at) for at in range(count)), refine)

@@ -140,8 +140,8 @@ class PcaTrainer(Projection):
 @final
 @dataclass(frozen=True)
 class LogisticPcaTrainer(Projection):
-    """x = sigmoid(z W + b): codes of all training examples and W, b in turn, by a damped Newton step
-    each, from logits on principal components. Codes are N(0, I) a priori, which keeps them finite
+    """x = sigmoid(z W + b): codes of all training examples and W, b in turn, by a damped Newton
+    step each, from logits on principal components. Codes are N(0, I) a priori, which keeps them finite
     where pixels are 0 or 1; W has a ridge of the same kind, b a thousandth of it.
     """
 

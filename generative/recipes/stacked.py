@@ -1,7 +1,7 @@
 """Stacked autoencoders, plain and denoising: layers of features, each learned on those below.
 
-Vincent et al. 2008 (doi:10.1145/1390156.1390294): a layer is to make its input of a corrupted copy of
-it; the layers above see its output for inputs that are whole.
+Vincent et al. 2008 (doi:10.1145/1390156.1390294): a layer is to make its input of a corrupted copy;
+the layers above see its output for inputs that are whole.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Layered(Autoencoder):
         self._own, self._encoder = own, encoder
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """What each layer of units makes of examples [n, ...], [n, units] each, the lowest first."""
+        """What each layer makes of examples [n, ...], [n, units] each, the lowest first."""
         found = []
         with torch.no_grad():
             for leaf in leaves(self._encoder):
@@ -75,8 +75,8 @@ class Features(Plain):
 
 @dataclass(frozen=True)
 class Denoising(Lesson):
-    """The cross-entropy of a layer's input and of what its tied weights make of a corrupted copy, in
-    which each value is 0 with probability `corruption`. layer_steps: of the learning of a layer.
+    """The cross-entropy of a layer's input and of what its tied weights make of a copy in which
+    each value is 0 with probability `corruption`. layer_steps: of the learning of a layer.
 
     Deviation: Adam at the protocol's rate, which falls to 0 over the second half, for stochastic
     gradient descent.
@@ -124,9 +124,7 @@ class Stacking(Playing):
     def parts(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"lesson": self.lesson}
 
-    def game(
-        self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
-    ) -> Succession:
+    def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Succession:
         plan, lesson = Plan(hidden_of(rules), "logistic"), parts["lesson"]
         own, count = replace(rules, steps=lesson.layer_steps), len(plan.hidden)
 

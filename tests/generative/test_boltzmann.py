@@ -111,7 +111,9 @@ def test_many_steps_are_the_exact_gradient_of_the_likelihood():
     """Enumerated over 2^6 visible states; one step is far from it, from the same data."""
     layer, v = machine(), seen(4000)
     log_share = torch.logsumexp(-layer.free_energy(every(VISIBLE)), 0)
-    exact = torch.cat([g.flatten() for g in slopes((layer.free_energy(v) + log_share).mean(), layer)])
+    exact = torch.cat(
+        [g.flatten() for g in slopes((layer.free_energy(v) + log_share).mean(), layer)]
+    )
 
     def off(steps):
         many = v.repeat(10, 1)

@@ -1,5 +1,7 @@
 """Principal components and logistic ones, beside what is known of them."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -100,7 +102,7 @@ def test_a_step_that_would_climb_is_halved():
     for _ in range(8):
         z = newton(z, design, offset, x, ridge, 1)
         values.append(loss(z, design, offset, x, ridge))
-    assert all(bool((b <= a).all()) for a, b in zip(values, values[1:], strict=False))
+    assert all(bool((b <= a).all()) for a, b in pairwise(values))
 
 
 def test_logistic_codes_are_the_likeliest_and_lose_less_than_linear_ones():

@@ -117,7 +117,9 @@ def test_what_can_not_be_rebuilt_is_skipped_or_refused(store):
     assert found.skip == "model 'dcgan' can't encode images"
     with pytest.raises(UsageError, match="a Given does not encode: task reconstruction needs an"):
         measured(store, f"{ME}:codeless")
-    with pytest.raises(UsageError, match="'squared_error@held' is none: expected squared_error, or"):
+    with pytest.raises(
+        UsageError, match="'squared_error@held' is none: expected squared_error, or"
+    ):
         task.metric_facts("squared_error@held")
 
 

@@ -1,4 +1,4 @@
-"""Linear classifiers of features, their regularisation chosen on a part of the labelled examples."""
+"""Linear classifiers of features, regularised as a part of the labelled examples says."""
 
 from __future__ import annotations
 
