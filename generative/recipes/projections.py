@@ -141,8 +141,8 @@ class PcaTrainer(Projection):
 @dataclass(frozen=True)
 class LogisticPcaTrainer(Projection):
     """x = sigmoid(z W + b): codes of all training examples and W, b in turn, by a damped Newton
-    step each, from logits on principal components. Codes are N(0, I) a priori, which keeps them finite
-    where pixels are 0 or 1; W has a ridge of the same kind, b a thousandth of it.
+    step each, from logits on principal components. Codes are N(0, I) a priori, which keeps them
+    finite where pixels are 0 or 1; W has a ridge of the same kind, b a thousandth of it.
     """
 
     rounds: int = 12
