@@ -61,8 +61,12 @@ class Principal(Projected):
 
     def encode(self, x: Tensor) -> Tensor:
         """The projection: factors are at right angles."""
-        lengths = self._factors.square().sum(1)
-        return (x.flatten(1) - self._offset) @ self._factors.T / lengths
+        return (x.flatten(1) - self._offset) @ self._factors.T / self.lengths.square()
+
+    @property
+    def lengths(self) -> Tensor:
+        """The standard deviation of the examples along each component, [k]."""
+        return self._factors.square().sum(1).sqrt()
 
 
 @final

@@ -11,6 +11,7 @@ from bench.core.randomness import forked, stream
 from bench.models.store import ArtifactStore
 from bench.tasks import TASKS
 from bench.tasks.generation.linearprobes import probed, units_of
+from bench.tasks.generation.probing import layer_of
 from generative import RECIPES, Training
 
 ME = __name__
@@ -124,6 +125,15 @@ def test_a_layer_is_probed_by_its_number(store):
     for model, layer, layers in ((name, 4, 3), ("pca", 2, 1)):
         skip = task.resolve({"dataset": "optdigits", "model": model}, {"layer": layer}, None).skip
         assert skip == f"layer {layer} of model '{model}': it has {layers}"
+
+
+def test_components_are_probed_as_they_are_and_not_whitened():
+    """All of them keep every distance between images."""
+    source = usual.source(0)
+    trainer = RECIPES["pca"].part.trainer(Training("vincent-2008", latent=64), source.shape)
+    model, x = trainer.finish(trainer.start(source, stream("pca"))), source.held_out[:20]
+    found = torch.cdist(*2 * [layer_of(model, x, 1)])
+    torch.testing.assert_close(found, torch.cdist(*2 * [x.flatten(1)]), rtol=1e-3, atol=5e-3)
 
 
 def test_what_does_not_encode_is_refused(store):

@@ -30,6 +30,7 @@ from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import checked, facts_of, scored_by
 from generative import RECIPES, Autoencoder, Sampler
 from generative.recipes.encoding import hidden_of
+from generative.recipes.projections import Principal
 from generative.recipes.references import Reals
 from generative.recipes.stacked import Layered, Stacking
 
@@ -66,7 +67,9 @@ def layer_of(model: Sampler, images: Tensor, layer: int) -> Tensor:
         raise UsageError(f"a {kind} does not encode: task probing needs an Autoencoder")
     if isinstance(model, Layered):
         return torch.cat([model.layers(part)[layer - 1] for part in images.split(CHUNK)])
-    return torch.cat([model.encode(part) for part in images.split(CHUNK)])
+    codes = torch.cat([model.encode(part) for part in images.split(CHUNK)])
+    # Whitened, the components that hold next to nothing would count as much as the first.
+    return codes * model.lengths if isinstance(model, Principal) else codes
 
 
 class ProbingExperiment(Experiment[Sampler, LabelledSource, ProbingSettings]):
