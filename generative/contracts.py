@@ -436,7 +436,8 @@ class RecipeFacts:
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
-    classes they are made of. captioned: it is told what to draw by captions.
+    classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
+    an Autoencoder.
     """
 
     role: Role = "model"
@@ -448,6 +449,7 @@ class RecipeFacts:
     paired: bool = False
     moded: bool = False
     captioned: bool = False
+    encodes: bool = False
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.core.errors import UsageError
 from bench.core.registry import NoFacts, Registry
 
-Activation = Literal["relu", "tanh", "leaky_relu", "silu"]
+Activation = Literal["relu", "tanh", "leaky_relu", "silu", "sigmoid"]
 Shape = tuple[int, ...]
 
 
@@ -246,6 +246,7 @@ _ACTIVATIONS: dict[str, nn.Module] = {
     "tanh": nn.Tanh(),
     "leaky_relu": nn.LeakyReLU(0.2),
     "silu": nn.SiLU(),
+    "sigmoid": nn.Sigmoid(),
 }
 
 

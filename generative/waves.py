@@ -8,7 +8,7 @@ from math import pi, prod
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Data
+from generative.measured import Measured
 from generative.networks import Mlp, Network, Shape
 
 
@@ -21,7 +21,7 @@ def waves(x: Tensor, count: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
-class Waves(nn.Module):
+class Waves(Measured):
     """Examples [n, d] and their waves, [n, d (1 + 2 count)], in units of the training examples'
     standard deviation about their mean: one number each over all values.
     """
@@ -44,13 +44,6 @@ class Waves(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         units = (x - self.centre) / self.scale
         return torch.cat([units, waves(units, self.count)], 1)
-
-
-def fit_waves(network: nn.Module, data: Data) -> None:
-    """Take the units of every layer of waves in a network from the training examples."""
-    for layer in network.modules():
-        if isinstance(layer, Waves):
-            layer.fit(data.training)
 
 
 @dataclass(frozen=True)

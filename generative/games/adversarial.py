@@ -20,6 +20,7 @@ from generative.contracts import (
     Penalty,
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.measured import fit_measured
 from generative.networks import critic_of
 from generative.parts import (
     CriticForm,
@@ -34,7 +35,6 @@ from generative.parts import (
 )
 from generative.protocols.base import Protocol
 from generative.samplers import GeneratorSampler, UncontestedSampler, load
-from generative.waves import fit_waves
 
 GENERATOR, CRITIC = "generator", "critic"
 LOSS, TERM, LOGITS, CODES, LABELS = "loss", "term", "logits", "codes", "labels"
@@ -106,7 +106,7 @@ class Adversarial(Game):
         generator, critic = (each.to(data.device) for each in self.built(width))
         if rng is not None:
             self.protocol.initialise(generator, critic, rng)
-            fit_waves(critic, data)
+            fit_measured(critic, data)
             if self.generator_form is not None:
                 codes = self.protocol.codes(self.protocol.batch, rng)
                 self.generator_form.begin(generator, codes)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from generative.contracts import Autoencoder, Batches, Data, PerExample, Sampler
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.measured import fit_measured
 from generative.protocols.base import Protocol
 from generative.samplers import load_weights
 from generative.trainers.optimisers import chunks_of
-from generative.waves import fit_waves
 
 CODER = "coder"
 SAMPLE_CHUNK = 1_000
@@ -118,7 +118,7 @@ class Encoding(Game):
         coder = Coder(encoder, decoder, latent).to(data.device)
         if rng is not None:
             self.protocol.initialisation.apply(coder, rng)
-            fit_waves(coder, data)
+            fit_measured(coder, data)
         return {CODER: coder}
 
     def batches(self, data: Data) -> Batches:

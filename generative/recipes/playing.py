@@ -16,6 +16,7 @@ from generative.games.base import Game
 from generative.protocols.base import layer_modules, layers_said
 from generative.trainers.execution import execution_of, recorded
 from generative.trainers.game import GameTrainer
+from generative.trainers.succession import Succession
 from generative.training import Setting, Training, settings_of, told
 
 
@@ -93,15 +94,19 @@ class Parted(Recipe):
 
 @dataclass(frozen=True)
 class Playing(Parted):
-    """One game. on_points: settings that it has on points, where papers and defaults are about
-    images.
+    """A game, or several one after another. on_points: settings that it has on points, where papers
+    and defaults are about images.
     """
 
     on_points: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
-    def game(self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
-        """The game with these parts. Raises UsageError where they don't go together."""
+    def game(
+        self, rules: Any, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> Game | Succession:
+        """The game with these parts, or games one after another. Raises UsageError where they don't
+        go together.
+        """
 
     def suiting(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
         return self.on_points if len(shape) == 1 else {}
@@ -112,9 +117,11 @@ class Playing(Parted):
         _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)
-        game = self.game(rules, parts, shape)
+        game, execution = self.game(rules, parts, shape), execution_of(training)
         dynamics.refuse(game.moves)
-        return GameTrainer(game, dynamics, execution_of(training))
+        if isinstance(game, Succession):
+            return game.trainer(dynamics, execution)
+        return GameTrainer(game, dynamics, execution)
 
 
 def _refuse(rules: Any, shape: tuple[int, ...], training: Training) -> None:

@@ -145,6 +145,7 @@ RECIPES.register(
     paper="arXiv:1312.6114",
     summary="Variational autoencoder, samples with the decoder's noise (Kingma & Welling 2014)",
     role="baseline",
+    encodes=True,
 )(Encoding(Elbo(noisy=True)))
 
 RECIPES.register(
@@ -152,4 +153,5 @@ RECIPES.register(
     paper="arXiv:1312.6114",
     summary="The same, samples without noise: the decoder's means",
     role="baseline",
+    encodes=True,
 )(Encoding(Elbo(noisy=False)))

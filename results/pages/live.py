@@ -16,7 +16,7 @@ from results.runs import Run
 from results.store import RunDirectory, is_key
 
 REST = 9.0
-"""Seconds of rest for each second of work that a page took: at most a tenth of a core, at the lowest
+"""Seconds of rest for each second of work that a page took: at most a tenth of a core, at a low
 priority, and only while cells finish one upon another.
 """
 

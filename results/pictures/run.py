@@ -97,6 +97,15 @@ def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict
         ]
         triples = partial(draw_sheet, colour=True, columns=12)
         found = {"samples": _panels(dataset, made, "samples", triples, 4.6, 1.9)}
+    elif any("originals" in kept for _, _, kept in arrays):
+        made = [
+            (cell, record, {"samples": np.concatenate([kept["originals"], kept["samples"]])})
+            for cell, record, kept in arrays
+            if {"originals", "samples"} <= kept.keys()
+        ]
+        columns = max((len(kept["samples"]) // 2 for _, _, kept in made), default=1)
+        above = partial(draw_sheet, colour=colour, columns=columns)
+        found = {"samples": _panels(dataset, made, "samples", above, 4.6, 0.9)}
     else:
         found = {
             "samples": _panels(dataset, arrays, "samples", sheet, 4.6, 1.6),

@@ -81,7 +81,7 @@ class Experiment(ABC, Generic[F, D, S]):
 
     kind: of its settings. played: whether the game itself is scored. fixed_noise: the
     same of the model's noise at every look on the way.
-    outcome: what its model makes, in words.
+    outcome: what its model makes, in words. boxed: whether that has to lie in the data's box.
     """
 
     cell: Cell
@@ -90,6 +90,7 @@ class Experiment(ABC, Generic[F, D, S]):
     fixed_noise: ClassVar[bool] = False
     played: ClassVar[bool] = False
     outcome: ClassVar[str] = "final samples"
+    boxed: ClassVar[bool] = True
 
     @abstractmethod
     def open_entry(self) -> Entry[Any, DatasetFacts]:
@@ -163,7 +164,8 @@ class Experiment(ABC, Generic[F, D, S]):
         made = self.make(trained.fitted)
         if not bool(torch.isfinite(made.values).all()):
             return Measurement(curve, f"the {self.outcome} are not finite", trained.key, arrays)
-        if self.source.box is not None and (wrong := outside(made.values)):
+        boxed = self.boxed and self.source.box is not None
+        if boxed and (wrong := outside(made.values)):
             return Measurement([], artifact_key=trained.key, invalid=wrong)
         scores, pictures = self.score(trained.fitted, made)
         known = [*scores, *self._of_the_way(trained, glimpses, journey)]

@@ -1,0 +1,154 @@
+"""Reconstruction: encode held-out images, decode their codes, and see what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.core.errors import UsageError
+from bench.core.registry import Entry
+from bench.datasets import DATASETS, DatasetFacts
+from bench.datasets.labelled import LabelledSource
+from bench.datasets.named import names_with
+from bench.datasets.pixels import to_bytes
+from bench.models.generators import Trained, train
+from bench.models.store import ArtifactStore
+from bench.suites.cell import Cell
+from bench.tasks.base import TASKS, Resolved
+from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Glimpse, Made
+from bench.tasks.generation.featurescores import Named
+from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
+from bench.tasks.generation.settings import recipe_of
+from bench.tasks.values import facts_of, scored_by
+from generative import RECIPES, Autoencoder, Sampler
+from generative.recipes.bounds import OneImage
+from generative.recipes.references import Reals
+from metrics.reconstruction import Rebuilt
+
+TAKES = ("decoded",)
+TRAINING = "@training"
+"""What the name of a score ends with that is of training images."""
+CHUNK, PICTURED = 1_000, 16
+BOUNDS = ("oracle", "one-image")
+"""Models that encode nothing: the images themselves, and the mean training image."""
+
+
+class ReconstructionSettings(ImageSettings):
+    """Under the paper's protocol unless another is asked for."""
+
+    protocol: str = "hinton-2006"
+    features: str = "pixels"
+
+
+def rebuilt(model: Sampler, images: Tensor) -> Tensor:
+    """What a model makes of images [n, c, h, w] by way of their codes. Raises UsageError for one
+    that does not encode.
+    """
+    if isinstance(model, Reals):
+        return images
+    if isinstance(model, OneImage):
+        return model.complete(images, torch.zeros_like(images[0], dtype=torch.bool))
+    if not isinstance(model, Autoencoder):
+        kind = type(model).__name__
+        raise UsageError(f"a {kind} does not encode: task reconstruction needs an Autoencoder")
+    return torch.cat([model.decode(model.encode(part)) for part in images.split(CHUNK)])
+
+
+class ReconstructionExperiment(Experiment[Sampler, LabelledSource, ReconstructionSettings]):
+    """A model of images, the same that others are scored by. Scored are all held-out images, and as
+    many training ones.
+    """
+
+    kind, fixed_noise, boxed = ReconstructionSettings, True, False
+    outcome: ClassVar[str] = "rebuilt images"
+
+    def open_entry(self) -> Entry[Any, DatasetFacts]:
+        return entry_of(self.cell)
+
+    def train(self, store: ArtifactStore) -> Trained[Sampler]:
+        return train(self.order, self.source, store)
+
+    def glance(self, snapshot: np.ndarray) -> Glimpse:
+        return Glimpse()
+
+    def shown(self, trained: Trained[Sampler]) -> Arrays:
+        return {}
+
+    def make(self, fitted: Sampler) -> Made:
+        return Made(rebuilt(fitted, self.source.held_out))
+
+    def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
+        held = self.source.held_out
+        seen = self.source.training[: len(held)]
+        known = {"originals": held, "samples": made.values.clamp(0, 1)}
+        kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in known.items()}
+        scores = [*self._scores(held, made.values, "")]
+        return [*scores, *self._scores(seen, rebuilt(fitted, seen), TRAINING)], kept
+
+    @cached_property
+    def _units(self) -> tuple[Tensor, float]:
+        """The mean training image, and the variance about it, the mean over pixels."""
+        training = self.source.training.double()
+        mean = training.mean(0)
+        return mean, float((training - mean).square().mean())
+
+    def _scores(self, real: Tensor, made: Tensor, suffix: str) -> Iterator[Named]:
+        mean, variance = self._units
+        found = Rebuilt(made.cpu().double().numpy(), mean.cpu().numpy(), variance)
+        for entry in scored_by(TAKES):
+            yield entry.name, entry.part(real.cpu().double().numpy(), found), suffix
+
+
+class ReconstructionTask(GenerationTask[ReconstructionExperiment]):
+    """The dataset is of images; the model encodes and decodes, or is a bound of such."""
+
+    needs = IMAGES
+    experiment = ReconstructionExperiment
+
+    def every(self, axis: str) -> list[str]:
+        if axis == "model":
+            return [entry.name for entry in RECIPES.entries() if _fits(entry)]
+        return [name for name in names_with(self.needs) if not DATASETS[name].facts.large]
+
+    def resolve(
+        self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
+    ) -> Resolved:
+        found = resolve_images(parts, settings, ReconstructionSettings, (), TAKES, (__name__,))
+        if found.skip:
+            return found
+        recipe = recipe_of(parts["model"])
+        if recipe.name in RECIPES and not _fits(recipe):
+            return replace(found, skip=f"model '{recipe.name}' can't encode images")
+        names = [entry.name for entry in scored_by(TAKES)]
+        given = (name + suffix for name in names for suffix in ("", TRAINING))
+        return replace(found, gives=frozenset(given))
+
+    def metric_facts(self, name: str) -> dict[str, Any]:
+        """Those of a registered metric; NAME@training is the same of training images."""
+        known, _, given = name.partition("@")
+        facts = facts_of(known, TAKES)
+        if not given:
+            return {**facts, "name": known}
+        if f"@{given}" != TRAINING:
+            raise UsageError(
+                f"metric '{name}' is none: expected {known}, or {known}{TRAINING} for the images "
+                "that were trained on"
+            )
+        title = f"{facts['title']}, training"
+        return {**facts, "name": name, "title": title, "direction": "none"}
+
+    def describe_data(self, cell: Cell) -> dict[str, Any]:
+        return TASKS["image"].part.describe(cell)["dataset"]
+
+
+def _fits(recipe: Entry[Any, Any]) -> bool:
+    return recipe.facts.encodes or recipe.name in BOUNDS
+
+
+TASKS.register("reconstruction")(ReconstructionTask())
