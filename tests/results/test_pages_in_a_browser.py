@@ -5,29 +5,17 @@ Skipped where neither Playwright (extra `browser`) nor a Chromium is.
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
+from browsing import Opened, browser, needs_a_browser
 from unrun import images_of, kept, run_of
 
 from results.pages.page import page
 from results.pictures.sheets import grid_png
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright (extra `browser`)")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
-READY = "document.documentElement.dataset.ready === 'yes'"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+pytestmark = needs_a_browser
+__all__ = ["browser"]
+"""Asked for by name."""
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +30,6 @@ def address(tmp_path_factory):
     (run.directory.path / "pictures" / "b-ring-way.png").write_bytes(drawn)
     (folder / "page.html").write_text(page([run]))
     return (folder / "page.html").as_uri()
-
-
-class Opened:
-    """A page, and all that it said and asked for."""
-
-    def __init__(self, browser, address, width=1440, dark=False):
-        scheme = "dark" if dark else "light"
-        size = {"width": width, "height": 900}
-        self.context = browser.new_context(viewport=size, color_scheme=scheme)
-        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        self.page, self.said, self.asked = self.context.new_page(), [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(address)
-        self.page.wait_for_function(READY)
-
-    def names(self):
-        return self.page.eval_on_selector_all(
-            "tbody th .more", "nodes => nodes.map(node => node.textContent)"
-        )
-
-    def drawn(self):
-        """Go to the end, so that every chart is drawn."""
-        for chart in self.page.query_selector_all(".chart"):
-            chart.scroll_into_view_if_needed()
-            self.page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=chart)
 
 
 @pytest.fixture

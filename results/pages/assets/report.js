@@ -96,6 +96,10 @@
     };
     const show = () => {
       const found = chosen();
+      all("thead th", table).forEach((head, at) => {
+        const told = state.sort && state.sort.up === 1 ? "ascending" : "descending";
+        head.setAttribute("aria-sort", state.sort && state.sort.column === at ? told : "none");
+      });
       body.replaceChildren(...found.slice(0, state.limit).map((row) => rowOf(row, grid)));
       further.hidden = found.length <= state.limit;
       $(".count", tools).textContent =
@@ -127,10 +131,6 @@
         const same = state.sort && state.sort.column === column;
         const first = grid.words.includes(column) ? 1 : -1;
         state.sort = { column, up: same ? -state.sort.up : first };
-        all("thead th", table).forEach((head, at) => {
-          const told = state.sort.up === 1 ? "ascending" : "descending";
-          head.setAttribute("aria-sort", at === column ? told : "none");
-        });
         show();
       }),
     );
