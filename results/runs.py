@@ -15,6 +15,7 @@ from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from results.along import along_layouts, along_rows, named_metrics
+from results.chosen import of_models, sorted_by
 from results.join import Part, join
 from results.judging import judge
 from results.store import RunDirectory, is_key
@@ -60,12 +61,15 @@ class Run:
 @dataclass(frozen=True, eq=False)
 class Shown:
     """What is shown of a run, or of several as if one had made them. along: settings to lay tables
-    along; metrics: those to show, the usual ones where none are named.
+    along; metrics, models: those to show, the usual ones where none are named; models are patterns
+    of names. sort: the metric whose best row comes first.
     """
 
     runs: Sequence[Run]
     along: Sequence[str] = ()
     metrics: Sequence[str] = ()
+    models: Sequence[str] = ()
+    sort: str = ""
 
     @property
     def name(self) -> str:
@@ -95,7 +99,7 @@ class Shown:
         with refusing_damage(self.name):
             if self.along:
                 return [*along_layouts(summary, manifest, self.along, self.metrics)]
-            if self.metrics:
+            if self.metrics or self.models:
                 return [*layouts(self._asked(summary), manifest)]
             judged = [run.claims() for run in self.runs]
             return [*every_layout(summary, manifest, pd.concat(judged, ignore_index=True))]
@@ -103,7 +107,8 @@ class Shown:
     def _summary(self) -> pd.DataFrame:
         manifest, records = self.joined
         with refusing_damage(self.name):
-            return summarise(manifest, records)
+            whole = summarise(manifest, records)
+        return sorted_by(of_models(whole, self.models), self.sort, manifest["metrics"])
 
     def _asked(self, summary: pd.DataFrame) -> pd.DataFrame:
         if not self.metrics:
@@ -113,12 +118,16 @@ class Shown:
 
 
 def open_shown(
-    runs: Sequence[str], along: Sequence[str] = (), metrics: Sequence[str] = ()
+    runs: Sequence[str],
+    along: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    models: Sequence[str] = (),
+    sort: str = "",
 ) -> Shown:
     """Runs by their folders, or by suites' names, to be shown. Raises UsageError for none."""
     if not runs:
         raise UsageError("no run: expected a run's folder, or a suite's name")
-    return Shown([open_run(run) for run in runs], along, metrics)
+    return Shown([open_run(run) for run in runs], along, metrics, models, sort)
 
 
 def find_run(run: str) -> RunDirectory:
@@ -206,13 +215,19 @@ def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 @checked()
 def show(
-    run: str, *more: str, along: str | Sequence[str] = (), metric: str | Sequence[str] = ()
+    run: str,
+    *more: str,
+    along: str | Sequence[str] = (),
+    metric: str | Sequence[str] = (),
+    model: str | Sequence[str] = (),
+    sort: str = "",
 ) -> pd.DataFrame:
     """The summary of a run, or of several joined: means, intervals, counts, published rows. along:
-    one or two settings, whose values are columns then; metric: those to keep, all unless told.
+    one or two settings, whose values are columns then; metric, model: those to keep, all unless
+    told, models by patterns of their names; sort: the metric whose best row comes first.
     """
-    named = [(one,) if isinstance(one, str) else tuple(one) for one in (along, metric)]
-    return open_shown([run, *more], *named).rows()
+    named = [(one,) if isinstance(one, str) else tuple(one) for one in (along, metric, model)]
+    return open_shown([run, *more], named[0], named[1], named[2], sort).rows()
 
 
 @checked()

@@ -11,9 +11,16 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--along", multiple=True, metavar="SETTING", help="A column for each of its values.")
 @click.option("--metric", multiple=True, metavar="NAME", help="Show this one; the suite's choice.")
+@click.option("--model", multiple=True, metavar="PATTERN", help="Rows whose name fits; all.")
+@click.option("--sort", default="", metavar="METRIC", help="The best of this one first.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(
-    runs: tuple[str, ...], along: tuple[str, ...], metric: tuple[str, ...], form: str
+    runs: tuple[str, ...],
+    along: tuple[str, ...],
+    metric: tuple[str, ...],
+    model: tuple[str, ...],
+    sort: str,
+    form: str,
 ) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
     tell it from all others. RUN: a folder, or a suite; several are joined. Along two settings there
@@ -25,7 +32,7 @@ def command(
     from results.latex import latex
     from results.runs import open_shown
 
-    found = open_shown(runs, along, metric)
+    found = open_shown(runs, along, metric, model, sort)
     for run in found.runs:
         if run.left_out:
             click.echo(f"note: {typed(run.left_out)}", err=True)
