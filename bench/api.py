@@ -23,6 +23,7 @@ from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
 from bench.laws.check import check_part
 from bench.report.report import report
+from bench.run.merge import merge
 from bench.run.plan import Plan
 from bench.run.run import Report, Watcher, execute, plan, plan_of, run
 from bench.sample.sample import sample, truncations
@@ -71,6 +72,7 @@ __all__ = [
     "ledger",
     "list",
     "measure_score",
+    "merge",
     "pd",
     "plan",
     "plan_of",

@@ -19,6 +19,7 @@ VERBS = {
     "plan": "The cells of a suite, what is measured, how long the rest takes.",
     "run": "Measure a suite; the same command again goes on.",
     "show": "The table of a run: means, intervals, published rows.",
+    "merge": "Parts of a run, measured apart (`bench run --shard 3/16`), as one run.",
     "report": "A run as one HTML page: tables, charts, samples, claims; no network.",
     "watch": "The same page, live while the run goes on, on this machine alone.",
     "claims": "What papers claimed, and whether it holds here: the ledger, or any run.",

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 @click.option("--executor", default="processes", metavar="inline|processes", show_default=True)
 @click.option("--timeout", type=float, metavar="SECONDS", help="What a cell may take at most.")
 @click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
+@click.option("--shard", metavar="I/N", help="A part of the cells, in a folder of its own.")
 @click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
 @click.option("--keep-old", is_flag=True, help="Keep rows that other code measured.")
 def command(**options: Any) -> None:
@@ -41,6 +42,7 @@ def command(**options: Any) -> None:
                 download=options["download"],
                 fresh=options["fresh"],
                 keep_old=options["keep_old"],
+                shard=options["shard"],
                 watcher=watcher.watcher(),
                 **view(options),
             )

@@ -20,6 +20,7 @@ from bench.datasets import DATASETS
 from bench.datasets.named import fits
 from bench.run.labels import named_shortly
 from bench.run.measurable import with_measurable
+from bench.run.shards import Shard
 from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -303,8 +304,14 @@ def smallest_p(seeds: int) -> float:
     return min(1.0, 2 / comb(2 * seeds, seeds))
 
 
-def folder_of(suite: Suite, tier: str, out: str | Path | None) -> Path:
-    """Where a run lives: `out`, or runs/<suite>/<tier>. Raises UsageError for an empty name."""
+def folder_of(suite: Suite, tier: str, out: str | Path | None, part: Shard | None = None) -> Path:
+    """Where a run lives: `out`, or runs/<suite>/<tier>, a part of it beside it. Raises UsageError
+    for an empty name.
+    """
     if out is not None and not str(out).strip():
         raise UsageError("`out`: the name is empty: expected a folder's")
-    return user_path(out) if out else Path("runs") / suite.name / tier
+    return (
+        user_path(out)
+        if out
+        else Path("runs") / suite.name / (tier + (part.suffix if part else ""))
+    )

@@ -21,6 +21,7 @@ from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
 from bench.run.plan import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.run.runner import NOTICE, Context, Outcome
+from bench.run.shards import Shard, shard_of
 from bench.suites import builtin as tomlsuites
 from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
@@ -185,17 +186,20 @@ def execute(
     download: bool = False,
     fresh: bool = False,
     keep_old: bool = False,
+    shard: str | None = None,
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
     """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
-    sets of torchvision's that are not here are fetched first.
+    sets of torchvision's that are not here are fetched first. `shard`: only a part of the cells,
+    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together.
 
     Raises UsageError before anything is written where the request can't be carried out,
     StoreError where results can't be kept. An interrupt ends the run early, with what was
     finished in the report.
     """
     watch = watcher or Watcher()
+    part = None if shard is None else shard_of(shard)
     driver = _executor(executor, workers, timeout)
     planned = plan_of(suite, **view)
     if download:
@@ -203,13 +207,13 @@ def execute(
         for name in sorted(filter(torchvisions.source_of, absent)):
             torchvisions.fetch(name)
         planned = plan_of(suite, **view)
-    directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
+    directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out, part))
     if fresh and directory.exists():
         directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
     with directory.lock():
-        return _drive(planned, directory, driver, keep_old, watch, _folders(suite))
+        return _drive(planned, directory, driver, keep_old, watch, _folders(suite), part)
 
 
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
@@ -230,6 +234,7 @@ def _drive(
     keep_old: bool,
     watch: Watcher,
     folders: tuple[str, ...],
+    part: Shard | None,
 ) -> Report:
     records, damaged = directory.read_cells(cell.key for cell in planned.cells)
     for message in damaged:
@@ -237,9 +242,10 @@ def _drive(
     standing = {key: record for key, record in records.items() if record["status"] in FINAL}
     if not keep_old:
         _refuse_other_code(planned, standing, directory)
-    directory.write_manifest(planned.manifest())
-    unique = planned.unique()
-    todo = [cell for key, cell in unique.items() if key not in standing]
+    own = planned.unique() if part is None else {c.key: c for c in part.take(_each(planned))}
+    _refuse_other_shard(directory, part)
+    directory.write_manifest(planned.manifest() | ({"shard": str(part)} if part else {}))
+    todo = [cell for key, cell in own.items() if key not in standing]
     watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
     measured, interrupted = [], False
@@ -253,11 +259,25 @@ def _drive(
     except KeyboardInterrupt:
         interrupted = True
     new, _ = directory.read_cells(cell.key for cell in todo)
-    return _finish(planned, directory, {**standing, **new}, len(measured), interrupted, watch)
+    return _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
+
+
+def _each(planned: Plan) -> Iterable[Cell]:
+    return planned.unique().values()
+
+
+def _refuse_other_shard(directory: RunDirectory, part: Shard | None) -> None:
+    """Raise UsageError where the folder is another part's, whose cells would be out of sight."""
+    found = directory.manifest().get("shard") if directory.exists() else None
+    if found is not None and found != (part and str(part)):
+        asked = f"part {part}" if part else "the whole"
+        raise UsageError(
+            f"{directory.path} holds part {found} of a run, not {asked}: choose another `out`"
+        )
 
 
 def _finish(
-    planned: Plan,
+    own: Mapping[str, Cell],
     directory: RunDirectory,
     records: dict[str, dict[str, Any]],
     measured: int,
@@ -266,31 +286,43 @@ def _finish(
 ) -> Report:
     for message in _warnings(records.values()):
         watch.warn(message)
-    keys = planned.unique()
-    table = frame(records[key] for key in keys if key in records)
-    directory.write_tables(table)
-    manifest = directory.manifest()
-    manifest["measured"] = _facts(table, manifest["metrics"])
-    directory.write_manifest(manifest)
-    made = Run(directory, manifest, records)
+    made, table = written(directory, own, records)
     if made.left_out:
         watch.warn(made.left_out)
     pictures: Sequence[Path] = ()
     if measured or not (directory.path / "pictures").is_dir():
-        try:
-            pictures = draw(made)
-        except Exception as error:
-            watch.warn(one_line(f"the pictures could not be drawn: {error!r}"))
+        pictures = drawn(made, watch.warn)
     counts = Counter(record["status"] for record in records.values())
     return Report(
         made,
         table,
         {s: counts[s] for s in STATUSES if counts[s]},
         measured,
-        len(keys),
+        len(own),
         interrupted,
         pictures,
     )
+
+
+def written(
+    directory: RunDirectory, keys: Iterable[str], records: dict[str, dict[str, Any]]
+) -> tuple[Run, pd.DataFrame]:
+    """A run with its tables, in the order of some keys, and the facts of all that was measured."""
+    table = frame(records[key] for key in keys if key in records)
+    directory.write_tables(table)
+    manifest = directory.manifest()
+    manifest["measured"] = _facts(table, manifest["metrics"])
+    directory.write_manifest(manifest)
+    return Run(directory, manifest, records), table
+
+
+def drawn(made: Run, warn: Callable[[str], None]) -> Sequence[Path]:
+    """The pictures of a run; where they can't be drawn, that is said."""
+    try:
+        return draw(made)
+    except Exception as error:
+        warn(one_line(f"the pictures could not be drawn: {error!r}"))
+        return ()
 
 
 def _facts(table: pd.DataFrame, known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

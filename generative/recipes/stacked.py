@@ -76,13 +76,13 @@ class Features(Plain):
 @dataclass(frozen=True)
 class Denoising(Lesson):
     """The cross-entropy of a layer's input and of what its tied weights make of a copy in which
-    each value is 0 with probability `corruption`. layer_steps: of the learning of a layer.
+    each value is 0 with probability `masking`. layer_steps: of the learning of a layer.
 
     Deviation: Adam at the protocol's rate, which falls to 0 over the second half, for stochastic
     gradient descent.
     """
 
-    corruption: Annotated[float, SHARE] = 0.25
+    masking: Annotated[float, SHARE] = 0.25
     layer_steps: Annotated[int, STEPS] = 1_600
     spread: float = 0.0
 
@@ -94,7 +94,7 @@ class Denoising(Lesson):
         return protocol.generator_adam
 
     def summands(self, layer: Layer, v: Tensor, rng: torch.Generator) -> list[Summand]:
-        made = layer.down(layer.up(masked(v, self.corruption, rng)))
+        made = layer.down(layer.up(masked(v, self.masking, rng)))
         return [Summand(cross_entropy(made, v))]
 
 
@@ -139,7 +139,7 @@ class Stacking(Playing):
         return 1.0
 
 
-for _name, _corruption, _words in (
+for _name, _masking, _words in (
     ("stacked-autoencoder", 0.0, "Stacked autoencoders of 500 logistic units a layer"),
     (
         "stacked-denoising-autoencoder",
@@ -155,4 +155,4 @@ for _name, _corruption, _words in (
         encodes=True,
         images_only="its pixels are probabilities",
         exempt="codes-are-draws-of-the-prior: they have the moments of encoded examples",
-    )(Stacking(Denoising(_corruption)))
+    )(Stacking(Denoising(_masking)))

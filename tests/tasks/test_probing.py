@@ -107,8 +107,8 @@ def test_layers_are_those_of_the_encoder():
     assert trainer.steps == 9
 
 
-def test_corruption_is_a_setting_that_counts():
-    plain, other = stacked(corruption=0.0)[0].tensors(), stacked(corruption=0.5)[0].tensors()
+def test_masking_is_a_setting_that_counts():
+    plain, other = stacked(masking=0.0)[0].tensors(), stacked(masking=0.5)[0].tensors()
     same = stacked("stacked-autoencoder")[0].tensors()
     assert all(torch.equal(plain[name], same[name]) for name in plain)
     first = next(name for name in plain if name.startswith("encoder") and name.endswith("weight"))
