@@ -20,7 +20,7 @@ from generative.contracts import (
     Penalty,
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
-from generative.networks import critic_of
+from generative.networks import critic_of, filters_of
 from generative.parts import (
     CriticForm,
     GeneratorForm,
@@ -164,6 +164,7 @@ class Adversarial(Game):
             lambda: of_fake,
             lambda: self._epoch(table),
             lambda sight: sight.loss.critic(sight.of_real[0], sight.of_fake[0]),
+            lambda: filters_of(table.network(CRITIC)),
         )
         yield from self._stakes(table, CRITIC, sight)
         critic = table.players[CRITIC]
@@ -188,6 +189,7 @@ class Adversarial(Game):
             lambda: self._judged(table, self._shown(table, fake), asked),
             lambda: self._epoch(table),
             self._generator_stake,
+            lambda: filters_of(table.network(GENERATOR)),
         )
         yield from self._stakes(table, GENERATOR, sight)
 

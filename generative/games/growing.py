@@ -121,7 +121,8 @@ class Growing(Game):
         for part in players[CRITIC].modules():
             if isinstance(part, Fading):
                 fade(players[GENERATOR], float(part.alpha))
-        own = GeneratorSampler(*players.values(), self.protocol, self.own.shape)
+        networks = players[GENERATOR], players[CRITIC]
+        own = GeneratorSampler(*networks, self.protocol, self.own.shape)
         return Grown(own, players, self.shapes[self.at :])
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Grown:

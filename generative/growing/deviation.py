@@ -1,4 +1,4 @@
-"""Minibatch standard deviation (Karras et al. 2018, section 3): a critic sees how a batch varies."""
+"""Minibatch standard deviation (Karras et al. 2018, section 3): how a batch varies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equalised learning rates (Karras et al. 2018, section 4.1): weights are scaled as they are used."""
+"""Equalised learning rates (Karras et al. 2018, section 4.1): weights scaled as they are used."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -42,8 +43,8 @@ def sizes_of(shape: Shape, levels: int) -> list[Size]:
 
 
 class GrowingGenerator(nn.Module):
-    """Codes [n, latent] to images in [0, 1]. The last level is mixed with the one before as `Fading`
-    says, as colours, before the nonlinearity at the end.
+    """Codes [n, latent] to images in [0, 1]. The last level is mixed with the one before as
+    `Fading` says, as colours, before the nonlinearity at the end.
     """
 
     def __init__(self, latent: int, channels: int, sizes: Sequence[Size], widths: Sequence[int]):
@@ -52,14 +53,20 @@ class GrowingGenerator(nn.Module):
         norm = PixelNorm()
         dense = EqualisedLinear(latent, first * height * width, GAIN / 4)
         start = [norm, dense, nn.Unflatten(1, (first, height, width)), leaky(), norm]
-        self.blocks = nn.ModuleList([nn.Sequential(*start, EqualisedConv(first, first, 3), leaky(), norm)])
-        for before, own in zip(widths, widths[1:], strict=False):
+        self.blocks = nn.ModuleList(
+            [nn.Sequential(*start, EqualisedConv(first, first, 3), leaky(), norm)]
+        )
+        for before, own in itertools.pairwise(widths):
             convs = (EqualisedConv(before, own, 3), EqualisedConv(own, own, 3))
             layers = [layer for conv in convs for layer in (conv, leaky(), norm)]
             self.blocks.append(nn.Sequential(*layers))
         last = len(widths) - 1
         self.colours = nn.ModuleDict(
-            {f"{at}": EqualisedConv(widths[at], channels, 1, 1.0) for at in (last - 1, last) if at >= 0}
+            {
+                f"{at}": EqualisedConv(widths[at], channels, 1, 1.0)
+                for at in (last - 1, last)
+                if at >= 0
+            }
         )
         self.fading, self.end = Fading(), nn.Sequential(nn.Tanh(), Affine(0.5, 0.5))
 
@@ -89,7 +96,7 @@ class GrowingCritic(nn.Module):
         end += [EqualisedConv(first + compares, first, 3), leaky(), nn.Flatten()]
         end += [EqualisedLinear(first * height * width, first), leaky()]
         self.blocks = nn.ModuleList([nn.Sequential(*end)])
-        for after, own in zip(widths, widths[1:], strict=False):
+        for after, own in itertools.pairwise(widths):
             convs = (EqualisedConv(own, own, 3), EqualisedConv(own, after, 3))
             self.blocks.append(nn.Sequential(*[x for conv in convs for x in (conv, leaky())]))
         self.colours = nn.ModuleDict(

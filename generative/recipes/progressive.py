@@ -1,4 +1,4 @@
-"""Progressive growing: a GAN of small images, to which finer levels are added (Karras et al. 2018)."""
+"""Progressive growing: a GAN of small images, and finer levels added (Karras et al. 2018)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ BETAS, AVERAGE, COST = (0.0, 0.99), 0.995, 2.0
 
 @dataclass(frozen=True)
 class Growth:
-    """levels: how often sizes double; None for twice, or once where images are small. growing_width:
-    channels at the full size, twice as many a level further in. fade: the share of a level's steps
-    over which it comes in.
+    """levels: how often sizes double; None for twice, or once where images are small.
+    growing_width: channels at the full size, twice as many a level further in. fade: the share of a
+    level's steps over which it comes in.
     """
 
     levels: Annotated[int | None, Bounds(1, 8)] = None
