@@ -31,7 +31,7 @@ from generative.training import SHARE, Bounds, Training
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
 LEAST, USUAL = 4, 2
 """The shortest side of the coarsest level; how often sizes double where nothing is said."""
-BETAS, AVERAGE, COST = (0.0, 0.99), 0.995, 2.0
+ADAM, AVERAGE, COST = Adam(3e-3, (0.0, 0.99)), 0.995, 2.0
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ class Growth:
 class Progressive(Parted):
     """One GAN a level, each of which begins with what the one before came to (`Growing`).
 
-    loss, penalty, terms: by name. Rates, batch and codes are the protocol's; its layers are those
-    of `growing.networks`, Adam's betas 0 and 0.99 as in the paper, weights averaged at 0.995, about
-    as many images as the paper's 0.999 with a quarter of the batch. Deviations: width 12 for 16 at
-    the full size and 512 at most, two doublings for up to eight, one step of the critic for each of
-    the generator's; further those of `Growing` and its networks.
+    loss, penalty, terms: by name. weight: of the penalty, None for its own. Batch and codes are the
+    protocol's; its layers are those of `growing.networks`, Adam's betas 0 and 0.99 as in the paper,
+    weights averaged at 0.995, about as many images as the paper's 0.999 with a quarter of the
+    batch. Deviations: Adam's rate 3e-3 for 1e-3, as thousands of batches are seen and not hundreds
+    of thousands; width 12 for 16 at the full size and 512 at most, two doublings for up to eight;
+    further those of `Growing` and its networks.
     """
 
     loss: str
     penalty: str
     terms: tuple[str, ...] = ()
+    weight: float | None = None
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
         return protocol_of(training, ())
@@ -76,8 +78,8 @@ class Progressive(Parted):
             initialisation=Initialisation(),
             bare=None,
             average=AVERAGE,
-            generator_adam=_adam(protocol.generator_adam.lr),
-            critic_adam=_adam(protocol.critic_adam.lr),
+            generator_adam=ADAM,
+            critic_adam=ADAM,
         )
         return own.told(training.settings)
 
@@ -89,7 +91,7 @@ class Progressive(Parted):
         return {
             "loss": LOSSES[self.loss].part(),
             "penalty": penalty.part,
-            "penalties": Penalties(penalty.facts.weight),
+            "penalties": Penalties(penalty.facts.weight if self.weight is None else self.weight),
             **{f"term {name}": TERMS[name].part for name in self.terms},
             "growth": Growth(),
         }
@@ -134,10 +136,6 @@ class Progressive(Parted):
         with torch.device("meta"):
             game.built(1)
         return game
-
-
-def _adam(lr: float) -> Adam:
-    return Adam(lr, BETAS)
 
 
 def _level(
@@ -203,4 +201,4 @@ RECIPES.register(
     summary="Progressive growing with the non-saturating loss and R1 in the place of WGAN-GP",
     parts=("nonsaturating", "r1"),
     images_only="points have no coarse version",
-)(Progressive("nonsaturating", "r1"))
+)(Progressive("nonsaturating", "r1", weight=0.1))

@@ -22,7 +22,7 @@ from generative.styles.networks import Style as StyleLayers
 from generative.training import SHARE, Bounds, Training
 
 READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
-BETAS, AVERAGE, COST = (0.0, 0.99), 0.995, 4.0
+ADAM, AVERAGE, COST = Adam(2e-3, (0.0, 0.99)), 0.995, 4.0
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,18 @@ class Styled:
 
 @dataclass(frozen=True)
 class Style(Playing):
-    """loss, penalty: by name. Rates and batch are the protocol's, its latent is the width of z and
-    of styles; Adam's betas 0 and 0.99 as in the paper, weights averaged at 0.995. The critic is
-    that of progressive growing with the minibatch standard deviation, as in the paper without
-    growing. Deviations: R1 with the weight 1, at every 8th step (theirs: 10 with images of a
-    million pixels, at every 16th), a mapping of 4 layers for 8, no path length penalty, width 12
-    for 32 at the full size and 512 at most; further those of `styles.networks`.
+    """loss, penalty: by name. weight: of the penalty. The batch is the protocol's, its latent is the
+    width of z and of styles; Adam's rate 2e-3 and betas 0 and 0.99 as in the paper, weights
+    averaged at 0.995. The critic is that of progressive growing with the minibatch standard
+    deviation, without growing. Deviations: R1 with the weight 0.1, at every 8th step (theirs: 10
+    with images of a million pixels, at every 16th), a mapping of 4 layers for 8 at the same rate
+    of 0.01, no path length penalty, width 12 for 32 at the full size and 512 at most; further
+    those of `styles.networks`.
     """
 
     loss: str
     penalty: str
-    weight: float = 1.0
+    weight: float = 0.1
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
         return protocol_of(training, ())
@@ -71,8 +72,8 @@ class Style(Playing):
             bare=None,
             average=AVERAGE,
             prior="normal",
-            generator_adam=Adam(protocol.generator_adam.lr, BETAS),
-            critic_adam=Adam(protocol.critic_adam.lr, BETAS),
+            generator_adam=ADAM,
+            critic_adam=ADAM,
         )
         return own.told(training.settings)
 
