@@ -48,7 +48,7 @@ class Styled:
 
 @dataclass(frozen=True)
 class Style(Playing):
-    """loss, penalty: by name. weight: of the penalty. The batch is the protocol's, its latent is the
+    """loss, penalty: by name. weight: of the penalty. The batch is the protocol's, its latent the
     width of z and of styles; Adam's rate 2e-3 and betas 0 and 0.99 as in the paper, weights
     averaged at 0.995. The critic is that of progressive growing with the minibatch standard
     deviation, without growing. Deviations: R1 with the weight 0.1, at every 8th step (theirs: 10

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from generative.contracts import Codes
@@ -66,7 +66,10 @@ class StyleGenerator(nn.Module):
         self.register_buffer("centre", torch.zeros(width))
 
     def forward(
-        self, codes: Codes, other: Codes | None = None, cuts: Int[Tensor, " n"] | None = None
+        self,
+        codes: Codes,
+        other: Float[Tensor, "n width"] | None = None,
+        cuts: Int[Tensor, " n"] | None = None,
     ) -> Tensor:
         """other, cuts: codes z [n, width] whose styles are those of layers from the cuts on."""
         z, noise = self.parts(codes)
