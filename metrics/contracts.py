@@ -51,6 +51,8 @@ Takes = Literal[
     "rebuilt",
     "refined",
     "kept",
+    "paths",
+    "spectrum",
 ]
 
 
@@ -142,7 +144,9 @@ class MetricFacts:
     [n, c, h, w], and what of them was `Sent`; "joined": nothing and images `Joined` along a seam;
     "energies": sums of squares of images [n], and of a level of their pyramids [n]; "rebuilt":
     images [n, c, h, w], and what was made of their bands; "refined": coarse images [n, c, h, w] and
-    finer ones that were drawn from them; "kept": nothing and how many numbers a model keeps.
+    finer ones that were drawn from them; "kept": nothing and how many numbers a model keeps;
+    "paths": nothing and the `Paths` between codes; "spectrum": nothing and the `Spectrum` of
+    layers.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -23,11 +23,14 @@ from click.core import ParameterSource
 @click.option(
     "--level", type=int, metavar="K", help="Coarse image, residual and sum at a level (lapgan)."
 )
+@click.option(
+    "--mixing", type=int, metavar="K", help="Styles of rows, of columns from layer K on (style)."
+)
 @click.option("--codes", is_flag=True, help="All of a plane of codes, of a model with latent=2.")
 @click.option(
     "--truncation",
     metavar="B[,B...]",
-    help="Codes within a bound; of several, precision against recall.",
+    help="Codes within a bound, or psi (style); of several, precision against recall.",
 )
 @click.option(
     "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
@@ -79,10 +82,10 @@ def _curve(
     from bench.core.errors import UsageError
 
     if any(options[name] for name in ("interpolate", "codes", "arithmetic")) or any(
-        options[name] is not None for name in ("label", "level")
+        options[name] is not None for name in ("label", "level", "mixing")
     ):
         raise UsageError(
-            "expected one of --interpolate, --arithmetic, --codes, --level, --truncation"
+            "expected one of --interpolate, --arithmetic, --codes, --level, --mixing, --truncation"
         )
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")

@@ -30,6 +30,8 @@ from generative.latentspace import (
     read_sum,
     truncated,
 )
+from generative.styles.sampler import StyleSampler
+from generative.styles.sheets import mixing_sheet
 from metrics import Score
 
 COLUMNS = 8
@@ -47,8 +49,8 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic and level. level: of a model that draws coarse to fine. truncation: the bounds,
-    empty for none.
+    but arithmetic, level and mixing. level: of a model that draws coarse to fine. mixing: the layer
+    from which styles are another's. truncation: the bounds, empty for none.
     """
 
     label: int | None = None
@@ -56,6 +58,7 @@ class Exploration:
     arithmetic: str | None = None
     codes: bool = False
     level: int | None = None
+    mixing: int | None = None
     truncation: tuple[float, ...] = ()
 
     @property
@@ -68,11 +71,13 @@ class Exploration:
                 ("`arithmetic`", self.arithmetic is not None),
                 ("`codes`", self.codes),
                 ("`level`", self.level is not None),
+                ("`mixing`", self.mixing is not None),
                 ("`truncation`", bool(self.truncation)),
             )
             if given
         ]
-        if self.label is not None and (self.arithmetic is not None or self.level is not None):
+        unlabelled = (self.arithmetic, self.level, self.mixing)
+        if self.label is not None and any(given is not None for given in unlabelled):
             chosen.append("`label`")
         if len(chosen) > 1:
             raise UsageError(f"expected one of {', '.join(chosen)}, got {len(chosen)}")
@@ -99,6 +104,9 @@ def explored(
         if chosen.level is not None:
             images, columns = at_level(_levelled(model, cell, chosen.level), n, rng, chosen.level)
             return _bytes(images), columns
+        if chosen.mixing is not None:
+            images, columns = mixing_sheet(_styled(model, cell), n, rng, chosen.mixing)
+            return _bytes(images), columns
         if chosen.truncation:
             return _bytes(truncated(model, n, rng, chosen.truncation[0], chosen.label)), 0
         assert isinstance(model, ConditionalSampler)
@@ -119,6 +127,12 @@ def _levelled(model: Decoder, cell: Cell, level: int) -> CoarseToFine:
     if not 0 <= level < model.trained:
         sides = ", ".join(f"{at} ({each.shape[1]} pixels)" for at, each in enumerate(model.levels))
         raise UsageError(f"level {level} was not trained: expected one of {sides}")
+    return model
+
+
+def _styled(model: Decoder, cell: Cell) -> StyleSampler:
+    if not isinstance(model, StyleSampler):
+        raise UsageError(f"`mixing`: model '{cell.part('model')}' has no styles: style does")
     return model
 
 

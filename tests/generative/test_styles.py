@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import pytest
@@ -233,7 +234,7 @@ def test_fakes_of_both_players_are_mixed():
     assert len(given) == 6
     others = [other for _, other, _ in given]
     assert all(
-        float((one - two).abs().min()) > 0 for one, two in zip(others, others[1:], strict=False)
+        float((one - two).abs().min()) > 0 for one, two in itertools.pairwise(others)
     )
     assert all(bool((cuts > 0).all() and (cuts < 4).all()) for _, _, cuts in given)
     assert all(float((z[:, :5] - other).abs().min()) > 0 for z, other, _ in given)
@@ -244,7 +245,7 @@ def test_without_mixing_the_generator_is_given_codes_alone():
 
 
 def test_penalties_are_rare_and_count_as_much_more():
-    """The critic judges thrice a step (reals, fakes, the generator's), once more where penalised."""
+    """The critic judges reals, fakes, the generator's, and once more where it is penalised."""
     counts = {every: len(played(penalty_every=every)["critic"]) for every in (1, 2, 3)}
     assert counts == {1: 12, 2: 11, 3: 10}
     game = RECIPE.trainer(TRAINING.saying(penalty_every=4, penalty_weight=0.5), SHAPE).game
