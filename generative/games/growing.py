@@ -96,7 +96,7 @@ class Growing(Game):
 
     def _faded(self, objective: Any, table: Table) -> Iterable[Summand]:
         """A player's objective with all three at the alpha of this step."""
-        alpha = alpha_at(table.progress, self.fade) if self.at else 1.0
+        alpha = self._alpha(table.progress)
         for player in (GENERATOR, CRITIC):
             fade(table.network(player), alpha)
         assert isinstance(table.batches, Faded)
@@ -104,11 +104,16 @@ class Growing(Game):
         return objective(table)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
+        """At the alpha of the first step: a level begins with the images of the one before."""
         players = self.own.players(data, rng)
-        if self.below is not None:
-            for name, network in players.items():
+        for name, network in players.items():
+            fade(network, self._alpha(0.0))
+            if self.below is not None:
                 inherit(network, self.below.players[name])
         return players
+
+    def _alpha(self, progress: float) -> float:
+        return alpha_at(progress, self.fade) if self.at else 1.0
 
     def batches(self, data: Data) -> Batches:
         return Faded(data.batches(), len(self.shapes) - 1 - self.at)

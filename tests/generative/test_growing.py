@@ -261,6 +261,17 @@ def test_a_level_begins_with_what_the_one_before_came_to():
             assert any(f"blocks.{level}." in name for name in fresh)
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_level_begins_with_the_images_of_the_one_before(level):
+    """Exactly: between two levels a model is what the first of them came to."""
+    chain = trainer()
+    with forked(0):
+        state = chain.advance(chain.start(source(), stream("growing")), STOPS[level])
+        model = chain.finish(state)
+    assert len(state.done) == level + 1
+    assert torch.equal(model.sample(5, stream("x")), state.done[-1].sample(5, stream("x")))
+
+
 def test_a_model_is_at_the_alpha_of_its_training_and_not_of_its_average():
     chain = trainer()
     with forked(0):
