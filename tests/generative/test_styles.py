@@ -233,9 +233,7 @@ def test_fakes_of_both_players_are_mixed():
     given = played(mixing=1.0)["generator"]
     assert len(given) == 6
     others = [other for _, other, _ in given]
-    assert all(
-        float((one - two).abs().min()) > 0 for one, two in itertools.pairwise(others)
-    )
+    assert all(float((one - two).abs().min()) > 0 for one, two in itertools.pairwise(others))
     assert all(bool((cuts > 0).all() and (cuts < 4).all()) for _, _, cuts in given)
     assert all(float((z[:, :5] - other).abs().min()) > 0 for z, other, _ in given)
 
