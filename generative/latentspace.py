@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from generative import ConditionalSampler, Decoder, Fitted
 from generative.contracts import Labels
+from generative.styles.sampler import StyleSampler
 
 Codes = Float[Tensor, "n latent"]
 Read = Callable[[Tensor], np.ndarray]
@@ -164,8 +165,13 @@ def truncated(
 ) -> Tensor:
     """`n` samples of codes that stay within `bound`: each value beyond is drawn anew (the truncated
     normal of Brock et al. 2019, section 3.1); of every class in turn where the model is told one
-    and none is asked for. Raises UsageError for a bound that nothing is within.
+    and none is asked for. A model with styles has them brought to their mean instead, and the bound
+    is psi; infinity leaves both as they are. Raises UsageError for a bound that nothing is within.
     """
+    if isinstance(model, StyleSampler):
+        psi = 1.0 if bound == inf else bound
+        parts = model.codes(n, rng).split(CHUNK)
+        return torch.cat([model.truncated(part, psi) for part in parts])
     if not bound >= LEAST_BOUND:
         raise UsageError(f"`truncation`: expected bounds of {LEAST_BOUND} at least, got {bound:g}")
     codes = model.codes(n, rng)

@@ -67,6 +67,12 @@ def layers_of(network: nn.Module) -> list[nn.Module]:
     return [layer for part in network for layer in layers_of(part)]
 
 
+def filters_of(network: nn.Module) -> list[Tensor]:
+    """The weights of its linear and convolutional layers."""
+    kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    return [layer.weight for layer in network.modules() if isinstance(layer, kinds)]
+
+
 def critic_of(network: Network, shape: Shape) -> nn.Module:
     """Examples [n, *shape] to logits [n]; and, with `features=True`, what the last layer sees."""
     return LogitCritic(network.encoder(shape, 1), nn.Flatten(0))

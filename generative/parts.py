@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -82,8 +82,10 @@ class Sight:
         of_fake: Callable[[], Judged],
         epoch: Callable[[], int],
         stake: Callable[[Sight], Tensor],
+        filters: Callable[[], Sequence[Tensor]] = tuple,
     ) -> None:
         self.loss, self._epoch, self._stake = loss, epoch, stake
+        self._filters = filters
         self._examples, self._judged, self._codes = (real, fake), (of_real, of_fake), codes
 
     def stake(self) -> Tensor:
@@ -94,6 +96,11 @@ class Sight:
     def epoch(self) -> int:
         """How often the training has been through its examples."""
         return self._epoch()
+
+    @property
+    def filters(self) -> Sequence[Tensor]:
+        """The weights of the layers of the player whose term it is, linear and convolutional."""
+        return self._filters()
 
     @cached_property
     def real(self) -> Tensor:

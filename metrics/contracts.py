@@ -59,6 +59,8 @@ Takes = Literal[
     "spreads",
     "decoded",
     "probed",
+    "paths",
+    "spectrum",
 ]
 
 
@@ -156,7 +158,8 @@ class MetricFacts:
     attributes of their captions real images have, bool [m, 3], and samples, [n, 3]; "paired":
     nothing and a critic's `Paired` logits; "spreads": nothing and the `Spreads` of pictures of a
     caption; "decoded": images [n, c, h, w], and what was `Rebuilt` of their codes; "probed": true
-    classes [n], and those that a probe reads.
+    classes [n], and those that a probe reads; "paths": nothing and the `Paths` between codes;
+    "spectrum": nothing and the `Spectrum` of layers.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -23,11 +23,14 @@ from click.core import ParameterSource
 @click.option(
     "--level", type=int, metavar="K", help="Coarse image, residual and sum at a level (lapgan)."
 )
+@click.option(
+    "--mixing", type=int, metavar="K", help="Styles of rows, of columns from layer K on (style)."
+)
 @click.option("--codes", is_flag=True, help="All of a plane of codes, of a model with latent=2.")
 @click.option(
     "--truncation",
     metavar="B[,B...]",
-    help="Codes within a bound; of several, precision against recall.",
+    help="Codes within a bound, or psi (style); of several, precision against recall.",
 )
 @click.option(
     "--caption",
@@ -84,7 +87,7 @@ def _curve(
     from bench import api
     from bench.core.errors import UsageError
 
-    others = ("interpolate", "arithmetic", "codes", "level", "caption")
+    others = ("interpolate", "arithmetic", "codes", "level", "mixing", "caption")
     if any(options[name] not in (None, False) for name in (*others, "label")):
         told = ", ".join(f"--{name}" for name in (*others, "truncation"))
         raise UsageError(f"expected one of {told}")

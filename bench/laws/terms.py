@@ -11,6 +11,7 @@ from bench.core.registry import Entry
 from bench.laws import base
 from bench.laws.base import each
 from generative import LOSSES, TERMS, Sight
+from generative.networks import filters_of
 
 BATCH, LATENT = 8, 3
 DTYPES = [torch.float32, torch.float64]
@@ -48,6 +49,7 @@ class Place:
             lambda: self.judged(fake),
             lambda: epoch,
             lambda sight: loss.generator(sight.of_fake[0], sight.of_fake[0]),
+            lambda: filters_of(self.generator),
         )
 
 

@@ -30,6 +30,8 @@ from generative.latentspace import (
     read_sum,
     truncated,
 )
+from generative.styles.sampler import StyleSampler
+from generative.styles.sheets import mixing_sheet
 from metrics import Score
 
 COLUMNS = 8
@@ -47,8 +49,9 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic, level and caption. level: of a model that draws coarse to fine. truncation: the
-    bounds, empty for none. caption: what is asked for in words, to: and where a way from it leads.
+    but arithmetic, level, mixing and caption. level: of a model that draws coarse to fine. mixing:
+    the layer from which styles are another's. truncation: the bounds, empty for none. caption: what
+    is asked for in words, to: and where a way from it leads.
     """
 
     label: int | None = None
@@ -56,6 +59,7 @@ class Exploration:
     arithmetic: str | None = None
     codes: bool = False
     level: int | None = None
+    mixing: int | None = None
     truncation: tuple[float, ...] = ()
     caption: str | None = None
     to: str | None = None
@@ -70,13 +74,14 @@ class Exploration:
                 ("`arithmetic`", self.arithmetic is not None),
                 ("`codes`", self.codes),
                 ("`level`", self.level is not None),
+                ("`mixing`", self.mixing is not None),
                 ("`truncation`", bool(self.truncation)),
                 ("`caption`", self.caption is not None),
             )
             if given
         ]
-        others = (self.arithmetic, self.level, self.caption)
-        if self.label is not None and others != (None, None, None):
+        unlabelled = (self.arithmetic, self.level, self.mixing, self.caption)
+        if self.label is not None and any(given is not None for given in unlabelled):
             chosen.append("`label`")
         if self.to is not None and self.caption is None:
             raise UsageError("`to`: from which caption? expected `caption`, where the way begins")
@@ -105,6 +110,9 @@ def explored(
         if chosen.level is not None:
             images, columns = at_level(_levelled(model, cell, chosen.level), n, rng, chosen.level)
             return _bytes(images), columns
+        if chosen.mixing is not None:
+            images, columns = mixing_sheet(_styled(model, cell), n, rng, chosen.mixing)
+            return _bytes(images), columns
         if chosen.truncation:
             return _bytes(truncated(model, n, rng, chosen.truncation[0], chosen.label)), 0
         assert isinstance(model, ConditionalSampler)
@@ -125,6 +133,12 @@ def _levelled(model: Decoder, cell: Cell, level: int) -> CoarseToFine:
     if not 0 <= level < model.trained:
         sides = ", ".join(f"{at} ({each.shape[1]} pixels)" for at, each in enumerate(model.levels))
         raise UsageError(f"level {level} was not trained: expected one of {sides}")
+    return model
+
+
+def _styled(model: Decoder, cell: Cell) -> StyleSampler:
+    if not isinstance(model, StyleSampler):
+        raise UsageError(f"`mixing`: model '{cell.part('model')}' has no styles: style does")
     return model
 
 

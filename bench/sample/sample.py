@@ -49,6 +49,7 @@ def sample(
     arithmetic: str | None = None,
     codes: bool = False,
     level: int | None = None,
+    mixing: int | None = None,
     truncation: float | None = None,
     caption: str | None = None,
     to: str | None = None,
@@ -67,13 +68,15 @@ def sample(
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
     7-1+4, each the mean of three codes; `codes`, all of a plane of codes; `level`, of a model that
     draws coarse to fine the coarse image, the residual and their sum at that level, at level 0 the
-    coarsest images; `truncation`, samples of codes within that bound; `caption`, samples of one
-    such as "a thin upright seven", of a model of task text-to-image, and with `to` the way to
-    another. `trust`: whether code of yours that the run names is imported. Raises UsageError where
-    the model was not trained, or its trained weights have left the cache.
+    coarsest images; `mixing`, of a model with styles those of rows before that layer and those of
+    columns from it on; `truncation`, samples of codes within that bound, of a model with styles of
+    styles that far from their mean, 0 to 1; `caption`, samples of one such as "a thin upright
+    seven", of a model of task text-to-image, and with `to` the way to another. `trust`: whether
+    code of yours that the run names is imported. Raises UsageError where the model was not trained,
+    or its trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    chosen = Exploration(label, interpolate, arithmetic, codes, level, bounds, caption, to)
+    chosen = Exploration(label, interpolate, arithmetic, codes, level, mixing, bounds, caption, to)
     _refuse_request(n, out, model)
     if model is None:
         made = _of_data(run, n, chosen)

@@ -21,7 +21,7 @@ from generative.contracts import (
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.measured import fit_measured
-from generative.networks import critic_of
+from generative.networks import critic_of, filters_of
 from generative.parts import (
     CriticForm,
     GeneratorForm,
@@ -160,6 +160,7 @@ class Adversarial(Game):
             lambda: of_fake,
             lambda: self._epoch(table),
             lambda sight: sight.loss.critic(sight.of_real[0], sight.of_fake[0]),
+            lambda: filters_of(table.network(CRITIC)),
         )
         yield from self._stakes(table, CRITIC, sight)
         critic = table.players[CRITIC]
@@ -184,6 +185,7 @@ class Adversarial(Game):
             lambda: self._judged(table, self._shown(table, fake), asked),
             lambda: self._epoch(table),
             self._generator_stake,
+            lambda: filters_of(table.network(GENERATOR)),
         )
         yield from self._stakes(table, GENERATOR, sight)
 

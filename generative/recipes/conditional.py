@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from generative.classnorm import ClassBatchNorm
 from generative.conditioning import Concatenation, Projection
 from generative.contracts import RECIPES
 from generative.recipes.adversarial import Adversarial
@@ -23,3 +24,21 @@ RECIPES.register(
     labelled=True,
     images_only="its critic's features are those of images",
 )(Adversarial("nonsaturating", conditioning=Projection()))
+
+RECIPES.register(
+    "biggan-parts",
+    paper="arXiv:1809.11096",
+    summary="BigGAN's parts on a DCGAN's layers: class batch norm, projection, hinge, spectral "
+    "norm of the critic, orthogonal filters (Brock et al. 2019)",
+    parts=("hinge", "spectral-norm", "orthogonal"),
+    labelled=True,
+    images_only="classes scale maps of images",
+)(
+    Adversarial(
+        "hinge",
+        constraint="spectral-norm",
+        conditioning=ClassBatchNorm(),
+        terms="orthogonal",
+        momentum=0.0,
+    )
+)

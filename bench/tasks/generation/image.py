@@ -39,8 +39,15 @@ from bench.tasks.generation.imagescores import (
     ImageScores,
     kept_by,
     name_of,
+    reading_of,
     refuse_colour,
     usual_extractor,
+)
+from bench.tasks.generation.insidescores import (
+    PATHS,
+    SPECTRUM,
+    scored_layers,
+    scored_ways,
 )
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY
 from bench.tasks.generation.settings import (
@@ -52,6 +59,7 @@ from bench.tasks.generation.settings import (
 )
 from bench.tasks.values import checked
 from generative import ConditionalSampler, Sampler
+from metrics import JUDGES
 
 IMAGES = frozenset({"images"})
 PICTURED = 64
@@ -139,9 +147,22 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
             *self.scores.of(looked, fitted),
             *bounds(held_out, fitted, self.cell, self.device),
             *kept_by(fitted),
+            *scored_layers(fitted),
+            *self._walked(fitted),
         ]
         digits = {} if looked.counts is None else {"digits": looked.counts.digits}
         return scores, {"samples": _pictured(images, fitted), **digits}
+
+    def _walked(self, fitted: Sampler) -> Iterator[Named]:
+        """Ways between codes, in the features of the judge that reads such images."""
+        name = self.scores.judge
+        if name:
+
+            def features(images):
+                return reading_of(name, images).features
+
+            tag = JUDGES[name].part.tag
+            yield from scored_ways(fitted, features, tag, self.stream("ways"))
 
 
 def _pictured(images: Tensor, fitted: Sampler) -> np.ndarray:
@@ -175,7 +196,11 @@ class ImageTask(DrawingTask):
         """Those of a registered metric, under its name and what it rests on."""
         needs = "the features that it rests on@digits-cnn"
         return facts_by_what(
-            name, TAKES, ("latent", KEPT, *OF_PLAY), needs, lambda e: extractor_named(e).tag
+            name,
+            TAKES,
+            ("latent", KEPT, SPECTRUM, *OF_PLAY),
+            needs,
+            lambda e: extractor_named(e).tag,
         )
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
@@ -190,8 +215,8 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     judge = entry_named(parts["dataset"], IMAGES, "task image", size).part.judge
     read = judge and extractor_named(judge).tag == tag
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
-    yield from names_given(("classes", "asked", TRAJECTORY), tag) if read else ()
-    yield from names_given(("latent", KEPT, *OF_PLAY))
+    yield from names_given(("classes", "asked", TRAJECTORY, PATHS), tag) if read else ()
+    yield from names_given(("latent", KEPT, SPECTRUM, *OF_PLAY))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

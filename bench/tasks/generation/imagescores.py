@@ -17,6 +17,7 @@ from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
+from bench.tasks.generation.insidescores import PATHS, SPECTRUM
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
 from bench.tasks.values import scored_by
 from generative import ConditionalSampler, Sampler
@@ -28,7 +29,11 @@ from metrics.judges.network import CLASSES
 from metrics.trajectories import Sight
 
 KEPT = "kept"
-TAKES = (*OF_FEATURES, "classes", "asked", "nearest", "latent", KEPT, TRAJECTORY, *OF_PLAY)
+TAKES = (
+    *OF_FEATURES,
+    *("classes", "asked", "nearest", "latent", KEPT, PATHS, SPECTRUM, TRAJECTORY),
+    *OF_PLAY,
+)
 CURVE, COVERAGE = "frechet", "class_coverage"
 READ = 500
 COMPARED = 10_000
@@ -111,6 +116,11 @@ class ImageScores:
     @cached_property
     def _data(self) -> Labelled:
         return dataset_named(self.name, ("images",), "task image", self.size)
+
+    @property
+    def judge(self) -> str:
+        """The judge that reads such images, where the scores rest on it, else empty."""
+        return self.extractor if self.extractor == self._data.judge else ""
 
     @cached_property
     def _part(self) -> Extractor:
