@@ -93,5 +93,9 @@ def _path(run: Path, key: str) -> Path:
 def _put(path: Path, content: bytes) -> None:
     """A reader sees the old file or the new one; a crash of the machine may lose both."""
     partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -88,7 +88,7 @@ def _curve(
     from bench.core.errors import UsageError
 
     others = ("interpolate", "arithmetic", "codes", "level", "mixing", "caption")
-    if any(options[name] not in (None, False) for name in (*others, "label")):
+    if any(options[name] is not None and options[name] is not False for name in (*others, "label")):
         told = ", ".join(f"--{name}" for name in (*others, "truncation"))
         raise UsageError(f"expected one of {told}")
     if model is None:

@@ -108,6 +108,11 @@ class Captioned(Dataset):
     licence: str = ""
 
     @property
+    def modes(self) -> int:
+        """None: nothing counts them here."""
+        return 0
+
+    @property
     def offers(self) -> frozenset[str]:
         return frozenset({"captions"})
 

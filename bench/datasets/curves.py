@@ -51,5 +51,6 @@ DATASETS.register(
     "curves",
     paper="doi:10.1126/science.1127647",
     summary="Curves by three random points, 28 x 28 pixels, 10,000 held out",
+    licence="drawn by a formula: free",
     large=True,
-)(Labelled("curves", curves, classes=0))
+)(Labelled("curves", curves, classes=0, licence="drawn by a formula: free"))

@@ -38,7 +38,7 @@ def _given(metric: Entry, kept: Any = slice(None), error: int = 9) -> tuple[Any,
         pixels = 1 + rng.random(N)
         return pixels[kept], (error / 9 * rng.random(N) * pixels)[kept]
     if metric.facts.takes == "refined":
-        return block_means(real)[kept], made[kept].astype(np.float64)
+        return block_means(real.astype(np.float64))[kept], made[kept].astype(np.float64)
     return real[kept].astype(np.float64), made[kept].astype(np.float64)
 
 

@@ -230,7 +230,8 @@ def test_what_data_offer_is_what_tasks_need():
     }
     assert "mnist5k" in names_with(("images", "classes"))
     assert "scenes@digits" in names_with(("domains",))
-    assert names_with(("captions",)) == []
+    assert names_with(("captions",)) == ["captions@digits"]
+    assert names_with(("captions", "stacks")) == []
     assert read_name("optdigits:train") == named.DataName("registered", "optdigits", "train")
 
 

@@ -31,6 +31,7 @@ RADII = 'radii = "0.1,0.2", images = 60'
 FEW = "pictures = 8"
 BACKWARD = 'direction = "backward"'
 OPTDIGITS = {"dataset": "optdigits"}
+CAPTIONED = {"dataset": "captions@digits", "model": "real-pairs"}
 DRAWN = {**OPTDIGITS, "model": "oracle"}
 ATTACKED = {**OPTDIGITS, "model": "softmax", "attack": "fgsm"}
 SEARCHED = {**ATTACKED, "attack": "fab"}
@@ -168,6 +169,10 @@ def _parts(task):
         ("coding", {**OPTDIGITS, "model": "laplacian-open"}, "levels = 2", "coded_psnr"),
         ("blending", {**OPTDIGITS, "model": "cut"}, "", "seam_ratio"),
         ("levels", {**OPTDIGITS, "model": "steerable"}, "levels = 1", "energy_share@high"),
+        ("reconstruction", {**OPTDIGITS, "model": "pca"}, "latent = 5", "squared_error@training"),
+        ("probing", {**OPTDIGITS, "model": "pca"}, "labels = 50", "probe_accuracy"),
+        ("refinement", {**OPTDIGITS, "model": "lapgan"}, "steps = 4", "consistency@8"),
+        ("text-to-image", CAPTIONED, "samples = 200", "unseen_caption_match@digits-cnn"),
     ],
 )
 def test_one_that_some_cell_has_is_measured(task, parts, settings, metric, tmp_path):

@@ -321,7 +321,7 @@ def test_a_level_is_shown_from_the_command_line(there, tmp_path, level, shape):
         (("--level", "-1"), "level -1 was not trained"),
         (("--level", "0", "--codes"), "expected one of --codes, --level, got 2"),
         (("--level", "0", "--class", "3"), "expected one of --level, --class, got 2"),
-        (("--level", "0", "--truncation", "1,2"), "--level, --truncation"),
+        (("--level", "0", "--truncation", "1,2"), "--level, --mixing"),
     ],
 )
 def test_a_level_that_can_not_be_shown_is_refused(there, tmp_path, capsys, options, message):
