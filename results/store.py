@@ -235,11 +235,7 @@ class RunDirectory:
 
     def samples(self, key: str) -> dict[str, np.ndarray]:
         """A cell's arrays; empty where there are none."""
-        try:
-            content = io.BytesIO(self.samples_path(key).read_bytes())
-            return dict(np.load(content, allow_pickle=False))
-        except Exception:  # a damaged archive makes NumPy raise nearly anything
-            return {}
+        return arrays_in(self.samples_path(key))
 
     def write_tables(self, table: pd.DataFrame) -> None:
         """table.parquet and table.csv."""
@@ -247,6 +243,14 @@ class RunDirectory:
         table.to_parquet(buffer, index=False)
         write_atomically(self.path / "table.parquet", buffer.getvalue())
         write_atomically(self.path / "table.csv", table.to_csv(index=False).encode())
+
+
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file; empty where there are none that can be read."""
+    try:
+        return dict(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False))
+    except Exception:  # a damaged archive makes NumPy raise nearly anything
+        return {}
 
 
 def is_key(key: object) -> bool:

@@ -27,6 +27,7 @@ from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
 from bench.tasks import TASKS
 from bench.tasks.values import facts_on_rows
+from results.notes import forget_all
 from results.pictures.run import draw
 from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
@@ -258,6 +259,7 @@ def _drive(
                 watch.step(by_key[outcome.key], outcome)
     except KeyboardInterrupt:
         interrupted = True
+    forget_all(directory.path)  # a worker that was killed could not
     new, _ = directory.read_cells(cell.key for cell in todo)
     return _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
 

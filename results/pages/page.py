@@ -112,7 +112,7 @@ def _blocks(shown: Shown, taken: set[str], room: Room) -> Iterator[dict[str, Any
             for cell in manifest["cells"]
             if cell["block"] == block and cell["parts"].get("dataset", "") == dataset
         ]
-        facts = known.get(dataset, {})
+        facts, begin = known.get(dataset, {}), _file(f"{block}-{dataset}")
         yield {
             "id": _slug(f"{block}-{dataset}"),
             "block": visible(str(block)),
@@ -126,9 +126,9 @@ def _blocks(shown: Shown, taken: set[str], room: Room) -> Iterator[dict[str, Any
             "curves": curves(manifest, str(dataset), cells, records),
             "sheets": _sheets(shown.runs, str(dataset), facts, cells, room),
             "pictures": [
-                picture
+                {**picture, "name": picture["name"].removeprefix(begin)}
                 for run in shown.runs
-                for picture in drawn(run, _file(f"{block}-{dataset}"), room)
+                for picture in drawn(run, lambda name, begin=begin: name.startswith(begin), room)
             ],
         }
 
@@ -161,9 +161,7 @@ def _pictures(
 ) -> Iterator[dict[str, Any]]:
     """What a run drew that belongs to no block and data set."""
     begins = tuple(_file(f"{each['block']}-{each['dataset']}") for each in blocks)
-    for picture in drawn(run, "", room):
-        if not picture["name"].startswith(begins):
-            yield picture
+    yield from drawn(run, lambda name: not name.startswith(begins), room)
 
 
 def _file(name: str) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from results.pictures.sheets import beside, coloured, columns_for
 from results.runs import Run
+from results.store import arrays_in
 from results.summary import label_of
 
 POINTS = 400
@@ -25,10 +28,13 @@ GRAIN = 1_000
 
 @dataclass
 class Room:
-    """How many bytes of pictures a page still has room for."""
+    """How many bytes of pictures a page still has room for. full: whether sheets of samples were
+    refused already: those that come after them are not even drawn.
+    """
 
     left: int
     refused: list[str] = field(default_factory=list)
+    full: bool = False
 
     def take(self, size: int, name: str) -> bool:
         """Whether so many more have room; if not, the name is kept."""
@@ -42,7 +48,7 @@ class Room:
 def sheets(
     run: Run, dataset: str, facts: Mapping[str, Any], cells: Iterable[dict[str, Any]], room: Room
 ) -> dict[str, Any] | None:
-    """Of each row the samples of its seeds, as many seeds as there is room for; None for none.
+    """Of each row the samples of its seeds, up to the first that has no room; None for none.
 
     The first seed of every row comes before the second of any.
     """
@@ -51,20 +57,43 @@ def sheets(
         if run.records.get(cell["key"], {}).get("status") in ("ok", "diverged"):
             rows.setdefault(label_of(cell), []).append(cell)
     found: dict[str, list[dict[str, Any]]] = {label: [] for label in rows}
-    place = frame_of(facts)
     for at in range(max(map(len, rows.values()), default=0)):
         for label, group in rows.items():
             if at < len(group):
                 cell = group[at]
-                shown = shown_of(run.directory.samples(cell["key"]), facts, place)
                 name = f"{dataset}: {label}, seed {cell['seed']}"
-                if shown is not None and room.take(len(str(shown)), name):
+                if shown := _with_room(run.directory.samples_path(cell["key"]), facts, name, room):
                     found[label].append({"seed": cell["seed"], **shown})
     kept = [{"name": label, "seeds": seeds} for label, seeds in found.items() if seeds]
     if not kept:
         return None
+    place = frame_of(facts)
     modes = None if place is None else place.modes
     return {"modes": modes, "rows": kept, "seeds": seeds_of(kept)}
+
+
+def _with_room(
+    path: Path, facts: Mapping[str, Any], name: str, room: Room
+) -> dict[str, Any] | None:
+    """What a cell's file of arrays shows, where there is room for it."""
+    if not path.is_file():
+        return None
+    if room.full:
+        room.refused.append(name)
+        return None
+    about = json.dumps({key: facts[key] for key in ("centres", "widths", "colour") if key in facts})
+    shown = _shown_in(path, path.stat().st_mtime_ns, about)
+    if shown is None:
+        return None
+    room.full = not room.take(len(str(shown)), name)
+    return None if room.full else shown
+
+
+@lru_cache(maxsize=1_000)
+def _shown_in(path: Path, changed: int, facts: str) -> dict[str, Any] | None:
+    """The same, read and drawn once while the file stays as it is: a live page asks again."""
+    about = json.loads(facts)
+    return shown_of(arrays_in(path), about, frame_of(about))
 
 
 def seeds_of(rows: Iterable[Mapping[str, Any]]) -> list[int]:
@@ -131,17 +160,8 @@ def picture(images: np.ndarray, colour: bool, columns: int) -> str:
 
 def address(image: Any) -> str:
     """An image as `data:`, the same bytes for the same pixels."""
-    return _address(image.mode, image.size, image.tobytes())
-
-
-@lru_cache(maxsize=2_048)
-def _address(mode: str, size: tuple[int, int], pixels: bytes) -> str:
-    """A live page has most of its pictures again and again."""
-    from PIL import Image
-
     buffer = io.BytesIO()
-    made = Image.frombytes(mode, size, pixels)
-    made.save(buffer, format="webp", lossless=True, quality=80, method=4)
+    image.save(buffer, format="webp", lossless=True, quality=80, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -149,18 +169,25 @@ LEFT_TO_PAGES = ("-samples", "-curves", "-radii")
 """Ends of the names of pictures that a page has in another form."""
 
 
-def drawn(run: Run, begins: str, room: Room) -> Iterator[dict[str, Any]]:
-    """The pictures that a run drew of a block and data set, but for what the page shows itself."""
+def drawn(run: Run, wanted: Callable[[str], bool], room: Room) -> Iterator[dict[str, Any]]:
+    """The pictures that a run drew under some names, but for what the page shows itself."""
+    for path in sorted((run.directory.path / "pictures").glob("*.png")):
+        if not wanted(path.stem) or path.stem.endswith(LEFT_TO_PAGES):
+            continue
+        shown = _picture_in(path, path.stat().st_mtime_ns)
+        if shown is not None and room.take(len(shown["src"]), f"pictures/{path.name}"):
+            yield {"name": path.stem, **shown}
+
+
+@lru_cache(maxsize=200)
+def _picture_in(path: Path, changed: int) -> dict[str, Any] | None:
+    """A file as a page holds it, and its size; None for what is no picture. Read once while it
+    stays as it is.
+    """
     from PIL import Image
 
-    folder = run.directory.path / "pictures"
-    for path in sorted(folder.glob("*.png")):
-        if not path.stem.startswith(begins) or path.stem.endswith(LEFT_TO_PAGES):
-            continue
-        try:
-            with Image.open(path, formats=("PNG",)) as opened:
-                shown = {"src": address(opened.convert("RGB")), "size": list(opened.size)}
-        except (OSError, ValueError, Image.DecompressionBombError):
-            continue
-        if room.take(len(shown["src"]), f"pictures/{path.name}"):
-            yield {"name": path.stem.removeprefix(begins).strip("-"), **shown}
+    try:
+        with Image.open(path, formats=("PNG",)) as opened:
+            return {"src": address(opened.convert("RGB")), "size": list(opened.size)}
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+import signal
+import subprocess
 import time
 from contextlib import contextmanager
 from urllib.request import urlopen
@@ -121,11 +123,18 @@ def test_a_finished_cell_is_there_in_three_seconds(tmp_path):
         assert names(address)["number"] == "1"
 
 
+def test_an_interrupted_run_is_measuring_nothing(tmp_path):
+    """Its workers are killed in the middle of a cell, and its driver takes back what they noted."""
+    run = tmp_path / "run"
+    with going(tmp_path, "sleeps") as (driver, _):
+        assert wait_for(lambda: list(notes(run)))
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(60) == 130
+        assert not list(notes(run))
+
+
 def test_the_command_serves_until_it_is_interrupted(run, tmp_path):
     """It says where; Ctrl-C ends it without an error's trace."""
-    import signal
-    import subprocess
-
     from harness import BENCH, _interruptible
 
     process = subprocess.Popen(

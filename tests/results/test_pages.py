@@ -284,6 +284,39 @@ def test_samples_come_seed_by_seed_as_far_as_there_is_room(tmp_path):
     assert short["rows"][0]["seeds"][0]["image"] == whole["rows"][0]["seeds"][0]["image"]
 
 
+def test_what_has_no_room_is_not_drawn(tmp_path, monkeypatch):
+    """Behind the first sheet that is refused: a run of thousands costs no more than its page."""
+    run = run_of(tmp_path, {f"model {at}": (0.4,) for at in range(20)})
+    for at, cell in enumerate(run.manifest["cells"]):
+        kept(run, cell, samples=images_of(50, at))
+    asked = []
+    monkeypatch.setattr(
+        "results.pages.sheets.shown_of", lambda arrays, *about: asked.append(1) or {"image": "x"}
+    )
+    room = Room(3 * len(str({"image": "x"})))
+    found = sheets(run, "ring", {"images": True}, run.manifest["cells"], room)
+    assert (len(found["rows"]), len(asked), len(room.refused)) == (3, 4, 17)
+
+
+def test_a_picture_takes_its_room_once(run, monkeypatch):
+    """Where it stands, and not where it is passed over."""
+    from results.pictures.sheets import grid_png
+
+    folder = run.directory.path / "pictures"
+    folder.mkdir()
+    for at, name in enumerate(("b-ring-way", "along-steps-ring")):
+        (folder / f"{name}.png").write_bytes(grid_png(images_of(4, at)))
+    sizes = []
+    take = Room.take
+    monkeypatch.setattr(
+        Room, "take", lambda room, size, name: sizes.append(size) or take(room, size, name)
+    )
+    page([run], room=10**6)
+    assert len(sizes) == 2
+    found = Parsed(page([run], room=sum(sizes)))
+    assert not any("had no room" in text for text in found.texts)
+
+
 def test_a_sheet_holds_the_samples_of_its_cell(tmp_path):
     """The first of them, pixel by pixel, in the order they were kept."""
     import base64
