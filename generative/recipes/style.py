@@ -13,16 +13,15 @@ from generative.contracts import LOSSES, PENALTIES, RECIPES
 from generative.games.adversarial import Adversarial
 from generative.games.styling import Styling
 from generative.growing.networks import Growing as CriticLayers
-from generative.networks import Initialisation, Shape
+from generative.networks import Shape
 from generative.protocols.base import Adam, Protocol, protocol_of
 from generative.recipes.adversarial import Penalties
 from generative.recipes.playing import Playing
-from generative.recipes.progressive import USUAL, most, refuse
+from generative.recipes.progressive import READ, USUAL, grown_rules, most, refuse
 from generative.styles.networks import Style as StyleLayers
 from generative.training import SHARE, Bounds, Training
 
-READ = ("steps", "batch", "critic_steps", "generator_lr", "critic_lr", "latent")
-ADAM, AVERAGE, COST = Adam(2e-3, (0.0, 0.99)), 0.995, 4.0
+ADAM, COST = Adam(2e-3, (0.0, 0.99)), 4.0
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,7 @@ class Style(Playing):
         return protocol_of(training, ())
 
     def rules(self, training: Training) -> Protocol:
-        protocol = self.entry(training).part
-        own = replace(
-            protocol,
-            initialisation=Initialisation(),
-            bare=None,
-            average=AVERAGE,
-            prior="normal",
-            generator_adam=ADAM,
-            critic_adam=ADAM,
-        )
-        return own.told(training.settings)
+        return grown_rules(training, ADAM, prior="normal")
 
     def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         return READ

@@ -13,18 +13,13 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
-from bench.datasets import DATASETS, DatasetFacts
-from bench.datasets.labelled import LabelledSource
-from bench.datasets.named import names_with
 from bench.datasets.pixels import to_unit
-from bench.models.generators import Trained, train
-from bench.models.store import ArtifactStore
-from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
-from bench.tasks.generation import linearprobes
-from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Glimpse, Made
+from bench.tasks.generation import encoded, linearprobes
+from bench.tasks.generation.encoded import EncodedExperiment, EncodedTask
+from bench.tasks.generation.experiment import Arrays, Made
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.image import ImageSettings, entry_of, resolve_images
+from bench.tasks.generation.image import ImageSettings, resolve_images
 from bench.tasks.generation.linearprobes import Probe, probed
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import checked, facts_of, scored_by
@@ -72,23 +67,11 @@ def layer_of(model: Sampler, images: Tensor, layer: int) -> Tensor:
     return codes * model.lengths if isinstance(model, Principal) else codes
 
 
-class ProbingExperiment(Experiment[Sampler, LabelledSource, ProbingSettings]):
-    """A model of images, the same that others are scored by."""
+class ProbingExperiment(EncodedExperiment[ProbingSettings]):
+    """Of the layers of one model."""
 
-    kind, fixed_noise, boxed = ProbingSettings, True, False
+    kind = ProbingSettings
     outcome: ClassVar[str] = "features"
-
-    def open_entry(self) -> Entry[Any, DatasetFacts]:
-        return entry_of(self.cell)
-
-    def train(self, store: ArtifactStore) -> Trained[Sampler]:
-        return train(self.order, self.source, store)
-
-    def glance(self, snapshot: np.ndarray) -> Glimpse:
-        return Glimpse()
-
-    def shown(self, trained: Trained[Sampler]) -> Arrays:
-        return {}
 
     def make(self, fitted: Sampler) -> Made:
         return Made(layer_of(fitted, self.source.held_out, self.asked.layer))
@@ -106,50 +89,37 @@ def _array(features: Tensor) -> np.ndarray:
     return features.cpu().double().numpy()
 
 
-class ProbingTask(GenerationTask[ProbingExperiment]):
+class ProbingTask(EncodedTask[ProbingExperiment]):
     """The dataset is of images with classes; the model encodes, or is the oracle: raw pixels."""
 
     needs = frozenset({"images", "classes"})
-    experiment = ProbingExperiment
-
-    def every(self, axis: str) -> list[str]:
-        if axis == "model":
-            return [entry.name for entry in RECIPES.entries() if _fits(entry)]
-        return [name for name in names_with(self.needs) if not DATASETS[name].facts.large]
+    experiment, others = ProbingExperiment, (RAW,)
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        modules = (__name__, linearprobes.__name__)
+        modules = (__name__, encoded.__name__, linearprobes.__name__)
         found = resolve_images(parts, settings, ProbingSettings, OWN, TAKES, modules)
         if found.skip:
             return found
         asked, recipe = checked(ProbingSettings, settings), recipe_of(parts["model"])
-        if reason := _unfit(recipe, asked):
+        if reason := self._unfit(recipe, asked):
             return replace(found, skip=reason)
         return replace(found, gives=frozenset(entry.name for entry in scored_by(TAKES)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         return {**facts_of(name, TAKES), "name": name}
 
-    def describe_data(self, cell: Cell) -> dict[str, Any]:
-        return TASKS["image"].part.describe(cell)["dataset"]
-
-
-def _fits(recipe: Entry[Any, Any]) -> bool:
-    return recipe.facts.encodes or recipe.name == RAW
-
-
-def _unfit(recipe: Entry[Any, Any], asked: ProbingSettings) -> str:
-    """Why a layer of a model can't be probed, or empty."""
-    if recipe.name in RECIPES and not _fits(recipe):
-        return f"model '{recipe.name}' can't encode images"
-    part, layers = recipe.part, 1
-    if isinstance(part, Stacking):
-        layers = len(hidden_of(part.rules(asked.training())))
-    if asked.layer > layers:
-        return f"layer {asked.layer} of model '{recipe.name}': it has {layers}"
-    return ""
+    def _unfit(self, recipe: Entry[Any, Any], asked: ProbingSettings) -> str:
+        """Why a layer of a model can't be probed, or empty."""
+        if recipe.name in RECIPES and not self.fits(recipe):
+            return f"model '{recipe.name}' can't encode images"
+        part, layers = recipe.part, 1
+        if isinstance(part, Stacking):
+            layers = len(hidden_of(part.rules(asked.training())))
+        if asked.layer > layers:
+            return f"layer {asked.layer} of model '{recipe.name}': it has {layers}"
+        return ""
 
 
 TASKS.register("probing")(ProbingTask())

@@ -7,23 +7,17 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.core.registry import Entry
-from bench.datasets import DATASETS, DatasetFacts
-from bench.datasets.labelled import LabelledSource
-from bench.datasets.named import names_with
 from bench.datasets.pixels import to_bytes
-from bench.models.generators import Trained, train
-from bench.models.store import ArtifactStore
-from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
-from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask, Glimpse, Made
+from bench.tasks.generation import encoded
+from bench.tasks.generation.encoded import EncodedExperiment, EncodedTask
+from bench.tasks.generation.experiment import Arrays, Made
 from bench.tasks.generation.featurescores import Named
-from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
+from bench.tasks.generation.image import IMAGES, ImageSettings, resolve_images
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import facts_of, scored_by
 from generative import RECIPES, Autoencoder, Sampler
@@ -60,25 +54,11 @@ def rebuilt(model: Sampler, images: Tensor) -> Tensor:
     return torch.cat([model.decode(model.encode(part)) for part in images.split(CHUNK)])
 
 
-class ReconstructionExperiment(Experiment[Sampler, LabelledSource, ReconstructionSettings]):
-    """A model of images, the same that others are scored by. Scored are all held-out images, and as
-    many training ones.
-    """
+class ReconstructionExperiment(EncodedExperiment[ReconstructionSettings]):
+    """Scored are all held-out images, and as many training ones."""
 
-    kind, fixed_noise, boxed = ReconstructionSettings, True, False
+    kind = ReconstructionSettings
     outcome: ClassVar[str] = "rebuilt images"
-
-    def open_entry(self) -> Entry[Any, DatasetFacts]:
-        return entry_of(self.cell)
-
-    def train(self, store: ArtifactStore) -> Trained[Sampler]:
-        return train(self.order, self.source, store)
-
-    def glance(self, snapshot: np.ndarray) -> Glimpse:
-        return Glimpse()
-
-    def shown(self, trained: Trained[Sampler]) -> Arrays:
-        return {}
 
     def make(self, fitted: Sampler) -> Made:
         return Made(rebuilt(fitted, self.source.held_out))
@@ -105,25 +85,21 @@ class ReconstructionExperiment(Experiment[Sampler, LabelledSource, Reconstructio
             yield entry.name, entry.part(real.cpu().double().numpy(), found), suffix
 
 
-class ReconstructionTask(GenerationTask[ReconstructionExperiment]):
+class ReconstructionTask(EncodedTask[ReconstructionExperiment]):
     """The dataset is of images; the model encodes and decodes, or is a bound of such."""
 
     needs = IMAGES
-    experiment = ReconstructionExperiment
-
-    def every(self, axis: str) -> list[str]:
-        if axis == "model":
-            return [entry.name for entry in RECIPES.entries() if _fits(entry)]
-        return [name for name in names_with(self.needs) if not DATASETS[name].facts.large]
+    experiment, others = ReconstructionExperiment, BOUNDS
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        found = resolve_images(parts, settings, ReconstructionSettings, (), TAKES, (__name__,))
+        modules = (__name__, encoded.__name__)
+        found = resolve_images(parts, settings, ReconstructionSettings, (), TAKES, modules)
         if found.skip:
             return found
         recipe = recipe_of(parts["model"])
-        if recipe.name in RECIPES and not _fits(recipe):
+        if recipe.name in RECIPES and not self.fits(recipe):
             return replace(found, skip=f"model '{recipe.name}' can't encode images")
         names = [entry.name for entry in scored_by(TAKES)]
         given = (name + suffix for name in names for suffix in ("", TRAINING))
@@ -142,13 +118,6 @@ class ReconstructionTask(GenerationTask[ReconstructionExperiment]):
             )
         title = f"{facts['title']}, training"
         return {**facts, "name": name, "title": title, "direction": "none"}
-
-    def describe_data(self, cell: Cell) -> dict[str, Any]:
-        return TASKS["image"].part.describe(cell)["dataset"]
-
-
-def _fits(recipe: Entry[Any, Any]) -> bool:
-    return recipe.facts.encodes or recipe.name in BOUNDS
 
 
 TASKS.register("reconstruction")(ReconstructionTask())
