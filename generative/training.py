@@ -9,7 +9,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import SettingError, UsageError, one_line
 
 
 class Bounds(NamedTuple):
@@ -49,7 +49,7 @@ class Setting(NamedTuple):
             words = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
             wanted = f"{words}, {self.bounds}" if self.bounds != ANY else words
             got = one_line(repr(value), 60)
-            raise UsageError(f"setting '{name}': expected {wanted}, got {got}")
+            raise SettingError(f"setting '{name}': expected {wanted}, got {got}")
         return value
 
     def _kinds(self) -> tuple[type, ...]:

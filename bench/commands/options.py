@@ -94,7 +94,10 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--tier", metavar="T", help="How much of the suite: quick, standard or paper."
             ),
             click.option(
-                "--only", multiple=True, metavar="AXIS=GLOB", help="Narrow an axis of the grid."
+                "--only",
+                multiple=True,
+                metavar="AXIS=GLOB",
+                help="Narrow an axis of the grid, or block=GLOB the blocks.",
             ),
             click.option(
                 "--grid",

@@ -6,7 +6,10 @@ from typing import Any
 
 import click
 
-from bench.commands.options import choosing, view
+from bench.commands.options import choosing, typed, view
+
+AHEAD = ("new", "trained", "skipped")
+"""States of cells that were not measured yet."""
 
 
 @click.command()
@@ -27,12 +30,16 @@ def command(as_rows: bool, **options: Any) -> None:
     grouped = table.groupby(["block", "dataset", "model"], sort=False)
     rows = grouped.agg(
         seeds=("seed", "count"),
-        measured=("state", lambda states: sum(state not in ("new", "trained") for state in states)),
+        measured=("state", lambda states: sum(state not in AHEAD for state in states)),
         trained=("state", lambda states: sum(state == "trained" for state in states)),
+        skipped=("reason", lambda reasons: sum(bool(reason) for reason in reasons)),
         minutes=("minutes", "sum"),
         cell=("cell_id", "first"),
     )
     print_rows(rows.reset_index(), False)
+    for reason, cells in table[table["reason"] != ""].groupby("reason", sort=False):
+        names = ", ".join(dict.fromkeys(cells["model"]))
+        click.echo(f"skipped: {len(cells)} of {names}: {typed(str(reason))}")
     click.echo(
         f"{len(table)} cells, about {table['minutes'].sum():.1f} minutes on {workers} workers; "
         f"smallest attainable p, so many seeds against as many: {table['smallest_p'].iloc[0]:.2g}"

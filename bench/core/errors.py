@@ -42,6 +42,10 @@ class UnknownError(UsageError):
         self.kind, self.name, self.known = kind, name, tuple(known)
 
 
+class SettingError(UsageError):
+    """A setting has a value that it can't have, whatever it is a setting of."""
+
+
 class UnaskedError(UsageError):
     """A file names code of somebody's, and nobody asked for it to be run."""
 

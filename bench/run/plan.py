@@ -21,6 +21,7 @@ from bench.datasets.named import fits
 from bench.run.labels import named_shortly
 from bench.run.measurable import with_measurable
 from bench.run.shards import Shard
+from bench.run.unfit import resolved_or_skipped
 from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -111,7 +112,9 @@ def view_of(
 
 
 def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
-    """Resolve every cell. Raises UsageError for a part, metric or setting that is not known."""
+    """Resolve every cell. Raises UsageError for a part, metric or setting that is not known, and
+    for parts that do not go together, unless `*` stood for one of them: that cell is skipped.
+    """
     _check_names(suite)
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
     asked = [name for axis, names in view.grid if axis == "dataset" for name in names]
@@ -127,8 +130,7 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         definition = definitions.get(choice.parts.get("dataset", ""))
         point = (choice.block.name, *choice.parts.values(), *map(repr, choice.swept.items()))
         if point not in resolved:
-            task = _task(choice.block.task)
-            resolved[point] = task.resolve(choice.parts, choice.settings, definition)
+            resolved[point] = resolved_or_skipped(_task(choice.block.task), choice, definition)
         if resolved[point].once and choice.seed != view.seeds[0]:
             continue
         cell = _cell(choice, resolved[point], definition, device)

@@ -129,8 +129,9 @@ def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
 
 @checked()
 def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
-    """Every cell with its resolved settings, whether it is measured or trained already, and
-    forecasts: minutes on `workers`, and the smallest p-value that so many seeds can give.
+    """Every cell with its resolved settings, whether it is measured or trained already or will be
+    skipped (then `reason` says why), and forecasts: minutes on `workers`, and the smallest p-value
+    that so many seeds can give.
     """
     if workers < 1:
         raise UsageError(f"`workers`: expected at least 1, got {workers}")
@@ -142,9 +143,11 @@ def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -
     for cell in planned.cells:
         artifact = TASKS[cell.task].part.artifact(cell)
         trained = artifact is not None and store.has(*artifact)
-        state = done[cell.key]["status"] if cell.key in done else "trained" if trained else "new"
-        todo = 0.0 if state in FINAL or counted[cell.key] != cell.block else cell.seconds
-        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo / 60 / workers})
+        planned_state = "skipped" if cell.skip else "trained" if trained else "new"
+        state = done[cell.key]["status"] if cell.key in done else planned_state
+        idle = state in FINAL or cell.skip or counted[cell.key] != cell.block
+        todo = 0.0 if idle else cell.seconds / 60 / workers
+        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo})
     table = pd.DataFrame(rows)
     return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
 
@@ -162,6 +165,7 @@ def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
         "cell_id": cell.cell_id,
         "key": cell.key,
         "device": cell.device,
+        "reason": cell.skip,
     }
 
 

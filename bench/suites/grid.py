@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bench.core.errors import UsageError, nearest, unknown
-from bench.suites.schema import MAX_SEEDS, Block, Scalar, Suite  # MOVED-NEEDS
+from bench.suites.schema import MAX_SEEDS, Block, Scalar, Suite
 
 MAX_CELLS = 1_000_000
 ALIKE = 0.75
 """How like an axis a word must be to be taken for it, misspelt, and not for a setting."""
+BLOCK = "block"
+"""What `only` narrows beside the axes of the grids: which blocks there are."""
 Every = dict[str, dict[str, list[str]]]
 """By task and axis, the parts that `*` stands for."""
 Foreign = Collection[tuple[str, str]]
@@ -25,6 +27,9 @@ Foreign = Collection[tuple[str, str]]
 class Choice:
     """One point of a grid before it is resolved: the parts, the settings that apply, and those of
     them that the grid varies.
+
+    starred: whether a part of it was named by `*` alone. usual: the settings without those that the
+    command changes or varies.
     """
 
     block: Block
@@ -32,6 +37,8 @@ class Choice:
     settings: dict[str, Scalar]
     swept: dict[str, Scalar]
     seed: int
+    starred: bool
+    usual: dict[str, Scalar]
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,11 @@ def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> It
     all. A setting that it varies goes to all blocks but those it is `foreign` to. Raises UsageError
     for an axis or pattern that matches nothing, and a value that is written twice.
     """
-    blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
+    blocks = _blocks(suite, view)
     axes = {axis for block in blocks for axis in block.grid}
     for axis, _ in view.only:
-        if axis not in axes | {name for name, _ in view.grid}:
-            raise unknown("axis in `only`", axis, axes)
+        if axis not in axes | {BLOCK} | {name for name, _ in view.grid}:
+            raise unknown("axis in `only`", axis, axes | {BLOCK})
     replaced: dict[str, tuple[str, ...]] = {}
     for axis, names in view.grid:
         if axis not in axes and (guess := nearest(axis, axes, ALIKE)):
@@ -91,6 +98,16 @@ def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> It
         yield from _points(suite, block, grid, view, every)
 
 
+def _blocks(suite: Suite, view: View) -> list[Block]:
+    """The blocks of a tier whose name a view keeps. Raises UsageError where it keeps none."""
+    blocks = [block for block in suite.block if not block.tiers or view.tier in block.tiers]
+    names = [block.name for block in blocks]
+    for axis, pattern in view.only:
+        if axis == BLOCK and not any(fnmatchcase(name, pattern) for name in names):
+            raise unknown(BLOCK, pattern, names, f"(tier {view.tier}: `only` matches nothing)")
+    return [block for block in blocks if _kept(BLOCK, block.name, view)]
+
+
 def _points(
     suite: Suite, block: Block, grid: dict[str, list[Scalar]], view: View, every: Every
 ) -> Iterator[Choice]:
@@ -98,13 +115,22 @@ def _points(
         axis: [name for name in names if _kept(axis, name, view)] for axis, names in grid.items()
     }
     axes = every.get(block.task, {})
+    named = {axis: _named(block, axis, view) for axis in axes}
     for point in itertools.product(*kept.values()):
         chosen = dict(zip(kept, point, strict=True))
         parts = {axis: str(name) for axis, name in chosen.items() if axis in axes}
         swept = {axis: value for axis, value in chosen.items() if axis not in axes}
-        settings = {**_settings(suite, block, {**parts, **_as_text(swept)}, view), **swept}
+        usual = _settings(suite, block, {**parts, **_as_text(swept)}, view.tier)
+        settings = {**usual, **dict(view.set), **swept}
+        starred = any(name not in named[axis] for axis, name in parts.items())
         for seed in view.seeds:
-            yield Choice(block, parts, settings, swept, seed)
+            yield Choice(block, parts, settings, swept, seed, starred, usual)
+
+
+def _named(block: Block, axis: str, view: View) -> set[str]:
+    """What an axis names one by one, and not by `*`."""
+    replaced = [name for key, names in view.grid if key == axis for name in names]
+    return {str(name) for name in replaced or block.grid[axis]} - {"*"}
 
 
 def _as_text(swept: dict[str, Scalar]) -> dict[str, str]:
@@ -172,16 +198,18 @@ def _kept(axis: str, name: Scalar, view: View) -> bool:
 
 def _refuse_empty(view: View, grids: list[dict[str, list[Scalar]]]) -> None:
     for axis, pattern in view.only:
+        if axis == BLOCK:
+            continue
         names = sorted({str(name) for grid in grids for name in grid.get(axis, [])})
         if not any(fnmatchcase(name, pattern) for name in names):
             raise unknown(axis, pattern, names, "(`only` matches nothing)")
 
 
-def _settings(suite: Suite, block: Block, parts: dict[str, str], view: View) -> dict[str, Scalar]:
-    facts = {**parts, "tier": view.tier, "block": block.name, "task": block.task}
+def _settings(suite: Suite, block: Block, parts: dict[str, str], tier: str) -> dict[str, Scalar]:
+    """The settings that a suite has for one point of a block."""
+    facts = {**parts, "tier": tier, "block": block.name, "task": block.task}
     settings = dict(block.settings)
     for rule in suite.when:
         if all(k in facts and fnmatchcase(facts[k], glob) for k, glob in rule.patterns.items()):
             settings.update(rule.set)
-    settings.update(dict(view.set))
     return settings

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.core.errors import UsageError, one_line, uncapital, unknown
+from bench.core.errors import SettingError, UsageError, one_line, uncapital, unknown
 from bench.core.registry import Entry
 from bench.tasks.base import TASKS, Value
 from metrics import METRICS, Score
@@ -29,7 +29,7 @@ def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = (
             raise unknown("setting", name, [*model.model_fields, *more]) from None
         got = one_line(repr(first["input"]), 60)
         said = uncapital(first["msg"].removeprefix("Value error, "))
-        raise UsageError(f"setting '{name}': {said}, got {got}") from None
+        raise SettingError(f"setting '{name}': {said}, got {got}") from None
 
 
 def value_of(

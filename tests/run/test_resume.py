@@ -349,6 +349,17 @@ def test_the_plan_says_what_is_measured_and_what_is_trained(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_the_plan_says_what_will_be_skipped_and_forecasts_nothing_for_it(tmp_path, capfd):
+    suite = small_suite(tmp_path)
+    planned = api.plan(suite, grid=[("model", ["cgan", "gan"])], seeds=1).set_index("model")
+    assert planned["state"].to_dict() == {"cgan": "skipped", "gan": "new"}
+    assert planned["minutes"]["cgan"] == 0 < planned["minutes"]["gan"]
+    assert planned["reason"]["gan"] == ""
+    assert bench("plan", "--suite", suite, "--grid", "model=cgan,gan", "--seeds", "1") == 0
+    out = " ".join(capfd.readouterr().out.split())
+    assert f"skipped: 1 of cgan: {planned['reason']['cgan']}" in out
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_model_is_trained_once_for_all_runs(tmp_path):
     suite = small_suite(tmp_path)

@@ -145,3 +145,32 @@ def test_an_axis_and_a_setting_of_one_name_are_refused(tmp_path, monkeypatch):
     expected = "'model' is an axis of task mixture and a setting of model '.*': give that setting"
     with pytest.raises(UsageError, match=expected):
         plan_of(small_suite(tmp_path), device="cpu")
+
+
+def test_only_some_blocks_are_measured_and_their_cells_are_the_suites():
+    """Of their tier, with the rules that speak of them, under the keys that the whole suite has."""
+    whole = plan_of("mode-collapse", tier="deep", device="cpu")
+    part = plan_of("mode-collapse", tier="deep", only=[("block", "equal-e*")], device="cpu")
+    expected = [(c.key, c.seed) for c in whole.cells if c.block == "equal-examples"]
+    assert expected
+    assert [(c.key, c.seed) for c in part.cells] == expected
+    two = [("block", "collapse-grid"), ("block", "equal-examples"), ("model", "pacgan2")]
+    found = {
+        (c.block, c.part("model")) for c in plan_of("mode-collapse", tier="deep", only=two).cells
+    }
+    assert found == {("collapse-grid", "pacgan2"), ("equal-examples", "pacgan2")}
+
+
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [
+        ([("block", "colapse")], "unknown block 'colapse': did you mean 'collapse'"),
+        ([("block", "rates")], r"\(tier quick: --only matches nothing\)"),
+        ([("block", "collapse"), ("model", "vae")], "unknown model 'vae'"),
+    ],
+)
+def test_a_block_that_a_tier_lacks_is_refused(capfd, only, said):
+    words = [word for axis, glob in only for word in ("--only", f"{axis}={glob}")]
+    assert bench("plan", "--suite", "mode-collapse", "--tier", "quick", *words) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(said, line)

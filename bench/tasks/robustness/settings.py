@@ -14,7 +14,7 @@ from attacks.certificates import Certificate
 from attacks.contracts import Stop
 from attacks.ensemble import Ensemble, together
 from attacks.foolbox_adapter import PREFIX, FoolboxBudget, FoolboxMinimal, adapt
-from bench.core.errors import UsageError, one_line, unknown
+from bench.core.errors import SettingError, UsageError, one_line, unknown
 from bench.core.registry import Entry
 from bench.models.brought import SETTINGS
 from bench.tasks.robustness.targets import TARGETS, known
@@ -104,10 +104,10 @@ def parse_radii(text: str, name: str = "radii") -> list[float]:
         radii = [_number(part) for part in text.split(",")]
     except ValueError:
         got = one_line(text, 60)
-        raise UsageError(f"`{name}`: expected numbers such as 0,0.1,8/255, got '{got}'") from None
+        raise SettingError(f"`{name}`: expected numbers such as 0,0.1,8/255, got '{got}'") from None
     for index, radius in enumerate(radii):
         if not np.isfinite(radius) or radius < 0:
-            raise UsageError(
+            raise SettingError(
                 f"`{name}`: expected finite numbers of 0 or more, number {index} is {radius}"
             )
     return sorted(set(radii))
@@ -208,7 +208,7 @@ def with_settings(attack: P, chosen: dict[str, Any], name: str) -> P:
         kinds = (int, float) if isinstance(usual[key], float) else type(usual[key])
         if usual[key] is not None and not isinstance(value, kinds):
             kind = type(usual[key]).__name__
-            raise UsageError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
+            raise SettingError(f"setting '{key}' of {name}: expected a {kind}, got {value!r}")
         words = get_args(hints.get(key)) if get_origin(hints.get(key)) is Literal else ()
         if words and value not in words:
             raise unknown(f"{key} of {name}", str(value), words)
@@ -227,10 +227,10 @@ def _refuse_number(what: str, value: Any, usual: Any) -> None:
     for a word where a number may stand.
     """
     if usual is None and isinstance(value, str):
-        raise UsageError(f"{what}: expected a number, got {value!r}")
+        raise SettingError(f"{what}: expected a number, got {value!r}")
     if isinstance(value, str | bool) or value is None:
         return
     above = isinstance(usual, int | float) and usual > 0
     if not -LARGEST < value < LARGEST or value < 0 or (above and value == 0):
         expected = "a number above 0" if above else "a number of 0 or more"
-        raise UsageError(f"{what}: expected {expected}, got {value!r}")
+        raise SettingError(f"{what}: expected {expected}, got {value!r}")
