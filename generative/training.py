@@ -9,7 +9,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bench.core.errors import SettingError, UsageError, one_line
+from bench.core.errors import SettingError, one_line
 
 
 class Bounds(NamedTuple):
