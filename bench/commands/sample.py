@@ -7,6 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from bench.commands.options import split
+
 
 @click.command()
 @click.argument("run")
@@ -14,6 +16,12 @@ from click.core import ParameterSource
 @click.option("--dataset", metavar="D", help="Which data set, where the run trained it on several.")
 @click.option("--block", metavar="B", help="Which block, where it has several settings.")
 @click.option("--seed", type=int, metavar="S", help="Seed of the training; the run's first.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="Which of several trainings, such as critic_lr=1e-4 of a sweep.",
+)
 @click.option("-n", "count", type=int, default=64, show_default=True, help="How many samples.")
 @click.option("--class", "label", type=int, metavar="C", help="Samples of this class alone (cgan).")
 @click.option("--interpolate", is_flag=True, help="Ways from one code to another, 8 images each.")
@@ -60,6 +68,7 @@ def command(**options: Any) -> None:
     from bench.sample.sample import PROGRAM, WEIGHTS
 
     run, model, out = (options.pop(name) for name in ("run", "model", "out"))
+    options["only"] = [split("--only", text) for text in options["only"]]
     count, bounds = options.pop("count"), _bounds(options.pop("truncation"))
     if len(bounds) > 1:
         _curve(run, model, bounds, count, out, options)
@@ -94,7 +103,7 @@ def _curve(
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
     usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT
-    where = {name: options[name] for name in ("dataset", "block", "seed", "trust")}
+    where = {name: options[name] for name in ("dataset", "block", "seed", "only", "trust")}
     table = api.truncations(run, model, bounds, n=1_000 if usual else count, out=out, **where)
     click.echo(table.pivot(index="truncation", columns="metric", values="value").to_string())
     click.echo(f"precision against recall: {out}", err=True)

@@ -16,6 +16,15 @@ from typing import Any, TypeVar, cast
 from bench.core.errors import UsageError, one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
+"""What a verb takes several of by name: a dict, or pairs where a name may come twice."""
+
+
+def pairs_of(given: Pairs[T]) -> tuple[tuple[str, T], ...]:
+    """The pairs of a dict or of a sequence."""
+    found: Any = given.items() if isinstance(given, Mapping) else given
+    return tuple(found)
 
 
 def checked(*kept: str) -> Callable[[F], F]:

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
 from bench.core import usercode
-from bench.core.arguments import checked
+from bench.core.arguments import Pairs, checked, pairs_of
 from bench.core.devices import device_named
 from bench.core.errors import UsageError, one_line
 from bench.core.files import cache_folder, user_path
@@ -33,9 +33,6 @@ from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
 from results.runs import Run
 from results.store import RunDirectory, frame
-
-T = TypeVar("T")
-Pairs = Mapping[str, T] | Iterable[tuple[str, T]]
 
 
 @dataclass
@@ -100,8 +97,8 @@ def plan_of(
         loaded,
         tier,
         _seeds(seeds),
-        _pairs(only),
-        [(axis, _names(names)) for axis, names in _pairs(grid)],
+        pairs_of(only),
+        [(axis, _names(names)) for axis, names in pairs_of(grid)],
         (set or {}).items(),
     )
     return make_plan(loaded, view, device_named(device))
@@ -120,11 +117,6 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
 def _names(names: Any) -> tuple[str, ...]:
     """What an axis is replaced by, as the command line has it: one or several, numbers too."""
     return tuple(str(name) for name in (names if isinstance(names, tuple) else (names,)))
-
-
-def _pairs(given: Pairs[T]) -> Iterable[tuple[str, T]]:
-    pairs: Any = given.items() if isinstance(given, Mapping) else given
-    return pairs
 
 
 @checked()

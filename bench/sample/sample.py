@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from bench.core import usercode
-from bench.core.arguments import checked
+from bench.core.arguments import Pairs, checked, pairs_of
 from bench.core.errors import UsageError
 from bench.core.files import cache_folder, user_path, write_atomically
 from bench.core.limits import MAX_SAMPLES
@@ -23,8 +23,8 @@ from bench.models.store import ArtifactStore
 from bench.sample.codes import Exploration, explored, truncation_curve
 from bench.sample.exported import program_of
 from bench.sample.told import told
+from bench.sample.trained import Which, find_cell, full_name, weights_of, with_weights
 from bench.sample.trained import draw as draw_samples
-from bench.sample.trained import find_cell, full_name, weights_of, with_weights
 from bench.suites import builtin
 from bench.suites.cell import Cell
 from results.pictures.run import curve_png, scatter_png
@@ -42,6 +42,7 @@ def sample(
     dataset: str | None = None,
     block: str | None = None,
     seed: int | None = None,
+    only: Pairs[str] = (),
     n: int = 64,
     out: str | None = None,
     label: int | None = None,
@@ -62,7 +63,8 @@ def sample(
     as mnist5k or mnist5k:train, without a model: its first `n`. `out`: where to write them: a .png
     (a sheet, a stack's digits side by side), a .npy, a folder that is not there yet (a PNG for each
     image), a .safetensors, the model's weights, or a .pt, a generator as TorchScript of its codes.
-    `weights`: a file of weights that are taken.
+    `weights`: a file of weights that are taken. `only`: of a model that was trained with several
+    settings, those that this training has: pairs of a setting and its value, or a pattern.
 
     In the place of plain samples of a model of images: `label`, samples of that class of a
     conditional model; `interpolate`, ways between codes; `arithmetic`, a sum of classes such as
@@ -84,7 +86,8 @@ def sample(
         manifest = find_run(run).manifest()
         model = full_name(manifest, model)
         with usercode.only_asked(f"the run {run}", (model, dataset), trust):
-            trained = _trained_cell(run, manifest, model, dataset, block, seed)
+            which = Which(dataset, block, seed, pairs_of(only))
+            trained = _trained_cell(run, manifest, model, which)
             made = _of_model(trained, n, chosen, weights, out)
     if out is not None and made is not None:
         _write_samples(made, user_path(out))
@@ -141,6 +144,7 @@ def truncations(
     dataset: str | None = None,
     block: str | None = None,
     seed: int | None = None,
+    only: Pairs[str] = (),
     n: int = 1_000,
     out: str | None = None,
     trust: bool = False,
@@ -156,7 +160,8 @@ def truncations(
     manifest = find_run(run).manifest()
     model = full_name(manifest, model)
     with usercode.only_asked(f"the run {run}", (model, dataset), trust):
-        cell, _ = _trained_cell(run, manifest, model, dataset, block, seed)
+        which = Which(dataset, block, seed, pairs_of(only))
+        cell, _ = _trained_cell(run, manifest, model, which)
         table = truncation_curve(cell, n, ArtifactStore(cache_folder(), cell.device), bounds)
     if out is not None:
         write_atomically(user_path(out), curve_png(table, model))
@@ -164,17 +169,12 @@ def truncations(
 
 
 def _trained_cell(
-    run: str,
-    manifest: dict[str, Any],
-    model: str,
-    dataset: str | None,
-    block: str | None,
-    seed: int | None,
+    run: str, manifest: dict[str, Any], model: str, which: Which
 ) -> tuple[Cell, bool]:
     """A cell of a run by the names on its table, and whether its images are in colour."""
     with refusing_damage(run):
         usercode.add([Path.cwd()], manifest.get("imports", []))
-        cell = find_cell(manifest, model, seed, dataset, block)
+        cell = find_cell(manifest, model, which)
         facts = manifest["parts"].get("dataset", {}).get(cell.part("dataset"), {})
     return cell, bool(facts.get("colour"))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,37 +16,70 @@ from bench.core.files import user_path
 from bench.core.threads import with_threads
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell, cell_of
+from bench.suites.grid import matches
 from bench.tasks import TASKS, Bench, SamplingTask
 
 
-def find_cell(
-    manifest: Mapping[str, Any],
-    model: str,
-    seed: int | None,
-    dataset: str | None,
-    block: str | None = None,
-) -> Cell:
+@dataclass(frozen=True)
+class Which:
+    """Which of the trainings of a model in a run. only: settings and values, patterns too."""
+
+    dataset: str | None = None
+    block: str | None = None
+    seed: int | None = None
+    only: tuple[tuple[str, str], ...] = ()
+
+
+def find_cell(manifest: Mapping[str, Any], model: str, which: Which) -> Cell:
     """The cell of a run that trained a model; its first seed where none is given.
 
-    Raises UsageError where there is none, or where several data sets or blocks have it.
+    Raises UsageError where there is none, or where several data sets, blocks or settings have it.
     """
-    found = _rows_of(manifest, model, dataset, block)
+    found = _at(_rows_of(manifest, model, which.dataset, which.block), model, which.only)
     seeds = list(dict.fromkeys(cell["seed"] for cell in found))
-    if seed is not None and seed not in seeds:
+    if which.seed is not None and which.seed not in seeds:
         raise UsageError(
-            f"seed {seed} of model '{model}' is not in this run: it has "
+            f"seed {which.seed} of model '{model}' is not in this run: it has "
             f"{', '.join(str(known) for known in seeds)}"
         )
-    found = [cell for cell in found if cell["seed"] == (seeds[0] if seed is None else seed)]
-    candidates = [cell_of(manifest, cell) for cell in found]
+    seed = seeds[0] if which.seed is None else which.seed
+    candidates = [cell_of(manifest, cell) for cell in found if cell["seed"] == seed]
     if len({cell.key for cell in candidates}) > 1 and len(set(map(_trained, candidates))) > 1:
-        blocks = ", ".join(dict.fromkeys(cell.block for cell in candidates))
-        raise UsageError(
-            f"model '{model}' was trained with several settings, in the blocks {blocks}: say which "
-            "by `block`"
-        )
+        raise UsageError(f"model '{model}' was trained with several settings{_choice(candidates)}")
     sampled = (cell for cell in candidates if isinstance(TASKS[cell.task].part, SamplingTask))
     return next(sampled, candidates[0])
+
+
+def _at(
+    cells: list[dict[str, Any]], model: str, only: tuple[tuple[str, str], ...]
+) -> list[dict[str, Any]]:
+    """Those whose settings have the values. Raises UsageError where none has."""
+    for name, pattern in only:
+        values = {str(cell["settings"][name]) for cell in cells if name in cell["settings"]}
+        if not values:
+            known = {setting for cell in cells for setting in cell["settings"]}
+            raise unknown("setting", name, known, f"(model '{model}' of this run)")
+        having = [cell for cell in cells if name in cell["settings"]]
+        cells = [cell for cell in having if matches(cell["settings"][name], pattern)]
+        if not cells:
+            raise unknown(name, pattern, values, f"(model '{model}' of this run)")
+    return cells
+
+
+def _choice(candidates: Sequence[Cell]) -> str:
+    """What tells the trainings of a model apart, and the options that say which."""
+    names = [name for cell in candidates for name in cell.settings]
+    told = []
+    for name in dict.fromkeys(names):
+        values = list(dict.fromkeys(str(cell.settings.get(name, "none")) for cell in candidates))
+        if len(values) > 1:
+            told.append(f"{name} {', '.join(values)}")
+    blocks = list(dict.fromkeys(cell.block for cell in candidates))
+    by_block = f", in the blocks {', '.join(blocks)}: say which by `block`"
+    by_value = f" ({'; '.join(told)}): say which by `only`, a setting and its value"
+    if len(blocks) == len(candidates):
+        return by_block
+    return by_value + (" and by `block`" if len(blocks) > 1 else "")
 
 
 def full_name(manifest: Mapping[str, Any], model: str) -> str:

@@ -193,15 +193,24 @@ def _each(where: str, written: Sequence[Scalar], values: Sequence[Scalar]) -> li
 
 def _kept(axis: str, name: Scalar, view: View) -> bool:
     patterns = [pattern for key, pattern in view.only if key == axis]
-    return not patterns or any(fnmatchcase(str(name), pattern) for pattern in patterns)
+    return not patterns or any(matches(name, pattern) for pattern in patterns)
+
+
+def matches(value: object, pattern: str) -> bool:
+    """Whether a name or a value fits a pattern: 0.0001 both `1e-4` and `0.0*`."""
+    if fnmatchcase(str(value), pattern):
+        return True
+    written = scalar(pattern)
+    numbers = not isinstance(value, str | bool) and not isinstance(written, str | bool)
+    return numbers and written == value
 
 
 def _refuse_empty(view: View, grids: list[dict[str, list[Scalar]]]) -> None:
     for axis, pattern in view.only:
         if axis == BLOCK:
             continue
-        names = sorted({str(name) for grid in grids for name in grid.get(axis, [])})
-        if not any(fnmatchcase(name, pattern) for name in names):
+        names = {str(name): name for grid in grids for name in grid.get(axis, [])}
+        if not any(matches(name, pattern) for name in names.values()):
             raise unknown(axis, pattern, names, "(`only` matches nothing)")
 
 
