@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.along import Crossed, Line, crossed, is_number, value_name
+from results.along import MOST, Crossed, Line, crossed, is_number, value_name
 from results.frames import among, column, pick
 from results.pictures.figures import draw_band, new_figure, new_panels
 from results.runs import Run
@@ -30,7 +30,8 @@ DARK = 0.55
 
 def along_figures(run: Run) -> Iterator[tuple[str, Any]]:
     """Names and figures: for each data set whose grid varies one setting that is a number curves,
-    for two settings maps. The block is part of a name where two of them have pictures alike.
+    for two settings maps, for more of them a map of two for each value of the others. The block is
+    part of a name where two of them have pictures alike.
     """
     manifest, summary = run.manifest, run.summary()
     found: dict[str, list[tuple[str, Any]]] = {}
@@ -38,9 +39,9 @@ def along_figures(run: Run) -> Iterator[tuple[str, Any]]:
         for dataset, names in _varied(manifest, block["name"]).items():
             here = among(column(summary, "dataset"), [dataset])
             part = pick(summary, here & among(column(summary, "block"), [block["name"]]))
-            if not 1 <= len(names) <= 2 or part.empty:
+            if not names or part.empty:
                 continue
-            ones = [*crossed(part, manifest, names)]
+            ones = [*crossed(part, manifest, names[:MOST])]
             figure = _curves(ones, run) if len(names) == 1 else _maps(ones, run)
             if figure is not None:
                 found.setdefault("-".join([*names, dataset]), []).append((block["name"], figure))
@@ -58,10 +59,16 @@ def _varied(manifest: dict[str, Any], block: str) -> dict[str, list[str]]:
             values = found.setdefault(cell["parts"].get("dataset", ""), {})
             for name, value in cell.get("swept", {}).items():
                 values.setdefault(name, {})[value] = None
-    return {
-        dataset: [name for name, known in values.items() if len(known) > 1]
+    varied = {
+        dataset: {name: len(known) for name, known in values.items() if len(known) > 1}
         for dataset, values in found.items()
     }
+    return {dataset: _first(counts) for dataset, counts in varied.items()}
+
+
+def _first(counts: dict[str, int]) -> list[str]:
+    """Settings as the grid has them; of more than a map has sides those with the most values."""
+    return sorted(counts, key=lambda name: -counts[name]) if len(counts) > MOST else [*counts]
 
 
 def _told(one: Crossed, run: Run) -> tuple[str, dict[str, Any]]:

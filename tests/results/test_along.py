@@ -270,6 +270,28 @@ def test_a_map_for_each_model_that_reads_one_of_two_settings():
     assert "oracle: score 99.0" in found["along-lr-k-ring"].get_supxlabel()
 
 
+def test_more_settings_than_a_map_has_sides_are_maps_of_their_own():
+    """Sides are those with the most values, whatever the grid's order."""
+    valued = [
+        (cell("gan", 0, swept=("steps", "lr", "k"), steps=steps, lr=lr, k=k), steps + 10 * k + lr)
+        for steps in (100, 200)
+        for lr in (0.5, 1, 5)
+        for k in (1, 2, 3, 4)
+    ]
+    found = drawn(run_of(valued))
+    assert [*found] == ["along-k-lr-steps-ring"]
+    maps = [axis for axis in found["along-k-lr-steps-ring"].axes if axis.get_images()]
+    told = {
+        "".join(axis.get_title().split()): axis.get_images()[0].get_array().tolist()
+        for axis in maps
+    }
+    expected = [[10 * k + lr for lr in (0.5, 1, 5)] for k in (1, 2, 3, 4)]
+    assert len(told) == 2
+    for steps in (100, 200):
+        (values,) = (v for name, v in told.items() if f"steps={steps}" in name)
+        assert values == [[steps + value for value in row] for row in expected]
+
+
 def test_nothing_is_drawn_where_nothing_is_varied():
     assert drawn(run_of([(cell("gan", 0, swept=(), lr=1, k=1), 1.0)])) == {}
     one = [(cell("gan", 0, swept=("lr",), lr=1, k=1), 1.0)]
