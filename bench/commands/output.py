@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bench.commands.options import typed
 from bench.core.errors import PipeClosedError, visible
+from results.fitting import column_groups, fitted, head_width
 from results.tables import Layout, as_json
 
 PIPED_WIDTH = 190
@@ -34,41 +35,20 @@ class _Console(Console):
         raise PipeClosedError
 
 
-def print_layout(layout: Layout) -> None:
+def print_layout(layout: Layout, *, wide: bool = True) -> None:
     """A layout as a table: the value, and under it the interval.
 
     Where the columns do not fit, several tables stand under one another, each with the first
-    column.
+    column; unless it is wide, the columns that fit, on a terminal.
     """
     out = console()
+    if not wide and out.is_terminal:
+        layout = fitted(layout, out.width)
     out.print(layout.title, style="bold", markup=False)
-    for columns in _fitting(layout, out.width) if layout.heads else ():
+    for columns in column_groups(layout, out.width) if layout.heads else ():
         out.print(_table(layout, columns))
     for note in layout.remarks:
         out.print(typed(note), style="dim", markup=False)
-
-
-def _fitting(layout: Layout, width: int) -> list[list[int]]:
-    """Columns grouped so that each group fits, the first column in all of them."""
-    sizes = [
-        max([_head_width(head), *(_width(layout, row, i) for row in range(len(layout.rows)))]) + 3
-        for i, head in enumerate(layout.heads)
-    ]
-    groups: list[list[int]] = [[0]]
-    for i in range(1, len(sizes)):
-        if sum(sizes[j] for j in groups[-1]) + sizes[i] > width - 1 and len(groups[-1]) > 1:
-            groups.append([0])
-        groups[-1].append(i)
-    return groups
-
-
-def _width(layout: Layout, row: int, column: int) -> int:
-    return max(len(line) for line in layout.text(row, column))
-
-
-def _head_width(head: str) -> int:
-    """A head may break between words."""
-    return max(len(word) for word in head.split())
 
 
 def _table(layout: Layout, columns: list[int]) -> Table:
@@ -76,7 +56,7 @@ def _table(layout: Layout, columns: list[int]) -> Table:
     for i in columns:
         head = layout.heads[i]
         justify = "left" if i in layout.left else "right"
-        table.add_column(Text(head), justify=justify, min_width=_head_width(head))
+        table.add_column(Text(head), justify=justify, min_width=head_width(head))
     previous = None
     for row, role in enumerate(layout.roles):
         if previous is not None and role != previous:

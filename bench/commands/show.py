@@ -11,20 +11,26 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--along", multiple=True, metavar="SETTING", help="A column for each of its values.")
 @click.option("--metric", multiple=True, metavar="NAME", help="Show this one; the suite's choice.")
+@click.option("--columns", multiple=True, metavar="A,B", help="Show these: --metric for several.")
 @click.option("--model", multiple=True, metavar="PATTERN", help="Rows whose name fits; all.")
+@click.option("--models", multiple=True, metavar="A,B", help="--model for several.")
 @click.option("--sort", default="", metavar="METRIC", help="The best of this one first.")
+@click.option("--wide", is_flag=True, help="Every column, in several tables where need be.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(
     runs: tuple[str, ...],
     along: tuple[str, ...],
     metric: tuple[str, ...],
+    columns: tuple[str, ...],
     model: tuple[str, ...],
+    models: tuple[str, ...],
     sort: str,
+    wide: bool,
     form: str,
 ) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
     tell it from all others. RUN: a folder, or a suite; several are joined. Along two settings there
-    is a table for each model.
+    is a table for each model. On a terminal the columns that fit; the others are named.
     """
     from bench.commands.options import typed
     from bench.commands.output import print_layout
@@ -32,7 +38,8 @@ def command(
     from results.latex import latex
     from results.runs import open_shown
 
-    found = open_shown(runs, along, metric, model, sort)
+    metrics, names = (*metric, *_each(columns)), (*model, *_each(models))
+    found = open_shown(runs, along, metrics, names, sort)
     for run in found.runs:
         if run.left_out:
             click.echo(f"note: {typed(run.left_out)}", err=True)
@@ -44,6 +51,11 @@ def command(
         write = {"markdown": tables.markdown, "latex": latex}.get(form)
         for layout in found.layouts():
             if write is None:
-                print_layout(layout)
+                print_layout(layout, wide=wide)
             else:
                 click.echo(write(layout))
+
+
+def _each(lists: tuple[str, ...]) -> list[str]:
+    """The names of lists with commas between."""
+    return [name.strip() for text in lists for name in text.split(",") if name.strip()]
