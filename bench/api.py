@@ -33,7 +33,9 @@ from bench.score.score import measure_score, score
 from bench.score.selfcheck import check_metrics
 from generative import RECIPES
 from metrics import JUDGES, METRICS
+from results.export import export
 from results.ledger.listing import ledger
+from results.opened import Opened, load
 from results.runs import claims, records_of, refusing_damage, show, summary_of
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Classifier",
     "Data",
     "Given",
+    "Opened",
     "Plan",
     "Report",
     "Scored",
@@ -69,8 +72,10 @@ __all__ = [
     "env",
     "evaluate_attack",
     "execute",
+    "export",
     "ledger",
     "list",
+    "load",
     "measure_score",
     "merge",
     "pd",

@@ -22,6 +22,7 @@ VERBS = {
     "merge": "Parts of a run, measured apart (`bench run --shard 3/16`), as one run.",
     "report": "A run as one HTML page: tables, charts, samples, claims; no network.",
     "watch": "The same page, live while the run goes on, on this machine alone.",
+    "export": "What a run measured as CSV, Parquet, JSON lines, or a model card's metadata.",
     "claims": "What papers claimed, and whether it holds here: the ledger, or any run.",
     "compare": "Did quality get worse? A run against a baseline, with a measured error rate.",
     "baseline": "Baselines to compare with: set, show, list.",

@@ -20,15 +20,16 @@ def of_models(summary: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     if not patterns:
         return summary
     labels = list(dict.fromkeys(summary["model"]))
-    fits = {pattern: [name for name in labels if _fits(name, pattern)] for pattern in patterns}
-    for pattern, found in fits.items():
+    found_by = {pattern: [name for name in labels if fits(name, pattern)] for pattern in patterns}
+    for pattern, found in found_by.items():
         if not found:
             raise unknown("model", pattern, {part for name in labels for part in _parts(name)})
-    kept = {name for found in fits.values() for name in found}
+    kept = {name for found in found_by.values() for name in found}
     return pick(summary, np.array([name in kept for name in summary["model"]]))
 
 
-def _fits(label: str, pattern: str) -> bool:
+def fits(label: str, pattern: str) -> bool:
+    """Whether a row's label, or a part of it between slashes, fits a pattern (as of files)."""
     return any(fnmatchcase(part, pattern) for part in _parts(label))
 
 
