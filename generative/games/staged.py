@@ -60,10 +60,19 @@ class Enlarged(CaptionDecoder):
 
 
 class TwoStages(CaptionDecoder):
-    """Both stages: codes begin with the first one's, the critic is the second one's."""
+    """Both stages: codes begin with the `latent` numbers of the first one's, the critic is the
+    second one's.
+    """
 
-    def __init__(self, first: Enlarged, own: CaptionDecoder) -> None:
+    def __init__(self, first: Enlarged, own: CaptionDecoder, latent: int) -> None:
         self.first, self.own, self.prior = first, own, own.prior
+        self._latent = latent
+
+    def at(self, stage: int, z: Codes, captions: Captions | None = None) -> Tensor:
+        """What the first stage draws of codes at its own size (0), or both (1)."""
+        if stage:
+            return self.decode(z, captions)
+        return self.first.own.decode(z[:, : self._latent], captions)
 
     def sample(self, n: int, rng: torch.Generator, captions: Captions | None = None) -> Tensor:
         return self.own.sample(n, rng, captions)
@@ -167,7 +176,7 @@ class SecondStage(Game):
         own = self.own.fitted(players, data)
         assert isinstance(own, CaptionDecoder)
         assert self.below is not None
-        return TwoStages(self.below, own)
+        return TwoStages(self.below, own, self.first.protocol.latent)
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> TwoStages:
         below = {k.removeprefix(FIRST): v for k, v in tensors.items() if k.startswith(FIRST)}
@@ -175,4 +184,4 @@ class SecondStage(Game):
         first = self.first.restored(data, below)
         own = self._on(first).restored(data, rest)
         assert isinstance(own, CaptionDecoder)
-        return TwoStages(first, own)
+        return TwoStages(first, own, self.first.protocol.latent)

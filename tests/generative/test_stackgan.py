@@ -284,6 +284,8 @@ def test_a_model_of_both_draws_through_both():
     small = model().first.network(first, vectors)
     wanted = generator.network(small, generator.told(vectors, own))
     torch.testing.assert_close(model().decode(z, captions), wanted.detach())
+    torch.testing.assert_close(model().at(0, z, captions), small.detach())
+    assert torch.equal(model().at(1, z, captions), model().decode(z, captions))
     for part in (slice(0, 3), slice(3, 3 + NUMBERS), slice(3 + NUMBERS, None)):
         other = z.clone()
         other[:, part] += 1
