@@ -13,6 +13,7 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 @click.option("--metric", multiple=True, metavar="NAME", help="Show this one; the suite's choice.")
 @click.option("--model", multiple=True, metavar="PATTERN", help="Rows whose name fits; all.")
 @click.option("--sort", default="", metavar="METRIC", help="The best of this one first.")
+@click.option("--cost", is_flag=True, help="CPU seconds of training and scores as a column.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(
     runs: tuple[str, ...],
@@ -20,6 +21,7 @@ def command(
     metric: tuple[str, ...],
     model: tuple[str, ...],
     sort: str,
+    cost: bool,
     form: str,
 ) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
@@ -32,7 +34,7 @@ def command(
     from results.latex import latex
     from results.runs import open_shown
 
-    found = open_shown(runs, along, metric, model, sort)
+    found = open_shown(runs, along, metric, model, sort, cost)
     for run in found.runs:
         if run.left_out:
             click.echo(f"note: {typed(run.left_out)}", err=True)
