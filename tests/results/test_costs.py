@@ -11,6 +11,7 @@ from harness import bench
 from unrun import run_of
 
 from bench.core.errors import UsageError
+from bench.models.store import ArtifactStore
 from bench.run import runner
 from bench.run.run import execute, plan_of
 from bench.run.runner import Context, run_cell
@@ -91,8 +92,8 @@ def context_of(folder):
 
 
 def test_a_model_that_was_there_before_has_none(tmp_path, monkeypatch):
-    """Trained and scored here, it has; scored again on the trained model, it hasn't. A cell that
-    trains nothing always has.
+    """Trained and scored here, it has; scored again on the trained model, or on one that was begun,
+    it hasn't. A cell that trains nothing always has.
     """
     clock = iter(range(0, 10_000, 7))
     monkeypatch.setattr(runner.time, "process_time", lambda: float(next(clock)))
@@ -110,8 +111,17 @@ def test_a_model_that_was_there_before_has_none(tmp_path, monkeypatch):
         for out in ("first", "again"):
             run_cell(cell, replace(context, run=tmp_path / out))
             found.append(RunDirectory(tmp_path / out).read_cell(cell.key)["cpu_seconds"])
-        trained = cell.part("model") == "nsgan"
-        assert found == [7.0, 0.0 if trained else 7.0], cell.part("model")
+        assert found == [7.0, 0.0], cell.part("model")
+        store = ArtifactStore(context.cache)
+        artifact = runner.TASKS[cell.task].part.artifact(cell)
+        assert not runner._is_new(artifact, store)
+        assert runner._is_new(("generator", "f" * 64), store)
+        assert runner._is_new(None, store)
+        begun = context.cache / "artifacts" / "generator" / "ff" / f"{'f' * 64}.partial.json"
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        begun.write_text('{"step": 3}')
+        assert not runner._is_new(("generator", "f" * 64), store)
+        begun.unlink()
 
 
 def test_seconds_are_those_of_the_processor(tmp_path, monkeypatch):
