@@ -9,7 +9,13 @@ from bench.core.errors import UsageError
 
 COST = "cpu_seconds"
 """A field of records, and the metric that stands for it."""
-FACTS = {"title": "CPU s", "direction": "none", "digits": 1, "low": 0.0}
+FACTS = {
+    "title": "CPU s",
+    "direction": "none",
+    "digits": 1,
+    "low": 0.0,
+    "estimator": "of the process, training and scores",
+}
 UNSAID = {
     "version": 1,
     "std_error": None,

@@ -57,6 +57,11 @@ def test_it_is_the_last_column_and_moves_no_other(run):
     assert "cpu_seconds" not in set(Shown([run]).rows()["metric"])
 
 
+def test_of_one_model_alone_it_stands_under_the_table(run):
+    (layout,) = Shown([run], models=["gan"], cost=True).layouts()
+    assert "CPU s: 30.0 (of the process, training and scores)" in layout.notes
+
+
 def test_it_stays_beside_the_metrics_that_are_asked_for(run):
     shown = Shown([run], metrics=["loss"], cost=True)
     assert list(dict.fromkeys(shown.rows()["metric"])) == ["loss", "cpu_seconds"]
