@@ -71,14 +71,15 @@ TYPES = {
 }
 COLUMNS = tuple(TYPES)
 
-VARYING = ("seconds", "peak_rss_mb", "commit", "dirty", "started_at")
-"""Columns that two runs of the same code and seed need not share."""
+VARYING = ("seconds", "cpu_seconds", "peak_rss_mb", "commit", "dirty", "started_at")
+"""What two runs of the same code and seed need not share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """A finished cell, as all that measure one make it: each names what it has. values: records of
-    `VALUE_FIELDS`, or dataclasses that have them.
+    `VALUE_FIELDS`, or dataclasses that have them. cpu_seconds: of the process that trained and
+    scored it; 0 where its model had been trained before, or nobody counted.
     """
 
     suite: str
@@ -98,6 +99,7 @@ class Record:
     status: str = "ok"
     reason: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_rss_mb: float = 0.0
     device: str
     threads: int
@@ -113,14 +115,18 @@ class Record:
         return {
             **asdict(self),
             "seconds": round(self.seconds, 4),
+            "cpu_seconds": round(self.cpu_seconds, 4),
             "started_at": self.started_at.isoformat(timespec="milliseconds"),
         }
 
 
 KEPT_AS: dict[Any, type | tuple[type, ...]] = {float: (int, float), datetime: str}
+LATER = ("cpu_seconds",)
+"""Fields that records of earlier versions lack."""
 CELL_FIELDS = {
     name: KEPT_AS.get(kind) or get_origin(kind) or kind
     for name, kind in get_type_hints(Record).items()
+    if name not in LATER
 }
 
 VALUE_FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -143,6 +149,7 @@ VALUE_FIELDS: dict[str, type | tuple[type, ...]] = {
 def check_record(record: Any, key: str) -> dict[str, Any]:
     """A cell's record, if it is one. Raises ValueError that says what is wrong."""
     _check_fields(record, CELL_FIELDS, "cell")
+    _check_fields(record, {name: (int, float) for name in LATER if name in record}, "cell")
     if record["key"] != key:
         raise ValueError(f"it holds the key {record['key'][:16]!r}, not its own")
     if record["status"] not in STATUSES:

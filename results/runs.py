@@ -16,6 +16,7 @@ from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from results.along import along_layouts, along_rows, named_metrics
 from results.chosen import of_models, sorted_by
+from results.costs import COST, costed
 from results.join import Part, join
 from results.judging import judge
 from results.store import RunDirectory, is_key
@@ -62,7 +63,7 @@ class Run:
 class Shown:
     """What is shown of a run, or of several as if one had made them. along: settings to lay tables
     along; metrics, models: those to show, the usual ones where none are named; models are patterns
-    of names. sort: the metric whose best row comes first.
+    of names. sort: the metric whose best row comes first. cost: whether CPU seconds have a column.
     """
 
     runs: Sequence[Run]
@@ -70,6 +71,7 @@ class Shown:
     metrics: Sequence[str] = ()
     models: Sequence[str] = ()
     sort: str = ""
+    cost: bool = False
 
     @property
     def name(self) -> str:
@@ -79,10 +81,13 @@ class Shown:
     @cached_property
     def joined(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """A manifest and finished cells by key."""
-        if len(self.runs) == 1:
-            return self.runs[0].manifest, self.runs[0].records
         with refusing_damage(self.name):
-            return join([Part(run.name, run.manifest, run.records) for run in self.runs])
+            found = (
+                (self.runs[0].manifest, self.runs[0].records)
+                if len(self.runs) == 1
+                else join([Part(run.name, run.manifest, run.records) for run in self.runs])
+            )
+            return costed(*found) if self.cost else found
 
     def rows(self) -> pd.DataFrame:
         """The summary: all of it, or what the tables along settings hold, of the metrics that are
@@ -113,8 +118,8 @@ class Shown:
     def _asked(self, summary: pd.DataFrame) -> pd.DataFrame:
         if not self.metrics:
             return summary
-        found = summary[summary["metric"].isin(named_metrics(summary, self.metrics))]
-        return cast(pd.DataFrame, found)
+        asked = [*named_metrics(summary, self.metrics), *([COST] if self.cost else [])]
+        return cast(pd.DataFrame, summary[summary["metric"].isin(asked)])
 
 
 def open_shown(
@@ -123,11 +128,12 @@ def open_shown(
     metrics: Sequence[str] = (),
     models: Sequence[str] = (),
     sort: str = "",
+    cost: bool = False,
 ) -> Shown:
     """Runs by their folders, or by suites' names, to be shown. Raises UsageError for none."""
     if not runs:
         raise UsageError("no run: expected a run's folder, or a suite's name")
-    return Shown([open_run(run) for run in runs], along, metrics, models, sort)
+    return Shown([open_run(run) for run in runs], along, metrics, models, sort, cost)
 
 
 def find_run(run: str) -> RunDirectory:
@@ -221,13 +227,15 @@ def show(
     metric: str | Sequence[str] = (),
     model: str | Sequence[str] = (),
     sort: str = "",
+    cost: bool = False,
 ) -> pd.DataFrame:
     """The summary of a run, or of several joined: means, intervals, counts, published rows. along:
     one or two settings, whose values are columns then; metric, model: those to keep, all unless
-    told, models by patterns of their names; sort: the metric whose best row comes first.
+    told, models by patterns of their names; sort: the metric whose best row comes first; cost:
+    whether each model has a row `cpu_seconds`, where it was trained in these runs.
     """
     named = [(one,) if isinstance(one, str) else tuple(one) for one in (along, metric, model)]
-    return open_shown([run, *more], named[0], named[1], named[2], sort).rows()
+    return open_shown([run, *more], named[0], named[1], named[2], sort, cost).rows()
 
 
 @checked()

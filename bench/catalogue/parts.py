@@ -19,6 +19,7 @@ from bench.core.errors import unknown
 from bench.core.files import cache_folder
 from bench.core.registry import Registry
 from bench.datasets import DATASETS
+from bench.datasets.encoders import ENCODERS
 from bench.extractors import EXTRACTORS
 from bench.models.store import ArtifactStore
 from bench.tasks.generation.settings import papers_of
@@ -65,6 +66,7 @@ REGISTRIES: dict[str, Registry] = {
     "metrics": METRICS,
     "rules": RULES,
     "datasets": DATASETS,
+    "encoders": ENCODERS,
     "judges": JUDGES,
     "features": EXTRACTORS,
     "attacks": ATTACKS,

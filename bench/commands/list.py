@@ -27,6 +27,7 @@ KINDS = (
     "metrics",
     "rules",
     "datasets",
+    "encoders",
     "judges",
     "features",
     "attacks",

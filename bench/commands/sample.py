@@ -29,7 +29,10 @@ from bench.commands.options import split
     "--arithmetic", metavar="7-1+4", help="A sum of classes, each the mean of three codes."
 )
 @click.option(
-    "--level", type=int, metavar="K", help="Coarse image, residual and sum at a level (lapgan)."
+    "--level",
+    type=int,
+    metavar="K",
+    help="Coarse image, residual and sum at a level (lapgan); of a caption, stage 0 (stackgan).",
 )
 @click.option(
     "--mixing", type=int, metavar="K", help="Styles of rows, of columns from layer K on (style)."

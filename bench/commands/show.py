@@ -16,6 +16,7 @@ FORMATS = ("table", "markdown", "csv", "latex", "json")
 @click.option("--models", multiple=True, metavar="A,B", help="--model for several.")
 @click.option("--sort", default="", metavar="METRIC", help="The best of this one first.")
 @click.option("--wide", is_flag=True, help="Every column, in several tables where need be.")
+@click.option("--cost", is_flag=True, help="CPU seconds of training and scores as a column.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(
     runs: tuple[str, ...],
@@ -26,6 +27,7 @@ def command(
     models: tuple[str, ...],
     sort: str,
     wide: bool,
+    cost: bool,
     form: str,
 ) -> None:
     """Means with 95 % intervals, seeds, statuses, published rows; the best in bold where the seeds
@@ -39,7 +41,7 @@ def command(
     from results.runs import open_shown
 
     metrics, names = (*metric, *_each(columns)), (*model, *_each(models))
-    found = open_shown(runs, along, metrics, names, sort)
+    found = open_shown(runs, along, metrics, names, sort, cost)
     for run in found.runs:
         if run.left_out:
             click.echo(f"note: {typed(run.left_out)}", err=True)

@@ -19,10 +19,10 @@ from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Sou
 from bench.datasets.batches import LabelledEpochs
 from bench.datasets.captions import Attributes, combinations_of, every_combination, tokens_of
 from bench.datasets.digits import CLASSES, Split, mnist5k
+from bench.datasets.encoders import ENCODERS, CaptionEncoder
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.pixels import to_unit
 from bench.datasets.stacks import MNIST_LICENCE
-from metrics.judges.towers import TOWERS
 from metrics.strokes import slant, thickness
 
 APART = 4
@@ -98,7 +98,8 @@ def digits() -> Captions:
 @dataclass(frozen=True, eq=False)
 class Captioned(Dataset):
     """A named set of captioned images. judge: the frozen classifier of what they show; towers: the
-    frozen network that turns captions into vectors.
+    frozen networks that bring both into one space; encoder: what turns captions into the vectors
+    that models are told, the towers themselves where it is empty.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Captioned(Dataset):
     judge: str
     towers: str
     licence: str = ""
+    encoder: str = ""
 
     @property
     def modes(self) -> int:
@@ -117,17 +119,22 @@ class Captioned(Dataset):
         return frozenset({"captions"})
 
     @property
+    def told(self) -> CaptionEncoder:
+        """What turns captions into vectors. Raises UsageError for a name that stands for none."""
+        return ENCODERS[self.encoder or self.towers].part
+
+    @property
     def fingerprint(self) -> str:
         """Of images, captions, and the vectors that models are told."""
-        return _fingerprint(self.load(), TOWERS[self.towers].part.digest)
+        return _fingerprint(self.load(), self.told.digest)
 
     def source(self, seed: int, device: str = "cpu") -> CaptionedSource:
         return CaptionedSource(self, seed, device)
 
 
 @cache
-def _fingerprint(found: Captions, towers: str) -> str:
-    digest = hashlib.sha256(f"captioned|{towers}".encode())
+def _fingerprint(found: Captions, told: str) -> str:
+    digest = hashlib.sha256(f"captioned|{told}".encode())
     split = found.split
     images = (split.images, split.held_images, found.aside)
     for array in (*images, split.labels, split.held_labels, found.aside_labels):
@@ -184,14 +191,14 @@ class CaptionedSource(Source):
         return self.prompts[self._examples.held_out_labels]
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """Captions int64 [n, words] as the frozen towers know them, float32 [n, 64]; over all
+        """Captions int64 [n, words] as the frozen encoder knows them, float32 [n, d]; over all
         captions their mean is 0 and their mean square 1.
         """
         return self._vectors[self.numbers(tokens)]
 
     @cached_property
     def _vectors(self) -> Tensor:
-        found = TOWERS[self._data.towers].part.texts(self.prompts)
+        found = self._data.told.vectors(self.prompts)
         centred = found - found.mean(0)
         return centred / centred.square().mean().sqrt()
 

@@ -17,6 +17,7 @@ from bench.core import usercode
 from bench.core.errors import UsageError, one_line, unknown
 from bench.core.registry import Entry, Registry
 from bench.datasets import DATASETS, Dataset
+from bench.datasets.encoders import ENCODERS, CaptionEncoder
 from bench.extractors import EXTRACTORS, Extractor
 from bench.tasks import TASKS, Task
 from generative import (
@@ -88,6 +89,7 @@ CONTRACTS: list[tuple[Registry, Callable[[Any], bool]]] = [
     (SEGMENTERS, _of(Segmenter)),
     (TOWERS, _of(Towers)),
     (DATASETS, _of(Dataset)),
+    (ENCODERS, _of(CaptionEncoder)),
     (TASKS, _of(Task)),
     (ATTACKS, _of(FixedBudget, MinimalNorm)),
     (CERTIFICATES, _of(Certificate)),

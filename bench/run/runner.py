@@ -67,11 +67,12 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     _reset_peak()
-    status, reason, caught, measured = _guarded(cell, context)
+    status, reason, caught, measured, cpu_seconds = _guarded(cell, context)
     seconds = time.perf_counter() - clock
     record = replace(
         stamp(cell, context, status, reason),
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         started_at=started,
         peak_rss_mb=_peak_rss_mb(),
         warnings=caught,
@@ -109,15 +110,17 @@ def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
     )
 
 
-def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement]:
-    """Status, reason, warnings and what was measured; no exception but StoreError gets out."""
-    nothing = Measurement([])
+def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement, float]:
+    """Status, reason, warnings, what was measured and its CPU seconds; no exception but StoreError
+    gets out.
+    """
+    nothing, cpu_seconds = Measurement([]), 0.0
     if cell.skip:
-        return "skipped", cell.skip, [], nothing
+        return "skipped", cell.skip, [], nothing, cpu_seconds
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("default")
         try:
-            measured = _measure(cell, context)
+            measured, cpu_seconds = _measure(cell, context)
             status, reason = _judge(measured)
         except (StoreError, UnaskedError):
             raise
@@ -131,16 +134,28 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
     notices = [w for w in raised if issubclass(w.category, Notice)]
     others = [w for w in raised if w not in notices]
     said = (one_line(f"{w.category.__name__}: {w.message}") for w in (*notices, *others))
-    return status, reason, list(dict.fromkeys(said))[:MAX_WARNINGS], measured
+    told = list(dict.fromkeys(said))[:MAX_WARNINGS]
+    return status, reason, told, measured, cpu_seconds
 
 
-def _measure(cell: Cell, context: Context) -> Measurement:
+def _measure(cell: Cell, context: Context) -> tuple[Measurement, float]:
+    """What a cell comes to, and its CPU seconds; 0 where its model was there, or begun, before."""
     artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
     if cell.device == "cuda":
         torch.cuda.init()
+    task = TASKS[cell.task].part
     streams = forked(stream_seed(cell.cell_id, cell.seed, "cell"))
     with noted(cell.key, context.run), with_threads(), streams:
-        return TASKS[cell.task].part.measure(cell, Bench(artifacts, cell.device))
+        anew, clock = _is_new(task.artifact(cell), artifacts), time.process_time()
+        measured = task.measure(cell, Bench(artifacts, cell.device))
+        return measured, (time.process_time() - clock) * anew
+
+
+def _is_new(artifact: tuple[str, str] | None, artifacts: ArtifactStore) -> bool:
+    """Whether nothing of a cell's model has been made yet."""
+    if artifact is None:
+        return True
+    return not artifacts.has(*artifact) and artifacts.step_of(*artifact) is None
 
 
 def _judge(measured: Measurement) -> tuple[str, str]:

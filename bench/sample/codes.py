@@ -49,9 +49,10 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic, level, mixing and caption. level: of a model that draws coarse to fine. mixing:
-    the layer from which styles are another's. truncation: the bounds, empty for none. caption: what
-    is asked for in words, to: and where a way from it leads.
+    but arithmetic, level, mixing and caption. level: of a model that draws coarse to fine; with a
+    caption, of one of two stages. mixing: the layer from which styles are another's. truncation:
+    the bounds, empty for none. caption: what is asked for in words, to: and where a way from it
+    leads.
     """
 
     label: int | None = None
@@ -73,7 +74,7 @@ class Exploration:
                 ("`interpolate`", self.interpolate),
                 ("`arithmetic`", self.arithmetic is not None),
                 ("`codes`", self.codes),
-                ("`level`", self.level is not None),
+                ("`level`", self.level is not None and (self.caption is None or self.to)),
                 ("`mixing`", self.mixing is not None),
                 ("`truncation`", bool(self.truncation)),
                 ("`caption`", self.caption is not None),

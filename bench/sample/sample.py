@@ -73,9 +73,10 @@ def sample(
     coarsest images; `mixing`, of a model with styles those of rows before that layer and those of
     columns from it on; `truncation`, samples of codes within that bound, of a model with styles of
     styles that far from their mean, 0 to 1; `caption`, samples of one such as "a thin upright
-    seven", of a model of task text-to-image, and with `to` the way to another. `trust`: whether
-    code of yours that the run names is imported. Raises UsageError where the model was not trained,
-    or its trained weights have left the cache.
+    seven", of a model of task text-to-image, with `to` the way to another, and with `level` of one
+    of two stages what the first draws, at its size (0), or both (1). `trust`: whether code of yours
+    that the run names is imported. Raises UsageError where the model was not trained, or its
+    trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
     chosen = Exploration(label, interpolate, arithmetic, codes, level, mixing, bounds, caption, to)
@@ -129,7 +130,7 @@ def _of_model(
     if not chosen.asked:
         return Drawn(draw_samples(cell, n, store), colour=colour)
     if chosen.caption is not None:
-        samples, columns = told(cell, n, store, chosen.caption, chosen.to)
+        samples, columns = told(cell, n, store, chosen.caption, chosen.to, chosen.level)
     else:
         samples, columns = explored(cell, n, store, chosen)
     return Drawn(samples, columns, colour)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from generative.conditioning import captioned
-from generative.contracts import Batches, Data, Decoder, LabelledBatches
-from generative.games.adversarial import CRITIC, GENERATOR, LABELS, LOGITS, Adversarial
+from generative.contracts import Batches, Captioned, Data, Decoder, LabelledBatches
+from generative.games.adversarial import CODES, CRITIC, GENERATOR, LABELS, LOGITS, Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.protocols.base import Protocol
 
@@ -29,6 +29,9 @@ class Matching(Game):
     interpolation: the weight of a second loss of the generator, over half as many samples told
     `beta` of one caption's vector and the rest of another's (equation 5; beta = 1/2 and weight 1 in
     the authors' code). The critic never sees those.
+
+    divergence: the weight of what a generator that draws its caption's numbers pays for them, over
+    the captions of its samples; 0 for one that doesn't. seen: the data as the players see them.
     """
 
     gan: Adversarial
@@ -37,6 +40,8 @@ class Matching(Game):
     beta: float
     protocol: Protocol
     shape: tuple[int, ...]
+    divergence: float = 0.0
+    seen: Callable[[Data], Captioned] = captioned
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -53,15 +58,18 @@ class Matching(Game):
         if self.mismatch:
             of_real = table.once(LOGITS, tuple)[0]
             told = table.once("reals", tuple)[1]
-            data = captioned(table.data)
-            wrong = data.others(table.once(LABELS, tuple), table.rng)
+            wrong = self.seen(table.data).others(table.once(LABELS, tuple), table.rng)
             of_wrong = _judged(table, wrong, *told)
             yield Summand(self.gan.loss.critic(of_real, of_wrong), weight * self.mismatch)
 
     def _generator_loss(self, table: Table) -> Iterator[Summand]:
         yield from self.gan.moves[1].objective(table)
+        (vectors,) = table.once("fakes", tuple)[1]
+        if self.divergence:
+            with table.passes():
+                paid = table.players[GENERATOR](table.once(CODES, tuple), vectors, divergence=True)
+            yield Summand(paid.float(), self.divergence)
         if self.interpolation:
-            (vectors,) = table.once("fakes", tuple)[1]
             half = len(vectors) // 2
             between = self.beta * vectors[:half] + (1 - self.beta) * vectors[half : 2 * half]
             codes = self.protocol.codes(half, table.rng)

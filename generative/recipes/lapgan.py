@@ -91,10 +91,10 @@ class Lapgan(Parted):
             shapes.insert(0, (channels, -(-height // 2), -(-width // 2)))
         first, *lengths = shares(rules.steps, times)
         finer = [
-            Level(fine, replace(_lasting(rules, steps), latent=noise_size(coarse)))
+            Level(fine, replace(lasting(rules, steps), latent=noise_size(coarse)))
             for steps, (coarse, fine) in zip(lengths, pairwise(shapes), strict=True)
         ]
-        return (Level(shapes[0], _lasting(self._dense(rules, training), first)), *finer)
+        return (Level(shapes[0], lasting(self._dense(rules, training), first)), *finer)
 
     def _dense(self, rules: Protocol, training: Training) -> Protocol:
         """Of the coarsest level: dense networks, but for those that a training names."""
@@ -142,7 +142,7 @@ def shares(steps: int, times: int) -> list[int]:
     return [steps - sum(finer), *finer]
 
 
-def _lasting(rules: Protocol, steps: int) -> Protocol:
+def lasting(rules: Protocol, steps: int) -> Protocol:
     """For some of the training's steps, with averages over as large a share of them."""
     average = max(0.0, 1 - (1 - rules.average) * rules.steps / steps) if rules.average else 0.0
     return replace(rules, steps=steps, average=average)

@@ -19,7 +19,7 @@ from bench.core.files import cache_folder
 from bench.models.store import ArtifactStore
 from bench.run.run import execute, plan_of
 from bench.run.runner import Context, run_cell
-from results.rows import BAD, CELL_FIELDS
+from results.rows import BAD, CELL_FIELDS, LATER
 from results.store import RunDirectory
 
 
@@ -119,10 +119,11 @@ def test_a_real_gan_that_diverges_is_a_row(tmp_path):
 
 def test_a_record_says_where_it_came_from(measure, context):
     _, kept = measure("number", seed=3)
-    assert set(kept) == set(CELL_FIELDS)
+    assert set(kept) == {*CELL_FIELDS, *LATER}
     expected = {"suite": "s", "tier": "t", "seed": 3, "model": "number", "threads": 1}
     assert expected.items() <= kept.items()
     assert kept["seconds"] >= 0
+    assert kept["cpu_seconds"] >= 0
     assert kept["peak_rss_mb"] > 10
     assert kept["started_at"].endswith("+00:00")
     assert len(kept["code"]) == 64

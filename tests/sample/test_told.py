@@ -22,8 +22,8 @@ def measured(tmp_path_factory):
             "text-to-image",
             tier="quick",
             out=str(home / "run"),
-            grid={"model": ["gan-int-cls", "real-pairs"]},
-            set={"steps": 3, "samples": 100, "evaluations": 1},
+            grid={"model": ["gan-int-cls", "real-pairs", "stackgan"]},
+            set={"steps": 4, "samples": 100, "evaluations": 1},
         )
     return home
 
@@ -57,6 +57,17 @@ def test_a_way_from_one_caption_to_another(run):
     assert gaps[0] < gaps[1]
 
 
+def test_what_each_of_two_stages_draws(run):
+    """Of the same codes: the first at its own size, and both, which is what is drawn unasked."""
+    both = api.sample(run, "stackgan", caption=SEVEN, n=3)
+    assert np.array_equal(api.sample(run, "stackgan", caption=SEVEN, n=3, level=1), both)
+    first = api.sample(run, "stackgan", caption=SEVEN, n=3, level=0)
+    assert both.shape == (3, 1, 28, 28)
+    assert first.shape == (3, 1, 14, 14)
+    assert not np.array_equal(first, api.sample(run, "stackgan", caption=TWO, n=3, level=0))
+    assert not np.array_equal(both, api.sample(run, "stackgan", caption=TWO, n=3))
+
+
 def test_real_pairs_show_what_is_asked_for(run):
     assert len(api.sample(run, "real-pairs", caption=TWO, n=4)) == 4
 
@@ -70,6 +81,9 @@ def test_real_pairs_show_what_is_asked_for(run):
         ("gan-int-cls", {"caption": SEVEN, "interpolate": True}, "expected one of .*caption"),
         ("gan-int-cls", {"caption": SEVEN, "label": 3}, "expected one of .*label"),
         ("real-pairs", {"caption": SEVEN, "to": TWO}, "has nothing between two captions"),
+        ("gan-int-cls", {"caption": SEVEN, "level": 0}, "has no two stages: stackgan has"),
+        ("stackgan", {"caption": SEVEN, "level": 2}, "level 2 was not trained: expected 0, what"),
+        ("stackgan", {"caption": SEVEN, "to": TWO, "level": 0}, "expected one of .*level"),
     ],
 )
 def test_what_is_refused(run, model, told, message):

@@ -17,6 +17,7 @@ from bench.core.randomness import stream
 from bench.core.registry import Entry
 from bench.datasets import DatasetFacts
 from bench.datasets.captioned import Captioned, CaptionedSource
+from bench.datasets.encoders import ENCODERS
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes
 from bench.extractors.users import extractor as extractor_named
@@ -53,15 +54,18 @@ WATCHED = 200
 """Held-out captions of which samples are looked at on the way."""
 ROWS = COLUMNS = 10
 HELD_OUT = 1_000
+ENCODER = "captions-towers"
 
 
 class TextSettings(DrawingSettings):
     """Of a model that is told captions. samples: as many as there are held-out images, so that the
     real pairs have as many distinct ones; theirs are the captions that are asked for, in turn.
+    encoder: what turns captions into the vectors that models are told.
     """
 
     protocol: str = "small-dcgan"
     samples: int = HELD_OUT
+    encoder: str = ENCODER
 
 
 class TextExperiment(Experiment[CaptionSampler, CaptionedSource, TextSettings]):
@@ -70,7 +74,7 @@ class TextExperiment(Experiment[CaptionSampler, CaptionedSource, TextSettings]):
     kind, fixed_noise = TextSettings, True
 
     def open_entry(self) -> Entry[Captioned, DatasetFacts]:
-        return _named(self.cell.part("dataset"))
+        return _told(self.cell.part("dataset"), self.asked.encoder)
 
     @cached_property
     def scores(self) -> CaptionScores:
@@ -147,15 +151,18 @@ class TextTask(GenerationTask[TextExperiment], SamplingTask):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        entry, asked = _named(parts["dataset"]), read_settings(TextSettings, settings)
+        asked = read_settings(TextSettings, settings)
+        entry = _told(parts["dataset"], asked.encoder)
         data = entry.part
         judge, towers = extractor_named(data.judge), TOWERS[data.towers].part
         target = Target(
             shape=data.source(0).shape,
             fingerprint=data.fingerprint,
             modules=(__name__, CaptionScores.__module__, type(judge).__module__),
-            data_modules=modules_of(entry),
+            data_modules=(*modules_of(entry), ENCODERS[asked.encoder].origin),
             takes=TAKES,
+            own={"encoder": asked.encoder},
+            skip=data.told.missing,
             rests={"features": judge.tag, "towers": towers.tag},
             seconds=5.0,
             moded=False,
@@ -197,6 +204,12 @@ def _given(data: Captioned, trained: bool) -> Iterator[str]:
     yield from names_given((*OF_FEATURES, *JUDGED), part.tag, part.dims or 0)
     yield from names_given(("told_apart",), TOWERS[data.towers].part.tag)
     yield from names_given(("measured", "spreads", *(("paired",) if trained else ())))
+
+
+def _told(name: str, encoder: str) -> Entry[Captioned, DatasetFacts]:
+    """A data set whose captions are told by an encoder."""
+    entry = _named(name)
+    return replace(entry, part=replace(entry.part, encoder=encoder))
 
 
 def _named(name: str) -> Entry[Captioned, DatasetFacts]:
