@@ -11,9 +11,10 @@ from torch import Tensor
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
 from attacks.goals import Goal, check_targets, likeliest
 from attacks.gradients import ask, differentiable, misled, ordinary
-from attacks.minimal import SURE, TINY, Company, sure
+from attacks.minimal import TINY
 from attacks.norms import PerImage, into_box, refuse, size, spread
 from attacks.objectives import Logits, answered
+from attacks.sides import SURE, Company, sure
 
 DUAL = {"linf": "l1", "l2": "l2"}
 LEAST = 1e-4
