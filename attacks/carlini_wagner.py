@@ -31,8 +31,9 @@ class CarliniWagner(MinimalNorm):
 
     iterations: of one try, a gradient each, at most: after each tenth of them, and ten at least, an
     image whose objective has not fallen by 1 % goes on to the next c by itself (the authors' code
-    asks for .01 % of the sum over the batch; the landing makes up for the rest). length: Adam's, in the space of the tangent (theirs is
-    .01, for 10,000 steps). weight: the first c. Without a box there is no tangent.
+    asks for .01 % of the sum over the batch; the landing makes up for the rest). length: Adam's, in
+    the space of the tangent (theirs is .01, for 10,000 steps). weight: the first c. Without a box
+    there is no tangent.
     """
 
     iterations: int = 100

@@ -11,7 +11,7 @@ from attacks.goals import Goal
 from attacks.gradients import look
 from attacks.halfspace import reach
 from attacks.norms import rows, size, spread
-from attacks.sides import Mask, sides, sloped
+from attacks.sides import Mask, rounding, sides, sloped
 
 LANDING, SHARE = 3, 4
 BEYOND = 1e-3
@@ -41,7 +41,8 @@ def land(model: Model, images: Images, goal: Goal, found: Images, norm: str, box
     result, images, goal, best = found.clone(), images[moved], goal[moved], found[moved]
     slope, here = sloped(model, best, partial(sides, goal))
     gain = (slope * (best - images)).flatten(1).sum(1) - here.lead
-    plane = reach(images, slope, (1 + BEYOND) * gain, norm, box)
+    gain = (1 + BEYOND) * gain + 2 * rounding(here.logits)
+    plane = reach(images, slope, gain, norm, box)
     there = sides(goal, look(model, plane))
     at = _nearer(images, best, plane, there.won, norm)
     short = ~there.won

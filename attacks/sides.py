@@ -16,8 +16,8 @@ from attacks.gradients import ask, differentiable
 from attacks.norms import PerImage, rows
 from attacks.objectives import Logits, answered
 
-# In units of rounding of the largest logit: a smaller lead might be lost in another batch.
 SURE = 16
+"""In units of the rounding of the largest logit."""
 
 Mask = Bool[Tensor, " batch"]
 
@@ -83,7 +83,12 @@ def soft_pull(of: Sides) -> Logits:
 
 def sure(logits: Logits, leads: PerImage) -> Mask:
     """Where a lead is more than the rounding of its logits."""
-    return leads > logits.abs().amax(1).mul_(SURE * torch.finfo(logits.dtype).eps)
+    return leads > rounding(logits)
+
+
+def rounding(logits: Logits) -> PerImage:
+    """A lead of no more than this might be lost in another batch."""
+    return logits.abs().amax(1).mul_(SURE * torch.finfo(logits.dtype).eps)
 
 
 def sloped(
