@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from dataclasses import replace
 from itertools import product
+from types import ModuleType
 
 import pytest
 import torch
@@ -312,6 +313,7 @@ def ratio_of(model, images, labels, norm, ours, theirs):
 @pytest.mark.filterwarnings("ignore")
 def test_the_distances_are_no_larger_than_adversarial_librarys(name):
     """The same, of adversarial-library's attacks, with their settings."""
+    sys.modules.setdefault("visdom", ModuleType("visdom"))  # its logger's, which nobody calls
     import adv_lib.attacks as library
 
     model, images, labels = scene(32)
