@@ -10,15 +10,16 @@ from torch import Tensor
 
 from attacks.adam import Adam
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.minimal import Mask, Rule, Walk, walk
+from attacks.minimal import Rule, Walk, walk
 from attacks.norms import refuse, spread
+from attacks.sides import Mask
 
 ADAM = Adam()
-INSIDE = 1 - 1e-6
-"""How near to its end a pixel may stand in a box of -1 to 1: at the end itself the hyperbolic
-tangent is flat, and the pixel would never move.
+WIDER = 1 + 1e-3
+"""Over the range of the box, that of the tangent: at the end of its own it is flat, and a pixel
+there would not move for dozens of steps. What leaves the box is clipped.
 """
-TIMES, LARGEST, PROGRESS, LOOK = 10.0, 1e10, 0.9999, 10
+TIMES, LARGEST, PROGRESS, LOOK = 10.0, 1e10, 0.99, 10
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class CarliniWagner(MinimalNorm):
     The nearest x' met on the way that reaches the goal is returned.
 
     iterations: of one try, a gradient each, at most: after each tenth of them, and ten at least, an
-    image whose objective has not fallen by .01 % goes on to the next c by itself (the authors' code
-    asks this of the sum over the batch). length: Adam's, in the space of the tangent (theirs is
-    .01, for 10,000 steps). weight: the first c. Without a box there is no tangent.
+    image whose objective has not fallen by 1 % goes on to the next c by itself (the authors' code
+    asks for .01 % of the sum over the batch; the landing makes up for the rest). length: Adam's, in
+    the space of the tangent (theirs is .01, for 10,000 steps). weight: the first c. Without a box
+    there is no tangent.
     """
 
     iterations: int = 100
@@ -53,7 +55,7 @@ class CarliniWagner(MinimalNorm):
     ) -> Images:
         refuse(norm, self.norms, "carlini-wagner")
         most = 1 + self.iterations * self.tries
-        return walk(model, images, labels, targets, _Weighed(self, _Tangent(box)), most)
+        return walk(model, images, labels, targets, _Weighed(self, _Tangent(box), box), most)
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,15 @@ class _Tangent:
         if self.box is None:
             return images
         low, high = self.box
-        return ((2 * images - low - high) / (high - low)).clamp(-1, 1).mul_(INSIDE).atanh_()
+        return (2 * images - low - high).div_(WIDER * (high - low)).atanh_()
 
     def pixels(self, free: Images) -> tuple[Images, Images]:
         """The images, and how fast they move with the free numbers."""
         if self.box is None:
             return free.clone(), torch.ones_like(free)
         low, high = self.box
-        bent, half = free.tanh(), (high - low) / 2
-        speed = torch.addcmul(half * torch.ones_like(bent[:1, ..., :1]), bent, bent, value=-half)
+        bent, half = free.tanh(), WIDER * (high - low) / 2
+        speed = torch.addcmul(bent.new_full((1,), half), bent, bent, value=-half)
         return bent.mul_(half).add_((low + high) / 2).clamp_(low, high), speed
 
     def speed(self, free: Images) -> Images:
@@ -86,6 +88,7 @@ class _Tangent:
 class _Weighed(Rule):
     plan: CarliniWagner
     tangent: _Tangent
+    box: Box
     who: str = "carlini-wagner"
     norm: str = "l2"
 
@@ -116,16 +119,18 @@ class _Weighed(Rule):
         points, memory["speed"] = self.tangent.pixels(free)
         return points
 
-    def over(self, on: Walk) -> Mask:
+    def over(self, on: Walk) -> Mask | None:
         """Images whose last try is over; another is begun for those whose present one is."""
         memory, tenth = on.memory, max(self.plan.iterations // 10, LOOK)
         memory["found"] = memory["found"] | on.won
-        objective = on.far.square() + memory["weight"] * (-on.lead).clamp_min(0)
+        objective = torch.addcmul(memory["weight"] * (-on.lead).clamp_min_(0), on.far, on.far)
         memory["least"] = torch.minimum(memory["least"], objective)
-        looked = memory["count"] % tenth == 0
+        looked, last = memory["count"] % tenth == 0, memory["count"] >= self.plan.iterations
+        if not bool((looked | last).any()):
+            return None
         stalled = looked & (memory["least"] > PROGRESS * memory["least_then"])
         memory["least_then"] = torch.where(looked, memory["least"], memory["least_then"])
-        done = stalled | (memory["count"] >= self.plan.iterations)
+        done = stalled | last
         memory["tried"] = memory["tried"] + done
         if bool(done.any()):
             self._again(on, done)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.goals import Goal
-from attacks.minimal import TINY, Rule, Walk, annealed, clamped, farthest, soft_pull, walk, width
+from attacks.minimal import TINY, Rule, Walk, annealed, clamped, farthest, walk, width
 from attacks.norms import refuse, size, spread
 from attacks.objectives import Logits
+from attacks.sides import Sides, soft_pull
 
 GROWTH, LAST = 1.3, 0.01
 
@@ -60,8 +60,8 @@ class _Sphere(Rule):
     who: str = "ddn"
     norm: str = "l2"
 
-    def pull(self, goal: Goal, logits: Logits) -> Logits:
-        return soft_pull(goal, logits)
+    def pull(self, sides: Sides) -> Logits:
+        return soft_pull(sides)
 
     def begin(self, on: Walk) -> dict[str, Tensor]:
         radius = torch.full_like(on.far, self.start * width(self.box) / GROWTH)
@@ -74,7 +74,7 @@ class _Sphere(Rule):
         radius = on.memory["radius"] * torch.where(on.won, 1 - self.gamma, wider)
         on.memory["radius"] = radius = torch.minimum(radius, on.memory["farthest"])
         scale = radius / size(way, self.norm).clamp_min(TINY)
-        return clamped(way.mul_(spread(scale, way)).add_(on.images), self.box)
+        return clamped(torch.addcmul(on.images, way, spread(scale, way), out=way), self.box)
 
 
 def climbed(on: Walk, length: float) -> Images:

@@ -11,11 +11,15 @@ from torch import Tensor
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
 from attacks.goals import Goal, check_targets, likeliest
 from attacks.gradients import ask, differentiable, misled, ordinary
-from attacks.minimal import SURE, TINY, Company, sure
-from attacks.norms import PerImage, into_box, refuse, size, spread
+from attacks.halfspace import reach
+from attacks.landing import land
+from attacks.minimal import TINY
+from attacks.norms import PerImage, refuse, size, spread
 from attacks.objectives import Logits, answered
+from attacks.sides import Company, rounding, sure
 
 DUAL = {"linf": "l1", "l2": "l2"}
+LANDINGS = 2
 LEAST = 1e-4
 """What the authors' code adds to a way; here not to the first, which is exact for a plane."""
 
@@ -26,8 +30,9 @@ class DeepFool(MinimalNorm):
     likeliest wrong classes is taken for the plane that it is to first order, and the point moves to
     the nearest one, until the goal is reached.
 
-    Deviation: a point goes `1 + overshoot` of each way and is put into the box, where the paper
-    multiplies the whole way in the end and knows no box.
+    Deviation: a point goes to the nearest one of the box where the plane's class would be ahead by
+    `overshoot` of its lag; the paper knows no box, and multiplies the whole way in the end. The
+    first point that reaches the goal may be far beyond the boundary, so that two landings follow.
 
     classes: how many wrong ones are looked at, a gradient each; with targets the target alone.
     """
@@ -53,7 +58,11 @@ class DeepFool(MinimalNorm):
             return images.clone()
         with differentiable():
             goal, shown = Goal(labels, targets).ordinary(), Company(model, len(images))
-            return self._search(shown, ordinary(images), goal, norm, box)
+            images = ordinary(images)
+            found = self._search(shown, images, goal, norm, box)
+            for _ in range(LANDINGS):
+                found = land(shown, images, goal, found, norm, box)
+            return found
 
     def _search(self, model: Model, images: Images, goal: Goal, norm: str, box: Box) -> Images:
         """The first points that reach the goal; the images where none does."""
@@ -95,16 +104,9 @@ class DeepFool(MinimalNorm):
         norm: str,
         box: Box,
     ) -> Images:
-        """To beyond a plane that is `height` away, by more than the rounding of the logits; what
-        leaves the box is clipped, and the rest of the way is for the next steps.
-        """
-        rounding = torch.finfo(logits.dtype).eps * logits.abs().amax(1)
-        steep = size(slope, DUAL[norm]).clamp_min(TINY)
-        way = (1 + self.overshoot) * (height.clamp_min(0) / steep + least)
-        way = way + 2 * SURE * rounding / steep
-        if norm == "linf":
-            return into_box(at + spread(way, at) * slope.sign(), box)
-        return into_box(torch.addcmul(at, slope, spread(way / steep, at)), box)
+        """To beyond a plane that is `height` away, by more than the rounding of the logits."""
+        way = height.clamp_min(0) + least * size(slope, DUAL[norm])
+        return reach(at, slope, (1 + self.overshoot) * way + 2 * rounding(logits), norm, box)
 
 
 def _own(logits: Logits, goal: Goal) -> Labels:

@@ -11,8 +11,9 @@ from torch import Tensor
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
 from attacks.ddn import climbed
 from attacks.l1ball import within
-from attacks.minimal import TINY, Mask, Rule, Walk, annealed, clamped, farthest, walk, width
+from attacks.minimal import TINY, Rule, Walk, annealed, clamped, farthest, walk, width
 from attacks.norms import PerImage, project, refuse, size
+from attacks.sides import Mask
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 GROWTH, COUNTED = 1.2, 1.5

@@ -6,24 +6,21 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from attacks.contracts import Box, Images, Labels, Model
 from attacks.goals import Goal, check_targets
-from attacks.gradients import ask, differentiable, look, misled, ordinary
-from attacks.norms import PerImage, size, spread
-from attacks.objectives import Logits, answered
+from attacks.gradients import differentiable, look, misled, ordinary
+from attacks.landing import land, landing_of
+from attacks.norms import PerImage, size
+from attacks.objectives import Logits
+from attacks.sides import Company, Mask, Sides, pull, sides, sloped
 
-# In units of rounding of the largest logit: a smaller lead might be lost in another batch.
-SURE = 16
 TINY = 1e-12
-
-Mask = Bool[Tensor, " batch"]
 
 
 @dataclass
@@ -64,14 +61,17 @@ class Walk:
 
 
 class Rule(ABC):
-    """How a search moves. who: the attack's name, for errors; norm: what is to be small."""
+    """How a search moves. who: the attack's name, for errors; norm: what is to be small; box: where
+    points may be.
+    """
 
     who: str
     norm: str
+    box: Box
 
-    def pull(self, goal: Goal, logits: Logits) -> Logits:
+    def pull(self, sides: Sides) -> Logits:
         """The gradient, with respect to the logits, of what is climbed: the lead."""
-        return pull(goal, logits)
+        return pull(sides)
 
     @abstractmethod
     def begin(self, on: Walk) -> dict[str, Tensor]:
@@ -93,15 +93,18 @@ def walk(
 ) -> Images:
     """The nearest points that reached the goal of `steps` points an image, the first of which is
     the image; the image itself where none did, where it is misclassified as it stands, and where
-    no way leads out of it: its gradient is 0. Of the last point no gradient is taken.
+    no way leads out of it: its gradient is 0. Of the last point no gradient is taken. The last few
+    points are those of a landing.
 
     Raises UsageError for targets that can't be aimed at.
     """
     if not len(images):
         return images.clone()
+    shown, last = Company(model, len(images)), landing_of(steps)
     with differentiable():
         images, goal = ordinary(images), Goal(labels, targets).ordinary()
-        return _search(Company(model, len(images)), images, goal, rule, steps)
+        found = _search(shown, images, goal, rule, steps - last)
+        return land(shown, images, goal, found, rule.norm, rule.box) if last else found
 
 
 def _search(model: Model, images: Images, goal: Goal, rule: Rule, steps: int) -> Images:
@@ -112,55 +115,14 @@ def _search(model: Model, images: Images, goal: Goal, rule: Rule, steps: int) ->
         _go(on, rule.move(on, (step - 1) / steps), rule.norm)
         _evaluate(model, on, rule, last=step == steps - 1)
         better = on.won & (on.far < on.nearest)
-        if bool(better.any()):
-            best[on.index[better]] = on.at[better]
+        nearer = better.nonzero()[:, 0]
+        if len(nearer):
+            best.index_copy_(0, on.index[nearer], on.at.index_select(0, nearer))
             on.nearest = torch.where(better, on.far, on.nearest)
         over = rule.over(on)
         if over is not None and bool(over.any()):
             on = on.only(~over)
     return best
-
-
-@dataclass(frozen=True)
-class Company:
-    """A model that sees no image alone, unless it came so: batch norm in training mode, which has
-    no statistics of one, refuses it. The last one left is shown twice.
-    """
-
-    model: Model
-    count: int
-
-    def __call__(self, images: Images) -> Logits:
-        if len(images) > 1 or self.count == 1:
-            return self.model(images)
-        return self.model(images.expand(2, *images.shape[1:]))[:1]
-
-
-def pull(goal: Goal, logits: Logits) -> Logits:
-    """The gradient of the lead: 1 for the wanted class that is ahead, -1 for what it is ahead of
-    (the first of several that are level).
-    """
-    sign, own, rest = _sides(goal, logits)
-    ahead = torch.zeros_like(logits).scatter_(1, rest.argmax(1, keepdim=True), sign)
-    return ahead.scatter_(1, own, -sign)
-
-
-def soft_pull(goal: Goal, logits: Logits) -> Logits:
-    """The gradient of `Goal.rise`: the rivals in proportion to their probabilities."""
-    sign, own, rest = _sides(goal, logits)
-    return rest.softmax(1).mul_(sign).scatter_(1, own, -sign)
-
-
-def _sides(goal: Goal, logits: Logits) -> tuple[float, Labels, Logits]:
-    """1 or, where there are targets, -1; the label or target; the logits of all others."""
-    sign, classes = (1.0, goal.labels) if goal.targets is None else (-1.0, goal.targets)
-    own = classes[:, None]
-    return sign, own, logits.scatter(1, own, -torch.inf)
-
-
-def sure(logits: Logits, leads: PerImage) -> Mask:
-    """Where a lead is more than the rounding of its logits."""
-    return leads > SURE * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
 
 
 def annealed(start: float, end: float, progress: float) -> float:
@@ -186,12 +148,12 @@ def farthest(images: Images, norm: str, box: Box) -> PerImage:
 
 
 def _begun(model: Model, images: Images, goal: Goal, rule: Rule) -> Walk:
-    def pull(logits: Logits) -> Logits:
+    def apart(logits: Logits) -> Sides:
         if goal.targets is not None:
             check_targets(goal.targets, goal.labels, logits.shape[1], rule.who)
-        return rule.pull(goal, logits)
+        return sides(goal, logits)
 
-    slope, logits = _pulled(model, images, pull)
+    slope, of = sloped(model, images, apart, rule.pull)
     none = torch.zeros_like(slope.flatten(1)[:, 0])
     on = Walk(
         torch.arange(len(images), device=images.device),
@@ -201,11 +163,12 @@ def _begun(model: Model, images: Images, goal: Goal, rule: Rule) -> Walk:
         torch.zeros_like(images),
         slope,
         none,
-        goal.lead(logits),
+        of.lead,
         none > 0,
         none + torch.inf,
     )
-    on = on.only(~misled(logits, goal.labels) & (slope != 0).flatten(1).any(1))
+    kept = ~misled(of.logits, goal.labels) & (slope != 0).flatten(1).any(1)
+    on = on if bool(kept.all()) else on.only(kept)
     on.memory = rule.begin(on)
     return on
 
@@ -218,27 +181,7 @@ def _go(on: Walk, at: Images, norm: str) -> None:
 
 def _evaluate(model: Model, on: Walk, rule: Rule, last: bool) -> None:
     if last:
-        logits = look(model, on.at)
+        of = sides(on.goal, look(model, on.at))
     else:
-        on.slope, logits = _pulled(model, on.at, lambda logits: rule.pull(on.goal, logits))
-    on.lead = on.goal.lead(logits)
-    on.won = sure(logits, on.lead)
-
-
-def _pulled(
-    model: Model, images: Images, pull: Callable[[Logits], Logits]
-) -> tuple[Images, Logits]:
-    """The slope at the images and the logits there; 0 where these are not finite, and of a model
-    that cuts the graph.
-    """
-    with differentiable():
-        points = images.detach().requires_grad_()
-        logits = ask(model, points)
-    seen = logits.detach()
-    weights, slope = pull(seen), None
-    if logits.requires_grad:
-        (slope,) = torch.autograd.grad(logits, points, weights, allow_unused=True)
-    if slope is None:
-        return torch.zeros_like(images), seen
-    known = answered(seen)
-    return (slope if bool(known.all()) else torch.where(spread(known, slope) > 0, slope, 0.0)), seen
+        on.slope, of = sloped(model, on.at, partial(sides, on.goal), rule.pull)
+    on.lead, on.won = of.lead, of.won

@@ -6,7 +6,7 @@ Everything is per image: [batch, ...] in, [batch] or [batch, ...] out.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attacks.contracts import Box, Images, Norm, Radius
@@ -29,7 +29,7 @@ def size(difference: Images, norm: str) -> PerImage:
     refuse(norm, NORMS, "attacks")
     flat = difference.flatten(1)
     if norm == "l0":
-        return (flat != 0).sum(1).to(flat.dtype)
+        return flat.sign().abs_().sum(1)
     if norm == "l2":
         return torch.linalg.vector_norm(flat, 2, dim=1)
     sizes = flat.abs()
@@ -41,6 +41,11 @@ def spread(values: Radius, like: Images) -> Tensor:
     if not isinstance(values, Tensor):
         return torch.tensor(values, dtype=like.dtype, device=like.device)
     return values.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def rows(chosen: Bool[Tensor, " batch"], like: Images) -> Tensor:
+    """Chosen images, as something that chooses among all of their pixels."""
+    return chosen.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def into_box(images: Images, box: Box) -> Images:
@@ -81,9 +86,8 @@ def project(difference: Images, radius: Radius, norm: str) -> Images:
         return torch.minimum(torch.maximum(difference, -limit), limit)
     length = spread(size(difference, norm), difference)
     if norm == "l2":
-        shrunk = difference * (limit / length.clamp_min(1e-38))
-    else:
-        shrunk = difference.sign() * (difference.abs() - _threshold(difference, limit)).clamp_min(0)
+        return difference * (limit / length.clamp_min(TINIEST)).clamp_max(1)
+    shrunk = difference.sign() * (difference.abs() - _threshold(difference, limit)).clamp_min(0)
     return torch.where(length <= limit, difference, shrunk)
 
 

@@ -27,14 +27,15 @@ class Pdpgd(MinimalNorm):
     in Adam's metric, and again into the box.
 
     Deviation: that proximal step has a closed form, pixel by pixel, which the authors approach by
-    five of its own. length: of a step, in units of the box; it falls to a hundredth. ratio: of the
-    distance's weight over the other's at the start. pace: of the weights, which falls to a tenth.
+    five of its own. length: of a step, in units of the box (the authors' is .1, for 500 steps); it
+    falls to a hundredth. ratio: of the distance's weight over the other's at the start. pace: of
+    the weights, which falls to a tenth.
 
     iterations: points an image, with a gradient at each but the last.
     """
 
     iterations: int = 200
-    length: float = 0.1
+    length: float = 0.5
     ratio: float = 0.01
     pace: float = 0.1
     norms: ClassVar[tuple[str, ...]] = ("l1",)

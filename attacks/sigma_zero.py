@@ -10,8 +10,9 @@ from torch import Tensor
 
 from attacks.adam import Adam
 from attacks.contracts import ATTACKS, UNIT, Box, Images, Labels, MinimalNorm, Model, Seeds
-from attacks.minimal import TINY, Mask, Rule, Walk, annealed, clamped, walk, width
+from attacks.minimal import TINY, Rule, Walk, annealed, clamped, walk, width
 from attacks.norms import refuse, size, spread
+from attacks.sides import Mask
 
 SLOWEST = 0.1
 

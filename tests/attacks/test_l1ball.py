@@ -144,6 +144,29 @@ def test_a_half_space_is_reached_on_the_shortest_way(norm, box):
     torch.testing.assert_close(size(found - images, norm), high, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("box", BOXES)
+def test_a_half_space_is_reached_by_the_fewest_pixels(box):
+    """In l0 one pixel fewer gains too little; those that move go to the end of the box, and without
+    one the steepest goes alone.
+    """
+    images, slope = _images(), _drawn("few", 12, 30)
+    gain = torch.linspace(0, 6, 12).double()
+    found = reach(images, slope, gain, "l0", box)
+    moved, gains = found != images, (found - images) * slope
+    if box is None:
+        wanted = torch.zeros_like(slope).scatter(1, slope.abs().argmax(1, keepdim=True), 1.0)
+        assert torch.equal(moved[1:], wanted[1:].bool())
+        torch.testing.assert_close(gains.sum(1), gain)
+        return
+    room = _room(images, slope, box) * slope.abs()
+    torch.testing.assert_close(gains[moved], room[moved])
+    assert (gains.sum(1) >= torch.minimum(gain, room.sum(1)) - 1e-9).all()
+    most = room.sort(dim=1, descending=True).values.cumsum(1)
+    fewer = most.gather(1, (moved.sum(1, keepdim=True) - 2).clamp_min(0))[:, 0]
+    assert ((fewer < gain) | (moved.sum(1) < 2)).all()
+    assert not moved[0].any()
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_fab_finds_the_distance_to_a_plane(norm):
     """Of a linear model in the box it is that of `reach`, for the nearest of three classes."""

@@ -3,6 +3,8 @@
 import importlib.util
 import sys
 from dataclasses import replace
+from itertools import product
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,9 +13,12 @@ from attacks.best import NOBODY, Best, nearest
 from attacks.carlini_wagner import CarliniWagner
 from attacks.ddn import Ddn
 from attacks.deepfool import DeepFool
+from attacks.engine import Counted
 from attacks.fmn import Fmn
 from attacks.foolbox_adapter import _library
+from attacks.goals import Goal
 from attacks.halfspace import reach
+from attacks.landing import land
 from attacks.norms import size
 from attacks.pdpgd import Pdpgd
 from attacks.sigma_zero import SigmaZero
@@ -71,57 +76,123 @@ def least(images, slope, norm, box):
     return size(reach(images, slope.reshape(images.shape), height, norm, box) - images, norm)
 
 
+PLANES = [
+    (Ddn(), "l2"),
+    (Fmn(), "l2"),
+    (Fmn(), "linf"),
+    (Fmn(), "l1"),
+    (DeepFool(), "l2"),
+    (DeepFool(), "linf"),
+    (CarliniWagner(tries=5), "l2"),
+    (Pdpgd(), "l1"),
+]
+
+
 @pytest.mark.parametrize("box", [None, UNIT], ids=["free", "boxed"])
-@pytest.mark.parametrize(
-    ("attack", "norm"),
-    [
-        (Ddn(), "l2"),
-        (Fmn(), "l2"),
-        (Fmn(), "linf"),
-        (Fmn(), "l1"),
-        (DeepFool(), "l2"),
-        (DeepFool(), "linf"),
-    ],
-)
+@pytest.mark.parametrize(("attack", "norm"), PLANES)
 def test_a_plane_is_reached_at_the_least_distance(attack, norm, box):
-    """Every image within 1.02 of the closed form: DeepFool's overshoot is as much."""
+    """Every image within 1.02 of the closed form, by an attack as it is when nothing is set."""
     model, images, labels, slope = two_classes()
     found = find(attack, model, images, labels, norm, box=box)
     assert (model(found).argmax(1) != labels).all()
     ratio = size(found - images, norm) / least(images, slope, norm, box)
     assert (ratio >= 1 - 1e-5).all()
-    assert (ratio <= 1.02 + 1e-4).all()
+    assert (ratio <= 1.02).all()
 
 
-@pytest.mark.parametrize("box", [None, UNIT], ids=["free", "boxed"])
-def test_carlini_wagner_comes_near_the_least_distance(box):
-    """Half of the images within 1.02: Adam's steps do not shrink, so small distances are missed."""
-    model, images, labels, slope = two_classes()
-    found = find(CarliniWagner(length=0.02, iterations=200), model, images, labels, "l2", box=box)
-    ratio = size(found - images, "l2") / least(images, slope, "l2", box)
-    assert (ratio >= 1 - 1e-5).all()
-    assert ratio.median() <= 1.02
-    assert ratio.max() <= 1.5
-
-
+@pytest.mark.parametrize("ends", [False, True], ids=["grey", "ends"])
 @pytest.mark.parametrize("attack", [Fmn(), SigmaZero()], ids=["fmn", "sigma-zero"])
-def test_as_few_pixels_change_as_must(attack):
-    """In the box; half of the images exactly, the others by two more at most."""
-    model, images, labels, slope = two_classes()
-    found = find(attack, model, images, labels, "l0")
-    more = size(found - images, "l0") - least(images, slope, "l0", UNIT)
-    assert (more >= 0).all()
-    assert more.median() == 0
-    assert more.max() <= 2
+def test_as_few_pixels_change_as_must(attack, ends):
+    """In the box, of grey images, whose pixels have room to either side, and of black and white."""
+    for seed in range(3):
+        model, images, labels, slope = two_classes(seed=seed)
+        if ends:
+            images = images.round()
+            labels, slope = relabelled(model, images, labels, slope)
+        found = find(attack, model, images, labels, "l0")
+        assert torch.equal(size(found - images, "l0"), least(images, slope, "l0", UNIT))
 
 
-def test_pdpgd_comes_near_the_least_distance():
-    """In the box: within 1.03 of it, where there is time."""
-    model, images, labels, slope = two_classes()
-    found = find(Pdpgd(iterations=500), model, images, labels, "l1")
-    ratio = size(found - images, "l1") / least(images, slope, "l1", UNIT)
-    assert (ratio >= 1 - 1e-5).all()
-    assert ratio.max() <= 1.03
+def relabelled(model, images, labels, slope):
+    """The labels that a model of two classes gives to other images, with their slopes."""
+    again = model(images).argmax(1)
+    return again, torch.where((again == labels)[:, None], slope, -slope)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [False, True], ids=["grey", "ends"])
+@pytest.mark.parametrize(
+    ("attack", "norm"), [*PLANES, (Fmn(), "l0"), (SigmaZero(), "l0"), (CarliniWagner(), "l2")]
+)
+def test_planes_of_many_pixels_and_the_nearest_of_nine(attack, norm, ends):
+    """784 pixels, four seeds: two classes within 1.02 for every image; of ten classes, where a
+    search may end at the plane of another one than the nearest, for nine images in ten.
+    """
+    far = {2: [], 10: []}
+    for classes, seed in product(far, range(4)):
+        model, images, labels, weights = several_classes(classes, seed, ends)
+        found = find(attack, model, images, labels, norm)
+        assert (model(found).argmax(1) != labels).all()
+        own, ways = weights.T[labels], []
+        for other in range(classes):
+            slope, there = weights[:, other] - own, labels == other
+            height = (images.flatten(1) * -slope).sum(1)
+            goal = reach(images, slope.reshape(images.shape), height, norm, UNIT)
+            short = ((goal - images).flatten(1) * slope).sum(1) < height * (1 - 1e-5)
+            ways.append(torch.where(short | there, torch.inf, size(goal - images, norm)))
+        far[classes].append(size(found - images, norm) / torch.stack(ways).amin(0))
+    two, ten = (torch.cat(ratios) for ratios in far.values())
+    assert (two <= 1.02).all()
+    assert (ten <= 1.02).double().mean() >= 0.9
+    assert torch.cat([two, ten]).min() >= 1 - 1e-4
+
+
+def several_classes(classes, seed, ends, count=12):
+    """A linear model, images of 784 pixels, grey or of black and white, labels and weights."""
+    rng = torch.Generator().manual_seed(100 * classes + seed)
+    weights = torch.randn(784, classes, generator=rng, dtype=torch.float64)
+    images = (1.6 * torch.rand(count, 1, 28, 28, generator=rng).double() - 0.3).clamp(0, 1)
+    images = images.round() if ends else images
+
+    def model(x):
+        return x.flatten(1) @ weights
+
+    return model, images, model(images).argmax(1), weights
+
+
+def test_a_search_ends_on_the_boundary_it_found():
+    """Of a curved one: nearer than before, no farther beyond than a thousandth of the way, and
+    what falls short of it leaves the line to what was found.
+    """
+    model, images, labels = scene(24)
+    images, goal = images[:-1], Goal(labels[:-1])
+    before = find(Fmn(steps=6), model, images, goal.labels, "l2")
+    found = land(model, images, goal, before, "l2", UNIT)
+    won = goal.reached(model(before))
+    assert goal.reached(model(found))[won].all()
+    nearer = size(found - images, "l2") / size(before - images, "l2")
+    assert (nearer <= 1).all()
+    assert (nearer < 0.99).double().mean() > 0.5
+    lead = [goal.lead(model(x)).detach()[won] for x in (images, before, found)]
+    assert ((lead[2] - lead[0]) / (lead[1] - lead[0])).median() < 1
+    assert torch.equal(land(model, images, goal, images, "l2", UNIT), images)
+
+
+def test_a_landing_knows_its_target_and_asks_for_three_passes():
+    """Of those that were moved alone; with a target the lead is the target's."""
+    model, images, labels = scene(8)
+    targets = (labels + 1) % 10
+    goal = Goal(labels, targets)
+    before = find(Ddn(steps=8), model, images, labels, "l2", targets=targets)
+    before[0] = images[0]
+    counted = Counted(model)
+    found = land(counted, images, goal, before, "l2", UNIT)
+    moved = (before != images).flatten(1).any(1)
+    assert counted.backwards == int(moved.sum())
+    assert 2 * counted.backwards <= counted.forwards <= 3 * counted.backwards
+    assert torch.equal(found[~moved], images[~moved])
+    assert (model(found).argmax(1) == targets)[moved].all()
+    assert (size(found - images, "l2") <= size(before - images, "l2")).all()
 
 
 @EACH
@@ -242,6 +313,7 @@ def ratio_of(model, images, labels, norm, ours, theirs):
 @pytest.mark.filterwarnings("ignore")
 def test_the_distances_are_no_larger_than_adversarial_librarys(name):
     """The same, of adversarial-library's attacks, with their settings."""
+    sys.modules.setdefault("visdom", ModuleType("visdom"))  # its logger's, which nobody calls
     import adv_lib.attacks as library
 
     model, images, labels = scene(32)
@@ -303,8 +375,23 @@ def test_the_best_is_no_farther_than_any_member(norm):
         assert ((far <= alone) | missed).all()
 
 
+def test_a_landing_is_at_the_boundary_of_the_target():
+    """Behind which another class than the label may be next: at x = (1, .6), not where the label
+    would be overtaken first.
+    """
+
+    def model(x):
+        return torch.stack([x[:, 0], 1.5 * x[:, 1] + 0.3, 2 * x[:, 1]], 1)
+
+    images, goal = torch.tensor([[1.0, 0.0]]), Goal(torch.tensor([0]), torch.tensor([2]))
+    found = land(model, images, goal, torch.tensor([[0.2, 2.0]]), "l2", None)
+    torch.testing.assert_close(found, torch.tensor([[1.0, 0.6]]), rtol=0, atol=2e-3)
+
+
 def test_fewer_steps_are_never_nearer_by_much():
-    """The best of all points is kept: of a walk that is cut short, the nearest so far."""
+    """The best of all points is kept: of a walk that is cut short, the nearest so far. Every point
+    is charged, and the last is for those alone whose landing falls short.
+    """
     model, images, labels = scene(8)
     counted = []
 
@@ -313,4 +400,6 @@ def test_fewer_steps_are_never_nearer_by_much():
         return model(x)
 
     find(replace(Ddn(), steps=12), watched, images, labels, "l2")
-    assert counted == [8] + [7] * 11
+    assert counted[:11] == [8] + [7] * 10
+    assert sum(counted[11:]) <= 7
+    assert len(counted) <= 12
