@@ -26,6 +26,7 @@ from bench.report.report import report
 from bench.run.merge import merge
 from bench.run.plan import Plan
 from bench.run.run import Report, Watcher, execute, plan, plan_of, run
+from bench.sample.film import film
 from bench.sample.sample import sample, truncations
 from bench.score.report import Scored
 from bench.score.samples import Given
@@ -73,6 +74,7 @@ __all__ = [
     "evaluate_attack",
     "execute",
     "export",
+    "film",
     "ledger",
     "list",
     "load",

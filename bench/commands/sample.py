@@ -50,6 +50,11 @@ from bench.commands.options import split
 )
 @click.option("--to", metavar="WORDS", help="The way from the caption to this one, 8 images each.")
 @click.option(
+    "--film",
+    is_flag=True,
+    help="The training frame by frame (of a run with --set film=60); --model A,B side by side.",
+)
+@click.option(
     "--weights", metavar="FILE", help="Weights to take: those that -o x.safetensors gave."
 )
 @click.option("--trust", is_flag=True, help="Import the code of yours that the run names.")
@@ -57,9 +62,9 @@ from bench.commands.options import split
     "-o",
     "--out",
     required=True,
-    metavar="grid.png|x.npy|FOLDER|x.safetensors|x.pt",
+    metavar="grid.png|x.npy|FOLDER|x.safetensors|x.pt|x.webp",
     help="What to write: a sheet, an array, a file for each image, the model's weights, or its "
-    "generator as TorchScript of codes.",
+    "generator as TorchScript of codes, a film (.webp, .gif, .mp4).",
 )
 def command(**options: Any) -> None:
     """Samples of a trained model of RUN (a folder, or a suite): a grid, an array, or PNG files.
@@ -72,6 +77,9 @@ def command(**options: Any) -> None:
 
     run, model, out = (options.pop(name) for name in ("run", "model", "out"))
     options["only"] = [split("--only", text) for text in options["only"]]
+    if options.pop("film"):
+        _film(run, model, out, options)
+        return
     count, bounds = options.pop("count"), _bounds(options.pop("truncation"))
     if len(bounds) > 1:
         _curve(run, model, bounds, count, out, options)
@@ -85,6 +93,23 @@ def command(**options: Any) -> None:
         return
     what = f"samples of {model}" if model else f"images of {run}"
     click.echo(f"{len(drawn)} {what}: {out}")
+
+
+def _film(run: str, model: str | None, out: str, options: dict[str, Any]) -> None:
+    """A film of one model, or of several side by side."""
+    from bench import api
+    from bench.core.errors import UsageError
+
+    others = ("label", "interpolate", "arithmetic", "codes", "level", "mixing", "caption", "to")
+    for name in (*others, "weights", "truncation"):
+        if options[name] is not None and options[name] is not False:
+            raise UsageError(f"--film shows a training: leave --{name} out")
+    if model is None:
+        raise UsageError("--model: whose training?")
+    names = [name.strip() for name in model.split(",") if name.strip()]
+    where = {name: options[name] for name in ("dataset", "block", "seed", "only", "trust")}
+    path = api.film(run, names, out, **where)
+    click.echo(f"the training of {', '.join(names)}: {path} ({path.stat().st_size / 1e3:.0f} kB)")
 
 
 def _curve(

@@ -18,6 +18,7 @@ from bench.core.underway import tell
 from bench.datasets import Source
 from bench.datasets.pixels import to_bytes
 from bench.models import generatornames  # noqa: F401
+from bench.models.filming import Film, shots
 from bench.models.signature import Signature, take
 from bench.models.store import ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Trainer, Training
@@ -40,7 +41,7 @@ class Trained(Generic[F]):
     """A trained model and the samples it gave on the way.
 
     fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`; signatures:
-    of the game at as many.
+    of the game at as many. film: frames of one noise, where any were asked for.
     """
 
     key: str
@@ -50,12 +51,14 @@ class Trained(Generic[F]):
     total_steps: int
     diverged: str
     signatures: Sequence[Signature] = ()
+    film: Film = field(default_factory=Film)
 
 
 @dataclass(frozen=True)
 class TrainingOrder:
     """Everything that decides what is trained. modules: whose source makes the data. fixed_noise:
-    samples on the way are drawn with the same noise every time, so that they can be watched.
+    samples on the way are drawn with the same noise every time, so that they can be watched. film:
+    how many frames of one noise are kept beside them; they change nothing else.
     """
 
     recipe: str
@@ -65,11 +68,13 @@ class TrainingOrder:
     evaluations: int
     modules: tuple[str, ...] = ()
     fixed_noise: bool = False
+    film: int = 0
 
     def identity(self, device: str) -> dict[str, Any]:
         recipe = RECIPES[self.recipe]
         return {
             **({"fixed_noise": True} if self.fixed_noise else {}),
+            **({"film": self.film} if self.film else {}),
             "recipe": self.recipe,
             "settings": recipe.part.relevant(self.training),
             "dataset": self.fingerprint,
@@ -80,6 +85,7 @@ class TrainingOrder:
                 (
                     __name__,
                     Signature.__module__,
+                    *([Film.__module__] if self.film else []),
                     recipe.origin,
                     *recipe.part.modules(self.training),
                     *self.modules,
@@ -113,6 +119,17 @@ class TrainingOrder:
         differing = sorted((k, v) for k, v in chosen.items() if usual.get(k) != v)
         protocol = self.training.protocol if chosen else ""
         return ("artifact", self.recipe, protocol, str(differing), self.seed)
+
+
+def film_of(order: TrainingOrder, source: Source, store: ArtifactStore) -> Film:
+    """The film of a model that was trained before. Raises UsageError where it wasn't."""
+    artifact = store.find(KIND, order.key(source.device))
+    if artifact is None:
+        raise UsageError(
+            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
+            "(any more, or by this code): `bench run` trains it again"
+        )
+    return Film.of(artifact.tree["film"])
 
 
 def restored(kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore) -> F:
@@ -185,6 +202,7 @@ def trained_as(
         trainer.steps,
         artifact.facts["diverged"],
         [Signature.of(taken) for taken in tree["signatures"]],
+        Film.of(tree["film"]),
     )
 
 
@@ -197,10 +215,11 @@ class _Progress:
     steps: list[int] = field(default_factory=list)
     snapshots: list[torch.Tensor] = field(default_factory=list)
     signatures: list[dict[str, Any]] = field(default_factory=list)
+    film: Film = field(default_factory=Film)
 
     def pack(self, trainer: Trainer) -> dict[str, Any]:
         seen = {"done": self.done, "steps": self.steps, "snapshots": self.snapshots}
-        seen["signatures"] = self.signatures
+        seen |= {"signatures": self.signatures, "film": self.film.tree()}
         return {"state": trainer.pack(self.state), **seen}
 
 
@@ -211,8 +230,8 @@ def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkp
         try:
             state = trainer.unpack(source, begun["state"])
             seen = [snapshot.cpu() for snapshot in begun["snapshots"]]
-            taken = list(begun["signatures"])
-            return _Progress(state, begun["done"], list(begun["steps"]), seen, taken)
+            taken, film = list(begun["signatures"]), Film.of(begun["film"])
+            return _Progress(state, begun["done"], list(begun["steps"]), seen, taken, film)
         except (KeyError, TypeError, ValueError, RuntimeError):
             saved.clear()
     return _Progress(trainer.start(source, rng))
@@ -229,8 +248,9 @@ def _run(
     """Train, stopping at each evaluation to sample and to check; the state is saved on the way."""
     at, diverged = _begin(trainer, source, rng, saved), ""
     stride = _stride(order, trainer.steps)
+    looks, frames = _stops(trainer.steps, order.evaluations), shots(trainer.steps, order.film)
     try:
-        for stop in _stops(trainer.steps, order.evaluations)[len(at.steps) :]:
+        for stop in sorted({*looks[len(at.steps) :], *frames[len(at.film.steps) :]}):
             while at.done < stop:
                 steps = min(stop - at.done, stride)
                 at.state = trainer.advance(at.state, steps)
@@ -239,6 +259,10 @@ def _run(
                 if at.done < stop:
                     saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
             now = trainer.finish(at.state)
+            if stop in frames[len(at.film.steps) :]:
+                at.film.shoot(now, source, _noise_of_film(order, source), stop)
+            if stop not in looks:
+                continue
             snapshot = look(now, stop)
             if not bool(torch.isfinite(snapshot).all()):
                 raise Diverged(f"samples are not finite at step {stop}")
@@ -253,7 +277,13 @@ def _run(
     stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
     facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
     seen = {"snapshots": stacked, "steps": at.steps, "signatures": at.signatures}
+    seen["film"] = at.film.tree()
     return {"fitted": fitted, **seen}, facts
+
+
+def _noise_of_film(order: TrainingOrder, source: Source) -> torch.Generator:
+    """The same at every frame, and another than that of looks."""
+    return stream(*order.purpose(), "film", device=source.device)
 
 
 def _signature(

@@ -115,6 +115,7 @@ CHANGES = {
     "evaluations": 4,
     "modules": ("bench.datasets.mixtures",),
     "fixed_noise": True,
+    "film": 5,
 }
 
 

@@ -139,7 +139,7 @@ class Experiment(ABC, Generic[F, D, S]):
         """What is trained."""
         cell, asked, model = self.cell, self.asked, self.cell.part("model")
         told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
-        return TrainingOrder(model, *told, modules_of(self.entry), self.fixed_noise)
+        return TrainingOrder(model, *told, modules_of(self.entry), self.fixed_noise, asked.film)
 
     @cached_property
     def drawn_as(self) -> str:

@@ -32,18 +32,21 @@ Family = Literal["drawing", "translating"]
 """Models that draw samples, and models that map images of one domain to another's."""
 
 Evaluations = Annotated[int, Field(ge=1, le=1_000)]
+Frames = Annotated[int, Field(ge=0, le=1_000)]
 Samples = Annotated[int, Field(ge=100, le=10_000_000)]
 
 
 class TrainedSettings(BaseModel):
     """The settings of a cell: its training's, those of the parts that a model is made of, and those
-    that its task adds. evaluations: how many times a training is looked at on the way.
+    that its task adds. evaluations: how many times a training is looked at on the way. film: how
+    many frames of it are kept, of one noise.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     family: ClassVar[Family] = "drawing"
     evaluations: Evaluations = 5
+    film: Frames = 0
 
     @model_validator(mode="after")
     def _check_parts(self) -> TrainedSettings:
@@ -211,8 +214,10 @@ def resolve(
     """
     training = suited(recipe.part, asked.training(), target.shape)
     relevant, several_steps = _set_up(recipe, training, target.shape)
-    evaluations = {"evaluations": asked.evaluations} if several_steps else {}
-    chosen = {**relevant, **target.own, **evaluations}
+    looks = {"evaluations": asked.evaluations} if several_steps else {}
+    filmed = several_steps and not recipe.facts.translates and asked.film
+    film = {"film": asked.film} if filmed else {}
+    chosen = {**relevant, **target.own, **looks, **film}
     return Resolved(
         settings={**chosen, **target.rests},
         differing={name: value for name, value in chosen.items() if usual.get(name) != value},
