@@ -36,13 +36,21 @@ def singular_values(
         direction = torch.randn(matrix.shape[0], generator=rng).to(matrix)
         value = matrix.new_zeros(())
         for _ in range(rounds):
-            direction = direction - (known @ direction) @ known
-            direction = direction / direction.norm().clamp(min=1e-300)
+            direction = _apart(direction, known)
             before, reached = value, direction @ matrix
             value, direction = reached.norm(), matrix @ reached
             if (value - before).abs() <= LEAST * value:
                 break
-        direction = direction - (known @ direction) @ known
-        known = torch.cat([known, (direction / direction.norm().clamp(min=1e-300))[None]])
+        known = torch.cat([known, _apart(direction, known)[None]])
         found.append(value)
     return torch.stack(found)
+
+
+def _apart(direction: Tensor, known: Tensor) -> Tensor:
+    """A direction [n] made orthogonal to known ones [k, n], of length 1; of nothing nothing. Twice:
+    of one that is nearly a known one the first pass leaves rounding, and that is not orthogonal.
+    """
+    for _ in range(2):
+        direction = direction - (known @ direction) @ known
+        direction = direction / direction.norm().clamp(min=1e-300)
+    return direction

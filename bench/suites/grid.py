@@ -130,7 +130,7 @@ def _points(
 def _named(block: Block, axis: str, view: View) -> set[str]:
     """What an axis names one by one, and not by `*`."""
     replaced = [name for key, names in view.grid if key == axis for name in names]
-    return {str(name) for name in replaced or block.grid[axis]} - {"*"}
+    return {str(name) for name in replaced or block.grid.get(axis, ())} - {"*"}
 
 
 def _as_text(swept: dict[str, Scalar]) -> dict[str, str]:

@@ -124,6 +124,19 @@ def test_singular_values_of_known_matrices():
     assert singular_values(one).tolist() == pytest.approx([70**0.5, 0, 0], abs=1e-6)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(3, 5), (40, 7), (64, 128)])
+def test_singular_values_of_low_rank_are_noughts_beyond_it(rank, shape):
+    """Whatever the rounding: what is left of a direction that is known is no direction."""
+    for seed in range(5):
+        rng = torch.Generator().manual_seed(seed)
+        rows, columns = (torch.randn(n, rank, generator=rng) for n in shape)
+        matrix = rows @ columns.T
+        wanted = torch.linalg.svdvals(matrix.double())[:3]
+        found = singular_values(matrix)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5 * float(wanted[0]))
+
+
 def test_what_the_recipe_is_made_of():
     game = RECIPE.trainer(Training("dcgan-32", steps=2), (1, 28, 28)).game
     assert isinstance(game.conditioning, ClassBatchNorm)
