@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from bench.core.errors import UsageError
 from results.frames import column, pick
 
 KINDS = {
@@ -26,10 +27,13 @@ KINDS = {
 
 def card(summary: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
     """YAML front matter with an entry for each measured model: every mean, with its interval, how
-    many seeds it is over, task and data set. Values are plain numbers; what is not finite is left
-    out.
+    many seeds it is over, task and data set. Values are plain numbers; what has none is left out.
+    Raises UsageError where nothing has.
     """
-    measured = pick(summary, column(summary, "source") == "measured")
+    there = (column(summary, "source") == "measured") & ~pd.isna(column(summary, "value"))
+    measured = pick(summary, there)
+    if measured.empty:
+        raise UsageError("nothing was measured that a card could tell: expected a finished cell")
     lines = ["---", "model-index:"]
     for model, rows in measured.groupby("model", sort=False):
         lines += [f"- name: {_text(model)}", "  results:"]
@@ -47,11 +51,10 @@ def _result(
     yield f"    dataset: {{type: {_text(dataset)}, name: {_text(dataset)}}}"
     yield "    metrics:"
     for row in part.to_dict("records"):
-        if pd.notna(row["value"]):
-            facts = manifest["metrics"].get(row["metric"], {})
-            yield f"    - type: {_text(row['metric'])}"
-            yield f"      name: {_text(_named(row, facts))}"
-            yield f"      value: {json.dumps(float(row['value']))}"
+        facts = manifest["metrics"].get(row["metric"], {})
+        yield f"    - type: {_text(row['metric'])}"
+        yield f"      name: {_text(_named(row, facts))}"
+        yield f"      value: {json.dumps(float(row['value']))}"
 
 
 def _named(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:

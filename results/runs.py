@@ -131,6 +131,8 @@ def open_shown(
     cost: bool = False,
 ) -> Shown:
     """Runs by their folders, or by suites' names, to be shown. Raises UsageError for none."""
+    if cost and along:
+        raise UsageError("`cost` is a column of tables of rows: leave `along` out")
     if not runs:
         raise UsageError("no run: expected a run's folder, or a suite's name")
     return Shown([open_run(run) for run in runs], along, metrics, models, sort, cost)

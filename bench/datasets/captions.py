@@ -75,10 +75,11 @@ def read(caption: str) -> Int[np.ndarray, " words"]:
     if len(foreign) == 1:
         raise unknown("word", foreign[0], VOCABULARY[1:], f"(of the caption '{caption}')")
     if foreign:
-        meant = [nearest(word, VOCABULARY[1:]) or "?" for word in foreign]
+        meant = [guess for word in foreign if (guess := nearest(word, VOCABULARY[1:]))]
+        hint = f"did you mean {', '.join(meant)}? " if meant else ""
         raise UsageError(
-            f"unknown words {', '.join(foreign)}: did you mean {', '.join(meant)}? (of the caption "
-            f"'{caption}'; known: {', '.join(VOCABULARY[1:])})"
+            f"unknown words {', '.join(foreign)}: {hint}(of the caption '{caption}'; known: "
+            f"{', '.join(VOCABULARY[1:])})"
         )
     found = []
     for kind, known in KINDS.items():

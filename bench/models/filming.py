@@ -73,11 +73,11 @@ class Film:
 
 
 def shots(total: int, frames: int) -> list[int]:
-    """The steps of so many frames: the start, the end, and equal parts between; none of a model
-    made in one step.
+    """The steps of so many frames: the start, the end, and equal parts between; of one frame the
+    end. None of a model made in one step.
     """
     if frames < 2 or total < 2:
-        return []
+        return [total] if frames == 1 and total > 1 else []
     parts = min(total, frames - 1)
     return [0, *(math.ceil(total * (i + 1) / parts) for i in range(parts))]
 

@@ -21,7 +21,7 @@ from bench.datasets.named import fits
 from bench.run.labels import named_shortly
 from bench.run.measurable import with_measurable
 from bench.run.shards import Shard
-from bench.run.unfit import resolved_or_skipped
+from bench.run.unfit import Resolving
 from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -124,17 +124,18 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     _refuse_clashes(suite)
     if foreign := _foreign(points, {axis for axis, _ in view.grid}):
         points = [*choices(suite, view, every, foreign)]
-    resolved: dict[tuple[str, ...], Resolved] = {}
+    resolve, resolved = Resolving(), dict[tuple[str, ...], Resolved]()
     cells: dict[tuple[str, str], Cell] = {}
     for choice in points:
         definition = definitions.get(choice.parts.get("dataset", ""))
         point = (choice.block.name, *choice.parts.values(), *map(repr, choice.swept.items()))
         if point not in resolved:
-            resolved[point] = resolved_or_skipped(_task(choice.block.task), choice, definition)
+            resolved[point] = resolve(_task(choice.block.task), choice, definition)
         if resolved[point].once and choice.seed != view.seeds[0]:
             continue
         cell = _cell(choice, resolved[point], definition, device)
         cells.setdefault((cell.block, cell.key), cell)
+    resolve.refuse()
     if not cells:
         raise UsageError(
             f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "

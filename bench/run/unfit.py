@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.errors import SettingError, UnknownError, UsageError
@@ -10,22 +11,42 @@ from bench.suites.grid import Choice
 from bench.tasks import Resolved, Task
 
 
-def resolved_or_skipped(
-    task: Task, choice: Choice, definition: Mapping[str, Any] | None
-) -> Resolved:
-    """A point of a grid, resolved. Raises UsageError for one that can't be measured, where its
-    parts were named one by one, or where what the command sets or varies has a value that is wrong.
-
-    `*` asks for every part that fits: a point with another one is skipped for the reason that the
-    error gives, and the others are measured.
+@dataclass
+class Resolving:
+    """Resolves points of a grid. fits: whether `*` made one that can be measured; unknown: the
+    first name that the command sets and some point does not know.
     """
-    own = None if definition is None else dict(definition)
-    try:
-        return task.resolve(choice.parts, choice.settings, own)
-    except UsageError as error:
-        if not choice.starred or _is_of_the_command(error, task, choice, own):
-            raise
-        return Resolved({}, {}, "", (), seconds=0.0, skip=str(error))
+
+    fits: bool = False
+    unknown: list[UnknownError] = field(default_factory=list)
+
+    def __call__(
+        self, task: Task, choice: Choice, definition: Mapping[str, Any] | None
+    ) -> Resolved:
+        """A point, resolved. Raises UsageError for one that can't be measured, where its parts were
+        named one by one, or where what the command sets or varies has a value that is wrong.
+
+        `*` asks for every part that fits: a point with another one is skipped for the reason that
+        the error gives, and the others are measured.
+        """
+        own = None if definition is None else dict(definition)
+        try:
+            found = task.resolve(choice.parts, choice.settings, own)
+        except UsageError as error:
+            if not choice.starred:
+                raise
+            if _is_of_the_command(error, task, choice, own):
+                if not isinstance(error, UnknownError):
+                    raise
+                self.unknown.append(error)
+            return Resolved({}, {}, "", (), seconds=0.0, skip=str(error))
+        self.fits |= choice.starred and not found.skip
+        return found
+
+    def refuse(self) -> None:
+        """Raise UsageError for a name that no point which `*` made knows."""
+        if self.unknown and not self.fits:
+            raise self.unknown[0]
 
 
 def _is_of_the_command(

@@ -87,9 +87,11 @@ def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> It
         if axis in dict(view.set):
             raise UsageError(f"`set` {axis}: the grid varies it, too: leave one of them out")
     grids = []
+    kept = {block.task for block in blocks} if BLOCK in dict(view.only) else {*every}
+    here = {task: parts for task, parts in every.items() if task in kept}
     for block in blocks:
         known = {axis: v for axis, v in replaced.items() if (block.name, axis) not in foreign}
-        grids.append(_grid(block, known, every))
+        grids.append(_grid(block, known, here))
     _refuse_empty(view, grids)
     total = sum(_size(grid) for grid in grids) * len(view.seeds)
     if total > MAX_CELLS:
@@ -200,9 +202,12 @@ def matches(value: object, pattern: str) -> bool:
     """Whether a name or a value fits a pattern: 0.0001 both `1e-4` and `0.0*`."""
     if fnmatchcase(str(value), pattern):
         return True
-    written = scalar(pattern)
-    numbers = not isinstance(value, str | bool) and not isinstance(written, str | bool)
-    return numbers and written == value
+    if isinstance(value, str | bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return float(pattern) == value
+    except ValueError:
+        return False
 
 
 def _refuse_empty(view: View, grids: list[dict[str, list[Scalar]]]) -> None:

@@ -45,6 +45,7 @@ def test_a_caption_as_a_person_writes_it():
         ("a thin uprigth seven", r"unknown word 'uprigth': did you mean 'upright'"),
         ("a thin upright svn", r"unknown word 'svn': did you mean 'seven'"),
         ("a thn upright svn", r"unknown words thn, svn: did you mean thin, seven\? .*known: thin"),
+        ("a purple cow", r"unknown words purple, cow: \(of the caption .*known: thin"),
         ("a thin seven", r"expected one slant of upright, leaning, slanted, got none"),
         ("thin thick upright two", r"expected one thickness of .*, got thin and thick"),
         ("", r"expected one thickness of .*got none: write such as 'a thick slanted seven'"),

@@ -16,7 +16,7 @@ from bench.run import runner
 from bench.run.run import execute, plan_of
 from bench.run.runner import Context, run_cell
 from results.rows import check_record
-from results.runs import Shown, open_run
+from results.runs import Shown, open_run, open_shown
 from results.store import RunDirectory
 
 VALUES = {"oracle": (0.9, 0.9), "gan": (0.2, 0.4), "vae": (0.5, 0.5)}
@@ -163,3 +163,8 @@ def test_the_command_shows_it(tmp_path, monkeypatch, capsys):
     (row,) = [each for each in rows if each["metric"] == "cpu_seconds"]
     (record,) = open_run(out).records.values()
     assert row["value"] == pytest.approx(record["cpu_seconds"])
+
+
+def test_costs_along_settings_are_refused():
+    with pytest.raises(UsageError, match="`cost` is a column of tables of rows"):
+        open_shown(["runs/any"], along=["lr"], cost=True)

@@ -13,6 +13,7 @@ from harness import bench, small_suite
 
 from bench import api
 from bench.core.errors import UsageError
+from results.cards import card
 
 HOME = Path(__file__).resolve().parents[2]
 SECOND = """
@@ -163,6 +164,17 @@ def test_a_card_has_the_means_of_the_tables(opened, tmp_path):
             pd.isna(row["low"]) or f"95 % {row['low']:.4g} to {row['high']:.4g}" in metric["name"]
         )
     assert index["oracle"][0]["task"]["type"] == "unconditional-sample-generation"
+
+
+def test_a_card_lists_nothing_that_was_not_measured(opened):
+    summary = opened.summary.copy()
+    gone = summary["model"] == "oracle"
+    summary.loc[gone, "value"] = float("nan")
+    assert '- name: "oracle"' in card(opened.summary, opened.manifest)
+    assert '- name: "oracle"' not in card(summary, opened.manifest)
+    summary["value"] = float("nan")
+    with pytest.raises(UsageError, match="nothing was measured"):
+        card(summary, opened.manifest)
 
 
 def test_the_notebook_of_the_documents_runs(tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def test_a_film_that_was_cut_off_goes_on_to_the_same_frames(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(
     ("total", "frames", "expected"),
-    [(8, 3, [0, 4, 8]), (7, 3, [0, 4, 7]), (2, 60, [0, 1, 2]), (9, 0, []), (9, 1, []), (1, 9, [])],
+    [(8, 3, [0, 4, 8]), (7, 3, [0, 4, 7]), (2, 60, [0, 1, 2]), (9, 0, []), (9, 1, [9]), (1, 9, [])],
 )
 def test_frames_are_the_start_the_end_and_equal_parts(total, frames, expected):
     assert shots(total, frames) == expected

@@ -62,7 +62,7 @@ def test_each_point_of_a_sweep_is_drawn(swept, rate, seed, block):
 
 def test_a_value_may_be_written_as_on_the_command_line_and_patterns_add_up(swept, tmp_path):
     home, report = swept
-    wanted = ["--only", "critic_lr=1e-04", "--only", "steps=7", "--seed", "5", "-n", "20"]
+    wanted = ["--only", "critic_lr=.0001", "--only", "steps=7", "--seed", "5", "-n", "20"]
     out = tmp_path / "x.npy"
     assert bench("sample", home / "run", "--model", "gan", *wanted, "-o", out) == 0
     np.testing.assert_array_equal(np.load(out), scored(report, 1e-4, 5, "again")[:20])

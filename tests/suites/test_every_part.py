@@ -90,3 +90,36 @@ def test_a_wrong_setting_is_refused_whatever_stands_for_the_models(tmp_path, ask
     grid = [("model", ["*"]), *([asked["sweep"]] if "sweep" in asked else [])]
     with pytest.raises(UsageError, match=said):
         plan_of(small_suite(tmp_path), grid=grid, set=asked.get("set", {}), device="cpu")
+
+
+def test_a_name_that_one_norm_does_not_know_is_skipped_and_a_wrong_one_refused(capfd):
+    """l2 is a norm, but not of every attack; l7 is of none."""
+    words = [
+        "plan",
+        "--suite",
+        "smoke",
+        "--tier",
+        "gate",
+        "--only",
+        "block=attacks",
+        "--seeds",
+        "1",
+    ]
+    assert bench(*words, "--grid", "attack=*", "--set", "norm=l2") == 0
+    out = " ".join(capfd.readouterr().out.split())
+    assert "unknown norm 'l2': did you mean 'l1'? (attack pdpgd knows these)" in out
+    assert bench(*words, "--grid", "attack=*", "--set", "norm=l7") == 2
+    assert bench(*words, "--grid", "attack=pdpgd", "--set", "norm=l2") == 2
+    assert all(line.startswith("Error: ") for line in capfd.readouterr().err.splitlines())
+
+
+def test_a_part_that_only_left_out_blocks_know_is_told_and_no_gap():
+    """Beside blocks that know it, it is theirs."""
+    only, grid = [("block", "mixtures")], [("model", ["nsgan", "cgan"])]
+    plan = plan_of("smoke", only=only, grid=grid, seeds=[0])
+    assert [(c.part("model"), bool(c.skip)) for c in plan.cells] == [
+        ("nsgan", False),
+        ("cgan", True),
+    ]
+    with pytest.raises(UsageError, match="softmax"):
+        plan_of("smoke", only=only, grid=[("model", ["nsgan", "softmax"])])
