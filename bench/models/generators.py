@@ -20,7 +20,7 @@ from bench.datasets.pixels import to_bytes
 from bench.models import generatornames  # noqa: F401
 from bench.models.filming import Film, shots
 from bench.models.signature import Signature, take
-from bench.models.store import ArtifactStore, Checkpoint, artifact_key
+from bench.models.store import Artifact, ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Trainer, Training
 from generative.recipes.ready import Ready
 
@@ -123,25 +123,14 @@ class TrainingOrder:
 
 def film_of(order: TrainingOrder, source: Source, store: ArtifactStore) -> Film:
     """The film of a model that was trained before. Raises UsageError where it wasn't."""
-    artifact = store.find(KIND, order.key(source.device))
-    if artifact is None:
-        raise UsageError(
-            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
-            "(any more, or by this code): `bench run` trains it again"
-        )
-    return Film.of(artifact.tree["film"])
+    return Film.of(_kept(order, source, store).tree["film"])
 
 
 def restored(kind: type[F], order: TrainingOrder, source: Source, store: ArtifactStore) -> F:
     """A model that was trained before. Raises UsageError where it wasn't."""
     if (ready := ready_in(order.recipe)) is not None:
         return _as(kind, ready.load(order.training, source, order.seed), order)
-    artifact = store.find(KIND, order.key(source.device))
-    if artifact is None:
-        raise UsageError(
-            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
-            "(any more, or by this code): `bench run` trains it again"
-        )
+    artifact = _kept(order, source, store)
     fitted = artifact.tree["fitted"]
     if fitted is None:
         reason = artifact.facts["diverged"]
@@ -153,6 +142,16 @@ def restored(kind: type[F], order: TrainingOrder, source: Source, store: Artifac
         raise UsageError(
             f"the weights are not those of a model '{order.recipe}': they lack {error}"
         ) from error
+
+
+def _kept(order: TrainingOrder, source: Source, store: ArtifactStore) -> Artifact:
+    artifact = store.find(KIND, order.key(source.device))
+    if artifact is None:
+        raise UsageError(
+            f"model '{order.recipe}', seed {order.seed}, is not in the cache of trained models "
+            "(any more, or by this code): `bench run` trains it again"
+        )
+    return artifact
 
 
 def ready_in(model: str) -> Ready | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,8 @@ from torch import Tensor
 from generative.coarsetofine import CoarseToFine, Level, brought, load_level
 from generative.contracts import Batches, Data
 from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
-from generative.games.base import Game, Memory, Move, Players
+from generative.games.base import Players
+from generative.games.wrapped import Wrapped
 
 
 class Small:
@@ -32,7 +32,7 @@ class Small:
 
 
 @dataclass(frozen=True)
-class Coarsest(Game):
+class Coarsest(Wrapped):
     """A GAN as it is, on images of the coarsest level; until there are finer ones its samples are
     brought up by repeating pixels.
     """
@@ -40,22 +40,11 @@ class Coarsest(Game):
     own: Adversarial
     levels: tuple[Level, ...]
 
-    @property
-    def protocol(self) -> Any:
-        return self.own.protocol
-
-    @property
-    def moves(self) -> tuple[Move, ...]:
-        return self.own.moves
-
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         return self.own.players(data, rng)
 
     def batches(self, data: Data) -> Batches:
         return Small(data.batches(), len(self.levels) - 1)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
 
     def fitted(self, players: Players, data: Data) -> CoarseToFine:
         return CoarseToFine(self.levels, [(players[GENERATOR], players[CRITIC])])

@@ -21,6 +21,7 @@ from generative.boltzmann import Layer, Units
 from generative.contracts import Autoencoder, Batches, Data, Sampler
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.encoding import Coder, Objective
+from generative.games.wrapped import Wrapped
 from generative.networks import Mlp
 from generative.protocols.base import Optimiser, Protocol
 from generative.samplers import load_weights
@@ -188,20 +189,12 @@ class Layerwise(Game):
 
 
 @dataclass(frozen=True)
-class Unrolled(Game):
+class Unrolled(Wrapped):
     """A game whose player starts from the weights of a model of as many layers."""
 
     own: Game
     player: str
     start: Mapping[str, Tensor]
-
-    @property
-    def protocol(self) -> Any:
-        return self.own.protocol
-
-    @property
-    def moves(self) -> tuple[Move, ...]:
-        return self.own.moves
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         players = self.own.players(data, rng)
@@ -210,9 +203,6 @@ class Unrolled(Game):
 
     def batches(self, data: Data) -> Any:
         return self.own.batches(data)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
 
     def fitted(self, players: Players, data: Data) -> Any:
         return self.own.fitted(players, data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +18,9 @@ from generative.contracts import (
     Logits,
 )
 from generative.games.adversarial import CRITIC, GENERATOR
-from generative.games.base import Game, Memory, Move, Players
+from generative.games.base import Players
 from generative.games.matching import Matching
+from generative.games.wrapped import Wrapped
 from generative.halving import half_of
 from generative.networks import Shape
 from generative.pyramids.box import doubled, halved
@@ -95,28 +95,17 @@ class TwoStages(CaptionDecoder):
 
 
 @dataclass(frozen=True)
-class FirstStage(Game):
+class FirstStage(Wrapped):
     """A game of captions on images of half the size. shape: of the whole ones."""
 
     own: Matching
     shape: Shape
-
-    @property
-    def protocol(self) -> Any:
-        return self.own.protocol
-
-    @property
-    def moves(self) -> tuple[Move, ...]:
-        return self.own.moves
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         return self.own.players(half_of(data), rng)
 
     def batches(self, data: Data) -> LabelledBatches:
         return half_of(data).captioned_batches()
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
 
     def fitted(self, players: Players, data: Data) -> Enlarged:
         own = self.own.fitted(players, half_of(data))
@@ -130,7 +119,7 @@ class FirstStage(Game):
 
 
 @dataclass(frozen=True)
-class SecondStage(Game):
+class SecondStage(Wrapped):
     """A game of captions whose generator begins with what the finished first stage draws of the
     same caption, and never with a true small image; its critic sees the large one (Zhang et al.
     2017, section 3.4). below: the first stage, None until it is trained; nothing moves its weights,
@@ -140,14 +129,6 @@ class SecondStage(Game):
     own: Matching
     first: FirstStage
     below: Enlarged | None = None
-
-    @property
-    def protocol(self) -> Any:
-        return self.own.protocol
-
-    @property
-    def moves(self) -> tuple[Move, ...]:
-        return self.own.moves
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         return self._on(self.below).players(data, rng)
@@ -168,9 +149,6 @@ class SecondStage(Game):
         found = self.own.batches(data)
         assert isinstance(found, LabelledBatches)
         return found
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
 
     def fitted(self, players: Players, data: Data) -> TwoStages:
         own = self.own.fitted(players, data)
