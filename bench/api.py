@@ -19,6 +19,7 @@ from bench.catalogue.parts import REGISTRIES, cache_contents, cite, clean, env
 from bench.catalogue.parts import list_parts as list
 from bench.core.errors import BenchError, StoreError, UsageError
 from bench.datasets import DATASETS
+from bench.figures.figure import Illustrated, figure
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
 from bench.laws.check import check_part
@@ -37,6 +38,7 @@ from metrics import JUDGES, METRICS
 from results.export import export
 from results.ledger.listing import ledger
 from results.opened import Opened, load
+from results.pictures.plot import plot
 from results.runs import claims, records_of, refusing_damage, show, summary_of
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Classifier",
     "Data",
     "Given",
+    "Illustrated",
     "Opened",
     "Plan",
     "Report",
@@ -74,6 +77,7 @@ __all__ = [
     "evaluate_attack",
     "execute",
     "export",
+    "figure",
     "film",
     "ledger",
     "list",
@@ -83,6 +87,7 @@ __all__ = [
     "pd",
     "plan",
     "plan_of",
+    "plot",
     "records_of",
     "refusing_damage",
     "report",

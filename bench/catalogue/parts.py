@@ -21,6 +21,7 @@ from bench.core.registry import Registry
 from bench.datasets import DATASETS
 from bench.datasets.encoders import ENCODERS
 from bench.extractors import EXTRACTORS
+from bench.figures import FIGURES
 from bench.models.store import ArtifactStore
 from bench.tasks.generation.settings import papers_of
 from bench.tasks.robustness import audit
@@ -75,6 +76,7 @@ REGISTRIES: dict[str, Registry] = {
     "patches": PATCHES,
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
+    "figures": FIGURES,
 }
 ALSO: dict[str, tuple[Registry, ...]] = {
     "protocols": (TRANSLATION_PROTOCOLS,),

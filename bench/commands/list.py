@@ -36,6 +36,7 @@ KINDS = (
     "patches",
     "classifiers",
     "diagnostics",
+    "figures",
     "published",
 )
 COLUMNS = ("name", "summary", "paper")

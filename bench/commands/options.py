@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -120,3 +120,8 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def each(lists: Iterable[str]) -> list[str]:
+    """The names of lists with commas between."""
+    return [name.strip() for text in lists for name in text.split(",") if name.strip()]

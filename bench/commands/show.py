@@ -34,13 +34,13 @@ def command(
     tell it from all others. RUN: a folder, or a suite; several are joined. Along two settings there
     is a table for each model. On a terminal the columns that fit; the others are named.
     """
-    from bench.commands.options import typed
+    from bench.commands.options import each, typed
     from bench.commands.output import print_layout
     from results import tables
     from results.latex import latex
     from results.runs import open_shown
 
-    metrics, names = (*metric, *_each(columns)), (*model, *_each(models))
+    metrics, names = (*metric, *each(columns)), (*model, *each(models))
     found = open_shown(runs, along, metrics, names, sort, cost)
     for run in found.runs:
         if run.left_out:
@@ -56,8 +56,3 @@ def command(
                 print_layout(layout, wide=wide)
             else:
                 click.echo(write(layout))
-
-
-def _each(lists: tuple[str, ...]) -> list[str]:
-    """The names of lists with commas between."""
-    return [name.strip() for text in lists for name in text.split(",") if name.strip()]

@@ -28,7 +28,12 @@ class Example:
 
 
 def triptychs(examples: Sequence[Example], title: str) -> bytes:
-    """A PNG, a row an example: the image, the perturbation times a factor, the attacked image.
+    """A PNG of `triptych_figure`."""
+    return as_png(triptych_figure(examples, title), DPI)
+
+
+def triptych_figure(examples: Sequence[Example], title: str) -> Any:
+    """A row an example: the image, the perturbation times a factor, the attacked image.
 
     The factor brings the largest change of a row to half the range, about grey (Goodfellow et al.
     2014, figure 1).
@@ -48,7 +53,7 @@ def triptychs(examples: Sequence[Example], title: str) -> bytes:
         _show(row[1], 0.5 + change * factor, f"perturbation, shown × {factor:.3g}")
         _show(row[2], example.attacked, _said(example.after))
         row[0].set_ylabel(example.name[:24], fontsize=8)
-    return as_png(figure, DPI)
+    return figure
 
 
 def _said(answer: tuple[str, float]) -> str:

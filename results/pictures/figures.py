@@ -26,12 +26,27 @@ def new_panels(count: int, columns: int, height: float, width: float) -> tuple[A
     return figure, axes[:count]
 
 
+FORMATS = (".png", ".pdf", ".svg")
+UNDATED: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+"""What is left out of a file, so that an equal figure is equal bytes."""
+
+
 def as_png(figure: Any, dpi: int) -> bytes:
-    """A figure as a PNG; what its fonts lack is no reason to warn."""
+    """A figure as a PNG."""
+    return as_file(figure, ".png", dpi)
+
+
+def as_file(figure: Any, suffix: str, dpi: int) -> bytes:
+    """A figure as a file of one of the formats, its text as text; what its fonts lack is no reason
+    to warn.
+    """
+    from matplotlib import rc_context
+
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    settled: Any = {"svg.hashsalt": "minimax", "svg.fonttype": "none", "pdf.fonttype": 42}
+    with warnings.catch_warnings(), rc_context(settled):
         warnings.simplefilter("ignore")
-        figure.savefig(buffer, format="png", dpi=dpi)
+        figure.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=UNDATED.get(suffix))
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
@@ -32,8 +33,31 @@ WIDE = 36
 DPI = 110
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that a run can have. name: of its file; kind: what it shows, such as curves; make:
+    draws it, or gives None where the run has nothing for it.
+    """
+
+    name: str
+    block: str
+    dataset: str
+    kind: str
+    make: Callable[[], Any]
+
+
 def draw(run: Run) -> list[Path]:
-    """Draw every picture of a run; the files that were written.
+    """Draw every picture of a run; the files that were written."""
+    written = []
+    for picture in pictures_of(run):
+        figure = picture.make()
+        if figure is not None:
+            written.append(_write(run, picture.name, figure))
+    return written
+
+
+def pictures_of(run: Run) -> Iterator[Picture]:
+    """Every picture that a run may have.
 
     For each block and data set: curves over the steps and over radii where there are any, the two
     bounds of a bracket; the modes that trainings had on the way; samples
@@ -44,7 +68,6 @@ def draw(run: Run) -> list[Path]:
     grid varies a setting that is a
     number, or two, curves or maps along them.
     """
-    written = []
     known = run.manifest.get("parts", {}).get("dataset", {})
     for block in run.manifest["blocks"]:
         for dataset, facts in known.items():
@@ -53,30 +76,40 @@ def draw(run: Run) -> list[Path]:
                 for cell in run.manifest["cells"]
                 if cell["block"] == block["name"] and cell["parts"].get("dataset") == dataset
             ]
-            if not cells:
-                continue
-            name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
-            arrays = list(_arrays(run, cells))
-            figures = {
-                "curves": _curves(run, dataset, cells),
-                "radii": draw_radii(run, block, dataset, cells),
-                "brackets": draw_brackets(run, dataset, cells),
-                "way": _ways(dataset, arrays),
-                "tops": _tops(dataset, facts, arrays),
-                "seams": draw_seams(dataset, arrays),
-                "levels": draw_levels(dataset, arrays),
-            }
-            if "centres" in facts:
-                figures["samples"] = _sheet(run, dataset, facts, cells)
-            elif facts.get("images"):
-                figures |= _of_images(dataset, facts, arrays)
-            elif facts.get("duel"):
-                figures["orbits"] = _orbits(dataset, arrays)
-            for kind, figure in figures.items():
-                if figure is not None:
-                    written.append(_write(run, f"{name}-{kind}", figure))
-    more = (*rate_figures(run), *along_figures(run))
-    return [*written, *(_write(run, name, figure) for name, figure in more)]
+            if cells:
+                name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{block['name']}-{dataset}")
+                made = _of_block(run, block, dataset, facts, cells)
+                for kind, make in made.items():
+                    yield Picture(f"{name}-{kind}", block["name"], dataset, kind, make)
+    for name, figure in (*rate_figures(run), *along_figures(run)):
+        yield Picture(name, "", "", "along", partial(_as_it_is, figure))
+
+
+def _as_it_is(figure: Any) -> Any:
+    return figure
+
+
+def _of_block(
+    run: Run, block: dict[str, Any], dataset: str, facts: dict[str, Any], cells: list[Any]
+) -> dict[str, Callable[[], Any]]:
+    """What draws each kind of picture of a data set in a block."""
+    arrays = list(_arrays(run, cells))
+    found = {
+        "curves": partial(_curves, run, dataset, cells),
+        "radii": partial(draw_radii, run, block, dataset, cells),
+        "brackets": partial(draw_brackets, run, dataset, cells),
+        "way": partial(_ways, dataset, arrays),
+        "tops": partial(_tops, dataset, facts, arrays),
+        "seams": partial(draw_seams, dataset, arrays),
+        "levels": partial(draw_levels, dataset, arrays),
+    }
+    if "centres" in facts:
+        found["samples"] = partial(_sheet, run, dataset, facts, cells)
+    elif facts.get("images"):
+        found |= _of_images(dataset, facts, arrays)
+    elif facts.get("duel"):
+        found["orbits"] = partial(_orbits, dataset, arrays)
+    return found
 
 
 def _write(run: Run, name: str, figure: Any) -> Path:
@@ -85,7 +118,9 @@ def _write(run: Run, name: str, figure: Any) -> Path:
     return path
 
 
-def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict[str, Any]:
+def _of_images(
+    dataset: str, facts: dict[str, Any], arrays: list[Panel]
+) -> dict[str, Callable[[], Any]]:
     """Samples of every model, what a judge reads in them, and how they came about."""
     colour = bool(facts.get("colour"))
     sheet = partial(draw_sheet, colour=colour)
@@ -96,7 +131,7 @@ def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict
             if {"inputs", "samples"} <= kept.keys()
         ]
         triples = partial(draw_sheet, colour=True, columns=12)
-        found = {"samples": _panels(dataset, made, "samples", triples, 4.6, 1.9)}
+        found = {"samples": partial(_panels, dataset, made, "samples", triples, 4.6, 1.9)}
     elif any("originals" in kept for _, _, kept in arrays):
         made = [
             (cell, record, {"samples": np.concatenate([kept["originals"], kept["samples"]])})
@@ -105,17 +140,17 @@ def _of_images(dataset: str, facts: dict[str, Any], arrays: list[Panel]) -> dict
         ]
         columns = max((len(kept["samples"]) // 2 for _, _, kept in made), default=1)
         above = partial(draw_sheet, colour=colour, columns=columns)
-        found = {"samples": _panels(dataset, made, "samples", above, 4.6, 0.9)}
+        found = {"samples": partial(_panels, dataset, made, "samples", above, 4.6, 0.9)}
     else:
         found = {
-            "samples": _panels(dataset, arrays, "samples", sheet, 4.6, 1.6),
-            "digits": _panels(dataset, arrays, "digits", draw_digits, 3.2, 1.7),
+            "samples": partial(_panels, dataset, arrays, "samples", sheet, 4.6, 1.6),
+            "digits": partial(_panels, dataset, arrays, "digits", draw_digits, 3.2, 1.7),
         }
 
     def grow(axis: Any, looks: np.ndarray) -> None:
         draw_sheet(axis, looks.reshape(-1, *looks.shape[2:]), colour, columns=looks.shape[1])
 
-    return {**found, "training": _panels(dataset, arrays, "training", grow, 4.6, 1.6)}
+    return {**found, "training": partial(_panels, dataset, arrays, "training", grow, 4.6, 1.6)}
 
 
 def _orbits(dataset: str, panels: list[Panel]) -> Any:
