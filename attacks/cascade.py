@@ -16,8 +16,9 @@ from attacks.square import Square
 class Cascade(Ensemble):
     """An ensemble of our own, after AutoAttack (Croce and Hein 2020): short climbs of the lead for
     any class take most images; then climbs for the three likeliest classes, and longer ones for
-    nine, all from beyond the radius; a search along the boundary; squares, which masked gradients
-    do not stop. What it finds beside AutoAttack, and for how much less: docs/attacks.md.
+    nine, all from beyond the radius; one of cross-entropy, which now and then finds what the lead
+    does not; a search along the boundary; squares, which masked gradients do not stop, for as long
+    as they make headway. What it finds beside AutoAttack, and for how much less: docs/attacks.md.
     """
 
     queries: int = 2500
@@ -29,8 +30,9 @@ class Cascade(Ensemble):
             ("apgd", first),
             ("apgd-few", Apgd(30, 0, classes=3)),
             ("apgd-classes", Apgd(80, 0, classes=9)),
+            ("apgd-ce", Apgd(100, loss="ce")),
             ("fab-t", FabT(50, classes=4)),
-            ("square", Square(queries=self.queries)),
+            ("square", Square(queries=self.queries, patience=self.queries // 5)),
         )
 
 

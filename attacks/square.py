@@ -42,7 +42,9 @@ class Square(FixedBudget):
     In l1 it is algorithm 3 with absolute values for squares, as Croce and Hein (2021, section 5)
     have it, projected into the ball within the box at four times the radius. p_init: the share of
     pixels in the first square. stretch: whether the paper's schedule of halvings, for 10,000
-    queries, is stretched to `queries` (AutoAttack takes it as it is). What is raised is the lead of
+    queries, is stretched to `queries` (AutoAttack takes it as it is). patience: after so many
+    queries, again and again, an image is left that would not reach its goal if it gained as much a
+    query as since it was asked last; 0: never. What is raised is the lead of
     the best wrong logit, minus the paper's margin loss. It starts with vertical stripes (linf) or a
     grid of bumps (l2, l1). Vectors of a square number of pixels are seen as one channel; others are
     refused. Departures from the paper's code: each image has its own windows and orientations (the
@@ -53,11 +55,14 @@ class Square(FixedBudget):
     queries: int = 1000
     p_init: float = 0.8
     stretch: bool = True
+    patience: int = 0
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def __post_init__(self) -> None:
         if not 0 < self.p_init <= 1:
             raise UsageError(f"p_init: expected a share above 0 and up to 1, got {self.p_init}")
+        if self.patience < 0:
+            raise UsageError(f"patience: expected queries, 0 or more, got {self.patience}")
 
     def __call__(
         self,
@@ -103,10 +108,14 @@ class Square(FixedBudget):
         with torch.no_grad():
             found = Found(clean, clean, radii[:, None, None, None])
             found = found.at(moves.start(found, seeds, box))
-            best, on = found.best.clone(), _Going(everyone, found, goal, seeds)
             leads, draws = score(found.best, goal), None
+            best, on = found.best.clone(), _Going(everyone, found, goal, seeds, leads)
             for query in range(1, self.queries):
-                if stop == "first_success" and bool((done := leads > 0).any()):
+                done = leads > 0 if stop == "first_success" else torch.zeros_like(leads).bool()
+                if self.patience and query % self.patience == 0:
+                    done = done | on.hopeless(leads, (self.queries - query) / self.patience)
+                    on = on.asked(leads)
+                if bool(done.any()):
                     best[on.index[done]] = on.found.best[done]
                     on, leads = on.only(~done), leads[~done]
                     draws = draws and draws.only(~done)
@@ -126,15 +135,28 @@ class Square(FixedBudget):
 
 @dataclass(frozen=True)
 class _Going:
-    """The images that are still searched for."""
+    """The images that are still searched for. then: how far ahead each was when it was asked last
+    whether there is hope.
+    """
 
     index: Tensor
     found: Found
     goal: Goal
     seeds: Seeds
+    then: Tensor
 
     def only(self, kept: Tensor) -> _Going:
-        return _Going(self.index[kept], self.found.only(kept), self.goal[kept], self.seeds[kept])
+        rest = (self.goal[kept], self.seeds[kept], self.then[kept])
+        return _Going(self.index[kept], self.found.only(kept), *rest)
+
+    def hopeless(self, leads: Tensor, left: float) -> Tensor:
+        """Which would not be ahead in `left` times as many queries as since they were asked last,
+        if they gained as much in each.
+        """
+        return leads + left * (leads - self.then) < 0
+
+    def asked(self, leads: Tensor) -> _Going:
+        return replace(self, then=leads)
 
     def at(self, best: Pixels) -> _Going:
         return replace(self, found=self.found.at(best))
