@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from generative.contracts import Codes, Logits, Loss
 from generative.networks import Network, Shape
 
 Scalar = float | Tensor
+Prior = Literal["normal", "uniform"]
 
 
 class Moving(ABC):
@@ -38,6 +39,23 @@ class Sighted(ABC):
         """The loss of these examples [n, ...] as they are, before any view; fakes with the graph
         that they have.
         """
+
+
+class Priored(ABC):
+    """A part that reads codes, and needs to know of which prior they are."""
+
+    @abstractmethod
+    def of_prior(self, prior: Prior) -> Any:
+        """The same for codes of this prior."""
+
+
+class Switchable(ABC):
+    """A form that some settings switch off."""
+
+    @property
+    @abstractmethod
+    def off(self) -> bool:
+        """Whether players are as the protocol has them."""
 
 
 class View(ABC):

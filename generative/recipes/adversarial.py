@@ -15,7 +15,7 @@ from generative.conditioning import Conditioning
 from generative.contracts import CONSTRAINTS, LOSSES, PENALTIES
 from generative.dynamics.base import DYNAMICS
 from generative.games import adversarial
-from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS, Sighted
+from generative.parts import CRITICS, GENERATORS, TERMS, VIEWS, Priored, Sighted, Switchable
 from generative.protocols.base import Adam, Optimiser, Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import ANY, WEIGHT, Training, told
@@ -127,6 +127,7 @@ class Adversarial(Playing):
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
     ) -> adversarial.Adversarial:
         self._refuse(parts, shape)
+        parts = {role: _ready(part, rules) for role, part in parts.items()}
         names, terms = _names(self.penalty), _names(self.terms)
         weight = parts["penalties"].penalty_weight if names else 0.0
         batchwise = [CRITICS[name].facts.batchwise for name in _names(self.critic)]
@@ -137,8 +138,8 @@ class Adversarial(Playing):
             constraint=parts.get("constraint"),
             view=parts.get("view"),
             terms=tuple((parts[f"term {name}"], TERMS[name].facts) for name in terms),
-            critic_form=parts.get("critic"),
-            generator_form=parts.get("generator"),
+            critic_form=_unless_off(parts.get("critic")),
+            generator_form=_unless_off(parts.get("generator")),
             compares=any(batchwise),
             protocol=rules,
             shape=shape,
@@ -178,6 +179,15 @@ class Adversarial(Playing):
         forms = [CRITICS[name].facts for name in _names(self.critic)]
         form = prod(facts.cost + facts.pair_cost * pairs for facts in forms)
         return (1 + critic) / (1 + usual.critic_steps) * parts["dynamics"].cost * packed * form
+
+
+def _ready(part: Any, rules: Protocol) -> Any:
+    """A part that knows of which prior codes are, where it asks."""
+    return part.of_prior(rules.prior) if isinstance(part, Priored) else part
+
+
+def _unless_off(form: Any) -> Any:
+    return None if isinstance(form, Switchable) and form.off else form
 
 
 def _names(given: Names) -> tuple[str, ...]:

@@ -1,0 +1,88 @@
+"""Several generators in one: the code says which of them draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from generative.contracts import Codes
+from generative.networks import Network, Shape
+from generative.parts import GENERATORS, GeneratorForm, Prior, Priored, Switchable
+from generative.training import Bounds
+
+EDGE = 1e-6
+
+
+def shares(codes: Codes, count: int, prior: Prior) -> tuple[Tensor, Codes]:
+    """Which of `count` generators each code is for, [n], and the code that it gets, [n, latent].
+
+    The range of the first number is cut into parts that are equally likely; within its part it is
+    stretched to the whole prior again, so that every generator's codes are of the prior.
+    """
+    first = codes[:, 0].double()
+    quantile = (first + 1) / 2 if prior == "uniform" else (1 + torch.erf(first / sqrt(2))) / 2
+    place = (quantile * count).long().clamp(0, count - 1)
+    rest = (quantile * count - place).clamp(EDGE, 1 - EDGE)
+    own = 2 * rest - 1 if prior == "uniform" else torch.erfinv(2 * rest - 1) * sqrt(2)
+    return place, torch.cat([own.to(codes.dtype)[:, None], codes[:, 1:]], 1)
+
+
+class Alternatives(nn.Module):
+    """Codes [n, latent] to examples, each by the generator that it is for."""
+
+    def __init__(self, networks: list[nn.Module], prior: Prior) -> None:
+        super().__init__()
+        self.networks, self.prior = nn.ModuleList(networks), prior
+
+    def forward(self, z: Codes) -> Tensor:
+        place, own = shares(z, len(self.networks), self.prior)
+        order, drawn = [], []
+        idle = torch.zeros((), dtype=z.dtype, device=z.device)
+        for number, network in enumerate(self.networks):
+            rows = (place == number).nonzero()[:, 0]
+            if len(rows):
+                order.append(rows)
+                drawn.append(self._drawn(network, own[rows]))
+            else:  # nothing to draw: a slope of 0
+                idle = idle + sum(0 * weight.sum() for weight in network.parameters())
+        return torch.cat(drawn)[torch.cat(order).argsort()] + idle
+
+    def _drawn(self, network: nn.Module, codes: Codes) -> Tensor:
+        """One code alone goes through twice: batch norm needs two."""
+        if len(codes) > 1 or not self.training:
+            return network(codes)
+        return network(torch.cat([codes, codes]))[:1]
+
+
+@dataclass(frozen=True)
+class Several(GeneratorForm, Priored, Switchable):
+    """`generators` networks of the protocol's layers, equally likely."""
+
+    generators: Annotated[int, Bounds(1, 64)] = 4
+    prior: Prior = "normal"
+
+    @property
+    def off(self) -> bool:
+        return self.generators == 1
+
+    def of_prior(self, prior: Prior) -> Several:
+        return replace(self, prior=prior)
+
+    def build(self, generator: Network, latent: int, shape: Shape, batch: int) -> nn.Module:
+        networks = [generator.generator(latent, shape) for _ in range(self.generators)]
+        return Alternatives(networks, self.prior)
+
+    def begin(self, network: nn.Module, codes: Codes) -> None:
+        """Nothing is drawn."""
+
+
+GENERATORS.register(
+    "several",
+    paper="arXiv:1704.02906",
+    summary="Several networks, of which each code chooses one",
+    exempt="an-example-is-of-its-own-code[images]: it has the protocol's batch norm, where that has some",
+)(Several())
