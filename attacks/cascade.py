@@ -30,7 +30,7 @@ class Cascade(Ensemble):
             ("apgd", first),
             ("apgd-few", Apgd(30, 0, classes=3)),
             ("apgd-classes", Apgd(80, 0, classes=9)),
-            ("apgd-ce", Apgd(100, loss="ce")),
+            ("apgd-ce", Apgd(100, loss="ce", l1_restarts=5)),
             ("fab-t", FabT(50, classes=4)),
             ("square", Square(queries=self.queries, patience=self.queries // 5)),
         )
