@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.catalogue import zoo
 from bench.core import kept
 from bench.core.errors import UsageError, unknown
 from bench.core.registry import sources_of_others
@@ -24,6 +25,7 @@ FOOLBOX = "foolbox:"
 FREE: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "suites": tomlsuites.rows,
     "published": published.rows,
+    "zoo": zoo.rows,
 }
 """What no part is needed for."""
 

@@ -38,12 +38,14 @@ KINDS = (
     "diagnostics",
     "figures",
     "published",
+    "zoo",
 )
 COLUMNS = ("name", "summary", "paper")
 OF_MODELS = "on_points"
 """What models have otherwise on points, where one does."""
 OF_GAMES = ("losses", "constraints", "views", "terms", "dynamics", "critics", "generators")
 """Parts whose settings are shown."""
+ZOO = ("name", "status", "models", "about")
 PUBLISHED = ("table", "dataset", "model", "metric", "value", "spread", "paper", "source")
 
 
@@ -61,7 +63,7 @@ def command(kind: str, as_rows: bool) -> None:
     from bench.commands.output import print_rows
 
     table = listed(kind)
-    shown: list[str] = list(PUBLISHED if kind == "published" else COLUMNS)
+    shown: list[str] = list({"published": PUBLISHED, "zoo": ZOO}.get(kind, COLUMNS))
     more = "settings" if kind in OF_GAMES else OF_MODELS if kind == "models" else ""
     if more in table:
         shown.append(more)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.commands.livepage import LivePage
 from bench.commands.options import choosing, typed, view
 from bench.core.errors import one_line, visible
 
@@ -22,6 +25,7 @@ INTERRUPTED = 130
 @click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
 @click.option("--shard", metavar="I/N", help="A part of the cells, in a folder of its own.")
 @click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
+@click.option("--live", is_flag=True, help="Serve its page on this machine while it goes on.")
 @click.option("--keep-old", is_flag=True, help="Keep rows that other code measured.")
 def command(**options: Any) -> None:
     """Measure a suite. The same command again goes on; what is measured stays measured."""
@@ -29,10 +33,10 @@ def command(**options: Any) -> None:
 
     from bench import api
 
-    watcher = _Progress()
+    watcher, page = _Progress(), LivePage()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with watcher:
+        with watcher, page:
             report = api.execute(
                 options["suite"],
                 out=options["out"],
@@ -43,7 +47,7 @@ def command(**options: Any) -> None:
                 fresh=options["fresh"],
                 keep_old=options["keep_old"],
                 shard=options["shard"],
-                watcher=watcher.watcher(),
+                watcher=watcher.watcher(page.begin if options["live"] else None),
                 **view(options),
             )
     finally:
@@ -121,10 +125,12 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def watcher(self) -> Any:
+    def watcher(self, place: Callable[[Path], None] | None = None) -> Any:
+        """What a run tells; place: who is told its folder."""
         from bench.run.run import Watcher
 
-        return Watcher(self._begin, self._step, self._warn)
+        watcher = Watcher(self._begin, self._step, self._warn)
+        return watcher if place is None else replace(watcher, place=place)
 
     def at_work(self) -> str:
         """The cell that was begun first of those that are left, and its step."""

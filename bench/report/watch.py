@@ -97,16 +97,30 @@ def server_of(run: str, port: int = 0, pictures: float = 3.0) -> Server:
         raise UsageError(f"can't serve on port {port}: {why}; 0 takes any that is free") from error
 
 
-@checked("told")
+@checked("told", "until")
 def watch(
-    run: str, *, port: int = 0, pictures: float = 3.0, told: Callable[[str], None] = print
+    run: str,
+    *,
+    port: int = 0,
+    pictures: float = 3.0,
+    told: Callable[[str], None] = print,
+    until: Callable[[], object] | None = None,
 ) -> None:
-    """Serve the page of a run until interrupted; `told` gets its address."""
+    """Serve the page of a run until interrupted, or until `until`, which waits, returns; `told`
+    gets its address.
+    """
     with suppress(OSError, AttributeError):
         os.nice(NICER)
     with server_of(run, port, pictures) as server:
+        if until is not None:
+            threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
         told(server.address)
         server.serve_forever(poll_interval=0.2)
+
+
+def _stop_after(until: Callable[[], object], server: Server) -> None:
+    until()
+    server.shutdown()
 
 
 @contextmanager

@@ -37,11 +37,14 @@ from results.store import RunDirectory, frame
 
 @dataclass
 class Watcher:
-    """What a run tells whoever waits: each may be replaced by a function of one's own."""
+    """What a run tells whoever waits: each may be replaced by a function of one's own. place: its
+    folder, as soon as there is something in it.
+    """
 
     begin: Callable[[Sequence[Cell], int], None] = lambda cells, done: None
     step: Callable[[Cell, Outcome], None] = lambda cell, outcome: None
     warn: Callable[[str], None] = lambda message: None
+    place: Callable[[Path], None] = lambda path: None
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,7 @@ def _drive(
     _refuse_other_shard(directory, part)
     directory.write_manifest(planned.manifest() | ({"shard": str(part)} if part else {}))
     todo = [cell for key, cell in own.items() if key not in standing]
+    watch.place(directory.path)
     watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
     measured, interrupted = [], False

@@ -122,7 +122,9 @@ def test_the_critic_at_its_best(k):
     apart = _entropy(mean) - np.mean([_entropy(q) for q in models])
     wanted = math.log(4) - 2 * js + math.log(k) - apart
     best = np.log(np.stack([*[q / k for q in models], p], 1))
-    assert float(_loss(p, models, torch.from_numpy(best)).detach()) == pytest.approx(wanted, abs=1e-9)
+    assert float(_loss(p, models, torch.from_numpy(best)).detach()) == pytest.approx(
+        wanted, abs=1e-9
+    )
 
     def value(flat):
         at = torch.from_numpy(flat).view(5, k + 1).requires_grad_()

@@ -163,3 +163,45 @@ def test_the_command_serves_until_it_is_interrupted(run, tmp_path):
         process.kill()
         _, error = process.communicate()
     assert "Traceback" not in error
+
+
+def _live(folder, *models):
+    """A run that serves its page, and the address that it tells."""
+    suite = faulty_suite(folder, *models)
+    return started("run", "--suite", suite, "--out", "run", "--workers", "2", "--live", cwd=folder)
+
+
+def _address_of(driver):
+    """The line on stderr that tells it."""
+    assert driver.stderr is not None
+    for line in driver.stderr:
+        if line.startswith("live: "):
+            return line.split()[1]
+    raise AssertionError("no address was told")
+
+
+def test_a_live_run_serves_its_page_and_takes_it_away(tmp_path):
+    """Interrupted, its page ends with it."""
+    with _live(tmp_path, "number", "sleeps") as (driver, _):
+        address = _address_of(driver)
+        assert wait_for(lambda: names(address).get("number") == "1")
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(60) == 130
+        assert wait_for(lambda: _refuses(address))
+
+
+def test_the_page_of_a_run_that_was_killed_ends_by_itself(tmp_path):
+    with _live(tmp_path, "sleeps") as (driver, _):
+        address = _address_of(driver)
+        assert asked(address)[0] == 200
+        driver.kill()
+        driver.wait()
+        assert wait_for(lambda: _refuses(address))
+
+
+def _refuses(address):
+    try:
+        asked(address)
+    except OSError:
+        return True
+    return False
