@@ -41,8 +41,8 @@ class LivePage:
     def begin(self, run: Path) -> None:
         """Serve the page of a run; its address is told on stderr once there is one."""
         arguments = [sys.executable, "-P", "-m", "bench", "watch", str(run), "--until-eof"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self._process = subprocess.Popen(arguments, text=True, **pipes)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(arguments, text=True, stdin=pipe, stdout=pipe, stderr=pipe)
         threading.Thread(target=self._tell, args=(self._process,), daemon=True).start()
 
     @staticmethod

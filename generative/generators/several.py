@@ -36,7 +36,8 @@ class Alternatives(nn.Module):
 
     def __init__(self, networks: list[nn.Module], prior: Prior) -> None:
         super().__init__()
-        self.networks, self.prior = nn.ModuleList(networks), prior
+        self.networks = nn.ModuleList(networks)
+        self.prior: Prior = prior
 
     def forward(self, z: Codes) -> Tensor:
         place, own = shares(z, len(self.networks), self.prior)
@@ -84,5 +85,5 @@ GENERATORS.register(
     "several",
     paper="arXiv:1704.02906",
     summary="Several networks, of which each code chooses one",
-    exempt="an-example-is-of-its-own-code[images]: it has the protocol's batch norm, where that has some",
+    exempt="an-example-is-of-its-own-code[images]: it has the batch norm of the protocol",
 )(Several())
