@@ -64,6 +64,16 @@ def sorted_by(summary: pd.DataFrame, metric: str, facts: Mapping[str, Any]) -> p
     return cast(pd.DataFrame, summary.iloc[order]).reset_index(drop=True)
 
 
+def in_order(summary: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The same rows, those of a line of a table in the order of these metrics."""
+    keys = ["block", "dataset", "source", "model", "settings"]
+    lines = {line: at for at, line in enumerate(dict.fromkeys(_rows(summary, keys)))}
+    places = [lines[line] for line in _rows(summary, keys)]
+    columns = [[*metrics].index(metric) for metric in column(summary, "metric")]
+    order = sorted(range(len(summary)), key=lambda at: (places[at], columns[at]))
+    return cast(pd.DataFrame, summary.iloc[order]).reset_index(drop=True)
+
+
 def _pairs(summary: pd.DataFrame) -> list[tuple[Any, ...]]:
     return _rows(summary, ["block", "dataset"])
 

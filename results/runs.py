@@ -15,7 +15,7 @@ from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
 from results.along import along_layouts, along_rows, named_metrics
-from results.chosen import of_models, sorted_by
+from results.chosen import in_order, of_models, sorted_by
 from results.costs import COST, costed
 from results.join import Part, join
 from results.judging import judge
@@ -119,7 +119,7 @@ class Shown:
         if not self.metrics:
             return summary
         asked = [*named_metrics(summary, self.metrics), *([COST] if self.cost else [])]
-        return cast(pd.DataFrame, summary[summary["metric"].isin(asked)])
+        return in_order(cast(pd.DataFrame, summary[summary["metric"].isin(asked)]), asked)
 
 
 def open_shown(

@@ -10,6 +10,9 @@ from bench.commands.options import choosing, typed, view
 
 AHEAD = ("new", "trained", "skipped")
 """States of cells that were not measured yet."""
+FACTS = ("suite", "tier", "block", "task", "dataset", "model", "settings", "seed", "cell_id", "key")
+FACTS += ("device", "reason", "state", "minutes", "smallest_p")
+"""Columns of a plan; the others are axes that only some tasks have."""
 
 
 @click.command()
@@ -27,7 +30,9 @@ def command(as_rows: bool, **options: Any) -> None:
     if as_rows:
         print_rows(table, True)
         return
-    grouped = table.groupby(["block", "dataset", "model"], sort=False)
+    axes = [name for name in table if name not in FACTS]
+    table = table.fillna(dict.fromkeys(axes, ""))
+    grouped = table.groupby(["block", "dataset", "model", *axes], sort=False)
     rows = grouped.agg(
         seeds=("seed", "count"),
         measured=("state", lambda states: sum(state not in AHEAD for state in states)),

@@ -155,6 +155,7 @@ def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
         "task": cell.task,
         "dataset": cell.part("dataset"),
         "model": cell.part("model"),
+        **{axis: name for axis, name in cell.parts.items() if axis not in ("dataset", "model")},
         "settings": cell.settings,
         "seed": cell.seed,
         "cell_id": cell.cell_id,

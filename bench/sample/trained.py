@@ -19,6 +19,9 @@ from bench.suites.cell import Cell, cell_of
 from bench.suites.grid import matches
 from bench.tasks import TASKS, Bench, SamplingTask
 
+OPTIONS = ("dataset", "block", "seed", "model")
+"""What is said by parameters of its own."""
+
 
 @dataclass(frozen=True)
 class Which:
@@ -55,6 +58,8 @@ def _at(
 ) -> list[dict[str, Any]]:
     """Those whose settings have the values. Raises UsageError where none has."""
     for name, pattern in only:
+        if name in OPTIONS:
+            raise UsageError(f"`only` is for settings: say the {name} by `{name}`, as {pattern}")
         values = {str(cell["settings"][name]) for cell in cells if name in cell["settings"]}
         if not values:
             known = {setting for cell in cells for setting in cell["settings"]}

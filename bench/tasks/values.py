@@ -21,7 +21,7 @@ def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = (
     known elsewhere) or a wrong value.
     """
     try:
-        return model(**settings)
+        return model(**{name: _listed(name, value) for name, value in settings.items()})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
@@ -30,6 +30,16 @@ def checked(model: type[M], settings: Mapping[str, Any], more: Iterable[str] = (
         got = one_line(repr(first["input"]), 60)
         said = uncapital(first["msg"].removeprefix("Value error, "))
         raise SettingError(f"setting '{name}': {said}, got {got}") from None
+
+
+LISTS = ("radii", "within")
+"""Settings that are numbers with commas between."""
+
+
+def _listed(name: str, value: Any) -> Any:
+    """One number is a list of one."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return repr(value) if name in LISTS and number else value
 
 
 def value_of(
