@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all bench-speed check gate clean
+.PHONY: demo test test-all bench-speed check docs gate clean
 
 demo: .venv/installed
 	$(BIN)/bench run --suite mode-collapse --tier quick
@@ -34,6 +34,9 @@ check: .venv/installed-dev
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist
