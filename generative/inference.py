@@ -64,9 +64,7 @@ class InferringSampler(Autoencoder):
     argument asks for one.
     """
 
-    def __init__(
-        self, own: GeneratorSampler, encoder: nn.Module, inference: Inference
-    ) -> None:
+    def __init__(self, own: GeneratorSampler, encoder: nn.Module, inference: Inference) -> None:
         self._own, self._encoder, self._inference = own, encoder.eval(), inference
         self.prior = own.prior
 

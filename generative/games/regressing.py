@@ -40,9 +40,7 @@ class Regressing(Game):
     def moves(self) -> tuple[Move, ...]:
         critic, generator = self.gan.moves
         rules = self.protocol
-        encoder = Move(
-            ENCODER, self._loss, rules.critic_adam, fresh=False, average=rules.average
-        )
+        encoder = Move(ENCODER, self._loss, rules.critic_adam, fresh=False, average=rules.average)
         return critic, encoder, generator
 
     def _loss(self, table: Table) -> Iterator[Summand]:

@@ -65,8 +65,4 @@ RECIPES.register(
     summary="Adversarial autoencoder: a critic of codes (Makhzani et al. 2016)",
     parts=("nonsaturating",),
     encodes=True,
-)(
-    AdversarialAutoencoder(
-        encoding.Encoding(SquaredError(corruption=0.0)), "nonsaturating", Prior()
-    )
-)
+)(AdversarialAutoencoder(encoding.Encoding(SquaredError(corruption=0.0)), "nonsaturating", Prior()))

@@ -28,6 +28,7 @@ from bench.tasks.generation.experiment import Arrays, Experiment, Glimpse, Made
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, resolve_images
 from bench.tasks.generation.inferring import (
+    AGGREGATE,
     BOUNDS,
     CODES,
     DATA,
@@ -126,14 +127,13 @@ class InferenceTask(EncodedTask[Any]):
 
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric; mmd@codes is that of codes."""
+        known = list(names_of_inference(bound=False, labelled=True))
+        if name not in known:
+            raise UsageError(f"metric '{name}' is not for this task; known: {', '.join(known)}")
         if name == OF_CODES:
-            facts = facts_of("mmd", ("features",))
-            return {**facts, "name": name, "title": "MMD^2 of codes"}
-        facts = facts_of(name, TAKES)
-        if name not in names_of_inference(bound=False, labelled=True):
-            known = ", ".join(names_of_inference(bound=False, labelled=True))
-            raise UsageError(f"metric '{name}' is not for this task; known: {known}")
-        return {**facts, "name": name}
+            facts = facts_of(AGGREGATE, ("features",))
+            return {**facts, "name": name, "title": f"{facts['title']} of codes"}
+        return {**facts_of(name, TAKES), "name": name}
 
 
 class InferenceOfImages(InferenceTask):
@@ -163,9 +163,7 @@ class InferenceOfPoints(InferenceTask):
     ) -> Resolved:
         found = TASKS["mixture"].part.resolve(parts, settings, definition)
         own = (__name__, inferring.__name__, *(entry.origin for entry in scored_by(TAKES)))
-        return self.narrowed(
-            replace(found, modules=(*own, *found.modules)), parts["model"], False
-        )
+        return self.narrowed(replace(found, modules=(*own, *found.modules)), parts["model"], False)
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
         return TASKS["mixture"].part.describe(cell)["dataset"]
