@@ -39,7 +39,7 @@ from bench.tasks.generation.inferring import (
     rebuilt,
     scores_of_inference,
 )
-from bench.tasks.generation.mixture import POINTS, MixtureSettings
+from bench.tasks.generation.mixture import POINTS, MixtureSettings, points_of
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import facts_of, scored_by
 from generative import RECIPES, Sampler
@@ -85,7 +85,7 @@ class PointsExperiment(Experiment[Sampler, Source, MixtureSettings]):
     outcome: ClassVar[str] = "rebuilt points"
 
     def open_entry(self) -> Entry[Any, DatasetFacts]:
-        return TASKS["mixture"].part.experiment(self.cell, self.device).entry
+        return points_of(self.cell)
 
     def train(self, store: ArtifactStore) -> Trained[Sampler]:
         return train(self.order, self.source, store)
