@@ -17,6 +17,8 @@ from generative.training import SHARE, WEIGHT
 
 COST = 2.6
 """A step over one of the protocol's GANs, about."""
+ON_POINTS = {"divergence_weight": 10.0, "feature_weight": 0.01}
+"""By a pilot (docs/encoders.md)."""
 
 
 @dataclass(frozen=True)
@@ -48,4 +50,4 @@ RECIPES.register(
     summary="VAE-GAN: a variational autoencoder of a critic's features (Larsen et al. 2016)",
     parts=("nonsaturating",),
     encodes=True,
-)(Own(likeness, {"loss": "nonsaturating", "alike": Alike()}, COST))
+)(Own(likeness, {"loss": "nonsaturating", "alike": Alike()}, COST, on_points=ON_POINTS))
