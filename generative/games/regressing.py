@@ -19,6 +19,7 @@ from generative.inference import (
     Inference,
     load_inferrer,
 )
+from generative.measured import fit_measured
 from generative.protocols.base import Protocol
 from generative.samplers import GeneratorSampler
 
@@ -51,8 +52,10 @@ class Regressing(Game):
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules, own = self.protocol, self.gan.players(data, rng)
-        encoder = self.inference.build(rules.critic, self.shape, rules.latent)
-        return {**own, ENCODER: encoder.to(data.device)}
+        encoder = self.inference.build(rules.critic, self.shape, rules.latent).to(data.device)
+        if rng is not None:
+            fit_measured(encoder, data)
+        return {**own, ENCODER: encoder}
 
     def batches(self, data: Data) -> Batches | LabelledBatches:
         return self.gan.batches(data)

@@ -307,6 +307,16 @@ def test_a_critic_sees_both_of_a_pair():
 
 
 @pytest.mark.parametrize("name", ["ali", "vae-gan", "aae", "latent-regressor"])
+def test_an_encoder_of_waves_has_the_units_of_the_training_examples(name):
+    """Whoever else has them, too."""
+    _, table = started(name, critic_network="mlp-128x3-leaky-waves")
+    holder = table.network(CODER if CODER in table.players else "encoder")
+    encoder = getattr(holder, "encoder", holder)
+    (centre,) = [value for key, value in encoder.state_dict().items() if key.endswith("centre")]
+    torch.testing.assert_close(centre, Known((2,)).training.mean())
+
+
+@pytest.mark.parametrize("name", ["ali", "vae-gan", "aae", "latent-regressor"])
 def test_weights_without_an_encoder_are_refused(name):
     """In one line that says what is wanted."""
     trainer = RECIPES[name].part.trainer(Training("plane", steps=2, batch=8), (2,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from metrics.inference import code_error_share, nearest_labels
 ME = __name__
 POINTS = "ring8@pacgan"
 relabelled = digits("relabelled", labels=lambda s: np.roll(s.labels, 1))
+unlabelled = replace(usual, name="unlabelled", classes=0)
 misread = digits("misread", held_labels=lambda s: np.roll(s.held_labels, 1))
 
 
@@ -201,6 +204,20 @@ def test_other_held_out_images_change_every_score_of_examples(store):
     assert darker["shifted"]["neighbour_accuracy"].value != first["neighbour_accuracy"].value
 
 
+def test_components_are_compared_as_long_as_they_are(store):
+    """All of them keep every distance between images: not whitened."""
+    pixels = measured(store, "oracle")[0]["neighbour_accuracy"].value
+    found = measured(store, "pca", latent=64)[0]["neighbour_accuracy"].value
+    assert found == pytest.approx(pixels, abs=1 / 300)
+
+
+def test_images_without_classes_have_no_neighbours_to_speak_of(store):
+    found, *_ = measured(store, "inverse", f"{ME}:unlabelled")
+    assert set(found) == {"squared_error", "error_share", "code_error_share", "mmd@codes"}
+    parts = {"dataset": f"{ME}:unlabelled", "model": f"{ME}:inverse"}
+    assert "neighbour_accuracy" not in TASKS["inference"].part.resolve(parts, {}, None).gives
+
+
 def test_the_bounds_have_no_codes(store):
     for model, share in (("oracle", 0.0), ("one-image", 1.0)):
         found, *_ = measured(store, model)
@@ -224,6 +241,9 @@ def test_points(store):
         float((held - 1).square().sum(1).mean()), rel=1e-5
     )
     assert found["code_error_share"].value == pytest.approx(2, rel=0.1)
+    about = held - experiment_of(cell).source.training.double().mean(0)
+    share = float((held - 1).square().sum() / about.square().sum())
+    assert found["error_share"].value == pytest.approx(share, rel=1e-5)
 
 
 def test_a_code_is_scored_about_the_mean_of_codes():

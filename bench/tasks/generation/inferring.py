@@ -48,13 +48,13 @@ class Examples:
         return mean.cpu().numpy(), float((training - mean).square().mean())
 
 
-def encoder_of(model: Sampler) -> Autoencoder:
-    """A model that infers. Raises UsageError for one that has no encoder."""
+def encoder_of(model: Sampler, task: str = "inference") -> Autoencoder:
+    """A model that infers. task: who asks. Raises UsageError for a model that has no encoder."""
     if not isinstance(model, Autoencoder):
         kind = type(model).__name__
         raise UsageError(
-            f"a {kind} does not encode: task inference needs an Autoencoder; choose one of "
-            "`bench list models` that encodes"
+            f"a {kind} does not encode: task {task} needs an Autoencoder; choose a model that "
+            "encodes"
         )
     return model
 
@@ -69,7 +69,7 @@ def encoded(model: Autoencoder, x: Tensor) -> Tensor:
     return torch.cat([model.encode(part) for part in x.split(CHUNK)])
 
 
-def rebuilt(model: Sampler, x: Tensor) -> Tensor:
+def rebuilt(model: Sampler, x: Tensor, task: str = "inference") -> Tensor:
     """What a model makes of examples by way of their codes; a bound says what is best or worst.
     Raises UsageError for a model that has no encoder.
     """
@@ -77,7 +77,8 @@ def rebuilt(model: Sampler, x: Tensor) -> Tensor:
         return x
     if isinstance(model, OneImage):
         return model.complete(x, torch.zeros_like(x[0], dtype=torch.bool))
-    return decoded(encoder_of(model), encoded(encoder_of(model), x))
+    encoder = encoder_of(model, task)
+    return torch.cat([encoder.decode(encoder.encode(part)) for part in x.split(CHUNK)])
 
 
 def read_off(model: Sampler, x: Tensor) -> Tensor:
