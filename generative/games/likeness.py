@@ -41,8 +41,8 @@ class Likeness(Game):
 
     Moves: the critic; the encoder on its batch; the generator on new ones unless the protocol
     shares them. q's noise has a stream of its own: with `feature_weight` and `rebuilt_share` 0 the
-    generator and the critic are those of the plain GAN, to the bit. Deviations: the paper's
-    equation 8 sums all three parts of the critic's, as share 2/3 of fakes twice as heavy; nobody
+    generator and the critic are those of the plain GAN, to the bit. Deviations: fakes of both
+    kinds together weigh as much as the reals, where the paper adds up three parts alike; nobody
     waits for anybody (the authors' code skips moves of a player who is far ahead); no batch norm in
     the encoder, which starts as PyTorch has it, nor in the critic, whose features are then an
     example's own.
