@@ -59,6 +59,8 @@ Takes = Literal[
     "spreads",
     "decoded",
     "probed",
+    "recoded",
+    "nearby",
     "paths",
     "spectrum",
 ]
@@ -157,9 +159,11 @@ class MetricFacts:
     reads them, as they are measured, and as frozen towers tell them apart; "excess": which
     attributes of their captions real images have, bool [m, 3], and samples, [n, 3]; "paired":
     nothing and a critic's `Paired` logits; "spreads": nothing and the `Spreads` of pictures of a
-    caption; "decoded": images [n, c, h, w], and what was `Rebuilt` of their codes; "probed": true
-    classes [n], and those that a probe reads; "paths": nothing and the `Paths` between codes;
-    "spectrum": nothing and the `Spectrum` of layers.
+    caption; "decoded": images [n, c, h, w] or points, and what was `Rebuilt` of their codes;
+    "probed": true classes [n], and those that a probe reads; "recoded": codes [n, latent], and
+    those that are inferred of what they decode to; "nearby": true classes [n], and those of the
+    examples whose codes lie nearest; "paths": nothing and the `Paths` between codes; "spectrum":
+    nothing and the `Spectrum` of layers.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -1,28 +1,28 @@
-"""Rebuilt images: how far what was decoded of a code is from what was encoded."""
+"""Rebuilt examples: how far what was decoded of a code is from what was encoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from jaxtyping import Float
 
 from metrics.contracts import METRICS, PerPoint, Score
-from metrics.shares import mean_score
+from metrics.shares import mean_score, ratio_score
 
-Images = Float[np.ndarray, "n c h w"]
+Images = Float[np.ndarray, "n ..."]
+"""Images [n, c, h, w], or points [n, d]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rebuilt:
-    """What was made of n images. images: decoded, as they are: outside [0, 1] where a model puts
-    them there. mean: the mean training image. variance: of the training images' values about it,
-    the mean over pixels.
+    """What was made of n images, or points. images: decoded, as they are: outside [0, 1] where a
+    model puts them there. mean: the mean training image. variance: of the training images' values
+    about it, the mean over pixels.
     """
 
     images: Images
-    mean: Float[np.ndarray, "c h w"]
+    mean: Float[np.ndarray, "..."]
     variance: float
 
 
@@ -61,10 +61,7 @@ def squared_error(real: Images, fake: Rebuilt) -> Score:
 )
 def error_share(real: Images, fake: Rebuilt) -> Score:
     """What is lost of the variance there is; 1 for the mean training image."""
-    lost, there = _distances(real, fake.images), _distances(real, fake.mean)
-    share, n = float(lost.sum() / there.sum()), len(real)
-    off = (lost - share * there).std(ddof=1) / sqrt(n) / there.mean() if n > 1 else None
-    return Score(share, None if off is None else float(off), n)
+    return ratio_score(_distances(real, fake.images), _distances(real, fake.mean))
 
 
 @METRICS.register(

@@ -19,3 +19,12 @@ def mean_score(values: PerPoint) -> Score:
     """The mean over samples, and its standard error (over n - 1); None for one sample."""
     error = float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else None
     return Score(float(values.mean()), error, len(values))
+
+
+def ratio_score(lost: PerPoint, there: PerPoint) -> Score:
+    """The sum of what is lost over the sum of what there is, sample by sample; its standard error
+    is that of a ratio of means, None for one sample.
+    """
+    share, n = float(lost.sum() / there.sum()), len(lost)
+    off = (lost - share * there).std(ddof=1) / sqrt(n) / there.mean() if n > 1 else None
+    return Score(share, None if off is None else float(off), n)

@@ -17,7 +17,7 @@ from generative.protocols.base import Protocol
 from generative.samplers import load_weights
 from generative.trainers.optimisers import chunks_of
 
-CODER = "coder"
+CODER, REALS = "coder", "reals"
 SAMPLE_CHUNK = 1_000
 
 
@@ -127,9 +127,14 @@ class Encoding(Game):
     def memory(self, data: Data, rng: torch.Generator) -> Memory:
         return Memory(data.device)
 
-    def _loss(self, table: Table) -> list[Summand]:
-        x = table.batches.next(self.protocol.batch)
+    def reals(self, table: Table) -> Tensor:
+        """The next batch, or the one that lies there."""
+        x = table.once(REALS, lambda: table.batches.next(self.protocol.batch))
         assert isinstance(x, Tensor)
+        return x
+
+    def _loss(self, table: Table) -> list[Summand]:
+        x = self.reals(table)
         with table.passes():
             coder: Any = table.players[CODER]
             return [Summand(self.objective.loss(coder, x, table.rng, table.progress))]

@@ -34,6 +34,7 @@ autoencoder denoising-autoencoder gan nsgan lsgan lsgan-pearson hingegan rsgan r
 ralsgan rhinge rahinge wgan wgan-gp dragan r1gan sngan
 fgan-kl fgan-reverse-kl fgan-pearson fgan-neyman fgan-hellinger fgan-jeffrey fgan-js fgan-tv
 fgan-alpha softmax-gan bgan b-gan smoothed-gan
+ali bigan veegan aae vae-gan latent-regressor
 """.split()
 LOSSES = """
 boundary-seeking density-ratio smoothed softmax

@@ -16,6 +16,7 @@ ALIKE = {
     **dict.fromkeys(("unrolled1", "unrolled10"), "unrolled5"),
     "ebgan": "ebgan-pt",
     "r2gan": "r1gan",
+    "bigan": "veegan",
     "stacked-unrolled-half": "stacked-unrolled-quarter",
     "dcgan-32": "dcgan",
     **dict.fromkeys(("apgd-ce", "apgd-dlr", "apgd-t", "apgd-restarts"), "apgd"),

@@ -62,11 +62,13 @@ PAIRS_MIDDLE = (PAIRS + EXCHANGED) / 2
 CRITIC = {
     "minimax": np.log(4) - 2 * _js(P, Q),
     "nonsaturating": np.log(4) - 2 * _js(P, Q),
+    "log-ratio": np.log(4) - 2 * _js(P, Q),
     "relativistic": np.log(2) - _js(PAIRS, EXCHANGED),
 }
 GENERATOR = {
     "minimax": _kl(Q, MIDDLE) - np.log(2),
     "nonsaturating": np.log(2) + _kl(Q, P) - _kl(Q, MIDDLE),
+    "log-ratio": _kl(Q, P),
     "relativistic": np.log(2) + _kl(PAIRS, EXCHANGED) - _kl(PAIRS, PAIRS_MIDDLE),
 }
 

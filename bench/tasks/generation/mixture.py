@@ -64,7 +64,7 @@ class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
     kind = MixtureSettings
 
     def open_entry(self) -> Entry[Any, DatasetFacts]:
-        return _entry(self.cell.part("dataset"), _freeze(self.cell.definition))
+        return points_of(self.cell)
 
     @property
     def moded(self) -> bool:
@@ -154,7 +154,7 @@ class MixtureTask(DrawingTask):
         return {**facts_of(name, TAKES), "name": name}
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
-        entry = _entry(cell.part("dataset"), _freeze(cell.definition))
+        entry = points_of(cell)
         papers, mixture = [entry.paper] if entry.paper else [], entry.part
         if "modes" not in mixture.offers:
             return {"summary": entry.summary, "papers": papers, "modes": 0}
@@ -166,6 +166,11 @@ class MixtureTask(DrawingTask):
             "centres": _flat(mixture.centres).tolist(),
             "widths": mixture.widest.tolist(),
         }
+
+
+def points_of(cell: Cell) -> Entry[Any, DatasetFacts]:
+    """The points of a cell: a data set by name, or a suite's own mixture."""
+    return _entry(cell.part("dataset"), _freeze(cell.definition))
 
 
 def _given(data: Any) -> Iterator[str]:

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.datasets.pixels import to_bytes
 from bench.tasks.base import TASKS, Resolved
-from bench.tasks.generation import encoded
+from bench.tasks.generation import encoded, inferring
 from bench.tasks.generation.encoded import EncodedExperiment, EncodedTask
 from bench.tasks.generation.experiment import Arrays, Made
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, resolve_images
+from bench.tasks.generation.inferring import BOUNDS
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import facts_of, scored_by
-from generative import RECIPES, Autoencoder, Sampler
-from generative.recipes.bounds import OneImage
-from generative.recipes.references import Reals
+from generative import RECIPES, Sampler
 from metrics.reconstruction import Rebuilt
 
 TAKES = ("decoded",)
 TRAINING = "@training"
 """What the name of a score ends with that is of training images."""
-CHUNK, PICTURED = 1_000, 16
-BOUNDS = ("oracle", "one-image")
-"""Models that encode nothing: the images themselves, and the mean training image."""
+PICTURED = 16
 
 
 class ReconstructionSettings(ImageSettings):
@@ -40,18 +36,8 @@ class ReconstructionSettings(ImageSettings):
     features: str = "pixels"
 
 
-def rebuilt(model: Sampler, images: Tensor) -> Tensor:
-    """What a model makes of images [n, c, h, w] by way of their codes. Raises UsageError for one
-    that does not encode.
-    """
-    if isinstance(model, Reals):
-        return images
-    if isinstance(model, OneImage):
-        return model.complete(images, torch.zeros_like(images[0], dtype=torch.bool))
-    if not isinstance(model, Autoencoder):
-        kind = type(model).__name__
-        raise UsageError(f"a {kind} does not encode: task reconstruction needs an Autoencoder")
-    return torch.cat([model.decode(model.encode(part)) for part in images.split(CHUNK)])
+rebuilt = partial(inferring.rebuilt, task="reconstruction")
+"""What a model makes of images [n, c, h, w] by way of their codes."""
 
 
 class ReconstructionExperiment(EncodedExperiment[ReconstructionSettings]):
@@ -94,7 +80,7 @@ class ReconstructionTask(EncodedTask[ReconstructionExperiment]):
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        modules = (__name__, encoded.__name__)
+        modules = (__name__, encoded.__name__, inferring.__name__)
         found = resolve_images(parts, settings, ReconstructionSettings, (), TAKES, modules)
         if found.skip:
             return found
