@@ -61,6 +61,9 @@ Takes = Literal[
     "probed",
     "paths",
     "spectrum",
+    "within",
+    "informed",
+    "matched",
 ]
 
 
@@ -159,7 +162,9 @@ class MetricFacts:
     nothing and a critic's `Paired` logits; "spreads": nothing and the `Spreads` of pictures of a
     caption; "decoded": images [n, c, h, w], and what was `Rebuilt` of their codes; "probed": true
     classes [n], and those that a probe reads; "paths": nothing and the `Paths` between codes;
-    "spectrum": nothing and the `Spectrum` of layers.
+    "spectrum": nothing and the `Spectrum` of layers; "within": held-out images and samples, each
+    `Grouped` by classes; "informed": nothing and the `Informed` reading of codes; "matched":
+    nothing and codes `Matched` with the classes that a judge reads.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -23,6 +23,7 @@ from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
+from bench.tasks.generation.codescores import INFORMED, MATCHED, scored_codes
 from bench.tasks.generation.experiment import (
     Arrays,
     DrawingExperiment,
@@ -149,6 +150,7 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
             *kept_by(fitted),
             *scored_layers(fitted),
             *self._walked(fitted),
+            *self._informed(fitted),
         ]
         digits = {} if looked.counts is None else {"digits": looked.counts.digits}
         return scores, {"samples": _pictured(images, fitted), **digits}
@@ -163,6 +165,14 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
 
             tag = JUDGES[name].part.tag
             yield from scored_ways(fitted, features, tag, self.stream("ways"))
+
+    def _informed(self, fitted: Sampler) -> Iterator[Named]:
+        """What codes say, by the model's own reader and by the judge that reads such images."""
+        name = self.scores.judge
+        labelling = (lambda images: reading_of(name, images).labels) if name else None
+        tag = JUDGES[name].part.tag if name else ""
+        rng = self.stream("said")
+        yield from scored_codes(fitted, self.asked.samples, rng, labelling, tag)
 
 
 def _pictured(images: Tensor, fitted: Sampler) -> np.ndarray:
@@ -198,7 +208,7 @@ class ImageTask(DrawingTask):
         return facts_by_what(
             name,
             TAKES,
-            ("latent", KEPT, SPECTRUM, *OF_PLAY),
+            ("latent", KEPT, SPECTRUM, INFORMED, *OF_PLAY),
             needs,
             lambda e: extractor_named(e).tag,
         )
@@ -215,8 +225,9 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     judge = entry_named(parts["dataset"], IMAGES, "task image", size).part.judge
     read = judge and extractor_named(judge).tag == tag
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
-    yield from names_given(("classes", "asked", TRAJECTORY, PATHS), tag) if read else ()
-    yield from names_given(("latent", KEPT, SPECTRUM, *OF_PLAY))
+    judged = ("classes", "asked", "within", MATCHED, TRAJECTORY, PATHS)
+    yield from names_given(judged, tag) if read else ()
+    yield from names_given(("latent", KEPT, SPECTRUM, INFORMED, *OF_PLAY))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:
