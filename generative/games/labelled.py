@@ -1,5 +1,5 @@
-"""Encoders and decoders that are told the class: conditional variational autoencoders (Sohn et al.
-2015; Kingma et al. 2014, arXiv:1406.5298, model M2 with the label known).
+"""Encoders and decoders that are told the class: conditional variational autoencoders
+(Kingma et al. 2014, arXiv:1406.5298, model M2 where every label is known).
 """
 
 from __future__ import annotations
