@@ -16,6 +16,8 @@ from generative.parts import TERMS, Sight, Term
 from generative.recipes.adversarial import Adversarial
 from generative.training import WEIGHT
 
+Whose = Literal["reals", "fakes"]
+
 
 @dataclass(frozen=True)
 class ClassTold(Term):
@@ -24,7 +26,7 @@ class ClassTold(Term):
     2017, equation 3).
     """
 
-    whose: Literal["reals", "fakes"]
+    whose: Whose
     class_weight: Annotated[float, WEIGHT] = 1.0
 
     @property
@@ -38,19 +40,20 @@ class ClassTold(Term):
         return cross_entropy(logits, labels, reduction="none")
 
 
-for _name, _player, _whose, _words in (
-    ("class-of-reals", "critic", "reals", "reads the classes of reals"),
-    ("class-of-fakes", "critic", "fakes", "reads in fakes the classes that were asked for"),
-    ("class-asked", "generator", "fakes", "makes fakes in which the critic reads them"),
-):
+def _register(name: str, player: str, whose: Whose, words: str) -> None:
     TERMS.register(
-        _name,
+        name,
         paper="arXiv:1610.09585",
-        summary=f"The {_player} {_words}",
-        player=_player,
+        summary=f"The {player} {words}",
+        player=player,
         features=True,
         told=True,
-    )(ClassTold(_whose))
+    )(ClassTold(whose))
+
+
+_register("class-of-reals", "critic", "reals", "reads the classes of reals")
+_register("class-of-fakes", "critic", "fakes", "reads in fakes the classes that were asked for")
+_register("class-asked", "generator", "fakes", "makes fakes in which the critic reads them")
 
 RECIPES.register(
     "acgan",
