@@ -65,6 +65,12 @@ def labelled_coder(
     return Coder(told, LabelledCode(decoder.generator(latent + classes, shape), classes), latent)
 
 
+def refuse_layers(encoder: Any, decoder: Any, shape: tuple[int, ...], latent: int) -> None:
+    """Raise UsageError for layers that can't be told a class, before anything is trained."""
+    with torch.device("meta"):
+        labelled_coder(encoder, decoder, shape, 2, latent, 1)
+
+
 def reminded(coder: Coder, labels: Labels) -> Coder:
     """A coder that sees a batch of these labels; its weights, and its variance, are the coder's."""
     if not isinstance(coder.encoder, LabelledExample):

@@ -9,6 +9,7 @@ from typing import Any
 from bench.core.registry import Entry
 from generative.contracts import LOSSES, RECIPES
 from generative.games.asymmetric import Asymmetric, Weights
+from generative.games.labelled import refuse_layers
 from generative.protocols.base import Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import Training
@@ -37,6 +38,8 @@ class Matched(Playing):
         return {"loss": LOSSES[self.loss].part(), "weights": self.weights}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Asymmetric:
+        plain = rules.critic.unmixed(), rules.generator.unmixed()
+        refuse_layers(*plain, shape, rules.latent)
         return Asymmetric(parts["loss"], parts["weights"], rules, shape)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.core.registry import Entry
 from generative.contracts import RECIPES
 from generative.games.encoding import Objective
-from generative.games.labelled import LabelledEncoding
+from generative.games.labelled import LabelledEncoding, refuse_layers
 from generative.protocols.base import Protocol
 from generative.recipes.encoding import Encoding
 from generative.recipes.playing import Playing
@@ -43,6 +43,7 @@ class LabelledVae(Playing):
     def game(
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
     ) -> LabelledEncoding:
+        refuse_layers(rules.critic, rules.generator, shape, rules.latent)
         return LabelledEncoding(parts["objective"], rules, shape)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:

@@ -266,7 +266,7 @@ def test_codes_are_read_in_what_was_made_of_them_by_the_critic():
     torch.testing.assert_close(numbers, outputs[:, 10:])
 
 
-def test_layers_in_units_of_the_images_are_told_no_class():
-    trainer = RECIPES["cvae"].part.trainer(Training("hinton-2006-faces"), SHAPE)
+@pytest.mark.parametrize("name", ["cvae", "cvae-gan"])
+def test_layers_in_units_of_the_images_are_told_no_class(name):
     with pytest.raises(UsageError, match="layers that see pixels as they are"):
-        trainer.start(Known(SHAPE, CLASSES), torch.Generator())
+        RECIPES[name].part.trainer(Training("hinton-2006-faces"), SHAPE)
