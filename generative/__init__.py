@@ -43,6 +43,7 @@ from generative.contracts import (
     Recipe,
     RecipeFacts,
     Sampler,
+    Sorter,
     Trainer,
     Translator,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "Sampler",
     "Sight",
     "Sighted",
+    "Sorter",
     "Summand",
     "Table",
     "Term",

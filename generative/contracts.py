@@ -299,6 +299,16 @@ class CodeReader(Contested):
         """Of examples [n, ...] the log probability of each category, and the numbers it expects."""
 
 
+class Sorter(Contested):
+    """A decoder whose critic sorts examples into categories that no label stands behind."""
+
+    categories: int
+
+    @abstractmethod
+    def sort(self, x: Tensor) -> Float[Tensor, "n categories"]:
+        """Of examples [n, ...] the log probability of each category."""
+
+
 class CaptionSampler(Sampler):
     """A sampler that can be told what to draw, by a caption."""
 

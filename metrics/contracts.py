@@ -64,6 +64,7 @@ Takes = Literal[
     "within",
     "informed",
     "matched",
+    "sorted",
 ]
 
 
@@ -164,7 +165,8 @@ class MetricFacts:
     classes [n], and those that a probe reads; "paths": nothing and the `Paths` between codes;
     "spectrum": nothing and the `Spectrum` of layers; "within": held-out images and samples, each
     `Grouped` by classes; "informed": nothing and the `Informed` reading of codes; "matched":
-    nothing and codes `Matched` with the classes that a judge reads.
+    nothing and codes `Matched` with the classes that a judge reads; "sorted": nothing and the
+    categories of held-out images `Matched` with their classes.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -29,8 +29,9 @@ class Informed:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Of n samples, the category that their codes said and the class that a judge reads. classes:
-    how many there are.
+    """Of n samples, the category that their codes said and the class that a judge reads; of n real
+    images, the category that a critic sorts them into and their own class. classes: how many there
+    are.
     """
 
     category: Int[np.ndarray, " n"]
@@ -103,6 +104,26 @@ def code_accuracy(real: None, fake: Matched) -> Score:
         right[~known] = stands_for[fake.category[~known]] == fake.read[~known]
     share = float(right.mean())
     return Score(share, share_error(share, len(right)), len(right))
+
+
+@METRICS.register(
+    "cluster_accuracy",
+    paper="arXiv:1511.06390",
+    takes="sorted",
+    direction="higher",
+    title="clusters",
+    low=0,
+    high=1,
+    absolute=0.02,
+    percent=True,
+    digits=1,
+    estimator="share of held-out images whose class is the one that stands for the category that "
+    "the model's critic sorts them into, matched on the other half of them as for code_accuracy; "
+    "binomial standard error",
+)
+def cluster_accuracy(real: None, fake: Matched) -> Score:
+    """Does a category that a critic found stand for a class?"""
+    return code_accuracy(real, fake)
 
 
 def matching(fake: Matched, known: np.ndarray) -> Int[np.ndarray, " categories"]:

@@ -18,7 +18,7 @@ from metrics.information import Informed, Matched
 from metrics.within import Grouped
 
 N, CLASSES = 240, 4
-law = partial(base.law, METRICS.kind, where=takes("within", "informed", "matched"))
+law = partial(base.law, METRICS.kind, where=takes("within", "informed", "matched", "sorted"))
 whole_law = partial(base.law, METRICS.kind, where=takes("within", "informed"))
 
 
@@ -33,7 +33,7 @@ def _given(metric: Entry, how: str) -> tuple[Any, Any]:
         return Grouped(real, labels), Grouped(kept, labels)
     told = rng.random(N) < share
     read = np.where(told, labels, rng.integers(0, CLASSES, N))
-    if metric.facts.takes == "matched":
+    if metric.facts.takes in ("matched", "sorted"):
         return None, Matched((read + 1) % CLASSES, labels, CLASSES, CLASSES)
     numbers = rng.uniform(-1, 1, (N, 2))
     sure = np.full((N, CLASSES), (1 - share) / CLASSES + 1e-6)

@@ -34,6 +34,7 @@ from generative import (
     DensitySampler,
     Fitted,
     LatentSampler,
+    Sorter,
     Training,
 )
 
@@ -289,6 +290,18 @@ def codes_are_read_in_examples(recipe: Entry, place: Place) -> None:
     assert numbers.shape == (N, model.numbers)
     torch.testing.assert_close(log_read.exp().sum(1), torch.ones(N))
     assert_alone(lambda some: torch.cat(model.read(some), 1), x)
+    assert digest(model.tensors()) == before
+
+
+@law()
+def examples_are_sorted(recipe: Entry, place: Place) -> None:
+    """Log probabilities of every category, of each by itself; the model stays as it was."""
+    source, model = able(recipe, place, Sorter)
+    x, before = source.fresh(N, stream("sorted")), digest(model.tensors())
+    found = model.sort(x)
+    assert found.shape == (N, model.categories)
+    torch.testing.assert_close(found.exp().sum(1), torch.ones(N))
+    assert_alone(model.sort, x)
     assert digest(model.tensors()) == before
 
 

@@ -12,6 +12,7 @@ from bench.core.randomness import stream
 from generative import LOSSES, RECIPES, TERMS, Sight, Training
 from generative.classheads import Apart, FakeClass
 from generative.games.informing import Layout, unread
+from generative.games.sorting import entropy, entropy_of_all
 from generative.latentspace import TRAVERSED, traversal
 from generative.recipes.adversarial import Adversarial
 from generative.terms.class_told import ClassTold
@@ -270,3 +271,22 @@ def test_codes_are_read_in_what_was_made_of_them_by_the_critic():
 def test_layers_in_units_of_the_images_are_told_no_class(name):
     with pytest.raises(UsageError, match="layers that see pixels as they are"):
         RECIPES[name].part.trainer(Training("hinton-2006-faces"), SHAPE)
+
+
+def test_entropies_of_categories():
+    """Of one that is sure 0, of one that is not log K; of all together log K where each is sure of
+    another.
+    """
+    sure, unsure = 1e3 * torch.eye(5), torch.zeros(5, 5)
+    torch.testing.assert_close(entropy(sure), torch.zeros(5))
+    torch.testing.assert_close(entropy(unsure), torch.full((5,), log(5)))
+    torch.testing.assert_close(entropy_of_all(sure), torch.tensor(log(5)))
+    torch.testing.assert_close(entropy_of_all(sure[:1].expand(4, -1)), torch.tensor(0.0))
+
+
+def test_examples_are_sorted_by_the_critic():
+    state, model = trained("catgan", Known(SHAPE))
+    x = torch.rand(5, *SHAPE, generator=stream("x"))
+    outputs = state.players["critic"].eval().network(x)
+    torch.testing.assert_close(model.sort(x), outputs.log_softmax(1))
+    torch.testing.assert_close(model.logits(x), -entropy(outputs))

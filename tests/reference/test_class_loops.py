@@ -366,3 +366,37 @@ def test_three_steps_of_four_networks(told):
     memory = state.table.memory
     for label, centre in hand.centres.items():
         torch.testing.assert_close(memory["centres"][label], centre)
+
+
+class Categorical(Hand):
+    """Springenberg 2016, equations 7 and 8, by entropies of probabilities."""
+
+    def stream(self):
+        return Stream(1, SHAPE)
+
+    def networks(self):
+        making, judging = PLACE.networks
+        return making.generator(LATENT, SHAPE), judging.encoder(SHAPE, 10)
+
+    def entropies(self, x):
+        """The mean entropy of each, and that of the mean."""
+        p = self.critic(x).softmax(1)
+        every = p.mean(0)
+        return -(p * p.log()).sum(1).mean(), -(every * every.log()).sum()
+
+    def critics(self):
+        x = self.data.next(BATCH)
+        y = self.generator(PLACE.codes(self.rng)).detach()
+        (sure, all_of), (of_fakes, _) = self.entropies(x), self.entropies(y)
+        return sure - all_of - of_fakes
+
+    def generators(self):
+        sure, all_of = self.entropies(self.generator(PLACE.codes(self.rng)))
+        return sure - all_of
+
+
+def test_three_steps_of_a_critic_that_sorts():
+    _, state = trained("catgan")
+    hand = Categorical()
+    assert_same(state.players["generator"], hand.generator)
+    assert_same(state.players["critic"], hand.critic)

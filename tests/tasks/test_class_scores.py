@@ -10,7 +10,7 @@ from tasks.byhand import by_hand, cell_of, experiment_of, row_of
 
 from bench.core.randomness import stream
 from bench.models.store import ArtifactStore
-from generative import RECIPES, CodeReader, ConditionalSampler, Training
+from generative import RECIPES, CodeReader, ConditionalSampler, Sorter, Training
 from generative.samplers import labels_for
 
 ME = __name__
@@ -24,6 +24,9 @@ def judged(name, **arrays):
 usual = judged("usual")
 misread = judged("misread", held_labels=lambda s: np.roll(s.held_labels, 1))
 elsewhere = judged("elsewhere", held_images=lambda s: 255 - s.held_images)
+shuffled = judged(
+    "shuffled", held_labels=lambda s: np.random.default_rng(0).permutation(s.held_labels)
+)
 retold = judged("retold", labels=lambda s: np.roll(s.labels, 1))
 
 
@@ -194,3 +197,43 @@ def test_class_means_by_hand():
         wanted = source.training[labels == label].mean(0)
         asked = torch.full((2,), label)
         torch.testing.assert_close(model.sample(2, stream("x"), asked)[1], wanted)
+
+
+class Putting(Sorter):
+    """Every image into the category of the mean image it is nearest to, some way off."""
+
+    categories, prior = 10, "normal"
+
+    def __init__(self, source, shift=4):
+        labels = source.training_labels
+        means = [source.training[labels == (k + shift) % 10].mean(0) for k in range(10)]
+        self.means = torch.stack(means)
+
+    def sort(self, x):
+        return (-(x[:, None] - self.means).flatten(2).square().sum(2)).log_softmax(1)
+
+    def codes(self, n, rng):
+        return torch.randn(n, 2, generator=rng)
+
+    def decode(self, z):
+        return self.means[z.argmax(1)]
+
+    def sample(self, n, rng):
+        return self.decode(self.codes(n, rng))
+
+    def logits(self, x):
+        return x.flatten(1).sum(1)
+
+    def tensors(self):
+        return {}
+
+
+putting = by_hand(Putting)
+
+
+def test_categories_of_held_out_images_stand_for_their_classes(store):
+    """In any order; by their own labels, not by those of others."""
+    assert row(store, model="putting")["cluster_accuracy"] > 0.8
+    mixed = row(store, "shuffled", "putting")["cluster_accuracy"]
+    assert mixed < 0.3
+    assert "cluster_accuracy" not in row(store, model="saying")

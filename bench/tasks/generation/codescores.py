@@ -10,11 +10,11 @@ from torch import Tensor
 
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.values import scored_by
-from generative import CodeReader, Sampler
+from generative import CodeReader, Sampler, Sorter
 from metrics.information import Informed, Matched
 from metrics.judges.network import CLASSES
 
-INFORMED, MATCHED = "informed", "matched"
+INFORMED, MATCHED, SORTED = "informed", "matched", "sorted"
 CHUNK = 500
 Labelling = Callable[[Tensor], np.ndarray]
 """Images in [0, 1] to the classes that a judge reads."""
@@ -53,3 +53,16 @@ def scored_codes(
         matched = Matched(informed.category, read, fitted.categories, CLASSES)
         for entry in scored_by((MATCHED,)):
             yield entry.name, entry.part(None, matched), f"@{tag}"
+
+
+def scored_sorting(fitted: Sampler, x: Tensor, labels: Tensor, classes: int) -> Iterator[Named]:
+    """The scores of how a critic sorts images [n, ...] of known classes; nothing of one that sorts
+    none.
+    """
+    if not isinstance(fitted, Sorter) or not classes:
+        return
+    with torch.no_grad():
+        category = torch.cat([fitted.sort(part).argmax(1) for part in x.split(CHUNK)])
+    matched = Matched(category.cpu().numpy(), labels.cpu().numpy(), fitted.categories, classes)
+    for entry in scored_by((SORTED,)):
+        yield entry.name, entry.part(None, matched), ""

@@ -16,7 +16,7 @@ from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
-from bench.tasks.generation.codescores import INFORMED, MATCHED
+from bench.tasks.generation.codescores import INFORMED, MATCHED, SORTED
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.insidescores import PATHS, SPECTRUM
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
@@ -34,7 +34,7 @@ KEPT = "kept"
 TAKES = (
     *OF_FEATURES,
     *("classes", "asked", "nearest", "latent", KEPT, PATHS, SPECTRUM, TRAJECTORY),
-    *("within", INFORMED, MATCHED),
+    *("within", INFORMED, MATCHED, SORTED),
     *OF_PLAY,
 )
 CURVE, COVERAGE = "frechet", "class_coverage"
