@@ -225,10 +225,14 @@ def test_three_steps_of_a_conditional_vae(classes):
         fits = 0.5 * (squares / variance + (2 * torch.pi * variance).log()).sum(1)
         share = min(1.0, 5 * done / 3)
         stepped((share * divergence(mean, log_variance) + fits).mean(), own.both, adam)
-    _, state = trained("cvae", total=3, classes=classes)
+    trainer, state = trained("cvae", total=3, classes=classes)
     assert_same(state.players["coder"].encoder, own.encoder)
     assert_same(state.players["coder"].decoder, own.decoder)
     torch.testing.assert_close(state.players["coder"].variance, variance, rtol=1e-9, atol=0)
+    model, asked = trainer.finish(state), torch.tensor([0, classes - 1, 0, classes // 2])
+    codes = torch.randn(4, LATENT, generator=torch.Generator().manual_seed(3))
+    found = model.sample(4, torch.Generator().manual_seed(3), asked)
+    torch.testing.assert_close(found, own.decoded(codes, asked).detach())
 
 
 class Unlabelled(Known):
