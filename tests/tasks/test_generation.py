@@ -177,8 +177,8 @@ def test_held_out_points_and_stacks_change_what_is_said_of_them(
 def test_held_out_images_change_what_rests_on_them(
     cells, store, monkeypatch, block, model, resting
 ):
-    """Samples are compared with training images; copies, bounds and what is looked at inside a class
-    need held-out ones; pictures to complete are held out. A model of a few steps recalls none.
+    """Samples are compared with training images; copies, bounds and scores inside a class need
+    held-out ones; pictures to complete are held out. A model of a few steps recalls none.
     """
     before = rows(cells[block, model], store)
     swapped(monkeypatch, LabelledSource, "held_out", lambda images: (images * 0.5).flip(3))
