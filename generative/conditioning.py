@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,11 @@ from generative.samplers import CaptionGeneratorSampler, ConditionalGeneratorSam
 
 
 class Conditioning(ABC):
-    """The two players of a conditional GAN on a protocol's layers, and what they are told."""
+    """The two players of a conditional GAN on a protocol's layers, and what they are told. headed:
+    whether the critic says which class it sees: its features are logits of the classes.
+    """
+
+    headed: ClassVar[bool] = False
 
     @abstractmethod
     def generator(self, network: Network, latent: int, shape: Shape, told: int) -> nn.Module:

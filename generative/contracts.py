@@ -278,6 +278,37 @@ class ConditionalSampler(Decoder):
         """Examples [n, ...] of codes and classes; of every class in turn where none is given."""
 
 
+class CodeReader(Contested):
+    """A decoder whose codes say something, a category and numbers on [-1, 1], and that can read in
+    an example what they said. No label stands behind a category.
+    """
+
+    categories: int
+    numbers: int
+
+    @abstractmethod
+    def said(self, z: Codes) -> tuple[Labels, Float[Tensor, "n numbers"]]:
+        """The category that each code says, 0 to categories - 1, and the numbers."""
+
+    @abstractmethod
+    def saying(self, z: Codes, categories: Labels, numbers: Float[Tensor, "n numbers"]) -> Codes:
+        """Codes that say these, and are z in all else."""
+
+    @abstractmethod
+    def read(self, x: Tensor) -> tuple[Float[Tensor, "n categories"], Float[Tensor, "n numbers"]]:
+        """Of examples [n, ...] the log probability of each category, and the numbers it expects."""
+
+
+class Sorter(Contested):
+    """A decoder whose critic sorts examples into categories that no label stands behind."""
+
+    categories: int
+
+    @abstractmethod
+    def sort(self, x: Tensor) -> Float[Tensor, "n categories"]:
+        """Of examples [n, ...] the log probability of each category."""
+
+
 class CaptionSampler(Sampler):
     """A sampler that can be told what to draw, by a caption."""
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from generative import ConditionalSampler, Decoder, Fitted
+from generative import CodeReader, ConditionalSampler, Decoder, Fitted
 from generative.contracts import Labels
 from generative.styles.sampler import StyleSampler
 
@@ -29,6 +29,8 @@ CANDIDATES = 2_000
 SHAKEN = 0.25
 """How far the eight neighbours of a sum are moved at random, as in their figure 7."""
 PLANE = 20
+TRAVERSED = 11
+"""Images from one end of a number to the other."""
 LEAST_BOUND = 0.02
 LEAST_SINE = 1e-3
 REDRAWS = 1_000
@@ -153,6 +155,19 @@ def plane(model: Decoder, rng: torch.Generator, label: int | None = None) -> Ten
     down, across = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
     codes = torch.stack([across, down], -1).reshape(-1, 2)
     return decoded(model, codes, torch.full((len(codes),), label or 0, device=rng.device))
+
+
+def traversal(model: CodeReader, rng: torch.Generator, number: int) -> Tensor:
+    """Images [categories * 11, c, h, w], a row for each category: one number of a code goes from -1
+    to 1, all else that the code says and its noise are the same in every image.
+    """
+    rows, columns = model.categories, TRAVERSED
+    z = model.codes(1, rng).expand(rows * columns, -1)
+    numbers = model.said(z)[1].clone()
+    across = torch.linspace(-1, 1, columns, device=z.device)
+    numbers[:, number] = across.repeat(rows)
+    categories = torch.arange(rows, device=z.device).repeat_interleave(columns)
+    return model.decode(model.saying(z, categories, numbers))
 
 
 def quantiles(shares: Tensor) -> Tensor:

@@ -86,6 +86,9 @@ class ViewFacts:
 Judged = tuple[Logits, Tensor]
 """The critic's logits and features of a batch, [n] and [n, d]."""
 
+Told = tuple[Tensor, ...]
+"""What the players are told of a batch, such as its classes [n], or nothing."""
+
 
 class Sight:
     """What a term sees, each drawn or computed where it is first asked for. loss: the recipe's."""
@@ -101,9 +104,11 @@ class Sight:
         epoch: Callable[[], int],
         stake: Callable[[Sight], Tensor],
         filters: Callable[[], Sequence[Tensor]] = tuple,
+        told_of_real: Callable[[], Told] = tuple,
+        told_of_fake: Callable[[], Told] = tuple,
     ) -> None:
         self.loss, self._epoch, self._stake = loss, epoch, stake
-        self._filters = filters
+        self._filters, self._told = filters, (told_of_real, told_of_fake)
         self._examples, self._judged, self._codes = (real, fake), (of_real, of_fake), codes
 
     def stake(self) -> Tensor:
@@ -145,6 +150,16 @@ class Sight:
         """Logits and features of the fakes."""
         return self._judged[1]()
 
+    @property
+    def told_of_real(self) -> Told:
+        """What the players are told of the reals: their classes."""
+        return self._told[0]()
+
+    @property
+    def told_of_fake(self) -> Told:
+        """What they are told of the fakes: the classes that were asked for."""
+        return self._told[1]()
+
 
 class Term(ABC):
     """A summand of one player beside its loss, over examples, codes, logits or features."""
@@ -162,12 +177,14 @@ class Term(ABC):
 @dataclass(frozen=True)
 class TermFacts:
     """player: whose. replaces: whether it stands in the place of the player's loss. features:
-    whether it looks at the critic's.
+    whether it looks at the critic's. told: whether those are logits of the classes that the players
+    are told.
     """
 
     player: Literal["generator", "critic"]
     replaces: bool = False
     features: bool = False
+    told: bool = False
 
 
 class CriticForm(ABC):

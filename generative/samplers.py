@@ -118,17 +118,7 @@ class ConditionalGeneratorSampler(ConditionalSampler, Contested):
         return _passed(self._critic, x, self._labels(len(x), condition, x.device))
 
     def _labels(self, n: int, condition: Labels | None, device: torch.device) -> Labels:
-        if condition is None:
-            return torch.arange(n, device=device) % self.classes
-        if len(condition) != n:
-            raise UsageError(f"expected a label for each of {n} samples, got {len(condition)}")
-        wrong = (condition < 0) | (condition >= self.classes)
-        if bool(wrong.any()):
-            got = int(condition[wrong][0])
-            raise UsageError(
-                f"label {got} is outside the classes: expected 0 to {self.classes - 1}"
-            )
-        return condition.to(device)
+        return labels_for(n, condition, self.classes, device)
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)
@@ -173,6 +163,21 @@ class CaptionGeneratorSampler(CaptionDecoder):
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)
+
+
+def labels_for(n: int, condition: Labels | None, classes: int, device: torch.device) -> Labels:
+    """A class for each of `n` samples: every one in turn where none is given. Raises UsageError for
+    another number of them, and for one outside the classes.
+    """
+    if condition is None:
+        return torch.arange(n, device=device) % classes
+    if len(condition) != n:
+        raise UsageError(f"expected a label for each of {n} samples, got {len(condition)}")
+    wrong = (condition < 0) | (condition >= classes)
+    if bool(wrong.any()):
+        got = int(condition[wrong][0])
+        raise UsageError(f"label {got} is outside the classes: expected 0 to {classes - 1}")
+    return condition.to(device)
 
 
 def captions_for(n: int, captions: Captions | None, data: Captioned) -> Captions:

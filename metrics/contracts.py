@@ -63,6 +63,10 @@ Takes = Literal[
     "nearby",
     "paths",
     "spectrum",
+    "within",
+    "informed",
+    "matched",
+    "sorted",
 ]
 
 
@@ -163,7 +167,10 @@ class MetricFacts:
     "probed": true classes [n], and those that a probe reads; "recoded": codes [n, latent], and
     those that are inferred of what they decode to; "nearby": true classes [n], and those of the
     examples whose codes lie nearest; "paths": nothing and the `Paths` between codes; "spectrum":
-    nothing and the `Spectrum` of layers.
+    nothing and the `Spectrum` of layers; "within": held-out images and samples, each `Grouped` by
+    classes; "informed": nothing and the `Informed` reading of codes; "matched": nothing and codes
+    `Matched` with the classes that a judge reads; "sorted": nothing and the categories of held-out
+    images `Matched` with their classes.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -50,6 +50,12 @@ from bench.commands.options import split
 )
 @click.option("--to", metavar="WORDS", help="The way from the caption to this one, 8 images each.")
 @click.option(
+    "--traverse",
+    type=int,
+    metavar="K",
+    help="A row for each category of codes, their number K from -1 to 1 across (infogan).",
+)
+@click.option(
     "--film",
     is_flag=True,
     help="The training frame by frame (of a run with --set film=60); --model A,B side by side.",
@@ -101,7 +107,7 @@ def _film(run: str, model: str | None, out: str, options: dict[str, Any]) -> Non
     from bench.core.errors import UsageError
 
     others = ("label", "interpolate", "arithmetic", "codes", "level", "mixing", "caption", "to")
-    for name in (*others, "weights", "truncation"):
+    for name in (*others, "traverse", "weights", "truncation"):
         if options[name] is not None and options[name] is not False:
             raise UsageError(f"--film shows a training: leave --{name} out")
     if model is None:
@@ -124,7 +130,7 @@ def _curve(
     from bench import api
     from bench.core.errors import UsageError
 
-    others = ("interpolate", "arithmetic", "codes", "level", "mixing", "caption")
+    others = ("interpolate", "arithmetic", "codes", "level", "mixing", "caption", "traverse")
     if any(options[name] is not None and options[name] is not False for name in (*others, "label")):
         told = ", ".join(f"--{name}" for name in (*others, "truncation"))
         raise UsageError(f"expected one of {told}")

@@ -26,6 +26,7 @@ from generative import (
     Autoencoder,
     CaptionDecoder,
     CaptionSampler,
+    CodeReader,
     Completer,
     ConditionalSampler,
     Contested,
@@ -33,6 +34,7 @@ from generative import (
     DensitySampler,
     Fitted,
     LatentSampler,
+    Sorter,
     Training,
 )
 
@@ -249,6 +251,58 @@ def a_class_can_be_asked_for(recipe: Entry, place: Place) -> None:
     torch.testing.assert_close(model.decode(z), model.decode(z, every))
     others = model.decode(z, every.roll(1))
     assert (others != model.decode(z, every)).flatten(1).any(1).all()
+
+
+@law()
+def a_code_says_what_it_is_made_to_say(recipe: Entry, place: Place) -> None:
+    """Its category and its numbers, all else as it was; each category is alike likely, numbers fill
+    [-1, 1], and what a code says changes what is made of it.
+    """
+    _, model = able(recipe, place, CodeReader)
+    z = model.codes(4_000, stream("said"))
+    category, numbers = model.said(z)
+    shares = torch.bincount(category, minlength=model.categories) / len(z)
+    assert (shares - 1 / model.categories).abs().max() < 0.03
+    assert numbers.abs().max() <= 1
+    assert (numbers.var(0) - 1 / 3).abs().max() < 0.03
+    first = z[:N]
+    others = (category[:N] + 1) % model.categories
+    told = model.saying(first, others, -numbers[:N])
+    found = model.said(told)
+    assert torch.equal(found[0], others)
+    torch.testing.assert_close(found[1], -numbers[:N], rtol=0, atol=1e-4)
+    same = model.saying(first, category[:N], numbers[:N])
+    torch.testing.assert_close(same, first, rtol=1e-3, atol=1e-3)
+    noise = z.shape[1] - model.categories - model.numbers
+    assert torch.equal(told[:, :noise], first[:, :noise])
+    assert (model.decode(told) != model.decode(first)).flatten(1).any(1).all()
+
+
+@law()
+def codes_are_read_in_examples(recipe: Entry, place: Place) -> None:
+    """Log probabilities of every category and a number for each number, of each by itself; the
+    model stays as it was.
+    """
+    source, model = able(recipe, place, CodeReader)
+    x, before = source.fresh(N, stream("read")), digest(model.tensors())
+    log_read, numbers = model.read(x)
+    assert log_read.shape == (N, model.categories)
+    assert numbers.shape == (N, model.numbers)
+    torch.testing.assert_close(log_read.exp().sum(1), torch.ones(N))
+    assert_alone(lambda some: torch.cat(model.read(some), 1), x)
+    assert digest(model.tensors()) == before
+
+
+@law()
+def examples_are_sorted(recipe: Entry, place: Place) -> None:
+    """Log probabilities of every category, of each by itself; the model stays as it was."""
+    source, model = able(recipe, place, Sorter)
+    x, before = source.fresh(N, stream("sorted")), digest(model.tensors())
+    found = model.sort(x)
+    assert found.shape == (N, model.categories)
+    torch.testing.assert_close(found.exp().sum(1), torch.ones(N))
+    assert_alone(model.sort, x)
+    assert digest(model.tensors()) == before
 
 
 @law()

@@ -50,6 +50,8 @@ class Place:
             lambda: epoch,
             lambda sight: loss.generator(sight.of_fake[0], sight.of_fake[0]),
             lambda: filters_of(self.generator),
+            lambda: (torch.arange(BATCH) % 3,),
+            lambda: (torch.arange(BATCH) % 8,),
         )
 
 

@@ -19,15 +19,17 @@ from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, SamplingTask
 from bench.tasks.generation.image import entry_of, scores_of
 from bench.tasks.generation.imagescores import reading_of
-from generative import ConditionalSampler, Decoder
+from generative import CodeReader, ConditionalSampler, Decoder
 from generative.coarsetofine import CoarseToFine, at_level
 from generative.latentspace import (
+    TRAVERSED,
     Read,
     arithmetic,
     decoder_of,
     interpolation,
     plane,
     read_sum,
+    traversal,
     truncated,
 )
 from generative.styles.sampler import StyleSampler
@@ -49,10 +51,10 @@ SHOWN = (
 @dataclass(frozen=True)
 class Exploration:
     """How a model is looked at; in one way at most. label: the class that is asked for, in any way
-    but arithmetic, level, mixing and caption. level: of a model that draws coarse to fine; with a
-    caption, of one of two stages. mixing: the layer from which styles are another's. truncation:
-    the bounds, empty for none. caption: what is asked for in words, to: and where a way from it
-    leads.
+    but arithmetic, level, mixing, caption and traverse. level: of a model that draws coarse to
+    fine; with a caption, of one of two stages. mixing: the layer from which styles are another's.
+    truncation: the bounds, empty for none. caption: what is asked for in words, to: and where a way
+    from it leads. traverse: which number of the codes goes from -1 to 1.
     """
 
     label: int | None = None
@@ -64,6 +66,7 @@ class Exploration:
     truncation: tuple[float, ...] = ()
     caption: str | None = None
     to: str | None = None
+    traverse: int | None = None
 
     @property
     def asked(self) -> bool:
@@ -78,10 +81,11 @@ class Exploration:
                 ("`mixing`", self.mixing is not None),
                 ("`truncation`", bool(self.truncation)),
                 ("`caption`", self.caption is not None),
+                ("`traverse`", self.traverse is not None),
             )
             if given
         ]
-        unlabelled = (self.arithmetic, self.level, self.mixing, self.caption)
+        unlabelled = (self.arithmetic, self.level, self.mixing, self.caption, self.traverse)
         if self.label is not None and any(given is not None for given in unlabelled):
             chosen.append("`label`")
         if self.to is not None and self.caption is None:
@@ -114,6 +118,9 @@ def explored(
         if chosen.mixing is not None:
             images, columns = mixing_sheet(_styled(model, cell), n, rng, chosen.mixing)
             return _bytes(images), columns
+        if chosen.traverse is not None:
+            images = traversal(_telling(model, cell, chosen.traverse), rng, chosen.traverse)
+            return _bytes(images), TRAVERSED
         if chosen.truncation:
             return _bytes(truncated(model, n, rng, chosen.truncation[0], chosen.label)), 0
         assert isinstance(model, ConditionalSampler)
@@ -140,6 +147,18 @@ def _levelled(model: Decoder, cell: Cell, level: int) -> CoarseToFine:
 def _styled(model: Decoder, cell: Cell) -> StyleSampler:
     if not isinstance(model, StyleSampler):
         raise UsageError(f"`mixing`: model '{cell.part('model')}' has no styles: style does")
+    return model
+
+
+def _telling(model: Decoder, cell: Cell, number: int) -> CodeReader:
+    if not isinstance(model, CodeReader):
+        raise UsageError(
+            f"`traverse`: the codes of model '{cell.part('model')}' say nothing that could be "
+            "read: those of infogan do"
+        )
+    if not 0 <= number < model.numbers:
+        known = f"0 to {model.numbers - 1}" if model.numbers else "none, it was trained with none"
+        raise UsageError(f"`traverse`: number {number} of a code: expected {known}")
     return model
 
 

@@ -16,6 +16,7 @@ from bench.models.store import ArtifactStore
 from bench.sample.trained import task_of
 from bench.suites.cell import Cell
 from bench.tasks import Bench
+from generative.games.informing import InformedSampler
 from generative.samplers import GeneratorSampler, UncontestedSampler
 
 LOOKED_AT = 5
@@ -29,7 +30,7 @@ def program_of(cell: Cell, store: ArtifactStore) -> bytes:
     """
     with with_threads():
         model = task_of(cell).fitted(cell, Bench(store, cell.device))
-        if isinstance(model, UncontestedSampler):
+        if isinstance(model, UncontestedSampler | InformedSampler):
             model = model.own
         if not isinstance(model, GeneratorSampler):
             raise UsageError(

@@ -54,6 +54,7 @@ def sample(
     truncation: float | None = None,
     caption: str | None = None,
     to: str | None = None,
+    traverse: int | None = None,
     weights: str | None = None,
     trust: bool = False,
 ) -> np.ndarray:
@@ -74,12 +75,15 @@ def sample(
     columns from it on; `truncation`, samples of codes within that bound, of a model with styles of
     styles that far from their mean, 0 to 1; `caption`, samples of one such as "a thin upright
     seven", of a model of task text-to-image, with `to` the way to another, and with `level` of one
-    of two stages what the first draws, at its size (0), or both (1). `trust`: whether code of yours
+    of two stages what the first draws, at its size (0), or both (1); `traverse`, of a model whose
+    codes say a category and numbers a row for each category, that number from -1 to 1 across.
+    `trust`: whether code of yours
     that the run names is imported. Raises UsageError where the model was not trained, or its
     trained weights have left the cache.
     """
     bounds = () if truncation is None else (truncation,)
-    chosen = Exploration(label, interpolate, arithmetic, codes, level, mixing, bounds, caption, to)
+    looks = label, interpolate, arithmetic, codes, level, mixing, bounds, caption, to, traverse
+    chosen = Exploration(*looks)
     _refuse_request(n, out, model)
     if model is None:
         made = _of_data(run, n, chosen)

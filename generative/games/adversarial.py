@@ -161,6 +161,8 @@ class Adversarial(Game):
             lambda: self._epoch(table),
             lambda sight: sight.loss.critic(sight.of_real[0], sight.of_fake[0]),
             lambda: filters_of(table.network(CRITIC)),
+            lambda: told,
+            lambda: asked,
         )
         yield from self._stakes(table, CRITIC, sight)
         critic = table.players[CRITIC]
@@ -186,6 +188,8 @@ class Adversarial(Game):
             lambda: self._epoch(table),
             self._generator_stake,
             lambda: filters_of(table.network(GENERATOR)),
+            lambda: self._reals(table)[1],
+            lambda: asked,
         )
         yield from self._stakes(table, GENERATOR, sight)
 

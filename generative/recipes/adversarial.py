@@ -162,7 +162,14 @@ class Adversarial(Playing):
                 f"loss '{self.loss}' has a margin for each pair of examples, and a critic of packs "
                 "judges several at once: leave out packing"
             )
-        featured = any(TERMS[name].facts.features for name in _names(self.terms))
+        headed = self.conditioning is not None and self.conditioning.headed
+        terms = [TERMS[name].facts for name in _names(self.terms)]
+        if any(facts.told for facts in terms) and not headed:
+            raise UsageError(
+                "a term of classes looks at what the critic says of them: expected players that "
+                "are told the class and a critic with a head for it, as acgan's"
+            )
+        featured = any(facts.features and not (facts.told and headed) for facts in terms)
         if self.conditioning is not None and (
             group > 1 or featured or "critic" in parts or "generator" in parts
         ):

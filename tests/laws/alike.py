@@ -15,6 +15,7 @@ ALIKE = {
     **dict.fromkeys(("pacgan3", "pacgan4"), "pacgan2"),
     **dict.fromkeys(("unrolled1", "unrolled10"), "unrolled5"),
     "ebgan": "ebgan-pt",
+    "amgan": "acgan",
     "r2gan": "r1gan",
     "bigan": "veegan",
     "stacked-unrolled-half": "stacked-unrolled-quarter",

@@ -211,6 +211,8 @@ def test_weights_go_out_and_come_back(there, tmp_path, capsys):
         (("--truncation", "x"), "expected bounds above 0"),
         (("--interpolate", "--codes"), "expected one of --interpolate, --codes"),
         (("--arithmetic", "7-1", "--class", "3"), "expected one of --arithmetic, --class"),
+        (("--traverse", "0"), "--traverse: the codes of model 'vae-mean' say nothing"),
+        (("--traverse", "0", "--codes"), "expected one of --codes, --traverse"),
     ],
 )
 def test_bad_ways_are_refused(there, tmp_path, capsys, options, message):

@@ -23,6 +23,13 @@ from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
+from bench.tasks.generation.codescores import (
+    INFORMED,
+    MATCHED,
+    SORTED,
+    scored_codes,
+    scored_sorting,
+)
 from bench.tasks.generation.experiment import (
     Arrays,
     DrawingExperiment,
@@ -149,6 +156,8 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
             *kept_by(fitted),
             *scored_layers(fitted),
             *self._walked(fitted),
+            *self._informed(fitted),
+            *scored_sorting(fitted, *self._known, self.source.classes),
         ]
         digits = {} if looked.counts is None else {"digits": looked.counts.digits}
         return scores, {"samples": _pictured(images, fitted), **digits}
@@ -163,6 +172,20 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
 
             tag = JUDGES[name].part.tag
             yield from scored_ways(fitted, features, tag, self.stream("ways"))
+
+    @property
+    def _known(self) -> tuple[Tensor, Tensor]:
+        """Held-out images and their classes, as many as samples are scored."""
+        n = self.asked.samples
+        return self.source.held_out[:n], self.source.held_out_labels[:n]
+
+    def _informed(self, fitted: Sampler) -> Iterator[Named]:
+        """What codes say, by the model's own reader and by the judge that reads such images."""
+        name = self.scores.judge
+        labelling = (lambda images: reading_of(name, images).labels) if name else None
+        tag = JUDGES[name].part.tag if name else ""
+        rng = self.stream("said")
+        yield from scored_codes(fitted, self.asked.samples, rng, labelling, tag)
 
 
 def _pictured(images: Tensor, fitted: Sampler) -> np.ndarray:
@@ -198,7 +221,7 @@ class ImageTask(DrawingTask):
         return facts_by_what(
             name,
             TAKES,
-            ("latent", KEPT, SPECTRUM, *OF_PLAY),
+            ("latent", KEPT, SPECTRUM, INFORMED, SORTED, *OF_PLAY),
             needs,
             lambda e: extractor_named(e).tag,
         )
@@ -215,8 +238,9 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     judge = entry_named(parts["dataset"], IMAGES, "task image", size).part.judge
     read = judge and extractor_named(judge).tag == tag
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
-    yield from names_given(("classes", "asked", TRAJECTORY, PATHS), tag) if read else ()
-    yield from names_given(("latent", KEPT, SPECTRUM, *OF_PLAY))
+    judged = ("classes", "asked", "within", MATCHED, TRAJECTORY, PATHS)
+    yield from names_given(judged, tag) if read else ()
+    yield from names_given(("latent", KEPT, SPECTRUM, INFORMED, SORTED, *OF_PLAY))
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

@@ -16,6 +16,7 @@ from bench.datasets.named import dataset_named
 from bench.datasets.pixels import to_bytes, to_unit
 from bench.extractors import EXTRACTORS, Extractor, Loading
 from bench.extractors.users import extractor as extractor_named
+from bench.tasks.generation.codescores import INFORMED, MATCHED, SORTED
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.insidescores import PATHS, SPECTRUM
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
@@ -27,11 +28,13 @@ from metrics.copying import cells_of, nearest
 from metrics.features import Features
 from metrics.judges.network import CLASSES
 from metrics.trajectories import Sight
+from metrics.within import Grouped
 
 KEPT = "kept"
 TAKES = (
     *OF_FEATURES,
     *("classes", "asked", "nearest", "latent", KEPT, PATHS, SPECTRUM, TRAJECTORY),
+    *("within", INFORMED, MATCHED, SORTED),
     *OF_PLAY,
 )
 CURVE, COVERAGE = "frechet", "class_coverage"
@@ -132,6 +135,12 @@ class ImageScores:
         return _training_features(*where)
 
     @cached_property
+    def _held(self) -> np.ndarray:
+        """Of held-out images, 10,000 at most."""
+        held_out = self._data.source(self.seed, self.device).held_out[:COMPARED]
+        return features_of(self._part, to_bytes(held_out), self.device)
+
+    @cached_property
     def _trained_on(self) -> Features:
         return Features(self._real)
 
@@ -175,11 +184,21 @@ class ImageScores:
             told = Asked(wanted, reading.labels, reading.passed)
             for entry in scored_by(("asked",)):
                 yield entry.name, entry.part(None, told), suffix
+            yield from self._within(Grouped(looked.features, wanted))
+
+    def _within(self, asked: Grouped) -> Iterator[Named]:
+        """Inside each class, against the held-out images; nothing where a class has too few."""
+        labels = self._data.source(self.seed, self.device).held_out_labels[:COMPARED]
+        held = Grouped(self._held, labels.cpu().numpy())
+        for entry in scored_by(("within",)):
+            try:
+                yield entry.name, entry.part(held, asked), f"@{self._part.tag}"
+            except UsageError:
+                continue
 
     def _copied(self, fake: np.ndarray) -> Iterator[Named]:
         """Against the training images, with the held-out ones as new reals."""
-        held_out = self._data.source(self.seed, self.device).held_out[:COMPARED]
-        held = features_of(self._part, to_bytes(held_out), self.device)
+        held = self._held
         seen = np.unique(self._real, axis=0).astype(np.float64)
         cells = cells_of(seen)
         both = [nearest([part.astype(np.float64)], seen, cells) for part in (held, fake)]

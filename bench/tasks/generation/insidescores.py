@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.values import scored_by
-from generative import ConditionalSampler, Decoder, Sampler
+from generative import CodeReader, ConditionalSampler, Decoder, Sampler
 from generative.spectra import spectrum
 from generative.styles.sampler import StyleSampler
 from generative.ways import STEP, stretches, style_stretches
@@ -30,9 +30,9 @@ def of_ways(
     fitted: Sampler, features: Features, rng: torch.Generator
 ) -> Iterator[tuple[str, object]]:
     """How far features move between codes of a normal prior, and between styles where a model has
-    them; nothing of a model that is told the class.
+    them; nothing of a model that is told the class, or whose codes say one.
     """
-    if not isinstance(fitted, Decoder) or isinstance(fitted, ConditionalSampler):
+    if not isinstance(fitted, Decoder) or isinstance(fitted, ConditionalSampler | CodeReader):
         return
     with torch.no_grad():
         if fitted.prior == "normal" and fitted.codes(1, rng).shape[1] > 1:

@@ -1,0 +1,61 @@
+"""The conditional variational autoencoder: the VAE whose halves are told the class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.registry import Entry
+from generative.contracts import RECIPES
+from generative.games.encoding import Objective
+from generative.games.labelled import LabelledEncoding, refuse_layers
+from generative.protocols.base import Protocol
+from generative.recipes.encoding import Encoding
+from generative.recipes.playing import Playing
+from generative.recipes.vae import Elbo
+from generative.training import Training
+
+
+@dataclass(frozen=True)
+class LabelledVae(Playing):
+    """plain: what is trained, and how, without labels."""
+
+    plain: Encoding
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised."""
+        return self.plain.objective
+
+    def entry(self, training: Training) -> Entry[Protocol, Any]:
+        return self.plain.entry(training)
+
+    def rules(self, training: Training) -> Protocol:
+        return self.plain.rules(training)
+
+    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return self.plain.read(settings)
+
+    def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return self.plain.parts(settings)
+
+    def game(
+        self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> LabelledEncoding:
+        refuse_layers(rules.critic, rules.generator, shape, rules.latent)
+        return LabelledEncoding(parts["objective"], rules, shape)
+
+    def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
+        return self.plain.effort(rules, usual, parts)
+
+
+RECIPES.register(
+    "cvae",
+    paper="arXiv:1406.5298",
+    summary="Conditional VAE, told the class at both ends, samples without noise (Kingma et al. "
+    "2014)",
+    role="baseline",
+    labelled=True,
+    images_only="its classes are those of images",
+)(LabelledVae(Encoding(Elbo(noisy=False))))
