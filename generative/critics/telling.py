@@ -70,7 +70,7 @@ class Telling(Term, Priored):
 
 
 CRITICS.register(
-    "telling",
+    "generator-classes",
     paper="arXiv:1704.02906",
     summary="Classes: the data, and each of several generators",
 )(TellingCritic())
@@ -87,5 +87,5 @@ RECIPES.register(
     "mad-gan",
     paper="arXiv:1704.02906",
     summary="Several generators, told apart by the critic (Ghosh et al. 2018)",
-    parts=("minimax", "several", "telling"),
-)(Adversarial("minimax", generator="several", critic="telling", terms="telling"))
+    parts=("minimax", "several", "generator-classes", "telling"),
+)(Adversarial("minimax", generator="several", critic="generator-classes", terms="telling"))

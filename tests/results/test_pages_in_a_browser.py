@@ -131,9 +131,7 @@ def test_a_row_can_be_pointed_at(browser, address):
 
 def test_a_table_is_copied(opened):
     opened.page.click(".copy[data-copy=LaTeX]")
-    opened.page.wait_for_function(
-        "document.querySelector('.copy[data-copy=LaTeX]').textContent === 'copied'"
-    )
+    opened.page.locator(".copy[data-copy=LaTeX]", has_text="copied").wait_for()
     text = opened.page.evaluate("navigator.clipboard.readText()")
     assert text.startswith("% needs")
     assert r"\begin{tabular}{lrrr}" in text

@@ -125,6 +125,7 @@ def test_what_a_part_no_longer_gives_is_refused(task, tmp_path, monkeypatch):
         execute(asked(tmp_path, task, _parts(task), "", lost))
 
 
+POINTS = {"dataset": "ring8@pacgan"}
 CERTIFIED = {"dataset": SHOWN["dataset"], "model": "softmax", "certificate": "exact"}
 CHANGED = {"dataset": SHOWN["dataset"], "model": "softmax"}
 PATCHED = {**CHANGED, "source_model": "softmax"}
@@ -172,6 +173,8 @@ def _parts(task):
         ("reconstruction", {**OPTDIGITS, "model": "pca"}, "latent = 5", "squared_error@training"),
         ("probing", {**OPTDIGITS, "model": "pca"}, "labels = 50", "probe_accuracy"),
         ("refinement", {**OPTDIGITS, "model": "lapgan"}, "steps = 4", "consistency@8"),
+        ("inference", {**OPTDIGITS, "model": "bigan"}, "steps = 4", "neighbour_accuracy"),
+        ("inference-points", {**POINTS, "model": "bigan"}, "steps = 4", "code_error_share"),
         ("text-to-image", CAPTIONED, "samples = 200", "unseen_caption_match@digits-cnn"),
     ],
 )

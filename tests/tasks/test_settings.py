@@ -162,7 +162,8 @@ def test_a_listing_says_what_models_have_on_points():
     told = rows["on_points"].dropna()
     usual = {name: f"{setting}={usual}" for name, setting, usual in ON_POINTS}
     waves = dict.fromkeys(("edm", "edm-ancestral", "flow-matching"), "waves=12")
-    assert told.to_dict() == usual | waves
+    several = {"vae-gan": "divergence_weight=10.0, feature_weight=0.01"}
+    assert told.to_dict() == usual | waves | several
     assert "penalty_weight=10.0" in rows.loc["dragan", "settings"]
     shown = CliRunner().invoke(command, ["models"]).output
     assert "penalty_weight=0.1" in next(line for line in shown.splitlines() if "wgan-gp" in line)
