@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -93,10 +93,15 @@ def crossed(
 
 
 def named_metrics(summary: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """Metrics by their names on rows, from those or from names without a judge's hash. Raises
-    UsageError for one that no row has.
+    """Metrics of a summary by their names on rows: see `full_names`."""
+    return full_names(summary["metric"], metrics)
+
+
+def full_names(measured: Iterable[str], metrics: Sequence[str]) -> list[str]:
+    """Metrics by their names on rows, from those or from names without a judge's hash, or without
+    what stands after @. Raises UsageError for one that no row has.
     """
-    known, found = [*dict.fromkeys(summary["metric"])], []
+    known, found = [*dict.fromkeys(measured)], []
     for metric in metrics:
         same = [name for name in known if metric in (name, name.partition(":")[0])]
         same = same or [name for name in known if name.partition("@")[0] == metric]

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.core.arguments import checked
 from bench.core.errors import UsageError, unknown
 from bench.core.files import user_path, write_atomically
+from results.along import full_names
 from results.chosen import fits
 from results.frames import among, column, pick
 from results.pictures.figures import FORMATS, as_file
@@ -52,6 +53,8 @@ def plot(
         raise UsageError(f"`width`: expected inches, 0 to {WIDEST:g}, got {width:g}")
     found = open_run(run)
     with refusing_damage(run):
+        values = (value for record in found.records.values() for value in record["values"])
+        metrics = full_names((value["metric"] for value in values), metrics)
         narrowed = _narrowed(found, metrics, models)
         if picture == INTERVALS:
             figure = _intervals(narrowed, metrics, block, dataset, width)
@@ -74,15 +77,11 @@ def _resize(figure: Any, width: float) -> None:
 
 
 def _narrowed(run: Run, metrics: Sequence[str], models: Sequence[str]) -> Run:
-    """A run as if it had no other models and metrics. Raises UsageError for what it has not."""
+    """A run as if it had no other models and metrics. Raises UsageError for a model it has not."""
     labels = {label_of(cell) for cell in run.manifest["cells"]}
     for pattern in models:
         if not any(fits(label, pattern) for label in labels):
             raise unknown("model", pattern, labels)
-    measured = {v["metric"] for record in run.records.values() for v in record["values"]}
-    for metric in metrics:
-        if metric not in measured:
-            raise unknown("metric", metric, measured)
     cells = [
         cell
         for cell in run.manifest["cells"]

@@ -115,3 +115,14 @@ def test_two_tables_are_told_apart(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="there are --block b --dataset ring; --block c"):
         plots.plot("run", str(tmp_path / "x.png"))
     assert plots.plot("run", str(tmp_path / "x.png"), block="c").stat().st_size > 1000
+
+
+def test_a_metric_is_known_without_its_judge(run, monkeypatch, tmp_path):
+    """As `bench show` has it."""
+    for record in run.records.values():
+        for value in record["values"]:
+            if value["metric"] == "loss":
+                value["metric"] = "loss@judge"
+    run.manifest["metrics"]["loss@judge"] = {**run.manifest["metrics"]["loss"], "title": "loss"}
+    (axis,) = drawn(run, monkeypatch, tmp_path, metrics=["loss"]).axes
+    assert len(axis.containers) == 2
