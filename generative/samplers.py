@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -69,23 +70,39 @@ class GeneratorSampler(Contested):
         return _tensors(self._generator, self._critic)
 
 
-class UncontestedSampler(Decoder):
-    """A trained generator whose critic judges no single example: it saw several at once."""
+class WrappingSampler(Decoder):
+    """One that draws as its own generator does, and says more of what it draws. own: that one."""
 
     def __init__(self, own: GeneratorSampler) -> None:
         self.own, self.prior = own, own.prior
 
+    @final
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         return self.own.sample(n, rng)
 
+    @final
     def codes(self, n: int, rng: torch.Generator) -> Codes:
         return self.own.codes(n, rng)
 
+    @final
     def decode(self, z: Codes) -> Tensor:
         return self.own.decode(z)
 
+    @final
     def tensors(self) -> dict[str, Tensor]:
         return self.own.tensors()
+
+
+class UncontestedSampler(WrappingSampler):
+    """A trained generator whose critic judges no single example: it saw several at once."""
+
+
+class ContestedWrapping(WrappingSampler, Contested):
+    """One whose critic judges single examples."""
+
+    @final
+    def logits(self, x: Tensor) -> Logits:
+        return self.own.logits(x)
 
 
 class ConditionalGeneratorSampler(ConditionalSampler, Contested):

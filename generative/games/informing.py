@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,14 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
 from bench.core.errors import UsageError
-from generative.contracts import Batches, CodeReader, Codes, Data, LabelledBatches, Labels, Logits
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
-from generative.games.base import Players
-from generative.games.wrapped import Wrapped
+from generative.contracts import CodeReader, Codes, Labels
+from generative.games.wrapped import WrappedGan
 from generative.networks import Network, Shape, layers_of
 from generative.parts import CriticForm, GeneratorForm, Sight, Term
 from generative.protocols.base import Prior
-from generative.samplers import GeneratorSampler, load
+from generative.samplers import ContestedWrapping, GeneratorSampler
 from generative.training import WEIGHT, Bounds
 
 WIDTH = 128
@@ -168,24 +165,13 @@ class Unread(Term):
         return unread(sight.of_fake[1], *self.layout.said(sight.codes))
 
 
-class InformedSampler(CodeReader):
+class InformedSampler(ContestedWrapping, CodeReader):
     """A trained generator, the critic and its reader."""
 
     def __init__(self, own: GeneratorSampler, critic: nn.Module, layout: Layout) -> None:
-        self.own, self.prior, self._critic, self._layout = own, own.prior, critic.eval(), layout
+        super().__init__(own)
+        self._critic, self._layout = critic.eval(), layout
         self.categories, self.numbers = layout.categories, layout.numbers
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.own.sample(n, rng)
-
-    def codes(self, n: int, rng: torch.Generator) -> Codes:
-        return self.own.codes(n, rng)
-
-    def decode(self, z: Codes) -> Tensor:
-        return self.own.decode(z)
-
-    def logits(self, x: Tensor) -> Logits:
-        return self.own.logits(x)
 
     def said(self, z: Codes) -> tuple[Labels, Numbers]:
         return self._layout.said(z)
@@ -198,12 +184,9 @@ class InformedSampler(CodeReader):
             _, found = self._critic(x, features=True)
         return log_softmax(found[:, : self.categories], 1), found[:, self.categories :]
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.own.tensors()
-
 
 @dataclass(frozen=True)
-class Informing(Wrapped):
+class Informing(WrappedGan):
     """A GAN with such codes; both players minimise what cannot be read of them, beside their loss
     (equation 6; the authors' code weighs categories and numbers alike, by 1).
 
@@ -211,21 +194,7 @@ class Informing(Wrapped):
     are the protocol's. own: the GAN with a writer and a reader.
     """
 
-    own: Adversarial
     layout: Layout
 
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        return self.own.players(data, rng)
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.own.batches(data)
-
-    def fitted(self, players: Players, data: Data) -> InformedSampler:
-        generator, critic = players[GENERATOR], players[CRITIC]
-        own = GeneratorSampler(generator, critic, self.protocol, self.own.shape)
+    def model(self, own: GeneratorSampler, critic: nn.Module) -> InformedSampler:
         return InformedSampler(own, critic, self.layout)
-
-    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> InformedSampler:
-        players = self.players(data, None)
-        load(dict(tensors), players[GENERATOR], players[CRITIC])
-        return self.fitted(players, data)

@@ -4,32 +4,27 @@ arXiv:1512.09300).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.core.randomness import stream
-from generative.contracts import Autoencoder, Batches, Data, LabelledBatches, PerExample
-from generative.games.adversarial import CRITIC, GENERATOR, LOGITS, Adversarial
-from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.contracts import Data, PerExample
+from generative.games.adversarial import CRITIC, GENERATOR, LOGITS
+from generative.games.base import Memory, Move, Summand, Table
+from generative.games.inferred import Inferred
 from generative.inference import (
     ENCODER,
-    ContestedInferrer,
-    Inference,
     divergence,
-    load_inferrer,
 )
-from generative.measured import fit_measured
-from generative.protocols.base import Protocol
-from generative.samplers import GeneratorSampler
 
 NOISE = "inference"
 
 
 @dataclass(frozen=True)
-class Likeness(Game):
+class Likeness(Inferred):
     """Three players (Algorithm 1). f: what the critic's last layer sees of an example; x' = G(z')
     with z' drawn from q(z|x).
 
@@ -48,13 +43,9 @@ class Likeness(Game):
     example's own.
     """
 
-    gan: Adversarial
-    inference: Inference
     divergence_weight: float
     feature_weight: float
     rebuilt_share: float
-    protocol: Protocol
-    shape: tuple[int, ...]
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -72,16 +63,6 @@ class Likeness(Game):
             encoder,
             replace(generator, objective=self._generator_loss),
         )
-
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        rules, own = self.protocol, self.gan.players(data, rng)
-        encoder = self.inference.build(rules.critic, self.shape, rules.latent).to(data.device)
-        if rng is not None:
-            fit_measured(encoder, data)
-        return {**own, ENCODER: encoder}
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.gan.batches(data)
 
     def memory(self, data: Data, rng: torch.Generator) -> Memory:
         noise = stream("vae-gan", rng.initial_seed(), device=data.device)
@@ -140,15 +121,6 @@ class Likeness(Game):
             yield Summand(self.gan.loss.generator(logits, logits), weight * self.rebuilt_share)
         if self.feature_weight:
             yield Summand(apart, self.feature_weight)
-
-    def fitted(self, players: Players, data: Data) -> Autoencoder:
-        own = GeneratorSampler(players[GENERATOR], players[CRITIC], self.protocol, self.shape)
-        return ContestedInferrer(own, players[ENCODER], self.inference)
-
-    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Autoencoder:
-        players = self.players(data, None)
-        load_inferrer(dict(tensors), players[GENERATOR], players[CRITIC], players[ENCODER])
-        return self.fitted(players, data)
 
 
 def _judged(table: Table, x: Tensor) -> tuple[Tensor, Tensor]:

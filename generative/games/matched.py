@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,9 +77,9 @@ class Matched(Game):
 
     def _inferred(self, table: Table) -> Codes:
         """The codes of a batch."""
-        coder = table.players[CODER]
+        coder: Any = table.players[CODER]
         with table.passes():
-            return coder.encoder(self.coding.reals(table)).float()  # type: ignore[attr-defined]
+            return coder.encoder(self.coding.reals(table)).float()
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
         with torch.set_grad_enabled(table.attached):

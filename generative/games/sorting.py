@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from generative.contracts import Batches, Codes, Data, LabelledBatches, Logits, Sorter
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
-from generative.games.base import Players
-from generative.games.wrapped import Wrapped
+from generative.contracts import Sorter
+from generative.games.wrapped import WrappedGan
 from generative.networks import Network, Shape
 from generative.parts import CriticForm, Sight, Term
-from generative.samplers import GeneratorSampler, load
+from generative.samplers import ContestedWrapping, GeneratorSampler
 from generative.training import Bounds
 
 Sorted = Float[Tensor, "n categories"]
@@ -88,52 +85,23 @@ class Sortable(Term):
         return entropy(fake) - entropy_of_all(fake)
 
 
-class SortingSampler(Sorter):
+class SortingSampler(ContestedWrapping, Sorter):
     """A trained generator, and the critic that sorts."""
 
     def __init__(self, own: GeneratorSampler, critic: nn.Module, categories: int) -> None:
-        self.own, self.prior, self._critic = own, own.prior, critic.eval()
-        self.categories = categories
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.own.sample(n, rng)
-
-    def codes(self, n: int, rng: torch.Generator) -> Codes:
-        return self.own.codes(n, rng)
-
-    def decode(self, z: Codes) -> Tensor:
-        return self.own.decode(z)
-
-    def logits(self, x: Tensor) -> Logits:
-        return self.own.logits(x)
+        super().__init__(own)
+        self._critic, self.categories = critic.eval(), categories
 
     def sort(self, x: Tensor) -> Sorted:
         with torch.set_grad_enabled(x.requires_grad):
             return log_softmax(self._critic(x, features=True)[1], 1)
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.own.tensors()
-
 
 @dataclass(frozen=True)
-class CatGan(Wrapped):
+class CatGan(WrappedGan):
     """A GAN whose players' losses are those two terms alone. own: with a critic of categories."""
 
-    own: Adversarial
     categories: int
 
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        return self.own.players(data, rng)
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.own.batches(data)
-
-    def fitted(self, players: Players, data: Data) -> SortingSampler:
-        generator, critic = players[GENERATOR], players[CRITIC]
-        own = GeneratorSampler(generator, critic, self.protocol, self.own.shape)
+    def model(self, own: GeneratorSampler, critic: nn.Module) -> SortingSampler:
         return SortingSampler(own, critic, self.categories)
-
-    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> SortingSampler:
-        players = self.players(data, None)
-        load(dict(tensors), players[GENERATOR], players[CRITIC])
-        return self.fitted(players, data)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
+from torch import Tensor, nn
 
-from generative.contracts import Data
-from generative.games.base import Game, Memory, Move
+from generative.contracts import Batches, Contested, Data, LabelledBatches
+from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.base import Game, Memory, Move, Players
+from generative.samplers import GeneratorSampler, load
 
 
 class Wrapped(Game):
@@ -31,3 +37,34 @@ class Wrapped(Game):
     @final
     def memory(self, data: Data, rng: torch.Generator) -> Memory:
         return self.own.memory(data, rng)
+
+
+@dataclass(frozen=True)
+class WrappedGan(Wrapped):
+    """A GAN, played as it is, whose critic says more in the end than what is real."""
+
+    own: Adversarial
+
+    @abstractmethod
+    def model(self, own: GeneratorSampler, critic: nn.Module) -> Contested:
+        """The finished one. own: the generator, and the critic as it judges."""
+
+    @final
+    def players(self, data: Data, rng: torch.Generator | None) -> Players:
+        return self.own.players(data, rng)
+
+    @final
+    def batches(self, data: Data) -> Batches | LabelledBatches:
+        return self.own.batches(data)
+
+    @final
+    def fitted(self, players: Players, data: Data) -> Contested:
+        generator, critic = players[GENERATOR], players[CRITIC]
+        own = GeneratorSampler(generator, critic, self.protocol, self.own.shape)
+        return self.model(own, critic)
+
+    @final
+    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Contested:
+        players = self.players(data, None)
+        load(dict(tensors), players[GENERATOR], players[CRITIC])
+        return self.fitted(players, data)

@@ -37,7 +37,7 @@ def joint(protocol: Protocol, shape: Shape, parts: Mapping[str, Any]) -> Joint:
 def regressing(protocol: Protocol, shape: Shape, parts: Mapping[str, Any]) -> Regressing:
     """Of a GAN of the loss."""
     gan = adversarial.Adversarial(LOSSES[parts["loss"]].part(), False, protocol, shape)
-    return Regressing(gan, parts["inference"], protocol, shape)
+    return Regressing(gan, parts["inference"])
 
 
 PLAIN, SPREAD = Inference(spread=False), Inference(spread=True)

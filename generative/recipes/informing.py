@@ -6,37 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.core.registry import Entry
 from generative.contracts import RECIPES
 from generative.games.adversarial import Adversarial as Gan
 from generative.games.informing import Code, Informing, Reader, Unread, Writer
 from generative.parts import TermFacts
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.playing import Playing
-from generative.training import Training
+from generative.recipes.besidegan import BesideGan
 
 COST = 1.1
 """What a step takes over one of the plain GAN."""
 
 
 @dataclass(frozen=True)
-class InfoGan(Playing):
-    """gan: what is played beside. The setting `latent` counts noise alone; what codes say comes to
-    it.
-    """
+class InfoGan(BesideGan):
+    """The setting `latent` counts noise alone; what codes say comes to it."""
 
-    gan: Adversarial
     code: Code
-
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.gan.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.gan.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.gan.read(settings)
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.gan.parts(settings), "code": self.code}

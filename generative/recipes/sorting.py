@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.core.registry import Entry
 from generative.contracts import RECIPES
 from generative.games.sorting import Categories, CatGan, Sortable, Sure
 from generative.parts import TermFacts
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.playing import Playing
-from generative.training import Training
+from generative.recipes.besidegan import BesideGan
 
 ROLES = (
     (Sure(), TermFacts("critic", replaces=True, features=True)),
@@ -22,20 +20,10 @@ ROLES = (
 
 
 @dataclass(frozen=True)
-class Categorical(Playing):
-    """gan: how it is played; what its players minimise is the entropies of categories instead."""
+class Categorical(BesideGan):
+    """What its players minimise is the entropies of categories instead of the GAN's loss."""
 
-    gan: Adversarial
     critic: Categories
-
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.gan.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.gan.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.gan.read(settings)
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.gan.parts(settings), "categories": self.critic}
@@ -44,9 +32,6 @@ class Categorical(Playing):
         critic: Categories = parts["categories"]
         plain = self.gan.game(rules, parts, shape)
         return CatGan(replace(plain, terms=ROLES, critic_form=critic), critic.categories)
-
-    def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
-        return self.gan.effort(rules, usual, parts)
 
 
 RECIPES.register(

@@ -41,7 +41,7 @@ def likeness(protocol: Protocol, shape: Shape, parts: Mapping[str, Any]) -> Like
     gan = Adversarial(LOSSES[parts["loss"]].part(), False, rules, shape)
     alike = parts["alike"]
     weights = alike.divergence_weight, alike.feature_weight, alike.rebuilt_share
-    return Likeness(gan, Inference(spread=True), *weights, rules, shape)
+    return Likeness(gan, Inference(spread=True), *weights)
 
 
 RECIPES.register(

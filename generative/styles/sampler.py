@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from generative.contracts import Codes, Decoder
-from generative.samplers import GeneratorSampler
+from generative.contracts import Codes
+from generative.samplers import GeneratorSampler, WrappingSampler
 from generative.styles.mapping import Styles
 from generative.styles.mixing import LayerStyles, everywhere, mixed
 from generative.styles.networks import StyleGenerator
@@ -17,25 +17,17 @@ CENTRED = 4_096
 """Of how many codes the mean style is taken."""
 
 
-class StyleSampler(Decoder):
+class StyleSampler(WrappingSampler):
     """Codes are z and the noise of every layer; `decode` takes both as they are."""
 
     def __init__(self, own: GeneratorSampler, network: StyleGenerator) -> None:
-        self.own, self.network, self.prior = own, network, own.prior
+        super().__init__(own)
+        self.network = network
 
     @property
     def layers(self) -> int:
         """How many layers have a style of their own."""
         return self.network.layers
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.own.sample(n, rng)
-
-    def codes(self, n: int, rng: torch.Generator) -> Codes:
-        return self.own.codes(n, rng)
-
-    def decode(self, z: Codes) -> Tensor:
-        return self.own.decode(z)
 
     def parts(self, codes: Codes) -> tuple[Tensor, Tensor]:
         """z [n, width] and the noise [n, numbers] of codes."""
@@ -62,9 +54,6 @@ class StyleSampler(Decoder):
         (z, noise), (fine, _) = self.parts(codes), self.parts(other)
         coarse, others = (everywhere(self.styles(each), self.layers) for each in (z, fine))
         return self.drawn(mixed(coarse, others, cuts), noise)
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self.own.tensors()
 
 
 @torch.no_grad()

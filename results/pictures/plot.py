@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,28 +134,22 @@ def _ours(part: pd.DataFrame, metric: str, told: bool) -> bool:
 
 def _drawn(run: Run, kind: str, block: str, dataset: str) -> Any:
     """A picture of a kind. Raises UsageError where there is none, or more than one."""
-    made = [one for one in pictures_of(run) if kind in (one.kind, one.name)]
-    figures: list[tuple[tuple[str, str], Any]] = []
-    chosen = [
-        one
-        for one in made
+    known = list(pictures_of(run))
+    fitting = [one for one in known if kind in (one.kind, one.name)]
+    if not fitting:
+        raise unknown("picture", kind, dict.fromkeys([INTERVALS, *(one.kind for one in known)]))
+    figures = {
+        (one.block, one.dataset): figure
+        for one in fitting
         if (not block or one.block == block) and (not dataset or one.dataset == dataset)
-    ]
-    for one in chosen:
-        figure = one.make()
-        if figure is not None:
-            figures.append(((one.block, one.dataset), figure))
+        if (figure := one.make()) is not None
+    }
     if not figures:
-        kinds = _kinds(run)
-        raise unknown("picture", kind, [INTERVALS, *kinds], "(of what is asked for, that is)")
-    pair = _one([where for where, _ in figures], block, dataset)
-    return dict(figures)[pair]
-
-
-def _kinds(run: Run) -> list[str]:
-    """Of pictures that the run has something for."""
-    makers: Mapping[str, Callable[[], Any]] = {one.kind: one.make for one in pictures_of(run)}
-    return [kind for kind, make in makers.items() if make() is not None]
+        raise UsageError(
+            f"`picture`: what is asked for of this run has nothing for '{kind}'; "
+            f"`--picture {INTERVALS}` draws any"
+        )
+    return figures[_one(list(figures), block, dataset)]
 
 
 def _one(pairs: Sequence[tuple[str, str]], block: str, dataset: str) -> tuple[str, str]:

@@ -93,6 +93,7 @@ def test_published_rows_are_diamonds_with_their_table(run):
         ({"metrics": ["los"]}, "unknown metric 'los': did you mean 'loss'"),
         ({"models": ["gam"]}, "unknown model 'gam': did you mean 'gan'"),
         ({"picture": "radius"}, "unknown picture 'radius'"),
+        ({"picture": "radii"}, "has nothing for 'radii'"),
         ({"block": "c"}, "expected block 'c'.*there are --block b --dataset ring"),
         ({"width": 100.0}, "`width`: expected inches, 0 to 40, got 100"),
         ({"out": "x.gif"}, "`out`: expected a name that ends in .png, .pdf, .svg"),
