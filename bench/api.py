@@ -40,6 +40,7 @@ from results.ledger.listing import ledger
 from results.opened import Opened, load
 from results.pictures.plot import plot
 from results.runs import claims, records_of, refusing_damage, show, summary_of
+from results.trackers.log import log
 
 __all__ = [
     "DATASETS",
@@ -82,6 +83,7 @@ __all__ = [
     "ledger",
     "list",
     "load",
+    "log",
     "measure_score",
     "merge",
     "pd",

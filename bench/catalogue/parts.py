@@ -48,6 +48,7 @@ from metrics.judges.segmenter import SEGMENTERS
 from metrics.judges.towers import TOWERS
 from results import bibliography
 from results.provenance import environment
+from results.trackers import TRACKERS
 
 REGISTRIES: dict[str, Registry] = {
     "models": RECIPES,
@@ -77,6 +78,7 @@ REGISTRIES: dict[str, Registry] = {
     "classifiers": CLASSIFIERS,
     "diagnostics": DIAGNOSTICS,
     "figures": FIGURES,
+    "trackers": TRACKERS,
 }
 ALSO: dict[str, tuple[Registry, ...]] = {
     "protocols": (TRANSLATION_PROTOCOLS,),

@@ -24,6 +24,12 @@ INTERRUPTED = 130
 @click.option("--timeout", type=float, metavar="SECONDS", help="What a cell may take at most.")
 @click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
 @click.option("--shard", metavar="I/N", help="A part of the cells, in a folder of its own.")
+@click.option(
+    "--log",
+    multiple=True,
+    metavar="TRACKER[=PLACE]",
+    help="Tell finished cells to a tracker, too; `bench list trackers`.",
+)
 @click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
 @click.option("--live", is_flag=True, help="Serve its page on this machine while it goes on.")
 @click.option("--keep-old", is_flag=True, help="Keep rows that other code measured.")
@@ -47,6 +53,7 @@ def command(**options: Any) -> None:
                 fresh=options["fresh"],
                 keep_old=options["keep_old"],
                 shard=options["shard"],
+                log=options["log"],
                 watcher=watcher.watcher(page.begin if options["live"] else None),
                 **view(options),
             )

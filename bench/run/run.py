@@ -33,6 +33,7 @@ from results.provenance import environment
 from results.rows import BAD, FINAL, STATUSES
 from results.runs import Run
 from results.store import RunDirectory, frame
+from results.trackers.logbook import Logbook, trackers
 
 
 @dataclass
@@ -188,12 +189,15 @@ def execute(
     fresh: bool = False,
     keep_old: bool = False,
     shard: str | None = None,
+    log: Sequence[str] = (),
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
     """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
     sets of torchvision's that are not here are fetched first. `shard`: only a part of the cells,
-    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together.
+    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together. `log`:
+    trackers that finished cells are logged to, NAME or NAME=PLACE; cells that were measured before
+    are, too, where a tracker has them not.
 
     Raises UsageError before anything is written where the request can't be carried out,
     StoreError where results can't be kept. An interrupt ends the run early, with what was
@@ -214,7 +218,9 @@ def execute(
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
     with directory.lock():
-        return _drive(planned, directory, driver, keep_old, watch, _folders(suite), part)
+        told = trackers(log, directory.path, planned.suite.name, planned.view.tier)
+        book = Logbook(told, watch.warn)
+        return _drive(planned, directory, driver, keep_old, watch, _folders(suite), part, book)
 
 
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
@@ -236,6 +242,7 @@ def _drive(
     watch: Watcher,
     folders: tuple[str, ...],
     part: Shard | None,
+    book: Logbook,
 ) -> Report:
     records, damaged = directory.read_cells(cell.key for cell in planned.cells)
     for message in damaged:
@@ -245,7 +252,9 @@ def _drive(
         _refuse_other_code(planned, standing, directory)
     own = planned.unique() if part is None else {c.key: c for c in part.take(_each(planned))}
     _refuse_other_shard(directory, part)
-    directory.write_manifest(planned.manifest() | ({"shard": str(part)} if part else {}))
+    manifest = planned.manifest() | ({"shard": str(part)} if part else {})
+    directory.write_manifest(manifest)
+    book.take(Run(directory, manifest, standing), standing)
     todo = [cell for key, cell in own.items() if key not in standing]
     watch.place(directory.path)
     watch.begin(todo, len(standing))
@@ -258,11 +267,16 @@ def _drive(
             for outcome in driver.run(longest_first, context):
                 measured.append(outcome.key)
                 watch.step(by_key[outcome.key], outcome)
+                if book.trackers:
+                    new, _ = directory.read_cells([outcome.key])
+                    book.take(Run(directory, manifest, new), new)
     except KeyboardInterrupt:
         interrupted = True
     forget_all(directory.path)  # a worker that was killed could not
     new, _ = directory.read_cells(cell.key for cell in todo)
-    return _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
+    report = _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
+    book.conclude(report.made)
+    return report
 
 
 def _each(planned: Plan) -> Iterable[Cell]:

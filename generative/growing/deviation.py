@@ -25,6 +25,7 @@ class MinibatchDeviation(nn.Module):
         if not len(x):
             return torch.cat([x, x[:, :1]], 1)
         grouped = x.unflatten(0, (together(len(x)), -1))
-        spread = (grouped.var(0, correction=0) + EPSILON).sqrt().flatten(1).mean(1)
+        variance = (grouped - grouped.mean(0)).square().mean(0)
+        spread = (variance + EPSILON).sqrt().flatten(1).mean(1)
         shown = spread.repeat(len(grouped)).view(-1, 1, 1, 1)
         return torch.cat([x, shown.expand(-1, 1, *x.shape[2:])], 1)

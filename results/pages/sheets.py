@@ -139,23 +139,39 @@ def shown_of(
         return None
     if samples.ndim == 2 and samples.shape[1] == 2 and place is not None:
         return {"points": place.placed(samples[:POINTS])}
-    if samples.ndim != 4 or samples.dtype != np.uint8:
+    pixels = pixels_of(arrays, facts)
+    return None if pixels is None else {"image": _drawing(pixels)}
+
+
+def pixels_of(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> np.ndarray | None:
+    """A sheet of the images that a cell kept, uint8 [h, w, 3]: beside what they were made of and
+    the truth, where it is of pairs; None where it kept none.
+    """
+    samples = arrays.get("samples")
+    if samples is None or not len(samples) or samples.ndim != 4 or samples.dtype != np.uint8:
         return None
     if "inputs" in arrays:
         kinds = 3 if "truth" in arrays else 2
         triples = beside(arrays["inputs"], samples, arrays.get("truth"))
-        return {"image": picture(triples[: kinds * TRIPLES * 4], True, kinds * TRIPLES)}
-    return {"image": picture(samples[:IMAGES], bool(facts.get("colour")), 0)}
+        return _tiled(triples[: kinds * TRIPLES * 4], True, kinds * TRIPLES)
+    return _tiled(samples[:IMAGES], bool(facts.get("colour")), 0)
 
 
 def picture(images: np.ndarray, colour: bool, columns: int) -> str:
     """A sheet of images uint8 [n, c, h, w] as an address that holds it, WebP without loss."""
-    from PIL import Image
+    return _drawing(_tiled(images, colour, columns))
 
+
+def _tiled(images: np.ndarray, colour: bool, columns: int) -> np.ndarray:
     channels = 1 if colour else images.shape[1]
     wide = columns or max(columns_for(len(images), channels), min(COLUMNS, len(images)) // channels)
-    sheet = coloured(images, max(1, wide), colour)
-    return address(Image.fromarray(np.ascontiguousarray(sheet)))
+    return np.ascontiguousarray(coloured(images, max(1, wide), colour))
+
+
+def _drawing(pixels: np.ndarray) -> str:
+    from PIL import Image
+
+    return address(Image.fromarray(pixels))
 
 
 def address(image: Any) -> str:
