@@ -42,7 +42,7 @@ class Growth:
     """
 
     levels: Annotated[int | None, Bounds(1, 8)] = None
-    growing_width: Annotated[int, Bounds(1, 1_000)] = 12
+    growing_width: Annotated[int, Bounds(1, 1_000)] = 16
     fade: Annotated[float, SHARE] = 0.5
 
     def widths(self, at: int) -> tuple[int, ...]:
@@ -75,8 +75,8 @@ class Progressive(Parted):
     protocol's; its layers are those of `growing.networks`, Adam's betas 0 and 0.99 as in the paper,
     weights averaged at 0.995, about as many images as the paper's 0.999 with a quarter of the
     batch. Deviations: Adam's rate 3e-3 for 1e-3, as thousands of batches are seen and not hundreds
-    of thousands; width 12 for 16 at the full size and 512 at most, two doublings for up to eight;
-    further those of `Growing` and its networks.
+    of thousands; two doublings for up to eight, and so 64 channels at most for 512; further those
+    of `Growing` and its networks.
     """
 
     loss: str

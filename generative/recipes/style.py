@@ -33,7 +33,7 @@ class Styled:
     """
 
     levels: Annotated[int | None, Bounds(1, 8)] = None
-    style_width: Annotated[int, Bounds(1, 1_000)] = 12
+    style_width: Annotated[int, Bounds(1, 1_000)] = 16
     mapping_layers: Annotated[int, Bounds(1, 64)] = 4
     mixing: Annotated[float, SHARE] = 0.9
     penalty_every: Annotated[int, Bounds(1, 10_000)] = 8
@@ -52,7 +52,7 @@ class Style(Playing):
     averaged at 0.995. The critic is that of progressive growing with the minibatch standard
     deviation, without growing. Deviations: R1 with the weight 0.1, at every 8th step (theirs: 10
     with images of a million pixels, at every 16th), a mapping of 4 layers for 8 at the same rate
-    of 0.01, no path length penalty, width 12 for 32 at the full size and 512 at most; further
+    of 0.01, no path length penalty, width 16 for 32 at the full size and 512 at most; further
     those of `styles.networks`.
     """
 
