@@ -20,8 +20,9 @@ from results.summary import label_of
 
 POINTS = 400
 IMAGES = 40
-COLUMNS = 10
-TRIPLES = 4
+COLUMNS, SQUARE = 10, 16
+"""Images of a row; so few make a square."""
+TRIPLES, PAIRS = 4, 4
 GRAIN = 1_000
 """Points are told to a thousandth of the picture's width."""
 
@@ -50,7 +51,8 @@ def sheets(
 ) -> dict[str, Any] | None:
     """Of each row the samples of its seeds, up to the first that has no room; None for none.
 
-    The first seed of every row comes before the second of any.
+    The first seed of every row comes before the second of any; what else the first seeds kept, the
+    way of their trainings and the training images beside samples, comes last.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
@@ -69,6 +71,12 @@ def sheets(
         return None
     place = frame_of(facts)
     modes = None if place is None else place.modes
+    for row in kept:
+        path = run.directory.samples_path(rows[row["name"]][0]["key"])
+        for view in (way_of, beside_training):
+            shown = view(arrays_in(path), facts, place)
+            if shown and room.take(len(str(shown)), f"{dataset}: {row['name']}, {view.__name__}"):
+                row["seeds"][0] |= shown
     return {"modes": modes, "rows": kept, "seeds": seeds_of(kept)}
 
 
@@ -157,6 +165,32 @@ def pixels_of(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> np.
     return _tiled(samples[:IMAGES], bool(facts.get("colour")), 0)
 
 
+def way_of(
+    arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], place: Frame | None
+) -> dict[str, Any]:
+    """What a training drew of the same noise at each look; nothing where it kept none."""
+    looks, steps = arrays.get("training"), arrays.get("training_steps")
+    if looks is None or steps is None or len(looks) != len(steps) or not len(looks):
+        return {}
+    frames = [shown_of({"samples": look}, facts, place) for look in looks]
+    if any(frame is None for frame in frames):
+        return {}
+    return {"way": [{**(f or {}), "step": int(s)} for f, s in zip(frames, steps, strict=True)]}
+
+
+def beside_training(
+    arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], place: Frame | None
+) -> dict[str, Any]:
+    """Samples, each beside the training image that is most like it; nothing where none is kept."""
+    samples, nearest = arrays.get("samples"), arrays.get("nearest")
+    if samples is None or nearest is None or nearest.ndim != 4 or not len(nearest):
+        return {}
+    if samples.dtype != np.uint8 or samples.shape[1:] != nearest.shape[1:]:
+        return {}
+    pairs = beside(samples[: len(nearest)], nearest, None)
+    return {"beside": picture(pairs, True, 2 * PAIRS)}
+
+
 def picture(images: np.ndarray, colour: bool, columns: int) -> str:
     """A sheet of images uint8 [n, c, h, w] as an address that holds it, WebP without loss."""
     return _drawing(_tiled(images, colour, columns))
@@ -164,7 +198,9 @@ def picture(images: np.ndarray, colour: bool, columns: int) -> str:
 
 def _tiled(images: np.ndarray, colour: bool, columns: int) -> np.ndarray:
     channels = 1 if colour else images.shape[1]
-    wide = columns or max(columns_for(len(images), channels), min(COLUMNS, len(images)) // channels)
+    square = columns_for(len(images), channels)
+    few = len(images) <= SQUARE
+    wide = columns or (square if few else max(square, min(COLUMNS, len(images)) // channels))
     return np.ascontiguousarray(coloured(images, max(1, wide), colour))
 
 

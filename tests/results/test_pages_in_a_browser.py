@@ -24,7 +24,10 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     run = run_of(folder / "run")
     for at, cell in enumerate(run.manifest["cells"]):
-        kept(run, cell, samples=images_of(40, at))
+        way = {"training": images_of(3 * 4, 90 + at).reshape(3, 4, 1, 6, 6)}
+        way |= {"training_steps": np.array([10, 20, 30]), "nearest": images_of(8, 50 + at)}
+        trained = way if cell["parts"]["model"] in ("gan", "vae") else {}
+        kept(run, cell, samples=images_of(40, at), **trained)
     (run.directory.path / "pictures").mkdir()
     drawn = grid_png(images_of(4, 0))
     (run.directory.path / "pictures" / "b-ring-way.png").write_bytes(drawn)
@@ -152,6 +155,39 @@ def test_seeds_of_samples_are_slid_through(opened):
     assert opened.page.is_visible("#dialog img")
     opened.page.keyboard.press("Escape")
     assert not opened.page.is_visible("#dialog img")
+
+
+def test_a_training_is_shown_look_by_look(opened):
+    """Of the models that were trained alone, each with its step; played, it goes round."""
+    page = opened.page
+    assert not page.is_visible(".looks")
+    page.select_option(".views select", "way")
+    assert not page.is_visible(".sheets .seed:not(.views):not(.looks)")
+    captions = page.locator(".sheets figcaption").all_inner_texts()
+    assert captions == ["gan, seed 0, step 30", "vae, seed 0, step 30"]
+    last = page.get_attribute(".sheets img", "src")
+    page.focus(".looks input")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text(".looks output") == "2 of 3"
+    assert page.locator(".sheets figcaption").first.inner_text() == "gan, seed 0, step 20"
+    assert page.get_attribute(".sheets img", "src") != last
+    page.click(".play")
+    page.locator(".sheets figcaption", has_text="gan, seed 0, step 10").wait_for()
+    page.click(".play")
+    page.select_option(".views select", "samples")
+    assert len(page.locator(".sheets figcaption").all_inner_texts()) == 4
+    assert not page.is_visible(".play")
+
+
+def test_samples_stand_beside_what_they_may_be_copies_of(opened):
+    page = opened.page
+    page.select_option(".views select", "beside")
+    captions = page.locator(".sheets figcaption").all_inner_texts()
+    assert captions == [f"{m}, seed 0, each left of a training image" for m in ("gan", "vae")]
+    wide, high = page.eval_on_selector(
+        ".sheets img", "one => [one.naturalWidth, one.naturalHeight]"
+    )
+    assert wide > 3 * high
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])

@@ -208,10 +208,12 @@ class Experiment(ABC, Generic[F, D, S]):
             yield from of_signature(trained.signatures[-1])
 
 
-def watched(trained: Trained) -> Arrays:
-    """The first of what was kept at each look on the way, [times, n, ...]."""
-    several = trained.total_steps > 1 and len(trained.steps) > 0
-    return {"training": trained.snapshots[:, :WATCHED]} if several else {}
+def watched(trained: Trained, most: int = WATCHED) -> Arrays:
+    """The first of what was kept at each look on the way, [times, n, ...], and its step."""
+    if trained.total_steps == 1 or not len(trained.steps):
+        return {}
+    steps = np.array(trained.steps, dtype=np.int64)
+    return {"training": trained.snapshots[:, :most], "training_steps": steps}
 
 
 class DrawingExperiment(Experiment[Sampler, D, A]):

@@ -70,6 +70,8 @@ from metrics import JUDGES
 
 IMAGES = frozenset({"images"})
 PICTURED = 64
+BESIDE = 20
+"""How many samples are shown beside the training images that are most like them."""
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
 EXAMPLE = (1, 28, 28)
 """The shape that images which are not here are taken to have."""
@@ -160,7 +162,8 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
             *scored_sorting(fitted, *self._known, self.source.classes),
         ]
         digits = {} if looked.counts is None else {"digits": looked.counts.digits}
-        return scores, {"samples": _pictured(images, fitted), **digits}
+        nearest = {"nearest": self.scores.beside(looked, BESIDE)}
+        return scores, {"samples": _pictured(images, fitted), **digits, **nearest}
 
     def _walked(self, fitted: Sampler) -> Iterator[Named]:
         """Ways between codes, in the features of the judge that reads such images."""

@@ -196,6 +196,15 @@ class ImageScores:
             except UsageError:
                 continue
 
+    def beside(self, looked: Looked, n: int) -> np.ndarray:
+        """The training images, uint8 [n, c, h, w], whose features lie nearest to those of the first
+        n that were looked at; of several as near, the first.
+        """
+        fake, real = torch.from_numpy(looked.features[:n]), torch.from_numpy(self._real)
+        nearest = torch.cdist(fake.double(), real.double()).argmin(1)
+        source = self._data.source(self.seed, self.device)
+        return source.training_bytes[:COMPARED].cpu()[nearest].numpy()
+
     def _copied(self, fake: np.ndarray) -> Iterator[Named]:
         """Against the training images, with the held-out ones as new reals."""
         held = self._held

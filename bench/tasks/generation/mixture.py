@@ -20,7 +20,14 @@ from bench.models.generators import Trained
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
-from bench.tasks.generation.experiment import Arrays, DrawingExperiment, DrawingTask, Glimpse, Made
+from bench.tasks.generation.experiment import (
+    Arrays,
+    DrawingExperiment,
+    DrawingTask,
+    Glimpse,
+    Made,
+    watched,
+)
 from bench.tasks.generation.facts import modules_of
 from bench.tasks.generation.featurescores import (
     OF_FEATURES,
@@ -46,6 +53,8 @@ from metrics.tally import counting_seconds
 POINTS = frozenset({"points"})
 CURVES = ("modes_covered", "modes_near", "high_quality", "reverse_kl_modes", "forward_kl_modes")
 PICTURED_SAMPLES = 2_000
+FRAMES, FILMED_SAMPLES = 12, 200
+"""Looks at a training that are kept for pages, and the points of each."""
 EXAMPLE = (2,)
 """The shape that points which are not here are taken to have."""
 TAKES = ("modes", "density", "likelihood", "latent", "sampled", TRAJECTORY, *OF_PLAY, *OF_FEATURES)
@@ -82,7 +91,13 @@ class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
         )
 
     def shown(self, trained: Trained[Sampler]) -> Arrays:
-        return {}
+        """Some points of some looks: a film of a hundred looks is drawn from the model."""
+        kept = watched(trained, FILMED_SAMPLES)
+        if not kept or kept["training"].ndim != 3:
+            return {}
+        some = np.unique(np.linspace(0, len(kept["training"]) - 1, FRAMES).round().astype(int))
+        frames = [_flat(kept["training"][at]).astype(np.float32) for at in some]
+        return {"training": np.stack(frames), "training_steps": kept["training_steps"][some]}
 
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
         samples = made.values.cpu().numpy()

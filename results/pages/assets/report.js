@@ -323,27 +323,68 @@
     }
     return canvas;
   };
+  const VIEWS = {
+    samples: "samples",
+    way: "the same noise in training (first seeds)",
+    beside: "samples, each left of the training image most like it (first seeds)",
+  };
   const sheet = (section, block) => {
-    const [input, told, grid] = ["input", "output", ".grid"].map((query) => $(query, $(".sheets", section)));
+    const within = $(".sheets", section);
+    const [view, grid, play] = ["select", ".grid", ".play"].map((query) => $(query, within));
+    const [seed, look] = [".seed:not(.views):not(.looks)", ".looks"].map((query) => $(query, within));
+    const [input, at] = [seed, look].map((label) => $("input", label));
+    const rows = block.sheets.rows;
+    const offered = Object.keys(VIEWS).filter((name) => name === "samples" || rows.some((row) => row.seeds[0][name]));
+    view.append(...offered.map((name) => made("option", { value: name }, VIEWS[name])));
+    $(".views", within).hidden = offered.length === 1;
+    const looks = Math.max(...rows.map((row) => (row.seeds[0].way || []).length));
+    at.max = String(Math.max(looks - 1, 0));
+    at.value = at.max;
+    const shown = (row) => {
+      if (view.value === "samples") return row.seeds.find((one) => one.seed === block.sheets.seeds[Number(input.value)]) || row.seeds[0];
+      const first = row.seeds[0];
+      if (view.value === "beside") return first.beside && { seed: first.seed, image: first.beside, told: ", each left of a training image" };
+      if (!first.way) return null;
+      const frame = first.way[Math.round((Number(at.value) * (first.way.length - 1)) / Math.max(looks - 1, 1))];
+      return { ...frame, seed: first.seed, told: `, step ${frame.step}` };
+    };
     const show = () => {
-      const at = Number(input.value);
+      seed.hidden = view.value !== "samples" || input.max === "0";
+      look.hidden = play.hidden = view.value !== "way";
+      grid.classList.toggle("wide", view.value === "beside");
       grid.replaceChildren(
-        ...block.sheets.rows.map((row) => {
-          const one = row.seeds.find(({ seed }) => seed === block.sheets.seeds[at]) || row.seeds[0];
-          const label = `${row.name}, seed ${one.seed}`;
+        ...rows.flatMap((row) => {
+          const one = shown(row);
+          if (!one) return [];
+          const label = `${row.name}, seed ${one.seed}${one.told || ""}`;
           const picture = () =>
             one.points ? painted(one.points, block.sheets.modes) : made("img", { src: one.image, alt: "" });
-          const shown = picture();
-          shown.setAttribute(one.points ? "aria-label" : "alt", `samples of ${label}`);
-          const button = made("button", { class: "zoom", type: "button" }, shown);
+          const drawn = picture();
+          drawn.setAttribute(one.points ? "aria-label" : "alt", `samples of ${label}`);
+          const button = made("button", { class: "zoom", type: "button" }, drawn);
           button.addEventListener("click", () => enlarge(picture(), made("p", {}, label)));
-          return made("figure", {}, button, made("figcaption", {}, label));
+          return [made("figure", {}, button, made("figcaption", {}, label))];
         }),
       );
-      told.textContent = String(block.sheets.seeds[at]);
+      $("output", seed).textContent = String(block.sheets.seeds[Number(input.value)]);
+      $("output", look).textContent = `${Number(at.value) + 1} of ${looks}`;
     };
-    if (input.max === "0") input.closest("label").hidden = true;
-    input.addEventListener("input", show);
+    let timer = 0;
+    const stop = () => {
+      clearInterval(timer);
+      timer = 0;
+      play.textContent = "▶";
+    };
+    play.addEventListener("click", () => {
+      if (timer) return stop();
+      play.textContent = "❚❚";
+      timer = setInterval(() => {
+        at.value = String((Number(at.value) + 1) % looks);
+        show();
+      }, 500);
+    });
+    view.addEventListener("change", () => { stop(); show(); });
+    [input, at].forEach((one) => one.addEventListener("input", show));
     show();
   };
 
