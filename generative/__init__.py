@@ -44,6 +44,8 @@ from generative.contracts import (
     RecipeFacts,
     Sampler,
     Sorter,
+    Telling,
+    Traced,
     Trainer,
     Translator,
 )
@@ -137,7 +139,9 @@ __all__ = [
     "Sorter",
     "Summand",
     "Table",
+    "Telling",
     "Term",
+    "Traced",
     "Trainer",
     "Training",
     "Translator",

@@ -437,6 +437,23 @@ class Pulled(Protocol):
         ...
 
 
+Traced = tuple[int, dict[str, float]]
+"""A step and what was noted of it: `<player>_loss`, `<player>_gradient` (the norm over all its
+weights), and of adversarial games the critic's mean `logit_of_real` and `logit_of_fake`.
+"""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A trainer that tells about single steps."""
+
+    def told(self, state: Any) -> list[Traced]:
+        """What was noted since it was asked last, of 1,000 steps a game at most, evenly spaced: its
+        trainings of fewer steps tell of each.
+        """
+        ...
+
+
 class Recipe(ABC):
     """A frozen record: what to train and how. A variant is a recipe, not a subclass."""
 

@@ -86,7 +86,7 @@ def declared(record: type) -> dict[str, Setting]:
 
 def settings_of(part: Any) -> dict[str, Setting]:
     """Those that a part declares, by name, with what they are in it; none of what is no record."""
-    if not is_dataclass(part):
+    if isinstance(part, type) or not is_dataclass(part):
         return {}
     return {
         name: setting._replace(default=getattr(part, name))

@@ -21,7 +21,8 @@ from bench.models import generatornames  # noqa: F401
 from bench.models.filming import Film, shots
 from bench.models.signature import Signature, take
 from bench.models.store import Artifact, ArtifactStore, Checkpoint, artifact_key
-from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Trainer, Training
+from bench.models.tracing import Trace
+from generative import RECIPES, Diverged, Fitted, Pulled, Sampler, Telling, Trainer, Training
 from generative.recipes.ready import Ready
 
 KIND = "generator"
@@ -41,7 +42,8 @@ class Trained(Generic[F]):
     """A trained model and the samples it gave on the way.
 
     fitted is None where the training diverged; snapshots: [times, n, ...] at `steps`; signatures:
-    of the game at as many. film: frames of one noise, where any were asked for.
+    of the game at as many. film: frames of one noise, where any were asked for. trace: of single
+    steps.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Trained(Generic[F]):
     diverged: str
     signatures: Sequence[Signature] = ()
     film: Film = field(default_factory=Film)
+    trace: Trace = field(default_factory=Trace)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class TrainingOrder:
                 (
                     __name__,
                     Signature.__module__,
+                    Trace.__module__,
                     *([Film.__module__] if self.film else []),
                     recipe.origin,
                     *recipe.part.modules(self.training),
@@ -202,6 +206,7 @@ def trained_as(
         artifact.facts["diverged"],
         [Signature.of(taken) for taken in tree["signatures"]],
         Film.of(tree["film"]),
+        Trace.of(tree["trace"]),
     )
 
 
@@ -215,10 +220,12 @@ class _Progress:
     snapshots: list[torch.Tensor] = field(default_factory=list)
     signatures: list[dict[str, Any]] = field(default_factory=list)
     film: Film = field(default_factory=Film)
+    trace: Trace = field(default_factory=Trace)
 
     def pack(self, trainer: Trainer) -> dict[str, Any]:
         seen = {"done": self.done, "steps": self.steps, "snapshots": self.snapshots}
         seen |= {"signatures": self.signatures, "film": self.film.tree()}
+        seen |= {"trace": self.trace.tree()}
         return {"state": trainer.pack(self.state), **seen}
 
 
@@ -230,7 +237,8 @@ def _begin(trainer: Trainer, source: Source, rng: torch.Generator, saved: Checkp
             state = trainer.unpack(source, begun["state"])
             seen = [snapshot.cpu() for snapshot in begun["snapshots"]]
             taken, film = list(begun["signatures"]), Film.of(begun["film"])
-            return _Progress(state, begun["done"], list(begun["steps"]), seen, taken, film)
+            told = Trace.of(begun["trace"])
+            return _Progress(state, begun["done"], list(begun["steps"]), seen, taken, film, told)
         except (KeyError, TypeError, ValueError, RuntimeError):
             saved.clear()
     return _Progress(trainer.start(source, rng))
@@ -254,6 +262,8 @@ def _run(
                 steps = min(stop - at.done, stride)
                 at.state = trainer.advance(at.state, steps)
                 at.done += steps
+                if isinstance(trainer, Telling):
+                    at.trace.add(trainer.told(at.state))
                 tell(at.done, trainer.steps)
                 if at.done < stop:
                     saved.offer(partial(at.pack, trainer), order.described(at.done, trainer.steps))
@@ -276,7 +286,7 @@ def _run(
     stacked = torch.stack(at.snapshots) if at.snapshots else torch.empty(0)
     facts = {"diverged": diverged, "order": asdict(order), **order.identity(source.device)}
     seen = {"snapshots": stacked, "steps": at.steps, "signatures": at.signatures}
-    seen["film"] = at.film.tree()
+    seen |= {"film": at.film.tree(), "trace": at.trace.tree()}
     return {"fitted": fitted, **seen}, facts
 
 

@@ -73,9 +73,16 @@ def step(
     """
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = _as_laid_out(gradient, weight)
+    if not aside:
+        table.note(f"{move.player}_gradient", lambda: _norm(gradients))
     table.optimisers[move.player].step()
     if move.after is not None and not aside:
         move.after(table)
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    """Over all weights."""
+    return torch.stack([gradient.norm() for gradient in gradients]).norm()
 
 
 def _as_laid_out(gradient: Tensor, weight: Tensor) -> Tensor:

@@ -151,6 +151,8 @@ class Adversarial(Game):
         x, made = self._shown(table, real), self._shown(table, fake)
         of_real, of_fake = self._told_apart(table, x, told, made, asked)
         table.leave(LOGITS, (of_real[0], of_fake[0]))
+        table.note("logit_of_real", lambda: of_real[0])
+        table.note("logit_of_fake", lambda: of_fake[0])
         sight = Sight(
             self._loss(table, real, fake),
             lambda: real,

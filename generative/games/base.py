@@ -77,7 +77,8 @@ class Table:
     """What a move sees: players, memory, data, noise, progress, and what was left on it.
 
     mover: whose turn it is. attached: whether what a move minimises is to be differentiated by the
-    weights of other players, too; keeps: whether what it leaves is.
+    weights of other players, too; keeps: whether what it leaves is. traced: what is noted of a
+    step, where somebody asks.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Table:
         self.optimisers, self.memory, self._networks = optimisers, memory, players
         self.data, self.batches, self.rng = data, batches, rng
         self.progress, self.mover = 0.0, ""
+        self.traced: dict[str, float] | None = None
         self.attached = self.keeps = False
         self._execution, self._left = execution, dict[str, Any]()
 
@@ -118,6 +120,12 @@ class Table:
         """Let something lie there under a name."""
         self._left[name] = value
 
+    def note(self, name: str, value: Callable[[], Tensor]) -> None:
+        """Note the mean of something about this step, where somebody asks; the last one stands."""
+        if self.traced is not None:
+            with torch.no_grad():
+                self.traced[name] = float(value().float().mean())
+
     def passes(self) -> AbstractContextManager:
         """The context of a player's pass: its precision."""
         return self._execution.passes(self.rng.device.type)
@@ -130,6 +138,8 @@ class Table:
             total = part if total is None else total + part
         if total is None:
             raise ValueError(f"the move of '{move.player}' minimises nothing")
+        known = total.detach()
+        self.note(f"{move.player}_loss", lambda: known)
         return total
 
     def network(self, player: str) -> nn.Module:

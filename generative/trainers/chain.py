@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.randomness import stream
-from generative.contracts import Data, Fitted, Pulled, Trainer, Tree
+from generative.contracts import Data, Fitted, Pulled, Telling, Traced, Trainer, Tree
 
 Link = Callable[[Sequence[Fitted]], Trainer]
 """The finished models of the links before, in order, to the trainer of this one."""
@@ -18,7 +18,9 @@ Link = Callable[[Sequence[Fitted]], Trainer]
 
 @dataclass
 class Linked:
-    """How far a chain is: the finished models, and the state of the link in training."""
+    """How far a chain is: the finished models, and the state of the link in training. told: of
+    finished links, what nobody has asked for yet.
+    """
 
     data: Data
     seed: int
@@ -26,6 +28,7 @@ class Linked:
     state: Any
     made: int = 0
     done: list[Fitted] = field(default_factory=list)
+    told: list[Traced] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Chain(Trainer):
             state.made, steps = state.made + now, steps - now
             if state.made < length or len(state.done) + 1 == len(self.links):
                 break
+            state.told += self._told_by(state)
             state.done.append(state.trainer.finish(state.state))
             state.trainer, state.made = self._made(state.done), 0
             state.state = self._start(state.trainer, state.data, state.seed, len(state.done))
@@ -81,6 +85,16 @@ class Chain(Trainer):
         """Of the link in training."""
         trainer = state.trainer
         return trainer.pulls(state.state) if isinstance(trainer, Pulled) else {}
+
+    def told(self, state: Linked) -> list[Traced]:
+        told, state.told = [*state.told, *self._told_by(state)], []
+        return told
+
+    def _told_by(self, state: Linked) -> list[Traced]:
+        """By the link in training, its steps counted from the chain's start."""
+        trainer, before = state.trainer, sum(self.lengths[: len(state.done)])
+        own = trainer.told(state.state) if isinstance(trainer, Telling) else []
+        return [(before + step, noted) for step, noted in own]
 
     def pack(self, state: Linked) -> Tree:
         done = [model.tensors() for model in state.done]

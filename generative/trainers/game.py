@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Data, Fitted, Trainer, Tree
+from generative.contracts import Data, Fitted, Traced, Trainer, Tree
 from generative.dynamics.alternating import ALTERNATING
 from generative.dynamics.base import Dynamics
 from generative.games.base import Game, Move, Players, Table
@@ -18,17 +18,21 @@ from generative.trainers.execution import PLAIN, Execution
 from generative.trainers.optimisers import optimiser, schedule
 from generative.trainers.progress import Part, pack, refuse_broken, taken_up
 
+TOLD = 1_000
+"""The most steps that are told about."""
+
 
 @dataclass
 class Played:
     """Everything that moves during a training. averages: moving averages of players, for those that
-    have one.
+    have one. told: of steps, what nobody has asked for yet.
     """
 
     players: Players
     averages: Players
     table: Table
     step: int = 0
+    told: list[Traced] = field(default_factory=list)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -59,6 +63,11 @@ class GameTrainer(Trainer):
     def _moves(self) -> tuple[Move, ...]:
         return self.game.moves
 
+    @property
+    def _every(self) -> int:
+        """Steps from one that is told about to the next."""
+        return -(-self.steps // TOLD)
+
     def start(self, data: Data, rng: torch.Generator) -> Played:
         batches, players = self.game.batches(data), self.game.players(data, rng)
         moves = {move.player: move for move in self._moves}
@@ -79,8 +88,11 @@ class GameTrainer(Trainer):
             for move in moves:
                 one = table.optimisers[move.player]
                 schedule(one, move.optimiser, state.step, table.progress, move.decay)
+            table.traced = None if (state.step + 1) % self._every else {}
             value = self.dynamics.play(table, moves)
             state.step += 1
+            if table.traced is not None:
+                state.told.append((state.step, table.traced))
             for move in moves:
                 if move.average:
                     pace = max(1 - move.average, 1 / state.step)
@@ -98,6 +110,10 @@ class GameTrainer(Trainer):
     def pulls(self, state: Played) -> dict[str, float]:
         """By player, the norm of what its last step followed, over all its weights."""
         return {name: _pull(state.players[name]) for name in state.table.optimisers}
+
+    def told(self, state: Played) -> list[Traced]:
+        told, state.told = state.told, []
+        return told
 
     def pack(self, state: Played) -> Tree:
         return pack(state)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from results.summary import bounds, label_of
+from results.traces import Steps, title_of
 
-Steps = dict[int, list[float]]
+TRACED = 60
+"""Points of a line that is made of single steps."""
 
 
 def curves(
@@ -15,17 +17,26 @@ def curves(
     dataset: str,
     cells: Iterable[dict[str, Any]],
     records: Mapping[str, Mapping[str, Any]],
+    noted: Mapping[str, Mapping[str, Steps]],
 ) -> dict[str, Any] | None:
-    """A line for each row of a table and score; None where nothing was looked at on the way."""
+    """A line for each row of a table and score, and for each thing noted of single steps; None
+    where nothing was looked at on the way.
+    """
     found: dict[str, dict[str, Steps]] = {}
     for cell in cells:
         for value in records.get(cell["key"], {"values": []})["values"]:
             if not value["final"] and value["step"] is not None:
                 steps = found.setdefault(value["metric"], {}).setdefault(label_of(cell), {})
                 steps.setdefault(value["step"], []).append(value["value"])
-    if not found:
+    if not found and not noted:
         return None
-    return {"metrics": [_metric(dict(manifest), dataset, *each) for each in found.items()]}
+    scores = [_metric(dict(manifest), dataset, *each) for each in found.items()]
+    return {"metrics": [*scores, *(_noted(*each) for each in noted.items())]}
+
+
+def _noted(name: str, models: Mapping[str, Steps]) -> dict[str, Any]:
+    lines = [_line(model, by_step) for model, by_step in models.items()]
+    return {"title": title_of(name), "percent": False, "top": None, "lines": lines}
 
 
 def _metric(

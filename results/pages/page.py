@@ -15,13 +15,14 @@ from typing import Any
 
 from bench.core.errors import visible
 from results.bibliography import cite, entries
-from results.pages.curves import curves
+from results.pages.curves import TRACED, curves
 from results.pages.going import underway
 from results.pages.grids import as_script, grid, plain_grid
 from results.pages.sheets import Room, drawn, seeds_of, sheets
 from results.runs import Run, Shown, refusing_damage
 from results.summary import strength_of
 from results.tables import Layout, claims_layout, layouts
+from results.traces import traced
 
 HERE = Path(__file__).parent
 SERVER_ROWS = 200
@@ -123,7 +124,9 @@ def _blocks(shown: Shown, taken: set[str], room: Room) -> Iterator[dict[str, Any
             "grid": grid(
                 layout, manifest, str(dataset), cells, records, taken, primary.get(block, ())
             ),
-            "curves": curves(manifest, str(dataset), cells, records),
+            "curves": curves(
+                manifest, str(dataset), cells, records, _noted(shown.runs, cells, records)
+            ),
             "sheets": _sheets(shown.runs, str(dataset), facts, cells, room),
             "pictures": [
                 {**picture, "name": picture["name"].removeprefix(begin)}
@@ -150,6 +153,22 @@ def _sheets(
     if not kept:
         return None
     return {"modes": kept[0]["modes"], "rows": rows, "seeds": seeds_of(rows)}
+
+
+def _noted(
+    runs: Sequence[Run], cells: Sequence[dict[str, Any]], records: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What was noted of single steps of every run's trainings."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        mine = [
+            {**c, "key": c["key"].partition("#")[0]}
+            for c in cells
+            if _is_of(c, run, runs) and c["key"] in records
+        ]
+        for name, rows in traced(run, mine, TRACED).items():
+            found.setdefault(name, {}).update(rows)
+    return found
 
 
 def _is_of(cell: Mapping[str, Any], run: Run, runs: Sequence[Run]) -> bool:

@@ -24,10 +24,11 @@ from results.pictures.ways import MOST_MODES, draw_way
 from results.runs import Run
 from results.summary import label_of
 from results.tables import number
+from results.traces import title_of, traced
 
 PANEL_INCHES = 2.3
 COLUMNS, CURVES = 4, 5
-POINTS = 2_000
+POINTS, TRACED = 2_000, 200
 WIDE = 36
 """Letters that a panel's title has room for."""
 DPI = 110
@@ -59,8 +60,8 @@ def draw(run: Run) -> list[Path]:
 def pictures_of(run: Run) -> Iterator[Picture]:
     """Every picture that a run may have.
 
-    For each block and data set: curves over the steps and over radii where there are any, the two
-    bounds of a bracket; the modes that trainings had on the way; samples
+    For each block and data set: losses, gradients and logits of single steps, curves over the
+    steps and over radii where there are any, the two bounds of a bracket; the modes that trainings had on the way; samples
     where the true modes are known or examples are images; for those, the digits that were read, and
     what the same noise or input gave in the course of the training, a row for each look; of
     translations, input, output and truth side by side; of units and directions the images that
@@ -96,6 +97,7 @@ def _of_block(
     arrays = list(_arrays(run, cells))
     found = {
         "curves": partial(_curves, run, dataset, cells),
+        "losses": partial(_losses, run, dataset, cells),
         "radii": partial(draw_radii, run, block, dataset, cells),
         "brackets": partial(draw_brackets, run, dataset, cells),
         "way": partial(_ways, dataset, arrays),
@@ -326,6 +328,27 @@ def _curves(run: Run, dataset: str, cells: list[Any]) -> Any:
             axis.yaxis.set_major_formatter(lambda y, _, f=facts: number(y, {**f, "digits": 0}))
     axes[0].legend(fontsize=6, frameon=False)
     figure.suptitle(f"{dataset}: mean and range over seeds", fontsize=9)
+    return figure
+
+
+def _losses(run: Run, dataset: str, cells: list[Any]) -> Any:
+    """A panel for each thing that was noted of single steps, a line for each row."""
+    found = traced(run, cells, TRACED)
+    if not found:
+        return None
+    columns = min(CURVES, len(found))
+    figure, axes = new_panels(len(found), columns, PANEL_INCHES * 1.15, PANEL_INCHES)
+    for axis, (name, models) in zip(axes, found.items(), strict=True):
+        for model, by_step in models.items():
+            steps = sorted(by_step)
+            draw_range(axis, steps, [by_step[step] for step in steps], label=model)
+        axis.set_title(title_of(name), fontsize=8)
+        axis.tick_params(labelsize=6)
+        axis.set_xlabel("steps", fontsize=7)
+        if name.endswith("_gradient"):
+            axis.set_yscale("log")
+    axes[0].legend(fontsize=6, frameon=False)
+    figure.suptitle(f"{dataset}: means of neighbouring steps, range over seeds", fontsize=9)
     return figure
 
 

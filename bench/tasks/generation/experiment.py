@@ -158,7 +158,7 @@ class Experiment(ABC, Generic[F, D, S]):
         glimpses = self._glimpses(trained)
         journey = journey_of(trained.steps, [each.sight for each in glimpses])
         curve = list(self._curve(trained, glimpses))
-        arrays = {**self.shown(trained), **way_shown(journey)}
+        arrays = {**self.shown(trained), **way_shown(journey), **trained.trace.arrays()}
         if trained.fitted is None:
             return Measurement(curve, trained.diverged, trained.key, arrays)
         made = self.make(trained.fitted)
