@@ -37,6 +37,7 @@ KINDS = (
     "classifiers",
     "diagnostics",
     "figures",
+    "trackers",
     "published",
     "zoo",
 )
