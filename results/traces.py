@@ -46,7 +46,12 @@ def traced(run: Run, cells: Iterable[dict[str, Any]], most: int) -> dict[str, di
             by_step = found.setdefault(name, {}).setdefault(label_of(cell), {})
             for step, value in binned(trace, most):
                 by_step.setdefault(step, []).append(value)
-    return found
+    return dict(sorted(found.items(), key=lambda each: _place(each[0])))
+
+
+def _place(name: str) -> int:
+    """Losses first, then logits, then gradients."""
+    return name.endswith("_gradient") * 2 + name.startswith("logit")
 
 
 def title_of(name: str) -> str:

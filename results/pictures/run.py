@@ -61,13 +61,13 @@ def pictures_of(run: Run) -> Iterator[Picture]:
     """Every picture that a run may have.
 
     For each block and data set: losses, gradients and logits of single steps, curves over the
-    steps and over radii where there are any, the two bounds of a bracket; the modes that trainings had on the way; samples
-    where the true modes are known or examples are images; for those, the digits that were read, and
-    what the same noise or input gave in the course of the training, a row for each look; of
-    translations, input, output and truth side by side; of units and directions the images that
-    excite them most; what codes cost and lose, what blends join, the bands of pyramids. Where the
-    grid varies a setting that is a
-    number, or two, curves or maps along them.
+    steps and over radii where there are any, the two bounds of a bracket; the modes that trainings
+    had on the way; samples where the true modes are known or examples are images; for those, the
+    digits that were read, and what the same noise or input gave in the course of the training, a
+    row for each look; of translations, input, output and truth side by side; of units and
+    directions the images that excite them most; what codes cost and lose, what blends join, the
+    bands of pyramids. Where the grid varies a setting that is a number, or two, curves or maps
+    along them.
     """
     known = run.manifest.get("parts", {}).get("dataset", {})
     for block in run.manifest["blocks"]:
@@ -336,18 +336,23 @@ def _losses(run: Run, dataset: str, cells: list[Any]) -> Any:
     found = traced(run, cells, TRACED)
     if not found:
         return None
-    columns = min(CURVES, len(found))
+    every = list(dict.fromkeys(model for models in found.values() for model in models))
+    colours = {model: f"C{at % 10}" for at, model in enumerate(every)}
+    columns, told = min(CURVES, len(found)), set[str]()
     figure, axes = new_panels(len(found), columns, PANEL_INCHES * 1.15, PANEL_INCHES)
     for axis, (name, models) in zip(axes, found.items(), strict=True):
         for model, by_step in models.items():
-            steps = sorted(by_step)
-            draw_range(axis, steps, [by_step[step] for step in steps], label=model)
+            steps, label = sorted(by_step), "" if model in told else model
+            values = [by_step[step] for step in steps]
+            draw_range(axis, steps, values, label=label, color=colours[model])
         axis.set_title(title_of(name), fontsize=8)
-        axis.tick_params(labelsize=6)
         axis.set_xlabel("steps", fontsize=7)
         if name.endswith("_gradient"):
             axis.set_yscale("log")
-    axes[0].legend(fontsize=6, frameon=False)
+        axis.tick_params(labelsize=6, which="both")
+        if models.keys() - told:
+            axis.legend(fontsize=6, frameon=False)
+            told |= models.keys()
     figure.suptitle(f"{dataset}: means of neighbouring steps, range over seeds", fontsize=9)
     return figure
 

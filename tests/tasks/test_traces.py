@@ -1,6 +1,5 @@
 """What is noted of single steps of a training: right, in order, kept over cuts, shown and told."""
 
-
 import numpy as np
 import pytest
 import torch
