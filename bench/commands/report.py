@@ -18,7 +18,8 @@ import click
 )
 def command(runs: tuple[str, ...], output: str, pictures: float) -> None:
     """Tables to sort and filter, charts, samples, claims, settings: a file that needs no network.
-    RUN: a folder, or a suite; several stand side by side, of two the page says what changed.
+    RUN: a folder, a suite, a table or a baseline; several stand side by side, of two the page says
+    what changed.
     """
     from bench import api
     from bench.commands.options import typed

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.catalogue.index import metric_facts
 from bench.core.arguments import checked
 from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.gate.compare import comparison
 from results.gate.layouts import layouts
 from results.pages.page import Extra, page
-from results.runs import Run, open_run
+from results.tabled import open_any
 
 MEGABYTE = 1_000_000
 CHANGED = "The gate's verdicts on {new}, held against {base}: {code}."
@@ -23,25 +24,26 @@ UNSURE = "the seeds can't tell"
 def report(run: str, *more: str, output: str = "report.html", pictures: float = 3.0) -> Path:
     """Write the page of a run, or of several side by side, and say where.
 
-    run: a folder, or a suite's name. output: the file. pictures: megabytes of samples and pictures;
-    those without room are named. The same runs give the same bytes. Nothing of a run is executed.
-    Raises UsageError where there is no such run, and for a file that can't be written.
+    run: a folder, a suite's name, a table (.csv, .parquet) or a baseline; of tables there are no
+    pictures. output: the file. pictures: megabytes of samples and pictures; those without room are
+    named. The same runs give the same bytes. Nothing of a run is executed. Raises UsageError where
+    there is no such run, and for a file that can't be written.
     """
     if not 0 <= pictures <= 1_000:
         raise UsageError(f"`pictures`: expected 0 to 1,000 megabytes, got {pictures:g}")
     refuse_unwritable({"output": output})
-    runs = [open_run(name) for name in (run, *more)]
-    text = page(runs, list(_changes(runs)), int(pictures * MEGABYTE))
+    runs = [open_any(name, metric_facts) for name in (run, *more)]
+    text = page(runs, list(_changes([run, *more])), int(pictures * MEGABYTE))
     path = user_path(output)
     write_atomically(path, text.encode("utf-8"))
     return path
 
 
-def _changes(runs: Sequence[Run]) -> Iterator[Extra]:
+def _changes(runs: Sequence[str]) -> Iterator[Extra]:
     """Of exactly two runs the gate's verdicts, the first one's numbers before the second's."""
     if len(runs) != 2:
         return
-    base, new = (run.name for run in runs)
+    base, new = runs
     try:
         found = comparison(base, new)
     except UsageError:
