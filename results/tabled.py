@@ -27,7 +27,17 @@ def _nothing(metric: str) -> Mapping[str, Any]:
 
 SUFFIXES = (".csv", ".parquet")
 ASKED = ("key", "settings", "seconds", "norm", "step", "final", "n", "std_error", "label")
-ASKED += ("outcomes", "examples", "versions", "commit", "dirty", "device", "norm", REASON, DATE)
+ASKED += (
+    "outcomes",
+    "examples",
+    "versions",
+    "commit",
+    "dirty",
+    "device",
+    "dataset_fingerprint",
+    REASON,
+    DATE,
+)
 
 
 def open_any(name: str, known: Known = _nothing) -> Run:
@@ -130,6 +140,7 @@ def _cell(key: str, row: Mapping[str, Any], varied: Mapping[tuple[str, ...], lis
         "settings": settings,
         "swept": {name: settings.get(name) for name in varied[_place(row)]},
         "seed": int(row["seed"]),
+        "fingerprint": row.get("dataset_fingerprint") or "",
         "code": "",
         "skip": "",
     }

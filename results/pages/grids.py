@@ -111,7 +111,7 @@ def _radius(layout: Layout, row: list[tuple[str, str]]) -> float | None:
 
 def _is_radius(layout: Layout) -> bool:
     """Whether its second column is one of radii: then the seeds are the third."""
-    return len(layout.metrics) > 2 and not any(layout.metrics[:3])
+    return not any(layout.metrics[:3]) and any(layout.metrics[3:])
 
 
 def _seed(
