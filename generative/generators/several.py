@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Annotated
@@ -52,8 +52,10 @@ def _stretched(codes: Codes, rest: Tensor, prior: Prior) -> Codes:
     return torch.cat([own.to(codes.dtype)[:, None], codes[:, 1:]], 1)
 
 
-def drawn_by(networks: Iterable[nn.Module], place: Tensor, codes: Codes) -> Tensor:
-    """Examples of codes, each by the network at its place [n]."""
+def drawn_by(networks: Sequence[nn.Module] | nn.ModuleList, place: Tensor, codes: Codes) -> Tensor:
+    """Examples of codes, each by the network at its place [n]; of no codes by the first."""
+    if not len(codes):
+        return networks[0](codes)
     order, drawn = [], []
     idle = torch.zeros((), dtype=codes.dtype, device=codes.device)
     for number, network in enumerate(networks):
