@@ -22,7 +22,8 @@ class Weighted(nn.Module):
         self, networks: Sequence[nn.Module], weights: Sequence[float] | Tensor, prior: Prior
     ) -> None:
         super().__init__()
-        self.networks, self.prior = nn.ModuleList(networks), prior
+        self.networks = nn.ModuleList(networks)
+        self.prior: Prior = prior
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float64))
 
     def forward(self, z: Codes) -> Tensor:

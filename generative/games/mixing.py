@@ -39,7 +39,8 @@ class MixedGenerators(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module], prior: Prior) -> None:
         super().__init__()
-        self.networks, self.prior = nn.ModuleList(networks), prior
+        self.networks = nn.ModuleList(networks)
+        self.prior: Prior = prior
         self.logits = nn.Parameter(torch.zeros(len(networks)))
 
     def forward(self, z: Codes, apart: bool = False) -> Any:
