@@ -215,6 +215,15 @@ def test_one_round_is_the_plain_gan_bit_for_bit(protocol, shape):
     assert all(torch.equal(one[name], value) for name, value in plain.items())
 
 
+def test_averages_of_a_round_are_over_as_large_a_share_of_its_steps():
+    """As over that of a training of one."""
+    chain = trainer_of(protocol="small-dcgan", shape=(1, 8, 8), steps=8000)
+    usual = PROTOCOLS["small-dcgan"].part
+    (first, *_), game = chain.lengths, chain.links[0]([]).game
+    assert game.protocol.steps == first < 8000
+    assert (1 - game.protocol.average) * first == pytest.approx((1 - usual.average) * 8000)
+
+
 def source():
     return DATASETS["ring8@pacgan"].part.source(0)
 
