@@ -48,6 +48,11 @@ class GeneratorSampler(Contested):
         return self._generator
 
     @property
+    def critic(self) -> nn.Module | None:
+        """Examples to logits, where there is one."""
+        return self._critic
+
+    @property
     def latent(self) -> int:
         """The dimensions of codes."""
         return self._protocol.latent

@@ -266,9 +266,14 @@ class Hurried(Probe):
         return self.own.play(table, moves)
 
 
+ONE_GAME = "it plays no game, or several one after another"
+
+
 def hurried(recipe: Entry, rate: float) -> tuple[Any, Any]:
     """A trainer in such a hurry, and its state at the start."""
     trainer, _, state = begin(recipe)
+    if not isinstance(trainer, GameTrainer):
+        raise base.Skipped(ONE_GAME)
     return replace(trainer, dynamics=Hurried(trainer.dynamics, rate)), state
 
 
@@ -305,7 +310,7 @@ def a_loss_that_is_not_finite_diverges(recipe: Entry) -> None:
     with forked(0):
         trainer, _, state = begin(recipe)
         if not isinstance(trainer, GameTrainer):
-            raise base.Skipped("it plays no game")
+            raise base.Skipped(ONE_GAME)
         with raises(Diverged, "the loss is inf at step 2"):
             replace(trainer, dynamics=Spoilt()).advance(state, 2)
 
@@ -315,6 +320,8 @@ def a_broken_state_diverges(recipe: Entry) -> None:
     """One weight of any network that is not a number is noticed, wherever it is."""
     with forked(0):
         trainer, source, state = begin(recipe)
+        if not isinstance(trainer, GameTrainer):
+            raise base.Skipped(ONE_GAME)
         packed = dump(trainer.pack(trainer.advance(state, 1)))
     networks = {"generator", "critic", "coder", "model"} & parse(packed).keys()
     assert networks
@@ -339,9 +346,10 @@ CHANGES = {
     "dynamics": "historical",
     "margin": 1e-3,
     "sensitivity": 10.0,
+    "rounds": 2,
 }
 """Another value of every setting of a protocol, and of what needs its own: margins that count from
-the first step on.
+the first step on, and fewer rounds than so few steps have place for.
 """
 
 

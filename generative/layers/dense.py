@@ -3,6 +3,8 @@
 from generative.networks import NETWORKS, Mlp
 
 for _name, _network, _words in (
+    ("mlp-64x3", Mlp((64, 64, 64)), "3 x 64 ReLU: four have the weights of mlp-128x3"),
+    ("mlp-64x3-leaky", Mlp((64,) * 3, "leaky_relu"), "3 x 64 leaky ReLU"),
     ("mlp-128", Mlp((128,)), "1 x 128 ReLU"),
     ("mlp-128x2", Mlp((128, 128)), "2 x 128 ReLU: generators of unrolled-paper"),
     ("mlp-128x3", Mlp((128, 128, 128)), "3 x 128 ReLU: generators of plane"),

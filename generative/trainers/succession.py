@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from generative.contracts import Fitted, Trainer
+from generative.dynamics.alternating import ALTERNATING
 from generative.dynamics.base import Dynamics
 from generative.games.base import Game, Move
 from generative.trainers.chain import Chain
@@ -33,10 +34,12 @@ class Succession:
         return self.last.moves
 
     def trainer(self, dynamics: Dynamics, execution: Execution) -> Chain:
-        """Every game is played by the same dynamics."""
+        """Every game is played by the same dynamics, but for those of one player alone."""
 
         def link(stage: Stage, done: Sequence[Fitted]) -> Trainer:
-            return GameTrainer(stage(done), dynamics, execution)
+            game = stage(done)
+            own = dynamics if len(game.moves) > 1 else ALTERNATING
+            return GameTrainer(game, own, execution)
 
         links = tuple(partial(link, stage) for stage in self.stages)
         return Chain(links, self.lengths, self.last.restored)
