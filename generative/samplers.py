@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import prod
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
@@ -19,7 +20,9 @@ from generative.contracts import (
     Decoder,
     Labels,
     Logits,
+    Perceiver,
 )
+from generative.networks import LogitCritic
 from generative.protocols.base import Protocol
 from generative.trainers.optimisers import chunks_of
 
@@ -30,7 +33,7 @@ CRITIC = "critic."
 Inputs = tuple[Tensor, ...]
 
 
-class GeneratorSampler(Contested):
+class GeneratorSampler(Perceiver):
     """A trained generator, and the critic that it was trained against where it was trained."""
 
     def __init__(
@@ -64,6 +67,12 @@ class GeneratorSampler(Contested):
         if self._critic is None:
             raise UsageError("this generator has no critic: it was never trained")
         return _passed(self._critic, x)
+
+    def features(self, x: Tensor) -> Float[Tensor, "n d"]:
+        if not isinstance(self._critic, LogitCritic):
+            raise UsageError("this model's critic has no layer whose features can be asked for")
+        with torch.set_grad_enabled(x.requires_grad):
+            return self._critic(x, features=True)[1]
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)
