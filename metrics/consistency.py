@@ -41,7 +41,7 @@ def consistency(real: Images, fake: Resized) -> Score:
     """How far finer images [n, c, h, w] are from what they were made of, coarse ones at half their
     sides or less, in units of the range [0, 1]: 0 where every block's residual has mean 0.
     """
-    side = -(-fake.shape[2] // real.shape[2])
+    side = max(-(-fine // coarse) for fine, coarse in zip(fake.shape[2:], real.shape[2:], strict=True))
     errors = np.square(block_means(fake, side) - real).mean((1, 2, 3))
     mean, error, n = mean_score(errors)
     root = float(np.sqrt(mean))

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 
-Scores = Float[np.ndarray, " n"]
+Scores, Others = Float[np.ndarray, " n"], Float[np.ndarray, " m"]
 
 
 @METRICS.register(
@@ -26,7 +26,7 @@ Scores = Float[np.ndarray, " n"]
     "first has the higher score, ties counted half (the Mann-Whitney statistic); its standard error "
     "by DeLong, DeLong and Clarke-Pearson 1988, over n - 1 on both sides",
 )
-def auroc(real: Scores, fake: Scores) -> Score:
+def auroc(real: Scores, fake: Others) -> Score:
     """The area under the curve of hits against false alarms. real: the scores of examples that
     belong; fake: of those that don't; both finite. Raises UsageError where either has none.
     """

@@ -75,9 +75,15 @@ def without(data: Labelled, left_out: int) -> Labelled:
         )
     if data.classes < 2:
         raise UsageError(f"'{data.name}' has one class: nothing is left without it")
-    known = data.only or tuple(range(data.classes))
-    rest = tuple(label for index, label in enumerate(known) if index != left_out)
+    rest = tuple(label for index, label in enumerate(known_as(data)) if index != left_out)
     return replace(data, only=rest, classes=len(rest))
+
+
+def known_as(data: Labelled) -> tuple[int, ...]:
+    """What each class of some images is to whoever knows them all: the number that it had before
+    others were dropped.
+    """
+    return data.only or tuple(range(data.classes))
 
 
 def _fingerprint(data: Labelled, left_out: int) -> str:
@@ -147,7 +153,7 @@ class AnomalyExperiment(Experiment[Sampler, LabelledSource, AnomalySettings]):
         """How sure a judge that knows every class is of the one that is left out."""
         data = entry_named(self.cell.part("dataset"), CLASSES, "task anomaly").part
         reading = reading_of(data.judge, images)
-        wanted = data.only[self.asked.left_out] if data.only else self.asked.left_out
+        wanted = known_as(data)[self.asked.left_out]
         sure = np.where(reading.labels == wanted, reading.confidences, -reading.confidences)
         return torch.from_numpy(sure).to(images)
 
@@ -159,8 +165,8 @@ class AnomalyExperiment(Experiment[Sampler, LabelledSource, AnomalySettings]):
             (METRIC, METRICS[METRIC].part(values[:belonging], values[belonging:]), suffix)
             for suffix, values in named
         ]
-        places = [*range(PICTURED), *range(belonging, belonging + PICTURED)]
-        chosen = torch.tensor([place for place in places if place < len(self.both)])
+        first, others = torch.arange(len(self.both)).split([belonging, len(self.pictures[1])])
+        chosen = torch.cat([first[:PICTURED], others[:PICTURED]])
         shown = {"inputs": self.both, "samples": made.values.clamp(0, 1)}
         return found, {k: to_bytes(x[chosen]).cpu().numpy() for k, x in shown.items()}
 
