@@ -1,7 +1,7 @@
-"""AnoGAN: how badly the nearest image that a generator can draw fits an image (Schlegl et al. 2017).
+"""AnoGAN: how far an image is from the nearest that a generator can draw (Schlegl et al. 2017).
 
-For each image a code is searched that makes (1 - lambda) R + lambda D small: R is the distance of the
-drawn image to it, D that of what the critic sees in both; the sum at the end is the anomaly score.
+For each image a code is searched that makes (1 - lambda) R + lambda D small: R is the distance of
+the drawn image to it, D that of what the critic sees in both. The sum is the anomaly score.
 """
 
 from __future__ import annotations

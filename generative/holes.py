@@ -10,7 +10,7 @@ from bench.core.errors import UsageError
 
 KINDS = ("centre", "blocks")
 BLOCKS, SHARE = 4, 4
-"""How many squares are hidden, and which part of a side each has: a quarter of the picture at most."""
+"""How many squares are hidden, and which part of a side each has: a quarter of all at most."""
 
 
 def centre(height: int, width: int) -> Bool[Tensor, "h w"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -64,8 +64,8 @@ def bicubic(coarse: Images, factor: int) -> Resized:
 
 @dataclass(frozen=True)
 class Upscaler:
-    """The generator of SRGAN (Ledig et al. 2017, figure 4): residual blocks on the coarse grid, then
-    a convolution and a pixel shuffle (Shi et al. 2016) for every prime factor of `factor`.
+    """The generator of SRGAN (Ledig et al. 2017, figure 4): residual blocks on the coarse grid,
+    then a convolution and a pixel shuffle (Shi et al. 2016) for every prime factor of `factor`.
 
     affine: whether what comes out is projected onto the images that have the coarse one's means
     (Sonderby et al. 2017). Deviations: 24 channels for 64, 3 blocks for 16, kernels of 5 for 9; the
@@ -179,4 +179,4 @@ class Interpolation(nn.Module):
         return RULES[self.kind](coarse, self.factor)
 
 
-RULES: Mapping = {"nearest": repeated, "bicubic": bicubic}
+RULES: Mapping[str, Callable[[Tensor, int], Tensor]] = {"nearest": repeated, "bicubic": bicubic}

@@ -34,14 +34,16 @@ def block_means(images: Images, side: int = 2) -> Resized:
     absolute=0.002,
     digits=4,
     estimator="root of the mean over images and pixels of the squared difference between the means "
-    "of a finer image's blocks (2 x 2 pixels where its sides are twice as long) and the coarse image "
-    "that it was drawn from, neither clipped; its standard error by the delta method",
+    "of a finer image's blocks (2 x 2 pixels where its sides are twice as long) and the coarse "
+    "image that it was drawn from, neither clipped; its standard error by the delta method",
 )
 def consistency(real: Images, fake: Resized) -> Score:
     """How far finer images [n, c, h, w] are from what they were made of, coarse ones at half their
     sides or less, in units of the range [0, 1]: 0 where every block's residual has mean 0.
     """
-    side = max(-(-fine // coarse) for fine, coarse in zip(fake.shape[2:], real.shape[2:], strict=True))
+    side = max(
+        -(-fine // coarse) for fine, coarse in zip(fake.shape[2:], real.shape[2:], strict=True)
+    )
     errors = np.square(block_means(fake, side) - real).mean((1, 2, 3))
     mean, error, n = mean_score(errors)
     root = float(np.sqrt(mean))

@@ -23,8 +23,8 @@ Scores, Others = Float[np.ndarray, " n"], Float[np.ndarray, " m"]
     absolute=0.01,
     digits=3,
     estimator="share of pairs of an example that does not belong and one that does in which the "
-    "first has the higher score, ties counted half (the Mann-Whitney statistic); its standard error "
-    "by DeLong, DeLong and Clarke-Pearson 1988, over n - 1 on both sides",
+    "first has the higher score, ties counted half (the Mann-Whitney statistic); its standard "
+    "error by DeLong, DeLong and Clarke-Pearson 1988, over n - 1 on both sides",
 )
 def auroc(real: Scores, fake: Others) -> Score:
     """The area under the curve of hits against false alarms. real: the scores of examples that

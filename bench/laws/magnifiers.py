@@ -34,12 +34,8 @@ def keeps(entry: Entry) -> bool:
     return magnifies(entry) and (upscaler.affine if upscaler else part.kind == "nearest")
 
 
-law = partial(
-    base.law, RECIPES.kind, where=magnifies, cases={f"{n}": (n,) for n in FACTORS}
-)
-consistent_law = partial(
-    base.law, RECIPES.kind, where=keeps, cases={f"{n}": (n,) for n in FACTORS}
-)
+law = partial(base.law, RECIPES.kind, where=magnifies, cases={f"{n}": (n,) for n in FACTORS})
+consistent_law = partial(base.law, RECIPES.kind, where=keeps, cases={f"{n}": (n,) for n in FACTORS})
 
 
 def _model(recipe: Entry, factor: int) -> tuple[Magnifier, Tensor]:

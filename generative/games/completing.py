@@ -35,7 +35,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Completed(Game):
-    """A context encoder (Pathak et al. 2016, equations 1 to 3): the squared distance over the hidden
+    """A context encoder (Pathak et al. 2016, equations 1 to 3): the squared distance over hidden
     pixels, of images in [-1, 1], and a critic of pictures of which those alone are made.
 
     loss: None for no critic. Deviations: for a hole in the middle the authors' critic sees the hole

@@ -41,10 +41,10 @@ class Magnified(Game):
     SRGAN-MSE of their table 1), and AffGAN (Sonderby et al. 2017), whose network is projected onto
     what is consistent and follows its critic alone.
 
-    loss: None for no critic. view: what it sees of reals and fakes alike, None as they are. Coarse images
-    are means of blocks. Deviations: no features of a network trained on photos (SRGAN's content
-    loss of table 2 is VGG's): the one frozen network of digits is the judge that scores rest on;
-    the paper's coarse images are bicubic.
+    loss: None for no critic. view: what it sees of reals and fakes alike, None as they are. Coarse
+    images are means of blocks. Deviations: no features of a network trained on photos (the content
+    loss of SRGAN's last rows is VGG's): the one frozen network of digits is the judge that scores
+    rest on; the paper's coarse images are bicubic.
     """
 
     loss: Loss | None

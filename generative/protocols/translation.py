@@ -163,9 +163,9 @@ TRANSLATION_PROTOCOLS.register(
         span=1.0,
         decay=0.5,
         milliseconds=110.0,
-        deviations="networks, batch and rate of small-cyclegan, critics of patches for such of whole "
-        "images, so that rows differ by what they minimise; the paper's equation 3 as it stands: the "
-        "authors' code adds the distance of the critics' features and changes the weights on the way",
+        deviations="networks, batch and rate of small-cyclegan, critics of patches for such of "
+        "whole images, so that rows differ by what they minimise; equation 3 as it stands: the "
+        "authors' code adds the distance of critics' features and changes the weights on the way",
     )
 )
 
@@ -184,7 +184,7 @@ TRANSLATION_PROTOCOLS.register(
         cycle_weight=500.0,
         decay=0.5,
         milliseconds=110.0,
-        deviations="width 24 for 64, patches of 16 for 70, batch 4 for 1; Adam 5e-4 without momentum "
-        "for RMSProp 5e-5",
+        deviations="width 24 for 64, patches of 16 for 70, batch 4 for 1; Adam 5e-4 without "
+        "momentum for RMSProp 5e-5",
     )
 )

@@ -1,4 +1,4 @@
-"""Recipes of super-resolution: SRGAN, AffGAN, each without its critic, and rules without weights."""
+"""Recipes of super-resolution: SRGAN, AffGAN, each without its critic, and fixed rules."""
 
 from __future__ import annotations
 

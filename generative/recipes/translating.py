@@ -101,7 +101,9 @@ class Unpaired(Translating):
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         found = super().parts(settings)
-        return {**found, "constraint": CONSTRAINTS[self.constraint].part} if self.constraint else found
+        return (
+            {**found, "constraint": CONSTRAINTS[self.constraint].part} if self.constraint else found
+        )
 
     def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
         return 1.0 + CRITICS_COST * (self.critic_steps - 1)
@@ -201,15 +203,11 @@ RECIPES.register(
     translates=True,
     parts=("wasserstein", "clip"),
     exempt=(
-        "learning-changes-every-weight: a constant added to a Wasserstein critic counts for nothing, "
-        "so that its last bias stands still",
+        "learning-changes-every-weight: a constant added to a Wasserstein critic counts for "
+        "nothing, so that its last bias stands still",
         "a-weight-that-is-not-finite-diverges: its critics move again within the step, and see it",
     ),
-)(
-    Unpaired(
-        "small-dualgan", "wasserstein", ("cycle_weight",), constraint="clip", critic_steps=3
-    )
-)
+)(Unpaired("small-dualgan", "wasserstein", ("cycle_weight",), constraint="clip", critic_steps=3))
 
 RECIPES.register(
     "simgan",

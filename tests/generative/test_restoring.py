@@ -57,6 +57,41 @@ def test_an_adversary_of_weight_0_is_not_there(contested, off, plain, said):
     assert trained(contested, **said, **on) != trained(plain, **said)
 
 
+CHANGED = {
+    "protocol": "dcgan-32",
+    "steps": 3,
+    "batch": 7,
+    "generator_lr": 1e-3,
+    "critic_lr": 1e-3,
+    "critic_steps": 2,
+    "factor": 2,
+    "upscaler_width": 5,
+    "upscaler_blocks": 1,
+    "content_weight": 0.5,
+    "adversarial_weight": 0.5,
+    "instance_noise": 0.5,
+    "hole": "blocks",
+    "bottleneck": 9,
+    "adversarial_share": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["srresnet", "srgan", "affgan", "affmse", "context-encoder", "context-encoder-l2"]
+)
+def test_every_setting_counts(name):
+    """Each that is declared relevant changes the training, and its name; of no critic, nothing."""
+    part, usual = RECIPES[name].part, trained(name)
+    relevant = part.relevant(STACKS.training)
+    for setting in relevant:
+        said = {setting: CHANGED[setting]}
+        assert part.relevant(STACKS.training.saying(**said)) != relevant, setting
+        assert trained(name, **said) != usual, setting
+    others = {k: v for k, v in CHANGED.items() if k not in relevant}
+    assert trained(name, **others) == usual
+    assert ("critic_lr" in relevant) == bool(RECIPES[name].facts.parts)
+
+
 def test_what_learns_from_nothing_is_refused():
     training = Training("small-dcgan", content_weight=0.0, adversarial_weight=0.0)
     with pytest.raises(UsageError, match="content_weight and adversarial_weight are both 0"):
@@ -86,7 +121,9 @@ def test_the_projection_is_the_nearest_consistent_image():
     torch.testing.assert_close(found.reshape(6, 24), wanted)
     torch.testing.assert_close(coarsened(found, 2), coarse)
     torch.testing.assert_close(consistent(found, coarse, 2), found)
-    torch.testing.assert_close(repeated(coarse, 2).reshape(6, 24), coarse.reshape(6, 6) @ matrix * 4)
+    torch.testing.assert_close(
+        repeated(coarse, 2).reshape(6, 24), coarse.reshape(6, 6) @ matrix * 4
+    )
 
 
 def test_bicubic_keeps_a_constant_and_the_box():

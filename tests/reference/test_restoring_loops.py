@@ -56,7 +56,7 @@ def check(trainer, state, players):
     [("srresnet", 2, 1.0, 0.0), ("srgan", 4, 0.7, 0.2), ("srgan", 2, 1.0, 0.001)],
 )
 def test_srgan_by_hand(name, factor, content, weight):
-    """The critic on a batch, then the generator on the next: 4 content |x - G|^2 + weight -log D."""
+    """The critic on a batch, then the generator on the next: 4 c |x - G|^2 - w log D."""
     said = {} if name == "srresnet" else {"content_weight": content, "adversarial_weight": weight}
     trainer, state, players, adams, _ = started(name, factor=factor, **said)
     data = Stream(1, SHAPE)
@@ -163,7 +163,9 @@ def test_shared_fakes_are_those_the_critic_saw():
     for _ in range(STEPS):
         real = data.next(BATCH)
         fake = generator(means(real, 2))
-        moved(softplus(-critic(real)).mean() + softplus(critic(fake.detach())).mean(), "critic", adams)
+        moved(
+            softplus(-critic(real)).mean() + softplus(critic(fake.detach())).mean(), "critic", adams
+        )
         loss = 4 * ((fake - real) ** 2).mean() + 1e-3 * softplus(-critic(fake)).mean()
         moved(loss, "generator", adams)
     check(trainer, state, players)

@@ -70,7 +70,13 @@ def trained(name, first, span=1.0, **told):
     old = trainer.game.protocol
     network = Unet(4, 2) if name.startswith("pix2pix") else Resnet(4, 1, strides=1)
     critic = PatchGan(4, 1, old.critic.norm)
-    own = {"generator": network, "critic": critic, "buffer": min(KEPT, old.buffer), "span": span, "decay": 0.75}
+    own = {
+        "generator": network,
+        "critic": critic,
+        "buffer": min(KEPT, old.buffer),
+        "span": span,
+        "decay": 0.75,
+    }
     trainer, rng = under(trainer, **own), torch.Generator().manual_seed(5)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -248,9 +254,9 @@ def _wasserstein(true, false):
 @pytest.mark.parametrize("first", [COLOURED, GREY], ids=["coloured", "grey"])
 @pytest.mark.parametrize("name", RIVALS)
 def test_rivals_of_cyclegan(name, first):
-    """DiscoGAN (Kim et al. 2017, equations 3 to 7): logarithms and squared distances. DualGAN (Yi et
-    al. 2017, equations 1 to 4): Wasserstein critics clipped after each of three steps, the first on
-    what the generators have just made, the others on new images. SimGAN (Shrivastava et al. 2017,
+    """DiscoGAN (Kim et al. 2017, equations 3 to 7): logarithms and squared distances. DualGAN (Yi
+    et al. 2017, equations 1 to 4): Wasserstein critics clipped after each of three steps, the first
+    on what the generators have just made, the others on new images. SimGAN (Shrivastava et al. 2017,
     equation 2): least squares, and how far what was made is from what it was made of, where both
     have the same channels.
     """
@@ -342,8 +348,6 @@ def test_bigan_of_images(first):
             loss = softplus(-critic(false)).mean() + softplus(critic(true)).mean()
             stepped(loss, generators, own[0])
             of_true, of_false = critic(true.detach()), critic(false.detach())
-            stepped(
-                (softplus(-of_true).mean() + softplus(of_false).mean()) / 2, critic, own[1]
-            )
+            stepped((softplus(-of_true).mean() + softplus(of_false).mean()) / 2, critic, own[1])
     assert_same(state.players["generators"], generators)
     assert_same(state.players["critic"], critic)

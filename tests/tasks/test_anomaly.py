@@ -132,9 +132,7 @@ def _trained(at_work):
 
 def test_a_search_ranks_by_its_sum_and_each_part_by_itself():
     """The settings are the search's; parts are named as what they are."""
-    at_work = experiment(
-        model="nsgan", descent_steps=4, starts=3, discrimination=0.75, pictures=20
-    )
+    at_work = experiment(model="nsgan", descent_steps=4, starts=3, discrimination=0.75, pictures=20)
     model = _trained(at_work)
     made = at_work.make(model)
     total, residual, discrimination = made.drawn
@@ -177,13 +175,14 @@ def test_a_digit_that_the_data_do_not_have_is_refused(left_out):
 def test_what_can_not_be_asked_is_refused():
     with pytest.raises(UsageError, match="setting 'left_out'"):
         resolved(left_out=-1)
-    with pytest.raises(UsageError, match="offers .*, and task anomaly needs"):
+    with pytest.raises(UsageError, match=r"offers .*, and task anomaly needs"):
         resolved(dataset="ring8@pacgan")
     with pytest.raises(UsageError, match="expected auroc, auroc@residual or auroc@discrimination"):
         TASK.metric_facts("auroc@pixels")
+    at_work = experiment()
+    drawing = RECIPES["noise"].part.engine.fit(at_work.source, 0)
     with pytest.raises(UsageError, match="neither encodes nor has a critic"):
-        at_work = experiment()
-        at_work.make(RECIPES["noise"].part.engine.fit(at_work.source, 0))
+        at_work.make(drawing)
 
 
 def test_one_class_alone_can_not_be_left_out():

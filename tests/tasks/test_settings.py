@@ -37,6 +37,7 @@ TOLD = {
     "cycle_weight": 12.0,
     "identity_weight": 13.0,
     "likeness_weight": 14.0,
+    "hole": "blocks",
     "channels_last": True,
     "precision": "bfloat16",
     "compiled": True,

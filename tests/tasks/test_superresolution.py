@@ -164,7 +164,9 @@ def resolved(model="srgan", dataset=DATA, **settings):
 @pytest.mark.parametrize("model", ["srgan", "srresnet", "affgan", "bicubic", "oracle"])
 def test_a_factor_that_does_not_divide_is_refused(model):
     """Whatever the model."""
-    with pytest.raises(UsageError, match=r"8 x 8 pixels are no blocks of 3 x 3: expected a divisor"):
+    with pytest.raises(
+        UsageError, match=r"8 x 8 pixels are no blocks of 3 x 3: expected a divisor"
+    ):
         resolved(model, factor=3)
 
 

@@ -103,7 +103,7 @@ class AnomalyExperiment(Experiment[Sampler, LabelledSource, AnomalySettings]):
 
     @cached_property
     def pictures(self) -> tuple[Tensor, Tensor]:
-        """Held-out images that belong, and such that don't, [n, c, h, w] each: the first of both."""
+        """Held-out images that belong, and such that don't, [n, c, h, w] each: the first."""
         whole: LabelledSource = entry_of(self.cell).part.source(self.cell.seed, self.device)
         strange = whole.held_out_labels == self.asked.left_out
         most = self.asked.pictures

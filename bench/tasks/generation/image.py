@@ -95,7 +95,8 @@ def resolve_images(
     restores: str = "",
 ) -> Resolved:
     """A point of a grid of models of images. own: the settings of a kind that are a task's own.
-    restores: the task, where images are repaired in it. Raises UsageError for images that can't be had.
+    restores: the task, where images are repaired in it. Raises UsageError for images that can't be
+    had.
     """
     name, chosen = parts["dataset"], checked(kind, settings)
     entry = entry_named(name, IMAGES, "task image", chosen.size)

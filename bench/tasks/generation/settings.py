@@ -119,8 +119,8 @@ class Target:
     part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
     measured here, or empty. labelled: whether the classes of the training examples are known.
     moded: whether the modes are, or the classes that they are made of. captioned: whether the
-    examples have captions, which the model is told. restores: the task, where it is one that damaged
-    images are repaired in.
+    examples have captions, which the model is told. restores: the task, where it is one in which
+    damaged images are repaired.
     """
 
     shape: tuple[int, ...] | None

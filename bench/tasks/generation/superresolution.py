@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -154,7 +153,9 @@ class SuperResolutionTask(GenerationTask[SuperResolutionExperiment], SamplingTas
 
     def every(self, axis: str) -> list[str]:
         if axis == "model":
-            return [e.name for e in RECIPES.entries() if e.facts.restores == TASK or e.name == BOUND]
+            return [
+                e.name for e in RECIPES.entries() if e.facts.restores == TASK or e.name == BOUND
+            ]
         return TASKS["image"].part.every(axis)
 
     def resolve(
