@@ -256,9 +256,9 @@ def _wasserstein(true, false):
 def test_rivals_of_cyclegan(name, first):
     """DiscoGAN (Kim et al. 2017, equations 3 to 7): logarithms and squared distances. DualGAN (Yi
     et al. 2017, equations 1 to 4): Wasserstein critics clipped after each of three steps, the first
-    on what the generators have just made, the others on new images. SimGAN (Shrivastava et al. 2017,
-    equation 2): least squares, and how far what was made is from what it was made of, where both
-    have the same channels.
+    on what the generators have just made, the others on new images. SimGAN (Shrivastava et al.
+    2017, equation 2): least squares, and how far what was made is from what it was made of, where
+    both have the same channels.
     """
     span, told = (2.0 if first == COLOURED else 1.0), {}
     betas = (0.0, 0.99) if name == "dualgan" else (0.5, 0.999)

@@ -48,8 +48,8 @@ RANDOM = 0.8
 
 class InpaintingSettings(ImageSettings):
     """mask: what is hidden: the middle quarter, the left half, 80 % of the pixels at random, or
-    four squares that may overlap. pictures: how many are completed. descent_steps, descent_rate, perceptual, starts: how codes are
-    found (generative.inpainting).
+    four squares that may overlap. pictures: how many are completed. descent_steps, descent_rate,
+    perceptual, starts: how codes are found (generative.inpainting).
     """
 
     mask: Literal["centre", "left", "random", "blocks"] = "centre"
