@@ -69,7 +69,7 @@ class Completing(Completer):
     def _drawn(self, n: int, rng: torch.Generator) -> Tensor:
         training = self._data.training
         chosen = torch.randint(len(training), (n,), generator=rng, device=rng.device)
-        known = drawn(self._hole, n, *self._data.shape[1:], rng)[:, None]
+        known = drawn(self._hole, n, self._data.shape[1:], rng)[:, None]
         return self.complete(training[chosen.to(training.device)], known)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -37,10 +39,11 @@ def blocks(n: int, height: int, width: int, rng: torch.Generator) -> Bool[Tensor
     return ~hidden.any(1)
 
 
-def drawn(
-    kind: str, n: int, height: int, width: int, rng: torch.Generator
-) -> Bool[Tensor, "n h w"]:
-    """Which pixels are known of each of `n` pictures. Raises UsageError for a kind there is not."""
+def drawn(kind: str, n: int, size: Sequence[int], rng: torch.Generator) -> Bool[Tensor, "n h w"]:
+    """Which pixels are known of each of `n` pictures of a height and width. Raises UsageError for a
+    kind there is not.
+    """
+    height, width = size
     if kind == "centre":
         return centre(height, width).to(rng.device).expand(n, height, width)
     if kind == "blocks":

@@ -9,7 +9,8 @@ from scipy.stats import rankdata
 from bench.core.errors import UsageError
 from metrics.contracts import METRICS, Score
 
-Scores, Others = Float[np.ndarray, " n"], Float[np.ndarray, " m"]
+Scores = Float[np.ndarray, " n"]
+Others = Float[np.ndarray, " m"]
 
 
 @METRICS.register(

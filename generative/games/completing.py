@@ -94,7 +94,7 @@ class Completed(Game):
 
         def draw() -> tuple[Tensor, Tensor, Tensor]:
             images: Any = table.batches.next(self.protocol.batch)
-            known = drawn(self.context.hole, len(images), *self.shape[1:], table.rng)[:, None]
+            known = drawn(self.context.hole, len(images), self.shape[1:], table.rng)[:, None]
             kept = table.attached or table.keeps or table.mover == GENERATOR
             with torch.set_grad_enabled(kept), table.passes():
                 return images, known, table.players[GENERATOR](hidden(images, known)).float()

@@ -105,7 +105,7 @@ class Cycle(Game):
         domains, build = two_domains(data), self.protocol.critic.build
         generators = self._generators(domains)
         critics = nn.ModuleList(build(s[0], s) for s in (self.shape, domains.first_shape))
-        players = {GENERATORS: generators, CRITICS: critics}
+        players: Players = {GENERATORS: generators, CRITICS: critics}
         if self.constraint is not None:
             self.constraint.prepare(critics)
         return self.protocol.begun(players, data.device, rng)

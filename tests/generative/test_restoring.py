@@ -165,7 +165,7 @@ def test_squares_lie_anywhere_inside():
 
 def test_a_hole_that_there_is_not_is_refused():
     with pytest.raises(UsageError, match="hole: expected centre or blocks, got 'left'"):
-        drawn("left", 1, 8, 8, torch.Generator())
+        drawn("left", 1, (8, 8), torch.Generator())
     training = Training("small-dcgan", hole="left")
     with pytest.raises(UsageError, match="hole: expected centre or blocks, got 'left'"):
         RECIPES["context-encoder"].part.trainer(training, (1, 8, 8))
