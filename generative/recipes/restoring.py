@@ -16,7 +16,7 @@ from generative.training import Training
 
 READ = ("steps", "batch", "generator_lr")
 OF_CRITICS = ("critic_steps", "critic_lr")
-PLAIN, CONTESTED = 0.5, 1.2
+COSTS = (0.5, 1.2)
 """What a step takes over one of a plain GAN under the same protocol, without a critic and with."""
 
 
@@ -24,13 +24,15 @@ PLAIN, CONTESTED = 0.5, 1.2
 class Restoring(Playing):
     """make: the game of a protocol, the shape of an image and parts by role, of which `loss` and
     `view` may be missing. loss, view: by name. made_of: the other parts; their annotated fields are
-    settings. A recipe without a loss has no critic, and reads nothing that is said of one.
+    settings. A recipe without a loss has no critic, and reads nothing that is said of one. costs:
+    of a step without a critic and with one, over one of a plain GAN under small-dcgan.
     """
 
     make: Callable[[Protocol, tuple[int, ...], Mapping[str, Any]], Game]
     made_of: Mapping[str, Any] = field(default_factory=dict)
     loss: str | None = None
     view: str | None = None
+    costs: tuple[float, float] = COSTS
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
         return protocol_of(training)
@@ -50,4 +52,4 @@ class Restoring(Playing):
         return self.make(rules, shape, parts)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
-        return CONTESTED if self.loss else PLAIN
+        return self.costs[self.loss is not None]

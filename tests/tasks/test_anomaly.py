@@ -149,6 +149,11 @@ def test_a_search_ranks_by_its_sum_and_each_part_by_itself():
     assert not torch.equal(other.make(model).drawn, made.drawn)
     again = experiment(model="nsgan", descent_steps=4, starts=3, discrimination=0.75, pictures=20)
     assert torch.equal(again.make(model).drawn, made.drawn)
+    seeded = experiment(
+        model="nsgan", seed=1, descent_steps=4, starts=3, discrimination=0.75, pictures=20
+    )
+    assert torch.equal(seeded.both, at_work.both)
+    assert not torch.equal(seeded.make(model).drawn, made.drawn)
 
 
 def test_what_is_shown_has_both_sides():

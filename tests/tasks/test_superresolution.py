@@ -10,7 +10,7 @@ from harness import bench
 from tasks.byhand import cell_of, experiment_of
 
 from bench.core.errors import UsageError
-from bench.datasets.pixels import to_unit
+from bench.datasets.pixels import to_bytes, to_unit
 from bench.tasks import TASKS
 from bench.tasks.generation.image import entry_of
 from generative import RECIPES, Magnifier
@@ -259,7 +259,11 @@ def test_a_run_has_its_rows_and_sheets(tmp_path, monkeypatch):
     assert set(strange.metric) == {"auroc", "auroc@residual", "auroc@discrimination"}
     written = {path.name for path in (run / "pictures").iterdir()}
     assert {f"{name}-optdigits-samples.png" for name in ("fine", "holes", "strange")} <= written
-    sheet = ("sample", "runs/tiny/quick", "--model", "srgan", "-n", 9, "-o", "x.npy")
-    assert bench(*sheet) == 0
-    assert np.load("x.npy").shape == (9, 1, 8, 8)
-    assert bench(*sheet[:5], 9_999, *sheet[6:]) == 2
+    rule = ("sample", "runs/tiny/quick", "--model", "nearest-pixels")
+    assert bench(*rule, "-n", 9, "-o", "x.npy") == 0
+    at_work = experiment()
+    wanted = to_bytes(twice(at_work.coarse[:9])).numpy()
+    assert np.array_equal(np.load("x.npy"), wanted)
+    assert bench(*rule, "-n", 9_999, "-o", "y.npy") == 2
+    assert bench("sample", "runs/tiny/quick", "--model", "srgan", "-n", 9, "-o", "z.npy") == 0
+    assert np.load("z.npy").shape == (9, 1, 8, 8)
