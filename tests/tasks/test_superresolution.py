@@ -208,6 +208,25 @@ def test_others_are_left_to_their_tasks():
         experiment().magnified(RECIPES["noise"].part.engine.fit(experiment().source, 0))
 
 
+@pytest.mark.parametrize(
+    ("block", "said", "message"),
+    [
+        ("super-resolution", "factor=5", "factor: images of 28 x 28 pixels are no blocks of 5 x 5"),
+        ("super-resolution", "factor=0", "setting 'factor'"),
+        ("anomalies", "left_out=12", "left_out: expected a class of 'optdigits', 0 to 9, got 12"),
+        ("completion", "hole=left", "hole: expected centre or blocks, got 'left'"),
+        ("completion", "mask=right", "setting 'mask'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_of_the_command_line(block, said, message, capfd):
+    """And exit code 2, before anything is measured."""
+    words = ("plan", "--suite", "restoration", "--only", f"block={block}", "--seeds", "1")
+    option = "--grid" if block == "anomalies" else "--set"
+    assert bench(*words, option, said) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
+
+
 SUITE = """
 name = "tiny"
 default_tier = "quick"
