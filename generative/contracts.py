@@ -252,6 +252,20 @@ class Completer(Sampler):
         """
 
 
+class Magnifier(Sampler):
+    """A sampler that makes fine images of coarse ones. What it samples are coarse training images,
+    magnified. factor: how many fine pixels a side stand for a coarse one.
+    """
+
+    factor: int
+
+    @abstractmethod
+    def magnify(self, coarse: Tensor) -> Tensor:
+        """Coarse images [n, c, h, w] in [0, 1] as fine ones, [n, c, factor h, factor w], as they
+        are: a pixel may lie outside [0, 1].
+        """
+
+
 class Contested(Decoder):
     """A decoder that was trained against a critic. `decode` and `logits` have gradients where
     their argument asks for them.
@@ -260,6 +274,16 @@ class Contested(Decoder):
     @abstractmethod
     def logits(self, x: Tensor) -> Logits:
         """The critic's logits of examples [n, ...], [n]: higher for what it takes for real."""
+
+
+class Perceiver(Contested):
+    """One whose critic says, too, what its last layer sees of an example."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Float[Tensor, "n d"]:
+        """What the critic's last layer sees of examples [n, ...], with a gradient where they ask
+        for one. Raises UsageError where the critic is none that says so.
+        """
 
 
 class ConditionalSampler(Decoder):
@@ -485,7 +509,8 @@ class RecipeFacts:
     training examples. translates: it maps images of one domain to another's, and draws nothing.
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
     classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
-    an Autoencoder.
+    an Autoencoder. restores: the one task that its model is for, where that repairs damaged images
+    and draws none of its own.
     """
 
     role: Role = "model"
@@ -498,6 +523,7 @@ class RecipeFacts:
     moded: bool = False
     captioned: bool = False
     encodes: bool = False
+    restores: str = ""
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -7,6 +7,7 @@ from math import prod
 from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
@@ -20,7 +21,9 @@ from generative.contracts import (
     Decoder,
     Labels,
     Logits,
+    Perceiver,
 )
+from generative.networks import LogitCritic
 from generative.protocols.base import Protocol
 from generative.trainers.optimisers import chunks_of
 
@@ -31,7 +34,7 @@ CRITIC = "critic."
 Inputs = tuple[Tensor, ...]
 
 
-class GeneratorSampler(Contested):
+class GeneratorSampler(Perceiver):
     """A trained generator, and the critic that it was trained against where it was trained."""
 
     def __init__(
@@ -70,6 +73,12 @@ class GeneratorSampler(Contested):
         if self._critic is None:
             raise UsageError("this generator has no critic: it was never trained")
         return _passed(self._critic, x)
+
+    def features(self, x: Tensor) -> Float[Tensor, "n d"]:
+        if not isinstance(self._critic, LogitCritic):
+            raise UsageError("this model's critic has no layer whose features can be asked for")
+        with torch.set_grad_enabled(x.requires_grad):
+            return self._critic(x, features=True)[1]
 
     def tensors(self) -> dict[str, Tensor]:
         return _tensors(self._generator, self._critic)

@@ -302,6 +302,8 @@ CHANGES = {
     "l1_weight": 3.0,
     "cycle_weight": 3.0,
     "identity_weight": 3.0,
+    "likeness_weight": 3.0,
+    "clip_bound": 0.05,
 }
 OTHERS = {"critic_steps": 2, "penalty_weight": 3.0, "latent": 3}
 """Those that no translator reads."""

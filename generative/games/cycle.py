@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Data, LabelledBatches, Loss, TwoDomains
+from generative.contracts import Constraint, Data, LabelledBatches, Loss, TwoDomains
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.translating import SLOWED, NetworkTranslator, restored, two_domains
 from generative.protocols.translation import TranslationProtocol
@@ -60,7 +60,11 @@ class Cycle(Game):
     left when a part of it is taken away.
 
     loss: the adversarial one over patches, or None for none. Generators and critics stand by
-    direction. Deviation: the identity loss is left out where the domains differ in their channels.
+    direction. squared: whether the way back is told by squared distances and not by absolute ones.
+    likeness_weight: of the absolute distance of what a generator makes to what it made it of.
+    constraint: what keeps the critics inside a set of functions. critic_steps: of the critics a
+    step of the generators, the first on what these have just made. Deviation: the identity loss and
+    likeness are left out where the domains differ in their channels.
     """
 
     loss: Loss | None
@@ -68,6 +72,10 @@ class Cycle(Game):
     identity_weight: float
     protocol: TranslationProtocol
     shape: tuple[int, ...]
+    squared: bool = False
+    likeness_weight: float = 0.0
+    constraint: Constraint | None = None
+    critic_steps: int = 1
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -82,8 +90,10 @@ class Cycle(Game):
             CRITICS,
             self._critic_loss,
             protocol.critic_adam,
+            times=self.critic_steps,
             fresh=False,
             decay=decay,
+            after=self._settle if self.constraint else None,
         )
         return (generators, critics) if self.loss else (generators,)
 
@@ -95,7 +105,15 @@ class Cycle(Game):
         domains, build = two_domains(data), self.protocol.critic.build
         generators = self._generators(domains)
         critics = nn.ModuleList(build(s[0], s) for s in (self.shape, domains.first_shape))
-        return self.protocol.begun({GENERATORS: generators, CRITICS: critics}, data.device, rng)
+        players: Players = {GENERATORS: generators, CRITICS: critics}
+        if self.constraint is not None:
+            self.constraint.prepare(critics)
+        return self.protocol.begun(players, data.device, rng)
+
+    def _settle(self, table: Table) -> None:
+        """Put the critics back into their set."""
+        assert self.constraint is not None
+        self.constraint.project(table.network(CRITICS))
 
     def batches(self, data: Data) -> LabelledBatches:
         return two_domains(data).domains()
@@ -136,7 +154,13 @@ class Cycle(Game):
                     found.append(Summand(self.loss.generator(logits, logits)))
                 if self.cycle_weight:
                     error = (generators[1 - at](fakes[at]).float() - source).abs()
-                    found.append(Summand(error, self.cycle_weight * span))
+                    if self.squared:
+                        found.append(Summand(error.square(), self.cycle_weight * span**2))
+                    else:
+                        found.append(Summand(error, self.cycle_weight * span))
+                if self.likeness_weight and source.shape[1] == target.shape[1]:
+                    error = (fakes[at].float() - source).abs()
+                    found.append(Summand(error, self.likeness_weight * span))
                 if self.identity_weight and source.shape[1] == target.shape[1]:
                     error = (generators[at](target).float() - target).abs()
                     found.append(Summand(error, self.identity_weight * span))

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.registry import Entry
-from generative.contracts import LOSSES, RECIPES
-from generative.games import cycle, paired
+from generative.contracts import CONSTRAINTS, LOSSES, RECIPES
+from generative.games import cycle, inverse, paired
 from generative.protocols.translation import TRANSLATION_PROTOCOLS, TranslationProtocol
 from generative.recipes.playing import Playing
 from generative.training import Training
 
 ALONE = 0.55
 """The cost of a step without its adversary over one with it, about."""
+CRITICS_COST = 0.5
+"""What another step of the critics, on new translations, adds to it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,62 @@ class Cycle(Translating):
         return cycle.Cycle(parts.get("loss"), *weights, rules, shape)
 
 
+@dataclass(frozen=True)
+class Unpaired(Translating):
+    """Other ways of what CycleGAN does, and what it was compared with. read_weights: the weights
+    that count, the others being 0. squared, constraint by name, critic_steps: as in the game.
+    """
+
+    read_weights: tuple[str, ...]
+    squared: bool = False
+    constraint: str | None = None
+    critic_steps: int = 1
+
+    def weights(self) -> tuple[str, ...]:
+        return self.read_weights
+
+    def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().parts(settings)
+        return (
+            {**found, "constraint": CONSTRAINTS[self.constraint].part} if self.constraint else found
+        )
+
+    def effort(self, rules: Any, usual: Any, parts: Mapping[str, Any]) -> float:
+        return 1.0 + CRITICS_COST * (self.critic_steps - 1)
+
+    def game(
+        self, rules: TranslationProtocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> cycle.Cycle:
+        named = ("cycle_weight", "identity_weight", "likeness_weight")
+        back, same, like = (
+            getattr(rules, name) if name in self.read_weights else 0.0 for name in named
+        )
+        return cycle.Cycle(
+            parts["loss"],
+            back,
+            same,
+            rules,
+            shape,
+            self.squared,
+            like,
+            parts.get("constraint"),
+            self.critic_steps,
+        )
+
+
+@dataclass(frozen=True)
+class Joint(Translating):
+    """A critic of both images of a pair."""
+
+    def weights(self) -> tuple[str, ...]:
+        return ()
+
+    def game(
+        self, rules: TranslationProtocol, parts: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> inverse.Inverse:
+        return inverse.Inverse(parts["loss"], rules, shape)
+
+
 _PIX2PIX = {"paper": "arXiv:1611.07004", "translates": True, "paired": True}
 _CYCLEGAN = {"paper": "arXiv:1703.10593", "translates": True}
 _NS, _LS = ("nonsaturating",), ("least-squares",)
@@ -129,3 +187,40 @@ RECIPES.register(
 RECIPES.register(
     "cyclegan-cycle", summary="CycleGAN without its critics: the way back alone", **_CYCLEGAN
 )(Cycle("small-cyclegan", None, cycle=True))
+
+RECIPES.register(
+    "discogan",
+    paper="arXiv:1703.05192",
+    summary="DiscoGAN: likewise, the way back by squared distances, no identity (Kim et al. 2017)",
+    translates=True,
+    parts=_NS,
+)(Unpaired("small-discogan", "nonsaturating", ("cycle_weight",), squared=True))
+
+RECIPES.register(
+    "dualgan",
+    paper="arXiv:1704.02510",
+    summary="DualGAN: likewise by Wasserstein critics with clipped weights (Yi et al. 2017)",
+    translates=True,
+    parts=("wasserstein", "clip"),
+    exempt=(
+        "learning-changes-every-weight: a constant added to a Wasserstein critic counts for "
+        "nothing, so that its last bias stands still",
+        "a-weight-that-is-not-finite-diverges: its critics move again within the step, and see it",
+    ),
+)(Unpaired("small-dualgan", "wasserstein", ("cycle_weight",), constraint="clip", critic_steps=3))
+
+RECIPES.register(
+    "simgan",
+    paper="arXiv:1612.07828",
+    summary="SimGAN: critics, and the distance to what is translated (Shrivastava et al. 2017)",
+    translates=True,
+    parts=_LS,
+)(Unpaired("small-cyclegan", "least-squares", ("likeness_weight",)))
+
+RECIPES.register(
+    "bigan-translator",
+    paper="arXiv:1605.09782",
+    summary="BiGAN with images for codes: one critic of pairs (a row of CycleGAN's table 2)",
+    translates=True,
+    parts=_NS,
+)(Joint("small-cyclegan", "nonsaturating"))

@@ -8,12 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small import noise
 
 from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from bench.core.trees import load_tree, save_tree
 from bench.datasets import DATASETS
+from bench.datasets.namedpairs import folder_pairs
 from bench.datasets.pairs import Domains, Pairs
 from generative.contracts import TwoDomains
 
@@ -166,3 +168,16 @@ def test_epochs_of_both_domains_do_not_shift():
     batches.next(4)
     assert set(batches.position()) == {"epoch 0", "at 0", "epoch 1", "at 1"}
     assert all(a != b for a, b in pairwise(sorted(batches.position())))
+
+
+def test_domains_of_different_size_are_refused(tmp_path):
+    """In a line that says what to do; brought to one size they are taken."""
+    for domain, side in (("a", 16), ("b", 24)):
+        (tmp_path / domain).mkdir()
+        for n in range(20):
+            image = Image.fromarray(noise(n, side, side))
+            image.save(tmp_path / domain / f"{domain}{n}.png")
+    with pytest.raises(UsageError, match=r"16 x 16 pixels and .* of 24 x 24: bring them to one"):
+        folder_pairs("two", tmp_path, None).load()
+    found = folder_pairs("two", tmp_path, 16).source(0)
+    assert found.first_shape[1:] == found.shape[1:] == (16, 16)

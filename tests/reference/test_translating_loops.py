@@ -70,7 +70,13 @@ def trained(name, first, span=1.0, **told):
     old = trainer.game.protocol
     network = Unet(4, 2) if name.startswith("pix2pix") else Resnet(4, 1, strides=1)
     critic = PatchGan(4, 1, old.critic.norm)
-    own = {"generator": network, "critic": critic, "buffer": KEPT, "span": span, "decay": 0.75}
+    own = {
+        "generator": network,
+        "critic": critic,
+        "buffer": min(KEPT, old.buffer),
+        "span": span,
+        "decay": 0.75,
+    }
     trainer, rng = under(trainer, **own), torch.Generator().manual_seed(5)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -230,3 +236,118 @@ def test_a_model_has_its_generators_in_their_directions():
         wanted = (images.double() / 255).mean(0).expand(2, -1, -1, -1)
         made = floor.translate(source, rng, way).double()
         torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)
+
+
+RIVALS = ("discogan", "dualgan", "simgan")
+
+
+def _clipped(network, bound):
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(weight.clip(-bound, bound))
+
+
+def _wasserstein(true, false):
+    return (false - true).mean()
+
+
+@pytest.mark.parametrize("first", [COLOURED, GREY], ids=["coloured", "grey"])
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_of_cyclegan(name, first):
+    """DiscoGAN (Kim et al. 2017, equations 3 to 7): logarithms and squared distances. DualGAN (Yi
+    et al. 2017, equations 1 to 4): Wasserstein critics clipped after each of three steps, the first
+    on what the generators have just made, the others on new images. SimGAN (Shrivastava et al.
+    2017, equation 2): least squares, and how far what was made is from what it was made of, where
+    both have the same channels.
+    """
+    span, told = (2.0 if first == COLOURED else 1.0), {}
+    betas = (0.0, 0.99) if name == "dualgan" else (0.5, 0.999)
+    if name == "dualgan":
+        told = {"clip_bound": 0.02, "cycle_weight": 7.0}
+    _, state = trained(name, first, span, **told)
+    data, rng = Pairs(2, first, COLOURED), torch.Generator().manual_seed(5)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, patches = Resnet(4, 1, strides=1), PatchGan(4, 1, "instance")
+        there, back = network.build(first, COLOURED), network.build(COLOURED, first)
+        of_second, of_first = patches.build(3, COLOURED), patches.build(first[0], first)
+        first_weights(there, back, of_second, of_first)
+        generators, critics = nn.ModuleList([there, back]), nn.ModuleList([of_second, of_first])
+        adams = [
+            torch.optim.Adam([*part.parameters()], 1.0, betas) for part in (generators, critics)
+        ]
+        kept = ([], [])
+
+        def fooled(logits):
+            if name == "discogan":
+                return softplus(-logits).mean()
+            return -logits.mean() if name == "dualgan" else ((logits - 1) ** 2).mean()
+
+        def told_apart(true, false):
+            if name == "discogan":
+                return softplus(-true).mean() + softplus(false).mean()
+            if name == "dualgan":
+                return _wasserstein(true, false)
+            return ((true - 1) ** 2).mean() + (false**2).mean()
+
+        for done in range(STEPS):
+            own = [
+                at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)
+            ]
+            x, y = data.next(BATCH)
+            as_y, as_x = there(x), back(y)
+            loss = fooled(of_second(as_y)) + fooled(of_first(as_x))
+            if name == "discogan":
+                gaps = ((back(as_y) - x) ** 2).mean() + ((there(as_x) - y) ** 2).mean()
+                loss = loss + span**2 * gaps
+            elif name == "dualgan":
+                gaps = l1_loss(back(as_y), x) + l1_loss(there(as_x), y)
+                loss = loss + 7.0 * span * gaps
+            elif first == COLOURED:
+                loss = loss + 10.0 * span * (l1_loss(as_y, x) + l1_loss(as_x, y))
+            stepped(loss, generators, own[0])
+            for turn in range(3 if name == "dualgan" else 1):
+                if turn:
+                    x, y = data.next(BATCH)
+                    as_y, as_x = there(x), back(y)
+                shown = [
+                    shown_of(k, new.detach(), rng) if name == "simgan" else new.detach()
+                    for k, new in zip(kept, (as_y, as_x), strict=True)
+                ]
+                value = told_apart(of_second(y), of_second(shown[0]))
+                value = value + told_apart(of_first(x), of_first(shown[1]))
+                stepped(value / 2, critics, own[1])
+                if name == "dualgan":
+                    _clipped(critics, 0.02)
+    assert_same(state.players["generators"], generators)
+    assert_same(state.players["critics"], critics)
+
+
+@pytest.mark.parametrize("first", [COLOURED, GREY], ids=["coloured", "grey"])
+def test_bigan_of_images(first):
+    """Donahue et al. 2017, equation 2, with images for codes: the critic takes (F(y), y) for real
+    and (x, G(x)) for made; G and F minimise both with the labels exchanged.
+    """
+    _, state = trained("bigan-translator", first)
+    data = Pairs(2, first, COLOURED)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, patches = Resnet(4, 1, strides=1), PatchGan(4, 1, "instance")
+        there, back = network.build(first, COLOURED), network.build(COLOURED, first)
+        critic = patches.build(3 + first[0], COLOURED)
+        first_weights(there, back, critic)
+        generators = nn.ModuleList([there, back])
+        adams = (adam(generators), adam(critic))
+        for done in range(STEPS):
+            own = [
+                at_rate(a, rates(done, r, 0.75)) for a, r in zip(adams, (3e-3, 1e-3), strict=True)
+            ]
+            x, y = data.next(BATCH)
+            made, inferred = there(x), back(y)
+            false, true = (torch.cat(pair, 1) for pair in ((x, made), (inferred, y)))
+            loss = softplus(-critic(false)).mean() + softplus(critic(true)).mean()
+            stepped(loss, generators, own[0])
+            of_true, of_false = critic(true.detach()), critic(false.detach())
+            stepped((softplus(-of_true).mean() + softplus(of_false).mean()) / 2, critic, own[1])
+    assert_same(state.players["generators"], generators)
+    assert_same(state.players["critic"], critic)

@@ -173,6 +173,8 @@ def _parts(task):
         ("reconstruction", {**OPTDIGITS, "model": "pca"}, "latent = 5", "squared_error@training"),
         ("probing", {**OPTDIGITS, "model": "pca"}, "labels = 50", "probe_accuracy"),
         ("refinement", {**OPTDIGITS, "model": "lapgan"}, "steps = 4", "consistency@8"),
+        ("super-resolution", DRAWN, "factor = 2", "same_reading@optdigits-cnn"),
+        ("anomaly", {**OPTDIGITS, "model": "pca"}, FEW, "auroc"),
         ("inference", {**OPTDIGITS, "model": "bigan"}, "steps = 4", "neighbour_accuracy"),
         ("inference-points", {**POINTS, "model": "bigan"}, "steps = 4", "code_error_share"),
         ("text-to-image", CAPTIONED, "samples = 200", "unseen_caption_match@digits-cnn"),

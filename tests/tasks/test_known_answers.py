@@ -297,6 +297,9 @@ def test_the_masks():
     assert not left[:, :4].any()
     assert left[:, 4:].all()
     assert known_pixels("random", 100, 100).float().mean() == pytest.approx(0.2, abs=0.02)
+    squares = known_pixels("blocks", 40, 40)
+    assert torch.equal(squares, known_pixels("blocks", 40, 40))
+    assert 100 <= int((~squares).sum()) <= 400
 
 
 def test_the_truth_completes_every_picture(store):

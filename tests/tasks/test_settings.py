@@ -36,6 +36,8 @@ TOLD = {
     "l1_weight": 11.0,
     "cycle_weight": 12.0,
     "identity_weight": 13.0,
+    "likeness_weight": 14.0,
+    "hole": "blocks",
     "channels_last": True,
     "precision": "bfloat16",
     "compiled": True,

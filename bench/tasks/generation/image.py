@@ -94,9 +94,11 @@ def resolve_images(
     own: tuple[str, ...],
     takes: tuple[str, ...],
     modules: tuple[str, ...],
+    restores: str = "",
 ) -> Resolved:
     """A point of a grid of models of images. own: the settings of a kind that are a task's own.
-    Raises UsageError for images that can't be had.
+    restores: the task, where images are repaired in it. Raises UsageError for images that can't be
+    had.
     """
     name, chosen = parts["dataset"], checked(kind, settings)
     entry = entry_named(name, IMAGES, "task image", chosen.size)
@@ -123,6 +125,7 @@ def resolve_images(
         rests={"features": part.tag},
         seconds=1e-3 * asked.samples,
         skip=data.missing or part.missing,
+        restores=restores,
         labelled=data.classes > 0,
         moded=data.missing != "" or data.classes > 0,
     )

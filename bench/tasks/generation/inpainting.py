@@ -31,8 +31,10 @@ from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolv
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import scored_by
-from generative import Completer, Decoder, Sampler
+from generative import RECIPES, Completer, Decoder, Sampler
+from generative.holes import blocks, centre
 from generative.inpainting import Descent, complete
+from generative.recipes.context_encoder import TASK
 from generative.recipes.references import Reals
 from metrics import JUDGES
 from metrics.completion import Completion
@@ -45,12 +47,12 @@ RANDOM = 0.8
 
 
 class InpaintingSettings(ImageSettings):
-    """mask: what is hidden: the middle quarter, the left half, or 80 % of the pixels at random.
-    pictures: how many are completed. descent_steps, descent_rate, perceptual, starts: how codes are
-    found (generative.inpainting).
+    """mask: what is hidden: the middle quarter, the left half, 80 % of the pixels at random, or
+    four squares that may overlap. pictures: how many are completed. descent_steps, descent_rate,
+    perceptual, starts: how codes are found (generative.inpainting).
     """
 
-    mask: Literal["centre", "left", "random"] = "centre"
+    mask: Literal["centre", "left", "random", "blocks"] = "centre"
     pictures: int = Field(default=64, ge=1, le=10_000)
     descent_steps: int = Field(default=500, ge=0, le=100_000)
     descent_rate: float = Field(default=0.03, gt=0, le=10)
@@ -65,13 +67,14 @@ OWN = tuple(
 
 def known_pixels(mask: str, height: int, width: int) -> Tensor:
     """Which pixels are not hidden, bool [h, w]."""
-    known = torch.ones(height, width, dtype=torch.bool)
     if mask == "centre":
-        known[height // 4 : height - height // 4, width // 4 : width - width // 4] = False
-    elif mask == "left":
-        known[:, : width // 2] = False
-    else:
-        known = torch.rand(height, width, generator=stream("inpainting", "mask")) >= RANDOM
+        return centre(height, width)
+    if mask == "blocks":
+        return blocks(1, height, width, stream("inpainting", "mask"))[0]
+    if mask == "random":
+        return torch.rand(height, width, generator=stream("inpainting", "mask")) >= RANDOM
+    known = torch.ones(height, width, dtype=torch.bool)
+    known[:, : width // 2] = False
     return known
 
 
@@ -172,13 +175,16 @@ class InpaintingTask(GenerationTask[InpaintingExperiment]):
     experiment = InpaintingExperiment
 
     def every(self, axis: str) -> list[str]:
-        return TASKS["image"].part.every(axis)
+        known = TASKS["image"].part.every(axis)
+        if axis != "model":
+            return known
+        return [*known, *(e.name for e in RECIPES.entries() if e.facts.restores == TASK)]
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
-        modules = (__name__, complete.__module__)
-        found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules)
+        modules = (__name__, complete.__module__, centre.__module__)
+        found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules, TASK)
         if recipe_of(parts["model"]).facts.labelled and not found.skip:
             reason = f"model '{parts['model']}' would have to be told the class of each picture"
             return replace(found, skip=reason)

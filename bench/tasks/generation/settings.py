@@ -45,6 +45,7 @@ class TrainedSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     family: ClassVar[Family] = "drawing"
+    shared: ClassVar[tuple[str, ...]] = ()
     evaluations: Evaluations = 5
     film: Frames = 0
 
@@ -60,7 +61,7 @@ class TrainedSettings(BaseModel):
         return self
 
     def training(self) -> Training:
-        known = {*SETTINGS_OF[self.family], *(self.model_extra or {})}
+        known = {*SETTINGS_OF[self.family], *(self.model_extra or {}), *self.shared}
         return Training(**{name: value for name, value in self if name in known})
 
 
@@ -118,7 +119,8 @@ class Target:
     part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
     measured here, or empty. labelled: whether the classes of the training examples are known.
     moded: whether the modes are, or the classes that they are made of. captioned: whether the
-    examples have captions, which the model is told.
+    examples have captions, which the model is told. restores: the task, where it is one in which
+    damaged images are repaired.
     """
 
     shape: tuple[int, ...] | None
@@ -133,6 +135,7 @@ class Target:
     labelled: bool = False
     moded: bool = True
     captioned: bool = False
+    restores: str = ""
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -141,7 +144,12 @@ def models_for(examples: Literal["points", "images"]) -> list[str]:
     return [
         entry.name
         for entry in RECIPES.entries()
-        if not (entry.facts.translates or entry.facts.captioned or getattr(entry.facts, other))
+        if not (
+            entry.facts.translates
+            or entry.facts.captioned
+            or entry.facts.restores
+            or getattr(entry.facts, other)
+        )
     ]
 
 
@@ -183,6 +191,8 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
     facts, name, points = recipe.facts, recipe.name, len(target.shape or ()) == 1
     if facts.translates:
         return f"model '{name}' translates images of one domain to another's: task translation"
+    if facts.restores and facts.restores != target.restores:
+        return f"model '{name}' repairs images and draws none of its own: task {facts.restores}"
     if facts.captioned and not target.captioned:
         return f"model '{name}' is told captions, and these data have none: task text-to-image"
     if target.captioned and not facts.captioned:
