@@ -118,7 +118,8 @@ class Target:
     part of what identifies the measurement. seconds: what scoring takes. skip: why it can't be
     measured here, or empty. labelled: whether the classes of the training examples are known.
     moded: whether the modes are, or the classes that they are made of. captioned: whether the
-    examples have captions, which the model is told.
+    examples have captions, which the model is told. few: whether the model is to say classes, of
+    which it is told few.
     """
 
     shape: tuple[int, ...] | None
@@ -133,6 +134,7 @@ class Target:
     labelled: bool = False
     moded: bool = True
     captioned: bool = False
+    few: bool = False
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -141,7 +143,8 @@ def models_for(examples: Literal["points", "images"]) -> list[str]:
     return [
         entry.name
         for entry in RECIPES.entries()
-        if not (entry.facts.translates or entry.facts.captioned or getattr(entry.facts, other))
+        if entry.facts.draws
+        and not (entry.facts.translates or entry.facts.captioned or getattr(entry.facts, other))
     ]
 
 
@@ -165,7 +168,8 @@ def resolve_drawing(target: Target, model: str, asked: D, usual: D) -> Resolved:
     if reason := _unfit(target, recipe):
         return unmeasured(target, reason)
     usually = {**recipe.part.relevant(Training(asked.protocol)), "protocol": usual.protocol}
-    own = {"samples": asked.samples, **target.own}
+    drawn = {"samples": asked.samples} if recipe.facts.draws else {}
+    own = {**drawn, **target.own}
     found = resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
     if not isinstance(recipe.part, ready.Ready) or target.skip or target.shape is None:
         return found
@@ -183,6 +187,10 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
     facts, name, points = recipe.facts, recipe.name, len(target.shape or ()) == 1
     if facts.translates:
         return f"model '{name}' translates images of one domain to another's: task translation"
+    if target.few and not facts.classifies:
+        return f"model '{name}' says no class: choose one that classifies, such as improved-gan"
+    if not target.few and not facts.draws:
+        return f"model '{name}' draws nothing by itself: task few-labels"
     if facts.captioned and not target.captioned:
         return f"model '{name}' is told captions, and these data have none: task text-to-image"
     if target.captioned and not facts.captioned:
