@@ -75,8 +75,9 @@ class LogisticTrainer(FitTrainer):
             model = search.best_estimator_
         else:
             model = model.fit(x, labels)
-        weights, offset = (torch.tensor(a).float() for a in (model.coef_, model.intercept_))
-        return Linear(weights.to(data.device), offset.to(data.device))
+        found = (np.ascontiguousarray(a) for a in (model.coef_, model.intercept_))
+        weights, offset = (torch.tensor(a).float().to(data.device) for a in found)
+        return Linear(weights, offset)
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Linear:
         return Linear(tensors["weights"], tensors["offset"])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.core.registry import Entry
 from bench.datasets import DATASETS, DatasetFacts
+from bench.datasets.few import FEW as PREFIX
 from bench.datasets.few import LABELS, Few, FewSource
 from bench.datasets.named import entry_named, names_with
 from bench.datasets.pixels import to_bytes
@@ -67,10 +68,11 @@ class FewExperiment(Experiment[Labeller, FewSource, FewSettings]):
     @cached_property
     def scores(self) -> ImageScores:
         """What looks at samples, against all images."""
-        data: Few = self.entry.part
+        name = self.cell.part("dataset")
+        base = name.removeprefix(PREFIX) if name.startswith(PREFIX) else self.entry.part.base.name
         extractor = name_of(self.cell.settings["features"])
         size = self.cell.settings.get("size")
-        return ImageScores(data.base.name, size, extractor, self.cell.seed, self.device)
+        return ImageScores(base, size, extractor, self.cell.seed, self.device)
 
     def train(self, store: ArtifactStore) -> Trained[Labeller]:
         def look(fitted: Labeller, step: int) -> Tensor:

@@ -181,7 +181,7 @@ class InpaintingTask(GenerationTask[InpaintingExperiment]):
         found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules)
         if recipe_of(parts["model"]).facts.labelled and not found.skip:
             reason = f"model '{parts['model']}' would have to be told the class of each picture"
-            return replace(found, skip=reason)
+            return replace(found, skip=reason, unfit=True)
         return found if found.skip else replace(found, gives=frozenset(_given(parts, found)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:

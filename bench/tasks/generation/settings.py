@@ -208,7 +208,7 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
 
 def unmeasured(target: Target, reason: str) -> Resolved:
     """A point of a grid that makes no sense."""
-    return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
+    return Resolved({}, {}, target.fingerprint, target.modules, skip=reason, unfit=True)
 
 
 def resolve(
