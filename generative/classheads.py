@@ -56,6 +56,17 @@ class Grounded(Reading):
         return torch.logsumexp(outputs, 1), outputs
 
 
+@dataclass(frozen=True)
+class Unsure(Reading):
+    """The outputs are those of the classes; the logit is minus the entropy of what they say, high
+    for what is surely of one (Springenberg 2016).
+    """
+
+    def split(self, outputs: Outputs) -> tuple[Logits, ClassLogits]:
+        logs = torch.log_softmax(outputs, 1)
+        return (logs.exp() * logs).sum(1), outputs
+
+
 class Classifying(nn.Module):
     """A critic that is told no class, and says one: its features are the logits of the classes."""
 

@@ -200,10 +200,12 @@ def _weighs_others(entry: Entry) -> bool:
 def without_others_it_is_the_classifier_alone(recipe: Entry) -> None:
     """`unlabelled_weight=0`: from the same first weights the same ones after all steps as those of
     `supervised`, whatever is drawn beside it; bit for bit where its last layer says classes alone.
+    Without dropout: what is dropped is drawn from one generator, of which a game takes more.
     """
+    plain = TRAINING.saying(dropout=0.0)
     with forked(0):
-        trainer, _, state = begin(recipe, data(), TRAINING.saying(unlabelled_weight=0.0))
-        alone, _, wanted = begin(RECIPES["supervised"], data())
+        trainer, _, state = begin(recipe, data(), plain.saying(unlabelled_weight=0.0))
+        alone, _, wanted = begin(RECIPES["supervised"], data(), plain)
         role = "classifier" if "classifier" in state.players else "critic"
         network, other = state.players[role], wanted.players["classifier"]
         names = list(other.state_dict())

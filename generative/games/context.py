@@ -113,7 +113,8 @@ class Context(Game):
     without a class against images whose hole is filled, its logit beside those of classes; the
     generator, which sees what is around the hole and noise, its own loss of them. Deviations: one
     square hole of a fixed size; generator and critic are the protocol's layers, an encoder of which
-    sees the context; what is filled are the reals of the same batch.
+    sees the context; what is filled are the reals of the same batch. dropout: of hidden values of
+    the critic.
     """
 
     loss: Loss
@@ -121,6 +122,7 @@ class Context(Game):
     holes: Holes
     protocol: Protocol
     shape: tuple[int, ...]
+    dropout: float = 0.0
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -138,7 +140,7 @@ class Context(Game):
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules = self.protocol
         layers = rules.critic, rules.generator
-        form = ClassForm(data.classes, Apart(), more=1)
+        form = ClassForm(data.classes, Apart(), more=1, dropout=self.dropout)
         generator = Filling(*layers, self.shape, rules.latent)
         critic = form.build(*layers, self.shape)
         if rng is not None:

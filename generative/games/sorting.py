@@ -37,18 +37,16 @@ def entropy_of_all(logits: Sorted) -> Float[Tensor, ""]:
 
 
 class Sorting(nn.Module):
-    """A critic whose features, or classes, are the logits of its categories, and whose own logit is
-    minus their entropy: high for what it is sure of.
+    """A critic whose features are the logits of its categories, and whose own logit is minus their
+    entropy: high for what it is sure of.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor, features: bool = False, classes: bool = False) -> Any:
+    def forward(self, x: Tensor, features: bool = False) -> Any:
         found = self.network(x)
-        if classes:
-            return found
         return (-entropy(found), found) if features else -entropy(found)
 
 

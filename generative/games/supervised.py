@@ -36,12 +36,13 @@ class Classifier(Labeller):
 class Supervised(Game):
     """The cross-entropy of examples with a class. The network is that of a critic of K + 1 classes,
     its first weights drawn as a critic's. every: whether it is told the classes of all, which the
-    data keep from the others.
+    data keep from the others. dropout: of its hidden values.
     """
 
     protocol: Protocol
     shape: tuple[int, ...]
     every: bool = False
+    dropout: float = 0.0
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -55,7 +56,8 @@ class Supervised(Game):
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         layers = self.protocol.critic, self.protocol.generator
-        network = ClassForm(data.classes, Grounded()).build(*layers, self.shape).to(data.device)
+        form = ClassForm(data.classes, Grounded(), dropout=self.dropout)
+        network = form.build(*layers, self.shape).to(data.device)
         if rng is not None:
             self.protocol.initialise(nn.Identity(), network, rng)
         return {CLASSIFIER: network}

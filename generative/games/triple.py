@@ -121,7 +121,8 @@ class Triple(Game):
     where the paper's Algorithm 1 has log(1 - D) for C and G. Deviations: the critic projects on the
     class (Miyato & Koyama 2018), theirs sees it in every layer, and noise; D's y_c is drawn, and not
     summed over; C learns from what is drawn after .3 of the training, theirs after epoch 300 of 1,000;
-    no pre-training of C, and no average of its weights; optimisers are the protocol's.
+    no pre-training of C, and no average of its weights; optimisers are the protocol's. dropout: of
+    hidden values of C.
     """
 
     loss: Loss
@@ -129,6 +130,7 @@ class Triple(Game):
     weights: Weights
     protocol: Protocol
     shape: tuple[int, ...]
+    dropout: float = 0.0
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -149,7 +151,7 @@ class Triple(Game):
         rules, classes = self.protocol, data.classes
         making = rules.generator.generator(rules.latent + classes, self.shape)
         judging = rules.critic.encoder(self.shape, FEATURES)
-        form = ClassForm(classes, Grounded())
+        form = ClassForm(classes, Grounded(), dropout=self.dropout)
         found = {
             GENERATOR: LabelledCode(making, classes),
             CRITIC: PairCritic(judging, FEATURES, classes),

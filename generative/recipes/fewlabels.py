@@ -7,26 +7,31 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
-from generative.classcritics import ClassForm
-from generative.classheads import Apart, Grounded
+from generative.classcritics import ClassForm, Dropping
+from generative.classheads import Apart, Grounded, Unsure
 from generative.contracts import LOSSES, RECIPES
 from generative.games.base import Game
 from generative.games.context import Context, Holes
-from generative.games.sorting import Categories, Sortable, Sure
+from generative.games.sorting import Sortable, Sure
 from generative.games.supervised import Supervised
 from generative.games.taught import Learning, Taught
 from generative.games.triple import Triple, Weights
-from generative.parts import CriticForm, TermFacts
+from generative.parts import TermFacts
 from generative.protocols.base import Protocol, protocol_of
 from generative.recipes.adversarial import Adversarial
 from generative.recipes.playing import Playing
 from generative.training import Training
 
 READ = ("steps", "batch", "generator_lr", "critic_lr", "latent")
+OWN = {"learning": Learning(), "dropping": Dropping()}
+"""What each of these games has beside its own parts: what counts how much, and the classifier's
+dropout, the same for all.
+"""
 LABELLED_COST = 1.25
 """What a batch with classes adds to a step, about: only a forecast."""
 
@@ -65,12 +70,12 @@ def learning_of(parts: Mapping[str, Any]) -> Learning:
 
 @dataclass(frozen=True)
 class Teaching(Classifying):
-    """gan: how it is played. form: of its critic, by the number of classes. share, terms: what the
+    """gan: how it is played. form: of its critic, by classes and dropout. share, terms: what the
     critic's own loss counts, and what players minimise in the place of the GAN's losses.
     """
 
     gan: Adversarial
-    form: Callable[[int], CriticForm]
+    form: Callable[..., ClassForm]
     share: float = 1.0
     terms: tuple[tuple[Any, TermFacts], ...] = ()
 
@@ -82,12 +87,13 @@ class Teaching(Classifying):
         return self.gan.read(settings)
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "learning": Learning()}
+        return {**self.gan.parts(settings), **OWN}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Taught:
         learning, plain = learning_of(parts), self.gan.game(rules, parts, shape)
         own = replace(plain, terms=self.terms) if self.terms else plain
-        return Taught(own, self.form, learning, self.share)
+        form = partial(self.form, dropout=parts["dropping"].dropout)
+        return Taught(own, form, learning, self.share)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         return LABELLED_COST * self.gan.effort(rules, usual, parts)
@@ -100,11 +106,11 @@ class Three(Classifying):
     loss: str
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        own = {"learning": Learning(), "weights": Weights()}
-        return {"loss": LOSSES[self.loss].part(), **own}
+        return {"loss": LOSSES[self.loss].part(), "weights": Weights(), **OWN}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Triple:
-        return Triple(parts["loss"], learning_of(parts), parts["weights"], rules, shape)
+        own = parts["loss"], learning_of(parts), parts["weights"]
+        return Triple(*own, rules, shape, parts["dropping"].dropout)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         return 2.0
@@ -120,11 +126,11 @@ class InContext(Classifying):
         return (*READ, "critic_steps")
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        own = {"learning": Learning(), "holes": Holes()}
-        return {"loss": LOSSES[self.loss].part(), **own}
+        return {"loss": LOSSES[self.loss].part(), "holes": Holes(), **OWN}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Context:
-        return Context(parts["loss"], learning_of(parts), parts["holes"], rules, shape)
+        own = parts["loss"], learning_of(parts), parts["holes"]
+        return Context(*own, rules, shape, parts["dropping"].dropout)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         return 1.6
@@ -140,21 +146,25 @@ class Alone(Classifying):
         return "steps", "batch", "critic_lr"
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+        return {"dropping": Dropping()}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Supervised:
-        return Supervised(rules, shape, self.every)
+        return Supervised(rules, shape, self.every, parts["dropping"].dropout)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         return 0.25
 
 
-def _grounded(classes: int) -> ClassForm:
-    return ClassForm(classes, Grounded())
+def _grounded(classes: int, dropout: float) -> ClassForm:
+    return ClassForm(classes, Grounded(), dropout=dropout)
 
 
-def _apart(classes: int) -> ClassForm:
-    return ClassForm(classes, Apart(), more=1)
+def _apart(classes: int, dropout: float) -> ClassForm:
+    return ClassForm(classes, Apart(), more=1, dropout=dropout)
+
+
+def _sorting(classes: int, dropout: float) -> ClassForm:
+    return ClassForm(classes, Unsure(), dropout=dropout, outward=True)
 
 
 _CLASSES: dict[str, Any] = {
@@ -190,7 +200,7 @@ RECIPES.register(
 )(
     Teaching(
         Adversarial("nonsaturating"),
-        Categories,
+        _sorting,
         terms=(
             (Sure(), TermFacts("critic", replaces=True, features=True)),
             (Sortable(), TermFacts("generator", replaces=True, features=True)),

@@ -5,11 +5,12 @@ from math import log
 import pytest
 import torch
 from reference.loops import Known, advanced
+from torch import nn
 
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from generative import RECIPES, Completer, ConditionalSampler, Contested, Labeller, Training
-from generative.classheads import FakeClass, Grounded
+from generative.classheads import FakeClass, Grounded, Unsure
 from generative.games.context import filled, known_outside
 from generative.games.taught import missed
 from generative.games.triple import deceiving, unlike_all
@@ -166,11 +167,41 @@ def test_what_a_context_model_draws_is_training_data_with_a_hole():
 def test_without_labels_a_taught_catgan_is_catgan():
     """Bit for bit, under a protocol without batch norm: generator and critic."""
     data = Known(SHAPE, 10)
-    state, _ = trained("catgan-labelled", data, "dense", class_weight=0.0)
+    state, _ = trained("catgan-labelled", data, "dense", class_weight=0.0, dropout=0.0)
     other, _ = trained("catgan", data, "dense")
     for name, network in state.players.items():
-        wanted = other.players[name].state_dict()
-        assert all(torch.equal(v, wanted[k]) for k, v in network.state_dict().items())
+        wanted = other.players[name].state_dict().values()
+        found = network.state_dict().values()
+        assert all(torch.equal(*both) for both in zip(found, wanted, strict=True))
+
+
+def test_values_are_dropped_in_training_alone():
+    """Of inputs two fifths as many as of hidden values, after each activation; none at 0."""
+    critic = trained("improved-gan")[0].players["critic"]
+    shares = [layer.p for layer in critic.modules() if isinstance(layer, nn.Dropout)]
+    assert shares == pytest.approx([0.2, 0.5, 0.5])
+    x = torch.rand(4, *SHAPE, generator=stream("x"))
+    assert not torch.equal(critic(x, classes=True), critic(x, classes=True))
+    critic.eval()
+    assert torch.equal(critic(x, classes=True), critic(x, classes=True))
+    plain = trained("improved-gan", dropout=0.0)[0].players["critic"]
+    assert not any(isinstance(layer, nn.Dropout) for layer in plain.modules())
+
+
+@pytest.mark.parametrize("name", [*TAUGHT, "supervised"])
+def test_every_classifier_drops_as_many(name):
+    state, _ = trained(name)
+    role = "critic" if "classifier" not in state.players else "classifier"
+    shares = [layer.p for layer in state.players[role].modules() if isinstance(layer, nn.Dropout)]
+    assert shares == pytest.approx([0.2, 0.5, 0.5])
+
+
+def test_an_unsure_critic_has_the_logit_of_its_entropy():
+    outputs = torch.randn(6, 4, generator=stream("outputs"), dtype=torch.float64)
+    logits, classes = Unsure().split(outputs)
+    p = outputs.softmax(1)
+    torch.testing.assert_close(logits, (p * p.log()).sum(1))
+    assert torch.equal(classes, outputs)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
