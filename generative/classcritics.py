@@ -1,4 +1,4 @@
-"""Critics that are told no class and say one: of an example its logit, and the logits of classes."""
+"""Critics that are told no class and say one: of an example a logit, and logits of classes."""
 
 from __future__ import annotations
 

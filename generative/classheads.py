@@ -48,8 +48,9 @@ class FakeClass(Reading):
 
 @dataclass(frozen=True)
 class Grounded(Reading):
-    """The outputs are those of the real classes, and l_{K+1} of fakes is 0, which takes nothing from
-    what K + 1 of them can say (Salimans et al. 2016, section 5): the logit is log sum_k exp(l_k).
+    """The outputs are those of the real classes, and l_{K+1} of fakes is 0, which takes nothing
+    from what K + 1 of them can say (Salimans et al. 2016, section 5): the logit is log sum_k
+    exp(l_k).
     """
 
     def split(self, outputs: Outputs) -> tuple[Logits, ClassLogits]:

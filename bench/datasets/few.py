@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,8 +27,8 @@ LABELS = 100
 
 
 def chosen(labels: Tensor, each: int, classes: int) -> Tensor:
-    """The places of the first `each` of every class, [each * classes], in rising order; fewer are the
-    first of more.
+    """The places of the first `each` of every class, [each * classes], in rising order: fewer are
+    the first of more.
     """
     found = [(labels == label).nonzero()[:each, 0] for label in range(classes)]
     return torch.cat(found).sort().values
@@ -76,8 +77,8 @@ class Few(Dataset):
         return hashlib.sha256(f"few|{self.labels}|{self.base.fingerprint}".encode()).hexdigest()
 
     def with_labels(self, labels: int) -> Few:
-        """The same with another number of labels. Raises UsageError for one that can't be shared out
-        evenly, or is more than there are.
+        """The same with another number of labels. Raises UsageError for one that can't be shared
+        out evenly, or is more than there are.
         """
         found = replace(self, labels=labels)
         found.refuse()
@@ -86,7 +87,9 @@ class Few(Dataset):
     def refuse(self) -> None:
         """Raise UsageError where the labels can't be had."""
         if not self.missing and not self.classes:
-            raise UsageError(f"dataset '{self.name}': expected images with classes, and these have none")
+            raise UsageError(
+                f"dataset '{self.name}': expected images with classes, and these have none"
+            )
         each, rest = divmod(self.labels, max(1, self.classes))
         if rest or not each:
             raise UsageError(
@@ -96,12 +99,11 @@ class Few(Dataset):
         if self.missing:
             return
         known = torch.from_numpy(self.base.split.labels)
-        counts = torch.bincount(known, minlength=self.classes)
-        if each > int(counts.min()):
+        fewest = int(torch.bincount(known, minlength=self.classes).min())
+        if each > fewest:
             raise UsageError(
-                f"labels={self.labels} of dataset '{self.name}': expected "
-                f"{self.classes * int(counts.min())} at most, as many of each class: its rarest has "
-                f"{int(counts.min())} training images"
+                f"labels={self.labels} of dataset '{self.name}': expected {self.classes * fewest} "
+                f"at most, as many of each class: its rarest has {fewest} training images"
             )
 
     def source(self, seed: int, device: str = "cpu") -> FewSource:
@@ -184,7 +186,8 @@ def few(name: str, of: Callable[[str], Labelled]) -> Few:
 
 def _register(summary: str, name: str) -> None:
     entry = DATASETS[name]
-    data = Few(entry.part)
+    base: Any = entry.part
+    data = Few(base)
     facts = {"modes": data.modes, "licence": data.licence, "large": entry.facts.large}
     DATASETS.register(data.name, paper=entry.paper, summary=summary, **facts)(data)
 

@@ -52,8 +52,8 @@ FORMS = (
 
 @dataclass(frozen=True)
 class DataName:
-    """What a name stands for. kind: registered, few, folder, file, torchvision or users. name: as the
-    kind knows it. side: "train" or "held-out" where the name ends so.
+    """What a name stands for. kind: registered, few, folder, file, torchvision or users. name: as
+    the kind knows it. side: "train" or "held-out" where the name ends so.
     """
 
     kind: str

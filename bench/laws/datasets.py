@@ -79,7 +79,9 @@ def what_is_offered_is_there(dataset: Entry) -> None:
     assert dataset.part.name
     assert found <= OFFERED.keys()
     assert ("points" in found) == (len(source.shape) == 1)
-    assert bool(found & {"images", "domains", "stacks", "captions", "few"}) == (len(source.shape) == 3)
+    assert bool(found & {"images", "domains", "stacks", "captions", "few"}) == (
+        len(source.shape) == 3
+    )
     assert len(source.shape) == 1 or source.box == (0.0, 1.0)
     assert "modes" not in found or source.modes > 0
     assert "classes" not in found or source.classes > 0

@@ -60,8 +60,8 @@ class Resolved:
     brought and no name tells apart; part of the cell's key, and not of its name. by_seed: such of
     each seed, by seed, where a seed has its own; one that is not in it can't be measured. once:
     whether every seed would give the same samples. gives: the metrics that it can have, by their
-    names on rows; None where nobody knows. note: what a reader of its row should know. unfit: whether
-    it is skipped because its parts don't go together, and not for what is missing here.
+    names on rows; None where nobody knows. note: what a reader of its row should know. unfit:
+    whether it is skipped because its parts don't go together, and not for what is missing here.
     """
 
     settings: dict[str, Any]

@@ -1,5 +1,5 @@
-"""CC-GAN (Denton et al. 2016, arXiv:1611.06430): a generator that fills holes in examples, against a
-critic that classifies.
+"""CC-GAN (Denton et al. 2016, arXiv:1611.06430): a generator that fills holes in examples, against
+a critic that classifies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from generative.classcritics import ClassForm, log_classes
 from generative.classheads import Apart
-from generative.contracts import Batches, Completer, Data, Labeller, LabelledBatches, Loss
+from generative.contracts import Batches, Completer, Data, LabelledBatches, Labeller, Loss
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.taught import TOLD, Learning, labelled, missed
 from generative.networks import Network
@@ -35,8 +35,8 @@ class Holes:
 
 
 def known_outside(hole: float, shape: tuple[int, ...], n: int, rng: torch.Generator) -> Known:
-    """What a square hole leaves of each of `n` images [c, h, w]: its place is the generator's, every
-    one inside the image alike likely.
+    """What a square hole leaves of each of `n` images [c, h, w]. Its place is drawn, every one
+    inside the image alike likely.
     """
     inside = []
     for side in shape[1:]:

@@ -1,4 +1,4 @@
-"""A classifier alone, told the classes of a few examples or of all: what others are compared with."""
+"""A classifier alone, told the classes of few examples or of all: what others are held against."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from generative.classcritics import ClassForm, log_classes
 from generative.classheads import Grounded
-from generative.contracts import Data, FewLabelled, Labeller, LabelledBatches
+from generative.contracts import Data, FewLabelled, LabelledBatches, Labeller
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.taught import missed
 from generative.protocols.base import Protocol

@@ -17,8 +17,8 @@ from generative.contracts import (
     Codes,
     Contested,
     Data,
-    Labeller,
     LabelledBatches,
+    Labeller,
     Labels,
     Logits,
 )
@@ -35,8 +35,8 @@ TOLD = "told"
 
 @dataclass(frozen=True)
 class Learning:
-    """What counts how much to a classifier: the cross-entropy of examples with a class, and all that
-    is learned from others and from what is made; with 0 it learns from the few labels alone.
+    """What counts how much to a classifier: the cross-entropy of examples with a class, and all
+    that is learned from others and from what is made; with 0 it learns from the few labels alone.
     """
 
     class_weight: Annotated[float, WEIGHT] = 1.0
@@ -80,9 +80,9 @@ class TaughtSampler(Contested, Labeller):
 
 @dataclass(frozen=True)
 class Taught(Game):
-    """A GAN whose critic minimises class_weight CE(labelled) + unlabelled_weight share L, where L is
-    its own loss over examples without a class and over fakes, and CE the cross-entropy of examples
-    with one, drawn from a stream of their own. The generator's move is the GAN's.
+    """A GAN whose critic minimises class_weight CE(labelled) + unlabelled_weight share L, where L
+    is its own loss over examples without a class and over fakes, and CE the cross-entropy of
+    examples with one, drawn from a stream of their own. The generator's move is the GAN's.
 
     own: the GAN. form: of its critic, by the number of classes. share: of L where both weights are
     1, as the model's paper has it.

@@ -20,8 +20,8 @@ from generative.contracts import (
     Codes,
     ConditionalSampler,
     Data,
-    Labeller,
     LabelledBatches,
+    Labeller,
     Labels,
     Loss,
 )
@@ -54,8 +54,8 @@ class PairCritic(Projected):
 
 @dataclass(frozen=True)
 class Weights:
-    """Of what the classifier minimises beside the cross-entropy of labelled examples: the entropy of
-    what it says of others, how far what it says of all is from every class alike, and the
+    """Of what the classifier minimises beside the cross-entropy of labelled examples: the entropy
+    of what it says of others, how far what it says of all is from every class alike, and the
     cross-entropy of drawn examples under the class that was asked for. pseudo_share: of what the
     critic takes for real, the share of examples under the class that the classifier says.
     """
@@ -68,8 +68,8 @@ class Weights:
 
 def deceiving(said: ClassLogits, costs: ClassLogits) -> Float[Tensor, " n"]:
     """sum_y p_c(y | x) cost(x, y) of examples without a class: less where the classifier puts its
-    mass on classes with which the critic takes the example for real. said: its logits; costs: what a
-    generator would pay for such a pair, -log D(x, y).
+    mass on classes with which the critic takes the example for real. said: its logits; costs: what
+    a generator would pay for such a pair, -log D(x, y).
     """
     return (said.softmax(1) * costs).sum(1)
 
@@ -117,12 +117,12 @@ class Triple(Game):
     labelled examples, and 1/2 sum_y p_c(y | x) (-log D(x, y)) of others beside the summands of
     `Weights`; G minimises 1/2 (-log D(G(z, y), y)) for classes drawn evenly.
 
-    As the authors' code has it (its objective "integrate", and pseudo-labels that D takes for real),
-    where the paper's Algorithm 1 has log(1 - D) for C and G. Deviations: the critic projects on the
-    class (Miyato & Koyama 2018), theirs sees it in every layer, and noise; D's y_c is drawn, and not
-    summed over; C learns from what is drawn after .3 of the training, theirs after epoch 300 of 1,000;
-    no pre-training of C, and no average of its weights; optimisers are the protocol's. dropout: of
-    hidden values of C.
+    As the authors' code has it (its objective "integrate", and pseudo-labels that D takes for
+    real), where the paper's Algorithm 1 has log(1 - D) for C and G. Deviations: the critic projects
+    on the class (Miyato & Koyama 2018), theirs sees it in every layer, and noise; D's y_c is drawn,
+    and not summed over; C learns from what is drawn after .3 of the training, theirs after epoch
+    300 of 1,000; no pre-training of C, and no average of its weights; optimisers are the
+    protocol's. dropout: of hidden values of C.
     """
 
     loss: Loss

@@ -29,8 +29,8 @@ from generative.training import Training
 
 READ = ("steps", "batch", "generator_lr", "critic_lr", "latent")
 OWN = {"learning": Learning(), "dropping": Dropping()}
-"""What each of these games has beside its own parts: what counts how much, and the classifier's
-dropout, the same for all.
+"""What each of these games has beside its own parts: what counts how much, and the dropout of its
+classifier, the same for all.
 """
 LABELLED_COST = 1.25
 """What a batch with classes adds to a step, about: only a forecast."""
@@ -38,8 +38,8 @@ LABELLED_COST = 1.25
 
 @dataclass(frozen=True)
 class Classifying(Playing):
-    """A protocol's game whose critic goes without batch norm, so that reals with a class, others and
-    fakes are classified alike.
+    """A protocol's game whose critic goes without batch norm, so that reals with a class, others
+    and fakes are classified alike.
     """
 
     def entry(self, training: Training) -> Entry[Protocol, Any]:
@@ -178,8 +178,8 @@ _CLASSES: dict[str, Any] = {
 RECIPES.register(
     "improved-gan",
     paper="arXiv:1606.03498",
-    summary="A critic of K classes and one of fakes, told few labels; its generator matches features "
-    "(Salimans et al. 2016)",
+    summary="A critic of K classes and one of fakes, told few labels; its generator matches "
+    "features (Salimans et al. 2016)",
     parts=("nonsaturating", "feature-matching"),
     **_CLASSES,
 )(Teaching(Adversarial("nonsaturating", terms="feature-matching"), _grounded, share=0.5))
@@ -187,7 +187,7 @@ RECIPES.register(
 RECIPES.register(
     "ssl-gan",
     paper="arXiv:1611.06430",
-    summary="A critic that is told few labels and says classes beside its logit (Denton et al. 2016)",
+    summary="A critic that is told few labels and says classes beside a logit (Denton et al. 2016)",
     parts=("nonsaturating",),
     **_CLASSES,
 )(Teaching(Adversarial("nonsaturating"), _apart))
@@ -195,7 +195,7 @@ RECIPES.register(
 RECIPES.register(
     "catgan-labelled",
     paper="arXiv:1511.06390",
-    summary="CatGAN whose critic is told the category of few examples (Springenberg 2016, section 3.3)",
+    summary="CatGAN whose critic is told the category of few examples (Springenberg 2016)",
     **_CLASSES,
 )(
     Teaching(
@@ -211,7 +211,7 @@ RECIPES.register(
 RECIPES.register(
     "triple-gan",
     paper="arXiv:1703.02291",
-    summary="A classifier as a third player, told few labels, and a critic of pairs (Li et al. 2017)",
+    summary="A classifier as a third player, told few labels; a critic of pairs (Li et al. 2017)",
     parts=("nonsaturating",),
     **_CLASSES,
 )(Three("nonsaturating"))

@@ -114,7 +114,9 @@ class SpreadingTrainer(NeighbourTrainer):
         return Neighbours(x, found, NEIGHBOURS)
 
 
-def _register(name: str, trainer: FitTrainer, summary: str, seconds: float, paper: str = "") -> None:
+def _register(
+    name: str, trainer: FitTrainer, summary: str, seconds: float, paper: str = ""
+) -> None:
     RECIPES.register(
         name,
         paper=paper,

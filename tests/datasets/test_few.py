@@ -33,7 +33,9 @@ def test_every_class_has_as_many_labels(labels):
 def test_a_label_is_that_of_its_image():
     """And none of them is held out."""
     own = usual.split
-    known = {image.tobytes(): int(label) for image, label in zip(own.images, own.labels, strict=True)}
+    known = {
+        image.tobytes(): int(label) for image, label in zip(own.images, own.labels, strict=True)
+    }
     images, classes = source().told
     found = (images * 255).round().to(torch.uint8)[:, 0].numpy()
     assert [known[image.tobytes()] for image in found] == classes.tolist()
@@ -106,7 +108,10 @@ def test_another_number_of_labels_is_other_data():
     [
         (15, "labels=15 of dataset 'few@usual': expected a multiple of its 10 classes"),
         (5, "labels=5 .* expected a multiple of its 10 classes, as many labels of each"),
-        (1_450, r"labels=1450 .* expected 14\d0 at most, as many of each class: its rarest has 14\d "),
+        (
+            1_450,
+            r"labels=1450 .* expected 14\d0 at most, as many of each class: its rarest has 14\d ",
+        ),
     ],
 )
 def test_labels_that_can_not_be_had(labels, said):
@@ -126,7 +131,10 @@ def test_labels_that_can_not_be_had(labels, said):
         ("few@photos", "dataset 'few@photos' has no images to train on: all of it is held out"),
         ("few@", "the name is empty"),
         ("few@few@mnist5k", "offers images of which few have a class, and few@few@mnist5k needs"),
-        ("mnist5k", "dataset 'mnist5k' offers images with classes, and x needs images of which few"),
+        (
+            "mnist5k",
+            "dataset 'mnist5k' offers images with classes, and x needs images of which few",
+        ),
     ],
 )
 def test_data_without_labels_are_refused(name, said):

@@ -142,7 +142,7 @@ def test_what_is_known_stays_as_it_was():
 
 def test_a_generator_sees_nothing_of_what_is_hidden():
     """Other pixels under the hole: it makes the same; other ones beside it: it does not."""
-    state, model = trained("ccgan")
+    _, model = trained("ccgan")
     assert isinstance(model, Completer)
     x, known = torch.rand(3, *SHAPE), torch.ones(8, 8, dtype=torch.bool)
     known[2:6, 2:6] = False
@@ -240,7 +240,7 @@ def test_what_each_model_can_do():
     drawing = ("improved-gan", "ssl-gan", "catgan-labelled")
     assert [name for name in kinds if isinstance(kinds[name], Contested)] == list(drawing)
     assert isinstance(kinds["triple-gan"], ConditionalSampler)
-    for name, model in kinds.items():
+    for name in kinds:
         assert RECIPES[name].facts.draws == (name in (*drawing, "triple-gan"))
 
 

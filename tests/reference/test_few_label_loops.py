@@ -116,8 +116,8 @@ class Salimans(Hand):
 
 
 class Dropped(Salimans):
-    """As their convolutional critics: a fifth of the inputs and half of all hidden values, drawn from
-    the global generator; reals and fakes pass together, and so do not labelled ones.
+    """As their convolutional critics: a fifth of the inputs and half of all hidden values, drawn
+    from the global generator; reals and fakes pass together, and so do not labelled ones.
     """
 
     dropout = 0.5
@@ -174,7 +174,7 @@ class Springenberg(Hand):
 
 
 class Context(Denton):
-    """Denton et al. 2016: a square hole of each image is filled, from what is around it and noise."""
+    """Denton et al. 2016: a hole of each image is filled, from what is around it and noise."""
 
     hole = 0.5
 
@@ -205,7 +205,10 @@ class Context(Denton):
             fakes = self.filled(reals).detach()
             loss = loss + self.unlabelled_weight * self.unlabelled(reals, fakes)
         yield "critic", loss
-        yield "generator", -self.said(self.filled(self.others.next(BATCH)))[:, 0].sigmoid().log().mean()
+        yield (
+            "generator",
+            -self.said(self.filled(self.others.next(BATCH)))[:, 0].sigmoid().log().mean(),
+        )
 
 
 class Li(Hand):

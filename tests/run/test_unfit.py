@@ -13,9 +13,7 @@ INLINE = ["--executor", "inline"]
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
-def test_a_model_that_needs_classes_on_data_without_is_one_line(
-    verb, tmp_path, capfd, monkeypatch
-):
+def test_a_model_that_needs_classes_on_data_without_is_one_line(verb, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     suite = small_suite(tmp_path, '"gan"', '"nsgan"')
     how = INLINE if verb == "run" else []
@@ -41,8 +39,6 @@ def test_where_others_can_be_measured_it_is_skipped(tmp_path):
     suite = small_suite(tmp_path)
     plan = plan_of(suite, grid=[("model", ["class-mean", "gan"])])
     assert [bool(cell.skip) for cell in plan.cells] == [True, False]
-
-
 
 
 def test_what_a_suite_itself_names_is_told_on_its_rows(tmp_path):

@@ -153,7 +153,7 @@ def test_a_generator_that_fills_holes_shows_held_out_images_filled(store):
 
 
 def test_floors_learn_from_what_they_are_told(store):
-    """On digits that anybody can tell apart: each far below chance, spreading below its neighbour."""
+    """On digits that are easily told apart: far below chance, spreading below its neighbour."""
     errors = {
         name: error(store, model=name)
         for name in ("logistic-regression", "nearest-neighbour", "label-spreading")

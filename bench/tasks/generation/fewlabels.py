@@ -152,7 +152,9 @@ class FewTask(GenerationTask[FewExperiment], SamplingTask):
             labelled=True,
             few=True,
         )
-        found = resolve_drawing(target, parts["model"], asked, FewSettings(samples=usual["samples"]))
+        found = resolve_drawing(
+            target, parts["model"], asked, FewSettings(samples=usual["samples"])
+        )
         if found.skip:
             return found
         draws = recipe_of(parts["model"]).facts.draws
