@@ -488,7 +488,8 @@ class RecipeFacts:
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
     classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
     an Autoencoder. classifies: it is a Labeller, and can be trained where few examples have a
-    class. draws: whether it draws samples of its own, of anything.
+    class. draws: whether it draws samples of its own, of anything; completes: whether it does not
+    and fills in what is hidden of a picture, as a Completer.
     """
 
     role: Role = "model"
@@ -503,6 +504,7 @@ class RecipeFacts:
     encodes: bool = False
     classifies: bool = False
     draws: bool = True
+    completes: bool = False
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -222,6 +222,7 @@ RECIPES.register(
     summary="A generator that fills holes, a critic that is told few labels (Denton et al. 2016)",
     parts=("nonsaturating",),
     draws=False,
+    completes=True,
     **_CLASSES,
 )(InContext("nonsaturating"))
 

@@ -152,6 +152,24 @@ def test_a_generator_that_fills_holes_shows_held_out_images_filled(store):
     assert not any("frechet" in value.metric for value in found.values)
 
 
+def test_a_generator_that_fills_holes_completes_pictures(store):
+    """In the task of completions, too, where it needs no class of a picture; and draws nowhere."""
+    task = TASKS["inpainting"].part
+    assert "ccgan" in task.every("model")
+    told = {**SHORT, "pictures": 5, "protocol": "small-dcgan", "samples": 100}
+    cell = cell_of("inpainting", dataset=f"{ME}:usual", model="ccgan", settings=told)
+    found = task.measure(cell, Bench(store))
+    truth, samples = found.arrays["truth"], found.arrays["samples"]
+    outside = np.ones((8, 8), dtype=bool)
+    outside[2:6, 2:6] = False
+    assert np.array_equal(samples[:, :, outside], truth[:, :, outside])
+    assert (samples[:, :, ~outside] != truth[:, :, ~outside]).any()
+    found = task.resolve({"dataset": "optdigits", "model": "acgan"}, {}, None)
+    assert "would have to be told the class of each picture" in found.skip
+    found = task.resolve({"dataset": "optdigits", "model": "supervised"}, {}, None)
+    assert "draws nothing by itself" in found.skip
+
+
 def test_floors_learn_from_what_they_are_told(store):
     """On digits that are easily told apart: far below chance, spreading below its neighbour."""
     errors = {

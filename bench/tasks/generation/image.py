@@ -92,9 +92,11 @@ def resolve_images(
     own: tuple[str, ...],
     takes: tuple[str, ...],
     modules: tuple[str, ...],
+    completes: bool = False,
 ) -> Resolved:
     """A point of a grid of models of images. own: the settings of a kind that are a task's own.
-    Raises UsageError for images that can't be had.
+    completes: whether models are to fill in what is hidden. Raises UsageError for images that can't
+    be had.
     """
     name, chosen = parts["dataset"], checked(kind, settings)
     entry = entry_named(name, IMAGES, "task image", chosen.size)
@@ -123,6 +125,7 @@ def resolve_images(
         skip=data.missing or part.missing,
         labelled=data.classes > 0,
         moded=data.missing != "" or data.classes > 0,
+        completes=completes,
     )
     return resolve_drawing(target, parts["model"], asked, kind(samples=usual["samples"]))
 

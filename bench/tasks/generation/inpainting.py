@@ -31,7 +31,7 @@ from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolv
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.values import scored_by
-from generative import Completer, Decoder, Sampler
+from generative import RECIPES, Completer, Decoder, Sampler
 from generative.inpainting import Descent, complete
 from generative.recipes.references import Reals
 from metrics import JUDGES
@@ -172,14 +172,16 @@ class InpaintingTask(GenerationTask[InpaintingExperiment]):
     experiment = InpaintingExperiment
 
     def every(self, axis: str) -> list[str]:
-        return TASKS["image"].part.every(axis)
+        own = [entry.name for entry in RECIPES.entries() if entry.facts.completes]
+        return TASKS["image"].part.every(axis) + (own if axis == "model" else [])
 
     def resolve(
         self, parts: Mapping[str, str], settings: Mapping[str, Any], definition: dict | None
     ) -> Resolved:
         modules = (__name__, complete.__module__)
-        found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules)
-        if recipe_of(parts["model"]).facts.labelled and not found.skip:
+        found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules, True)
+        facts = recipe_of(parts["model"]).facts
+        if facts.labelled and not (facts.completes or found.skip):
             reason = f"model '{parts['model']}' would have to be told the class of each picture"
             return replace(found, skip=reason, unfit=True)
         return found if found.skip else replace(found, gives=frozenset(_given(parts, found)))

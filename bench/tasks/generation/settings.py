@@ -119,7 +119,7 @@ class Target:
     measured here, or empty. labelled: whether the classes of the training examples are known.
     moded: whether the modes are, or the classes that they are made of. captioned: whether the
     examples have captions, which the model is told. few: whether the model is to say classes, of
-    which it is told few.
+    which it is told few. completes: whether it is to fill in what is hidden.
     """
 
     shape: tuple[int, ...] | None
@@ -135,6 +135,7 @@ class Target:
     moded: bool = True
     captioned: bool = False
     few: bool = False
+    completes: bool = False
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -189,7 +190,7 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
         return f"model '{name}' translates images of one domain to another's: task translation"
     if target.few and not facts.classifies:
         return f"model '{name}' says no class: choose one that classifies, such as improved-gan"
-    if not target.few and not facts.draws:
+    if not (target.few or facts.draws or (target.completes and facts.completes)):
         return f"model '{name}' draws nothing by itself: task few-labels"
     if facts.captioned and not target.captioned:
         return f"model '{name}' is told captions, and these data have none: task text-to-image"
