@@ -5,7 +5,7 @@ a critic that classifies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import torch
@@ -112,9 +112,9 @@ class Context(Game):
     """The critic minimises class_weight CE(labelled) and unlabelled_weight times its loss of reals
     without a class against images whose hole is filled, its logit beside those of classes; the
     generator, which sees what is around the hole and noise, its own loss of them. Deviations: one
-    square hole of a fixed size; generator and critic are the protocol's layers, an encoder of which
-    sees the context; what is filled are the reals of the same batch. dropout: of hidden values of
-    the critic.
+    square hole of a fixed size; the protocol's layers, of which an encoder with batch norm sees the
+    context (without it what is made stays grey) and a critic without it judges; what is filled are
+    the reals of the same batch. dropout: of hidden values of the critic.
     """
 
     loss: Loss
@@ -139,12 +139,12 @@ class Context(Game):
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules = self.protocol
-        layers = rules.critic, rules.generator
+        plain = replace(rules, critic=rules.critic.unmixed())
         form = ClassForm(data.classes, Apart(), more=1, dropout=self.dropout)
-        generator = Filling(*layers, self.shape, rules.latent)
-        critic = form.build(*layers, self.shape)
+        generator = Filling(rules.critic, rules.generator, self.shape, rules.latent)
+        critic = form.build(plain.critic, plain.generator, self.shape)
         if rng is not None:
-            rules.initialise(generator, critic, rng)
+            plain.initialise(generator, critic, rng)
         return {GENERATOR: generator.to(data.device), CRITIC: critic.to(data.device)}
 
     def batches(self, data: Data) -> Batches | LabelledBatches:

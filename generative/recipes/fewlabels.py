@@ -118,9 +118,12 @@ class Three(Classifying):
 
 @dataclass(frozen=True)
 class InContext(Classifying):
-    """Of CC-GAN. loss: of critic and generator."""
+    """Of CC-GAN, which needs the layers with batch norm, too. loss: of critic and generator."""
 
     loss: str
+
+    def rules(self, training: Training) -> Protocol:
+        return self.entry(training).part.told(training.settings)
 
     def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         return (*READ, "critic_steps")

@@ -8,7 +8,8 @@ from reference.loops import Known, advanced
 from torch import nn
 
 from bench.core.errors import UsageError
-from bench.core.randomness import stream
+from bench.core.randomness import forked, stream
+from bench.datasets import DATASETS
 from generative import RECIPES, Completer, ConditionalSampler, Contested, Labeller, Training
 from generative.classheads import FakeClass, Grounded, Unsure
 from generative.games.context import filled, known_outside
@@ -153,6 +154,22 @@ def test_a_generator_sees_nothing_of_what_is_hidden():
     outside = torch.where(known, torch.rand(3, *SHAPE), x)
     other = model.complete(outside, known)
     assert (other[:, :, ~known] != found[:, :, ~known]).any()
+
+
+@pytest.mark.slow
+def test_holes_are_filled_with_as_much_contrast_as_there_was():
+    """Not with grey, which an encoder without batch norm comes to; and without labels, too."""
+    data = DATASETS["few@optdigits"].part.source(0)
+    training = Training("small-dcgan", steps=1_200)
+    trainer = RECIPES["ccgan"].part.trainer(training, data.shape)
+    with forked(0):
+        state = trainer.start(data, stream("contrast"))
+        model = trainer.finish(trainer.advance(state, trainer.steps))
+    known = torch.ones(8, 8, dtype=torch.bool)
+    known[2:6, 2:6] = False
+    truth = data.held_out[:200]
+    made = model.complete(truth, known)
+    assert made[:, :, ~known].std() > 0.5 * truth[:, :, ~known].std()
 
 
 def test_what_a_context_model_draws_is_training_data_with_a_hole():

@@ -179,8 +179,8 @@ class Context(Denton):
     hole = 0.5
 
     def made(self):
-        """The generator's own encoder first."""
-        encoder = JUDGING.encoder((2, 8, 8), LATENT)
+        """The generator's own encoder, with batch norm, first."""
+        encoder = Dcgan(16).encoder((2, 8, 8), LATENT)
         both = nn.ModuleList([encoder, MAKING.generator(2 * LATENT, SHAPE)])
         return {"generator": both, "critic": JUDGING.encoder(SHAPE, self.outputs)}
 
