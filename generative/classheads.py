@@ -46,6 +46,28 @@ class FakeClass(Reading):
         return torch.logsumexp(real, 1) - outputs[:, -1], real
 
 
+@dataclass(frozen=True)
+class Grounded(Reading):
+    """The outputs are those of the real classes, and l_{K+1} of fakes is 0, which takes nothing
+    from what K + 1 of them can say (Salimans et al. 2016, section 5): the logit is log sum_k
+    exp(l_k).
+    """
+
+    def split(self, outputs: Outputs) -> tuple[Logits, ClassLogits]:
+        return torch.logsumexp(outputs, 1), outputs
+
+
+@dataclass(frozen=True)
+class Unsure(Reading):
+    """The outputs are those of the classes; the logit is minus the entropy of what they say, high
+    for what is surely of one (Springenberg 2016).
+    """
+
+    def split(self, outputs: Outputs) -> tuple[Logits, ClassLogits]:
+        logs = torch.log_softmax(outputs, 1)
+        return (logs.exp() * logs).sum(1), outputs
+
+
 class Classifying(nn.Module):
     """A critic that is told no class, and says one: its features are the logits of the classes."""
 

@@ -132,6 +132,17 @@ class Captioned(Data, Protocol):
     def others(self, tokens: Tensor, rng: torch.Generator) -> Tensor: ...
 
 
+@runtime_checkable
+class FewLabelled(Data, Protocol):
+    """Images of which a few have a class: `batches` has all of them without, `labelled_batches` the
+    few with theirs; see `bench.datasets.few`. every_label: all with theirs, for ceilings alone.
+    """
+
+    @property
+    def told(self) -> tuple[Tensor, Tensor]: ...
+    def every_label(self) -> LabelledBatches: ...
+
+
 class Loss(ABC):
     """An adversarial objective over logits. Both results are unreduced and both are minimised.
 
@@ -240,6 +251,14 @@ class Decoder(Sampler):
     @abstractmethod
     def decode(self, z: Codes) -> Tensor:
         """Examples [n, ...] of codes."""
+
+
+class Labeller(Fitted):
+    """A model that says the class of examples."""
+
+    @abstractmethod
+    def classify(self, x: Tensor) -> Float[Tensor, "n classes"]:
+        """Of examples [n, ...] the log probability of each class."""
 
 
 class Completer(Sampler):
@@ -510,7 +529,8 @@ class RecipeFacts:
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
     classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
     an Autoencoder. restores: the one task that its model is for, where that repairs damaged images
-    and draws none of its own.
+    and draws none of its own. classifies: it is a Labeller, and can be trained where few examples
+    have a class. draws: whether it draws samples of its own, of anything.
     """
 
     role: Role = "model"
@@ -524,6 +544,8 @@ class RecipeFacts:
     captioned: bool = False
     encodes: bool = False
     restores: str = ""
+    classifies: bool = False
+    draws: bool = True
 
 
 LOSSES: Registry[type[Loss], LossFacts] = Registry("loss", LossFacts, listed_as="losses")

@@ -101,6 +101,7 @@ OFFERED = {
     "stacks": "stacks of digits",
     "domains": "two domains of images",
     "captions": "images with captions",
+    "few": "images of which few have a class",
     "duel": "a game of two numbers",
 }
 """What a data set may offer and a task may need, in words."""

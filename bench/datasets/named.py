@@ -2,13 +2,14 @@
 
 A registered name; `folder:PATH`, or a folder as it stands; an .npz file of images and labels;
 `torchvision:NAME`; `module:attribute`, a Dataset of the user's own. `NAME:train` is what a data set
-with a part to train on keeps there, where a verb takes images as they are.
+with a part to train on keeps there, where a verb takes images as they are. `few@NAME` is any of
+those with labels, of which all but few are kept back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bench.datasets import torchvisions
 from bench.datasets.arrays import as_images, read_archive
 from bench.datasets.base import DATASETS, OFFERED, Dataset, DatasetFacts
 from bench.datasets.captioned import Captioned
+from bench.datasets.few import FEW, Few, few
 from bench.datasets.folders import open_folder
 from bench.datasets.images import ImageArray, Images, shown
 from bench.datasets.labelled import Labelled
@@ -39,6 +41,7 @@ FULFILLED = {
     "stacks": (Stack,),
     "domains": (Pairs,),
     "captions": (Captioned,),
+    "few": (Few,),
 }
 """Who has what is offered; points alone need no more than the contract of a data set."""
 FORMS = (
@@ -49,8 +52,8 @@ FORMS = (
 
 @dataclass(frozen=True)
 class DataName:
-    """What a name stands for. kind: registered, folder, file, torchvision or users. name: as the
-    kind knows it. side: "train" or "held-out" where the name ends so.
+    """What a name stands for. kind: registered, few, folder, file, torchvision or users. name: as
+    the kind knows it. side: "train" or "held-out" where the name ends so.
     """
 
     kind: str
@@ -64,6 +67,9 @@ def read_name(name: str) -> DataName:
         raise UsageError(f"dataset: the name is empty: {FORMS}")
     if name in DATASETS:
         return DataName("registered", name)
+    if name.startswith(FEW):
+        read_name(name.removeprefix(FEW))
+        return DataName("few", name)
     head, _, last = name.rpartition(":")
     if head in DATASETS or head.startswith(torchvisions.PREFIX):
         if last not in SIDES:
@@ -142,6 +148,8 @@ def _entry(
             raise UsageError(f"dataset '{name}' is a {kind}: expected a bench.datasets.Dataset")
         _refuse_claims(name, found.part)
         return found if side is None else _brought(found, side)
+    if place.kind == "few":
+        return _few(name, side)
     if place.kind == "torchvision":
         part = torchvisions.named(name, side)
     elif place.kind == "file":
@@ -152,6 +160,17 @@ def _entry(
         part = folder_pairs(name, Path(place.name), side)
     else:
         part = _labelled(name, partial(read_folder, str(Path(place.name).resolve()), side))
+    facts = DatasetFacts(modes=part.modes, licence=part.licence)
+    return Entry(name, part, "", name, __name__, facts)
+
+
+def _few(name: str, side: int | None) -> Entry[Any, DatasetFacts]:
+    """A data set of labelled images by its name, with few of the labels."""
+
+    def of(other: str) -> Labelled:
+        return dataset_named(other, ("images", "classes"), f"{FEW}{other}", side)
+
+    part = few(name, of)
     facts = DatasetFacts(modes=part.modes, licence=part.licence)
     return Entry(name, part, "", name, __name__, facts)
 
@@ -173,6 +192,8 @@ def _brought(entry: Entry[Any, DatasetFacts], side: int) -> Entry[Any, DatasetFa
     part = entry.part
     if isinstance(part, Labelled):
         part = part.resized(side)
+    elif isinstance(part, Few):
+        part = replace(part, base=part.base.resized(side))
     elif isinstance(part, Pairs):
         part = resized(part, side)
     return Entry(entry.name, part, entry.paper, entry.summary, entry.origin, entry.facts)

@@ -79,7 +79,9 @@ def what_is_offered_is_there(dataset: Entry) -> None:
     assert dataset.part.name
     assert found <= OFFERED.keys()
     assert ("points" in found) == (len(source.shape) == 1)
-    assert bool(found & {"images", "domains", "stacks", "captions"}) == (len(source.shape) == 3)
+    assert bool(found & {"images", "domains", "stacks", "captions", "few"}) == (
+        len(source.shape) == 3
+    )
     assert len(source.shape) == 1 or source.box == (0.0, 1.0)
     assert "modes" not in found or source.modes > 0
     assert "classes" not in found or source.classes > 0
@@ -173,7 +175,7 @@ def a_fingerprint_tells_data_sets_apart(dataset: Entry) -> None:
             assert other.part.fingerprint != found, f"it is that of {other.name} too"
 
 
-@law(unless="large", where=lambda entry: not offers("classes")(entry))
+@law(unless="large", where=lambda entry: not {"classes", "few"} & entry.part.offers)
 def data_without_classes_have_no_labelled_batches(dataset: Entry) -> None:
     """They say so, and what was expected."""
     source = here(dataset).source(0)

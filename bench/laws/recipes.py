@@ -69,7 +69,7 @@ SHORT = replace(PLANE, training=PLANE.training.saying(steps=2))
 
 def draws(entry: Entry) -> bool:
     """Whether a recipe draws samples."""
-    return not entry.facts.translates
+    return entry.facts.draws and not entry.facts.translates
 
 
 def of_points(entry: Entry) -> bool:

@@ -21,7 +21,7 @@ from bench.datasets.named import fits
 from bench.run.labels import named_shortly
 from bench.run.measurable import with_measurable
 from bench.run.shards import Shard
-from bench.run.unfit import Resolving
+from bench.run.unfit import Resolving, refuse_all_unfit
 from bench.suites.cell import Cell, cell_table, id_of
 from bench.suites.grid import ALIKE, Choice, View, choices
 from bench.suites.schema import Block, Suite
@@ -113,7 +113,8 @@ def view_of(
 
 def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
     """Resolve every cell. Raises UsageError for a part, metric or setting that is not known, and
-    for parts that do not go together, unless `*` stood for one of them: that cell is skipped.
+    for parts that do not go together, unless `*` stood for one of them: that cell is skipped. Where
+    the command names models or data, and none goes with any, that is an error, too.
     """
     _check_names(suite)
     definitions = {mixture.name: mixture.model_dump() for mixture in suite.mixture}
@@ -136,6 +137,8 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         cell = _cell(choice, resolved[point], definition, device)
         cells.setdefault((cell.block, cell.key), cell)
     resolve.refuse()
+    by_name = any("*" not in names for axis, names in view.grid if axis in ("dataset", "model"))
+    refuse_all_unfit(resolved.values(), by_name)
     if not cells:
         raise UsageError(
             f"suite {suite.name} has no cells at tier {view.tier} for what was asked: choose "

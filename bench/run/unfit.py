@@ -1,8 +1,10 @@
-"""Points of a grid that `*` made and whose parts do not go together: skipped, and told why."""
+"""Points of a grid whose parts do not go together: skipped, and told why, where `*` made them or
+where others can be measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +49,16 @@ class Resolving:
         """Raise UsageError for a name that no point which `*` made knows."""
         if self.unknown and not self.fits:
             raise self.unknown[0]
+
+
+def refuse_all_unfit(cells: Iterable[Resolved], asked: bool) -> None:
+    """Raise UsageError, with the first reason, where the parts of no cell go together and the
+    command asked for such by name: nothing of it could ever be measured. What a suite's own blocks
+    name together is told on its rows.
+    """
+    found = list(cells)
+    if asked and found and all(cell.skip and cell.unfit for cell in found):
+        raise UsageError(found[0].skip)
 
 
 def _is_of_the_command(

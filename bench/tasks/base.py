@@ -60,7 +60,8 @@ class Resolved:
     brought and no name tells apart; part of the cell's key, and not of its name. by_seed: such of
     each seed, by seed, where a seed has its own; one that is not in it can't be measured. once:
     whether every seed would give the same samples. gives: the metrics that it can have, by their
-    names on rows; None where nobody knows. note: what a reader of its row should know.
+    names on rows; None where nobody knows. note: what a reader of its row should know. unfit:
+    whether it is skipped because its parts don't go together, and not for what is missing here.
     """
 
     settings: dict[str, Any]
@@ -74,6 +75,7 @@ class Resolved:
     by_seed: Mapping[int, str] | None = None
     once: bool = False
     note: str = ""
+    unfit: bool = False
 
 
 @dataclass(frozen=True)

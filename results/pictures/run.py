@@ -134,6 +134,8 @@ def _of_images(
         ]
         triples = partial(draw_sheet, colour=True, columns=12)
         found = {"samples": partial(_panels, dataset, made, "samples", triples, 4.6, 1.9)}
+        drawing = [panel for panel in arrays if "inputs" not in panel[2]]
+        found["drawn"] = partial(_panels, dataset, drawing, "samples", sheet, 4.6, 1.6)
     elif any("originals" in kept for _, _, kept in arrays):
         made = [
             (cell, record, {"samples": np.concatenate([kept["originals"], kept["samples"]])})

@@ -119,9 +119,8 @@ class InferenceTask(EncodedTask[Any]):
         if found.skip:
             return found
         if recipe.name in RECIPES and not self.fits(recipe):
-            return replace(
-                found, skip=f"model '{recipe.name}' has no encoder: choose one that encodes"
-            )
+            reason = f"model '{recipe.name}' has no encoder: choose one that encodes"
+            return replace(found, skip=reason, unfit=True)
         given = names_of_inference(recipe.name in BOUNDS, labelled)
         return replace(found, gives=frozenset(given))
 

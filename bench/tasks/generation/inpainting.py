@@ -185,9 +185,10 @@ class InpaintingTask(GenerationTask[InpaintingExperiment]):
     ) -> Resolved:
         modules = (__name__, complete.__module__, centre.__module__)
         found = resolve_images(parts, settings, InpaintingSettings, OWN, TAKES, modules, TASK)
-        if recipe_of(parts["model"]).facts.labelled and not found.skip:
+        facts = recipe_of(parts["model"]).facts
+        if facts.labelled and not (facts.restores or found.skip):
             reason = f"model '{parts['model']}' would have to be told the class of each picture"
-            return replace(found, skip=reason)
+            return replace(found, skip=reason, unfit=True)
         return found if found.skip else replace(found, gives=frozenset(_given(parts, found)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class ProbingTask(EncodedTask[ProbingExperiment]):
             return found
         asked, recipe = checked(ProbingSettings, settings), recipe_of(parts["model"])
         if reason := self._unfit(recipe, asked):
-            return replace(found, skip=reason)
+            return replace(found, skip=reason, unfit=True)
         return replace(found, gives=frozenset(entry.name for entry in scored_by(TAKES)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:

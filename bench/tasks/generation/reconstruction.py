@@ -86,7 +86,8 @@ class ReconstructionTask(EncodedTask[ReconstructionExperiment]):
             return found
         recipe = recipe_of(parts["model"])
         if recipe.name in RECIPES and not self.fits(recipe):
-            return replace(found, skip=f"model '{recipe.name}' can't encode images")
+            reason = f"model '{recipe.name}' can't encode images"
+            return replace(found, skip=reason, unfit=True)
         names = [entry.name for entry in scored_by(TAKES)]
         given = (name + suffix for name in names for suffix in ("", TRAINING))
         return replace(found, gives=frozenset(given))

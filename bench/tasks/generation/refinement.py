@@ -183,7 +183,7 @@ class RefinementTask(GenerationTask[RefinementExperiment]):
             return found
         if not isinstance(recipe_of(parts["model"]).part, Lapgan):
             reason = f"model '{parts['model']}' draws no levels: task image"
-            return replace(found, skip=reason)
+            return replace(found, skip=reason, unfit=True)
         return replace(found, gives=frozenset(_given(parts, found)))
 
     def metric_facts(self, name: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Target:
     measured here, or empty. labelled: whether the classes of the training examples are known.
     moded: whether the modes are, or the classes that they are made of. captioned: whether the
     examples have captions, which the model is told. restores: the task, where it is one in which
-    damaged images are repaired.
+    damaged images are repaired. few: whether the model is to say classes, of which it is told few.
     """
 
     shape: tuple[int, ...] | None
@@ -136,6 +136,7 @@ class Target:
     moded: bool = True
     captioned: bool = False
     restores: str = ""
+    few: bool = False
 
 
 def models_for(examples: Literal["points", "images"]) -> list[str]:
@@ -144,7 +145,8 @@ def models_for(examples: Literal["points", "images"]) -> list[str]:
     return [
         entry.name
         for entry in RECIPES.entries()
-        if not (
+        if entry.facts.draws
+        and not (
             entry.facts.translates
             or entry.facts.captioned
             or entry.facts.restores
@@ -173,7 +175,8 @@ def resolve_drawing(target: Target, model: str, asked: D, usual: D) -> Resolved:
     if reason := _unfit(target, recipe):
         return unmeasured(target, reason)
     usually = {**recipe.part.relevant(Training(asked.protocol)), "protocol": usual.protocol}
-    own = {"samples": asked.samples, **target.own}
+    drawn = {"samples": asked.samples} if recipe.facts.draws else {}
+    own = {**drawn, **target.own}
     found = resolve(replace(target, own=own), recipe, asked, {**dict(usual), **usually})
     if not isinstance(recipe.part, ready.Ready) or target.skip or target.shape is None:
         return found
@@ -191,8 +194,12 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
     facts, name, points = recipe.facts, recipe.name, len(target.shape or ()) == 1
     if facts.translates:
         return f"model '{name}' translates images of one domain to another's: task translation"
-    if facts.restores and facts.restores != target.restores:
+    if target.few and not facts.classifies:
+        return f"model '{name}' says no class: choose one that classifies, such as improved-gan"
+    if not target.few and facts.restores not in ("", target.restores):
         return f"model '{name}' repairs images and draws none of its own: task {facts.restores}"
+    if not (target.few or facts.draws or facts.restores):
+        return f"model '{name}' draws nothing by itself: task few-labels"
     if facts.captioned and not target.captioned:
         return f"model '{name}' is told captions, and these data have none: task text-to-image"
     if target.captioned and not facts.captioned:
@@ -210,7 +217,7 @@ def _unfit(target: Target, recipe: Entry[Recipe, RecipeFacts]) -> str:
 
 def unmeasured(target: Target, reason: str) -> Resolved:
     """A point of a grid that makes no sense."""
-    return Resolved({}, {}, target.fingerprint, target.modules, skip=reason)
+    return Resolved({}, {}, target.fingerprint, target.modules, skip=reason, unfit=True)
 
 
 def resolve(
