@@ -68,8 +68,9 @@ def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> It
     """Every point of the grids that a view asks for: blocks in order, seeds innermost.
 
     A part that `--grid` names goes to the blocks whose task knows it; one that none knows goes to
-    all. A setting that it varies goes to all blocks but those it is `foreign` to. Raises UsageError
-    for an axis or pattern that matches nothing, and a value that is written twice.
+    all. A setting that it varies goes to all blocks but those it is `foreign` to; one that `set`
+    says is not varied by a suite's own grid. Raises UsageError for an axis or pattern that matches
+    nothing, and a value that is written twice.
     """
     blocks = _blocks(suite, view)
     axes = {axis for block in blocks for axis in block.grid}
@@ -91,7 +92,9 @@ def choices(suite: Suite, view: View, every: Every, foreign: Foreign = ()) -> It
     here = {task: parts for task, parts in every.items() if task in kept}
     for block in blocks:
         known = {axis: v for axis, v in replaced.items() if (block.name, axis) not in foreign}
-        grids.append(_grid(block, known, here))
+        grid = _grid(block, known, here)
+        said = dict(view.set).keys() - every.get(block.task, {}).keys()
+        grids.append({axis: values for axis, values in grid.items() if axis not in said})
     _refuse_empty(view, grids)
     total = sum(_size(grid) for grid in grids) * len(view.seeds)
     if total > MAX_CELLS:

@@ -174,3 +174,14 @@ def test_a_block_that_a_tier_lacks_is_refused(capfd, only, said):
     assert bench("plan", "--suite", "mode-collapse", "--tier", "quick", *words) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert re.search(said, line)
+
+
+def test_what_the_command_says_comes_before_a_suites_own_grid(tmp_path):
+    """The one value, checked like any, where a file varies a setting."""
+    grid = 'grid.model = ["gan"]'
+    told = small_suite(tmp_path, grid, f"{grid}\ngrid.batch = [8, 16]")
+    assert [c[2] for c in planned(told)] == [{"batch": 8}, {"batch": 16}]
+    plan = plan_of(told, set={"batch": 4}, device="cpu")
+    assert [(c.swept, c.settings["batch"]) for c in plan.cells] == [({}, 4)]
+    with pytest.raises(UsageError, match="batch"):
+        plan_of(told, set={"batch": 0}, device="cpu")
