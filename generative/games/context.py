@@ -29,9 +29,9 @@ Known = Bool[Tensor, "n 1 h w"]
 
 @dataclass(frozen=True)
 class Holes:
-    """hole: the side of the square that is hidden, over that of the image."""
+    """hole_share: the side of the square that is hidden, over that of the image."""
 
-    hole: Annotated[float, Bounds(gt=0, le=1)] = 0.5
+    hole_share: Annotated[float, Bounds(gt=0, le=1)] = 0.5
 
 
 def known_outside(hole: float, shape: tuple[int, ...], n: int, rng: torch.Generator) -> Known:
@@ -162,7 +162,7 @@ class Context(Game):
 
         def draw() -> Images:
             x, rng = self._reals(table), table.rng
-            known = known_outside(self.holes.hole, self.shape, len(x), rng)
+            known = known_outside(self.holes.hole_share, self.shape, len(x), rng)
             z = self.protocol.codes(len(x), rng)
             kept = table.attached or table.keeps or table.mover == GENERATOR
             with torch.set_grad_enabled(kept), table.passes():
@@ -192,7 +192,7 @@ class Context(Game):
 
     def fitted(self, players: Players, data: Data) -> ContextSampler:
         both = players[GENERATOR], players[CRITIC]
-        return ContextSampler(*both, self.protocol, self.holes.hole, data)
+        return ContextSampler(*both, self.protocol, self.holes.hole_share, data)
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> ContextSampler:
         players = self.players(data, None)

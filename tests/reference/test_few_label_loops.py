@@ -290,7 +290,7 @@ HANDS = {
     "catgan-labelled": (Springenberg, {}),
     "catgan-labelled otherwise": (Springenberg, OTHERWISE),
     "ccgan": (Context, {}),
-    "ccgan otherwise": (Context, {**OTHERWISE, "hole": 0.25}),
+    "ccgan otherwise": (Context, {**OTHERWISE, "hole_share": 0.25}),
     "triple-gan": (Li, {}),
     "triple-gan later": (Li, {"first": 3}),
     "triple-gan otherwise": (Li, {**OTHERWISE, **TRIPLE, "first": 3}),

@@ -175,6 +175,12 @@ def _parts(task):
         ("refinement", {**OPTDIGITS, "model": "lapgan"}, "steps = 4", "consistency@8"),
         ("super-resolution", DRAWN, "factor = 2", "same_reading@optdigits-cnn"),
         ("anomaly", {**OPTDIGITS, "model": "pca"}, FEW, "auroc"),
+        (
+            "few-labels",
+            {"dataset": "few@optdigits", "model": "supervised"},
+            'steps = 4, protocol = "small-dcgan"',
+            "test_error",
+        ),
         ("inference", {**OPTDIGITS, "model": "bigan"}, "steps = 4", "neighbour_accuracy"),
         ("inference-points", {**POINTS, "model": "bigan"}, "steps = 4", "code_error_share"),
         ("text-to-image", CAPTIONED, "samples = 200", "unseen_caption_match@digits-cnn"),
