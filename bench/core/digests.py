@@ -19,7 +19,15 @@ PLUMBING = frozenset(
     for name in (
         *(
             f"core.{plain}"
-            for plain in ("arguments", "digests", "errors", "files", "registry", "usercode")
+            for plain in (
+                "arguments",
+                "digests",
+                "errors",
+                "files",
+                "leases",
+                "registry",
+                "usercode",
+            )
         ),
         "run.worker",
         "suites.builtin",

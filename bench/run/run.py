@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pandas as pd
 from bench.core import usercode
 from bench.core.arguments import Pairs, checked, pairs_of
 from bench.core.devices import device_named
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import StoreError, UsageError, one_line
 from bench.core.files import cache_folder, user_path
+from bench.core.leases import Lease
 from bench.datasets import torchvisions
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
@@ -213,8 +214,25 @@ def execute(
         directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
-    with directory.lock():
-        return _drive(planned, directory, driver, keep_old, watch, _folders(suite), part)
+    with directory.lock() as lease:
+        guarded = replace(watch, step=_while_ours(watch.step, lease, directory))
+        return _drive(planned, directory, driver, keep_old, guarded, _folders(suite), part)
+
+
+def _while_ours(
+    step: Callable[[Cell, Outcome], None], lease: Lease, directory: RunDirectory
+) -> Callable[[Cell, Outcome], None]:
+    """What is told of each cell, and a StoreError as soon as another driver has the folder."""
+
+    def guarded(cell: Cell, outcome: Outcome) -> None:
+        if lease.lost:
+            raise StoreError(
+                f"another bench took over {directory.path} while this one was silent: it goes on "
+                "there"
+            )
+        step(cell, outcome)
+
+    return guarded
 
 
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
