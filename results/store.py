@@ -86,9 +86,10 @@ class RunDirectory:
             ) from error
         finally:
             if made:
-                self._forget_if_empty()
+                self.forget_if_empty()
 
-    def _forget_if_empty(self) -> None:
+    def forget_if_empty(self) -> None:
+        """Take the folder away where nothing came into it."""
         with suppress(OSError):
             self.path.rmdir()
 
@@ -181,7 +182,7 @@ class RunDirectory:
         """The file of a cell. Raises ValueError for what is no key."""
         if not is_key(key):
             raise ValueError(f"no key: {key[:80]!r}")
-        return self.path / "cells" / key[:2] / f"{key}.json"
+        return self.path / f"cells/{key[:2]}/{key}.json"
 
     def samples_path(self, key: str) -> Path:
         """The file of a cell's arrays."""
@@ -200,7 +201,8 @@ class RunDirectory:
     def read_cell(self, key: str) -> dict[str, Any] | None:
         """A finished cell's record, or None. Raises ValueError for a damaged file."""
         try:
-            content = self.cell_path(key).read_bytes()
+            with open(self.cell_path(key), "rb", buffering=0) as file:
+                content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -131,21 +131,43 @@ class Checkpoint:
                 old.unlink(missing_ok=True)
 
 
+class Elsewhere(Protocol):
+    """Another store, of a machine whose folders are not seen from here. files: an artifact's two,
+    by what their names end in.
+    """
+
+    def fetch(self, kind: str, key: str) -> dict[str, bytes] | None: ...
+
+    def has(self, kind: str, key: str) -> bool: ...
+
+    def keep(self, kind: str, key: str, files: Mapping[str, bytes]) -> None: ...
+
+
 @dataclass(frozen=True)
 class ArtifactStore:
     """The artifacts under one folder. given: a tree that stands for every artifact, where a user
-    brings one.
+    brings one. elsewhere: where one that is missing may be, and where one that is made goes, too.
     """
 
     root: Path
     device: str = "cpu"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     given: Tree | None = None
+    elsewhere: Elsewhere | None = None
 
     def get_or_make(
         self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
     ) -> Artifact:
         """The artifact of a key, made by `make` where it is not there yet."""
+        found = self._make(kind, key, make)
+        other = None if self.given is not None else self.elsewhere
+        if other is not None and not other.has(kind, key):
+            other.keep(kind, key, self.files(kind, key))
+        return found
+
+    def _make(
+        self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
+    ) -> Artifact:
         found = self.find(kind, key)
         if found is not None:
             return found
@@ -162,7 +184,7 @@ class ArtifactStore:
         while True:
             with self._leased(described) as lease:
                 sweep_unfinished(tensors.parent, key)
-                found = self.find(kind, key)
+                found = self.find(kind, key) or self._fetched(kind, key)
                 if found is not None:
                     return found
                 checkpoint = Checkpoint(
@@ -188,6 +210,32 @@ class ArtifactStore:
             raise StoreError(
                 f"can't lock {described.stem} in {described.parent}: {error.strerror}"
             ) from error
+
+    def _fetched(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, brought here from elsewhere, if it is there and whole."""
+        files = None if self.elsewhere is None else self.elsewhere.fetch(kind, key)
+        if files is None:
+            return None
+        self._write(kind, key, files)
+        return self.find(kind, key)
+
+    def _write(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
+        tensors, described = self._paths(kind, key)
+        write_atomically(tensors, files[tensors.suffix])
+        write_atomically(described, files[described.suffix])
+
+    def files(self, kind: str, key: str) -> dict[str, bytes]:
+        """The two files of an artifact that is there, by what their names end in."""
+        return {path.suffix: path.read_bytes() for path in self._paths(kind, key)}
+
+    def take_in(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
+        """Keep an artifact that was made elsewhere, unless it is there, or somebody makes it."""
+        tensors, described = self._paths(kind, key)
+        tensors.parent.mkdir(parents=True, exist_ok=True)
+        self._mark()
+        with suppress(TakenError), Lease(described.with_suffix(".lease")).acquire_now():
+            if self.find(kind, key) is None:
+                self._write(kind, key, files)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether the artifact is there, without reading it."""

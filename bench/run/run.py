@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,12 +190,16 @@ def execute(
     fresh: bool = False,
     keep_old: bool = False,
     shard: str | None = None,
+    address: str | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
     """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
     sets of torchvision's that are not here are fetched first. `shard`: only a part of the cells,
-    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together.
+    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together. `address`,
+    `cpus`, `gpus`: of a Ray cluster, and what a cell takes of it (`executor="ray"`).
 
     Raises UsageError before anything is written where the request can't be carried out,
     StoreError where results can't be kept. An interrupt ends the run early, with what was
@@ -202,7 +207,7 @@ def execute(
     """
     watch = watcher or Watcher()
     part = None if shard is None else shard_of(shard)
-    driver = _executor(executor, workers, timeout)
+    driver = _executor(executor, workers, timeout, address=address, cpus=cpus, gpus=gpus)
     planned = plan_of(suite, **view)
     if download:
         absent = {cell.part("dataset") for cell in planned.cells if cell.skip}
@@ -214,9 +219,13 @@ def execute(
         directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
-    with directory.lock() as lease:
-        guarded = replace(watch, step=_while_ours(watch.step, lease, directory))
-        return _drive(planned, directory, driver, keep_old, guarded, _folders(suite), part)
+    try:
+        with directory.lock() as lease:
+            guarded = replace(watch, step=_while_ours(watch.step, lease, directory))
+            return _drive(planned, directory, driver, keep_old, guarded, _folders(suite), part)
+    except UsageError:
+        directory.forget_if_empty()
+        raise
 
 
 def _while_ours(
@@ -263,21 +272,22 @@ def _drive(
         _refuse_other_code(planned, standing, directory)
     own = planned.unique() if part is None else {c.key: c for c in part.take(_each(planned))}
     _refuse_other_shard(directory, part)
-    directory.write_manifest(planned.manifest() | ({"shard": str(part)} if part else {}))
     todo = [cell for key, cell in own.items() if key not in standing]
-    watch.place(directory.path)
-    watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
     measured, interrupted = [], False
     by_key = {cell.key: cell for cell in todo}
-    try:
-        if todo:
-            longest_first = sorted(todo, key=lambda cell: -cell.seconds)
-            for outcome in driver.run(longest_first, context):
-                measured.append(outcome.key)
-                watch.step(by_key[outcome.key], outcome)
-    except KeyboardInterrupt:
-        interrupted = True
+    with driver.opened(todo, context) if todo else nullcontext():
+        directory.write_manifest(planned.manifest() | ({"shard": str(part)} if part else {}))
+        watch.place(directory.path)
+        watch.begin(todo, len(standing))
+        try:
+            if todo:
+                longest_first = sorted(todo, key=lambda cell: -cell.seconds)
+                for outcome in driver.run(longest_first, context):
+                    measured.append(outcome.key)
+                    watch.step(by_key[outcome.key], outcome)
+        except KeyboardInterrupt:
+            interrupted = True
     forget_all(directory.path)  # a worker that was killed could not
     new, _ = directory.read_cells(cell.key for cell in todo)
     return _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
@@ -424,7 +434,7 @@ def _folders(suite: str) -> tuple[str, ...]:
     return (here,)
 
 
-def _executor(name: str, workers: int | None, timeout: float | None) -> Executor:
+def _executor(name: str, workers: int | None, timeout: float | None, **options: object) -> Executor:
     if workers is not None and workers < 1:
         raise UsageError(f"`workers`: expected at least 1, got {workers}")
     if timeout is not None and not timeout > 0:
@@ -434,4 +444,19 @@ def _executor(name: str, workers: int | None, timeout: float | None) -> Executor
     part = EXECUTORS[name].part
     if not isinstance(part, type) or not issubclass(part, Executor):
         raise UsageError(f"executor '{name}' is a {type(part).__name__}: expected a class of them")
-    return part(workers or os.cpu_count() or 1, timeout)
+    told = {option: value for option, value in options.items() if value is not None}
+    known = {one.name for one in fields(part)}
+    for option in told:
+        if option not in known:
+            raise UsageError(
+                f"`{option}` is no option of `executor={name}`: it needs {_of(option)}"
+            )
+    usual = (os.cpu_count() or 1) if part.here else 0
+    return part(workers or usual, timeout, **told)
+
+
+def _of(option: str) -> str:
+    """The executors that have an option, as one types them."""
+    parts = {entry.name: entry.part for entry in EXECUTORS.entries()}
+    having = [name for name, part in parts.items() if option in {f.name for f in fields(part)}]
+    return " or ".join(f"`executor={name}`" for name in having)

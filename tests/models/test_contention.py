@@ -1,4 +1,4 @@
-"""Many processes ask for one model while its maker is killed: trained once to the end, used by all."""
+"""Many processes ask for one model while its maker is killed: trained once, used by all."""
 
 from __future__ import annotations
 

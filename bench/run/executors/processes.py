@@ -17,11 +17,10 @@ from pebble import ProcessExpired, ProcessPool
 
 from bench.core.errors import BenchError, StoreError, one_line
 from bench.run.executors.base import EXECUTORS, Executor
-from bench.run.runner import Context, Outcome, run_cell, stamp
+from bench.run.executors.lost import lost
+from bench.run.runner import Context, Outcome, run_cell
 from bench.run.worker import begin
 from bench.suites.cell import Cell
-from results.rows import FINAL
-from results.store import RunDirectory
 
 RESTARTS = 2
 
@@ -86,10 +85,10 @@ class Processes(Executor):
         if isinstance(error, StoreError):
             raise error
         if isinstance(error, TimeoutError):
-            return _lost(cell, context, "timeout", f"took longer than {self.timeout:g} s")
+            return lost(cell, context, "timeout", f"took longer than {self.timeout:g} s")
         if isinstance(error, ProcessExpired):
-            return _lost(cell, context, "crashed", _cause(error.exitcode))
-        return _lost(cell, context, "failed", f"{type(error).__name__}: {one_line(error, 200)}")
+            return lost(cell, context, "crashed", _cause(error.exitcode))
+        return lost(cell, context, "failed", f"{type(error).__name__}: {one_line(error, 200)}")
 
 
 @contextmanager
@@ -103,19 +102,6 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _lost(cell: Cell, context: Context, status: str, reason: str) -> Outcome:
-    """The record of a cell whose worker can't write one any more."""
-    run = RunDirectory(context.run)
-    try:
-        finished = run.read_cell(cell.key)
-    except ValueError:
-        finished = None
-    if finished is not None and finished["status"] in FINAL:
-        return Outcome(cell.key, finished["status"], finished["reason"], finished["seconds"])
-    run.write_cell(stamp(cell, context, status, reason).as_dict(), {})
-    return Outcome(cell.key, status, reason, 0.0)
 
 
 def _cause(exitcode: int | None) -> str:
