@@ -21,6 +21,7 @@ from bench.core.leases import Lease
 from bench.datasets import torchvisions
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
+from bench.run.forecast import forecast, load_of
 from bench.run.plan import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.run.runner import NOTICE, Context, Outcome
 from bench.run.shards import Shard, shard_of
@@ -29,6 +30,7 @@ from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
 from bench.tasks import TASKS
 from bench.tasks.values import facts_on_rows
+from results import timings
 from results.notes import forget_all
 from results.pictures.run import draw
 from results.provenance import environment
@@ -91,8 +93,11 @@ def plan_of(
     seeds: int | Sequence[int] | None = None,
     set: Mapping[str, Any] | None = None,
     device: str = "auto",
+    elsewhere: bool = False,
 ) -> Plan:
-    """A suite resolved into cells. Raises UsageError for what is not known."""
+    """A suite resolved into cells. elsewhere: other machines measure them, and may have a device
+    that this one has not. Raises UsageError for what is not known.
+    """
     for folder in _folders(suite):
         usercode.add_folder(folder)
     loaded = load_suite(suite)
@@ -106,7 +111,8 @@ def plan_of(
         [(axis, _names(names)) for axis, names in pairs_of(grid)],
         (set or {}).items(),
     )
-    return make_plan(loaded, view, device_named(device))
+    there = elsewhere and device in ("cuda", "mps")
+    return make_plan(loaded, view, device if there else device_named(device))
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -125,28 +131,44 @@ def _names(names: Any) -> tuple[str, ...]:
 
 
 @checked()
-def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
+def plan(
+    suite: str, *, out: str | None = None, workers: int = 1, gpus: int | None = None, **view: Any
+) -> pd.DataFrame:
     """Every cell with its resolved settings, whether it is measured or trained already or will be
-    skipped (then `reason` says why), and forecasts: minutes on `workers`, and the smallest p-value
-    that so many seeds can give.
+    skipped (then `reason` says why), and forecasts: seconds and where they are known from (`run`,
+    `costs` or `guess`), minutes on `workers`, and the smallest p-value that so many seeds can give.
+    gpus: of a cluster that the cells are planned for, one for a cell. The attribute `forecast` of
+    the table has the whole (bench.run.forecast).
     """
     if workers < 1:
         raise UsageError(f"`workers`: expected at least 1, got {workers}")
-    planned = plan_of(suite, **view)
+    if gpus is not None and gpus < 1:
+        raise UsageError(f"`gpus`: expected at least 1, got {gpus}")
+    if gpus is not None and view.get("device", "auto") == "auto":
+        view["device"] = "cuda"
+    planned = plan_of(suite, elsewhere=gpus is not None, **view)
+    atonce = min(workers, gpus) if gpus is not None and planned.device == "cuda" else workers
     run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
+    own, costs = timings.timings_of(done.values()), timings.known()
     store = ArtifactStore(cache_folder())
     rows, counted = [], {key: cell.block for key, cell in planned.unique().items()}
+    left = []
     for cell in planned.cells:
         artifact = TASKS[cell.task].part.artifact(cell)
         trained = artifact is not None and store.has(*artifact)
         planned_state = "skipped" if cell.skip else "trained" if trained else "new"
         state = done[cell.key]["status"] if cell.key in done else planned_state
         idle = state in FINAL or cell.skip or counted[cell.key] != cell.block
-        todo = 0.0 if idle else cell.seconds / 60 / workers
-        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo})
-    table = pd.DataFrame(rows)
-    return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
+        load = load_of(cell, own, costs)
+        if not idle:
+            left.append(load)
+        told = {"seconds": 0.0 if idle else load.seconds, "source": "" if idle else load.source}
+        told["minutes"] = told["seconds"] / 60 / atonce
+        rows.append({**_plan_row(planned, cell), "state": state, **told})
+    table = pd.DataFrame(rows).assign(smallest_p=smallest_p(len(planned.view.seeds)))
+    table.attrs["forecast"] = forecast(left, atonce)
+    return table
 
 
 def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
@@ -208,6 +230,7 @@ def execute(
     watch = watcher or Watcher()
     part = None if shard is None else shard_of(shard)
     driver = _executor(executor, workers, timeout, address=address, cpus=cpus, gpus=gpus)
+    view["elsewhere"] = not driver.here
     planned = plan_of(suite, **view)
     if download:
         absent = {cell.part("dataset") for cell in planned.cells if cell.skip}

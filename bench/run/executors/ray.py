@@ -28,8 +28,10 @@ from bench.run.remote import Post, Probes, Terms, Trouble, answer, difference, p
 from bench.run.runner import Context, Found, Outcome
 from bench.suites.cell import Cell
 from bench.tasks import TASKS
+from results import timings
 from results.rows import FINAL
 from results.store import RunDirectory
+from results.timings import Timing, name_of
 
 TICK = 0.5
 """Seconds between two looks at the clock and the cluster while no cell is done."""
@@ -302,6 +304,8 @@ class _Drive:
     looked: float = -1e9
     missed: int = 0
     models: set[tuple[str, str]] = field(default_factory=set)
+    largest: float = 0.0
+    peaks: dict[str, Timing] = field(default_factory=timings.known)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every cell's, as it comes."""
@@ -356,6 +360,7 @@ class _Drive:
         self.missed, need = 0, self.asked._resources(self.context)
         nodes = [node for node in _alive(self.ray) if node["NodeID"] not in self.bad]
         self.room = sum(_fit(node["Resources"], need) for node in nodes)
+        self.largest = max((node["Resources"].get("memory", 0.0) for node in nodes), default=0.0)
 
     def _answers(self) -> bool:
         """Whether the head of the cluster takes connections."""
@@ -397,10 +402,17 @@ class _Drive:
         options: dict[str, Any] = {"num_cpus": need["CPU"], "num_gpus": need["GPU"]}
         if flight.alone:
             options["num_gpus"] = max(1.0, need["GPU"])
+        if memory := self._memory(flight.cell):
+            options["memory"] = memory
         if self.bad:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.bad)})"}
         stream = self.task.options(**options).remote(self.job, flight.cell)
         self.flights[stream] = flight
+
+    def _memory(self, cell: Cell) -> int:
+        """Bytes that a cell is known to take, at most what the largest node has; 0 for unknown."""
+        known = self.peaks.get(name_of(cell.cell_id, cell.device))
+        return 0 if known is None else int(min(known.peak_rss_mb * 2**20, self.largest))
 
     def _heard(self, stream: Any) -> Outcome | None:
         """What a worker said, or Ray in its place; None where nothing is finished by it."""
