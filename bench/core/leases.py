@@ -118,10 +118,13 @@ class Lease:
             return
         own, names = self._chain[-1], [self.path, *map(self._after, self._chain)]
         self._chain = []
-        with suppress(OSError):
-            if self._put(_own_claim(), self._after(own)):
-                for name in names:
-                    name.unlink(missing_ok=True)
+        try:
+            ours = self._put(_own_claim(), self._after(own))
+        except OSError:  # no room for a claim: there is room for none of a successor's, either
+            ours = not self._after(own).exists()
+        for name in names if ours else ():
+            with suppress(OSError):
+                name.unlink(missing_ok=True)
 
     def _attempt(self, seen: _Seen) -> Claim | None:
         """Whose it is, or None: ours now."""

@@ -205,6 +205,17 @@ def test_a_folder_that_can_not_be_written_is_an_error_at_once(path, monkeypatch)
         Lease(path).acquire()
 
 
+def test_a_lease_is_given_back_on_a_full_disk(path, monkeypatch):
+    """The process may live on, and try again."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, Lease(path):
+        patch.setattr(Path, "write_bytes", full)
+    assert not list(path.parent.iterdir())
+
+
 def test_the_silence_is_a_choice(path, monkeypatch):
     monkeypatch.delenv("MINIMAX_LEASE_SECONDS", raising=False)
     assert leases.seconds() == leases.SECONDS == 60

@@ -3,75 +3,91 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from harness import environ, wait_for
+import torch
+from harness import wait_for
 
 from bench.models.store import ArtifactStore
 
 KEY = "e" * 64
 STEPS = 40
-WANT = """
-import errno, fcntl, os, sys, time
-from pathlib import Path
-import torch
-from bench.models.store import ArtifactStore
 
-folder, without, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-if without:
-    def refused(*arguments):
-        raise OSError(without, os.strerror(without))
-    fcntl.flock = fcntl.lockf = refused
 
-def log(text):
-    file = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, f"{os.getpid()} {text}\\n".encode())
-    os.close(file)
+def want(folder: Path, without: int, steps: int) -> None:
+    """One process: train the model or wait for it, then use it; `log` tells the story."""
+    if without:
 
-def train(checkpoint):
-    state = checkpoint.load() or {"step": 0, "sum": torch.zeros(3)}
-    log(f"began {state['step']}")
-    while state["step"] < steps:
-        time.sleep(0.05)
-        state = {"step": state["step"] + 1, "sum": state["sum"] + state["step"]}
-        checkpoint.offer(lambda: state)
-    log("ended")
-    return state, {}
+        def refused(*arguments: object) -> None:
+            raise OSError(without, os.strerror(without))
 
-made = ArtifactStore(folder / "cache", checkpoint_seconds=0.0).get_or_make("kind", "e" * 64, train)
-log(f"used {made.tree['step']} {made.tree['sum'].tolist()}")
-"""
+        fcntl.flock = fcntl.lockf = refused
+
+    def log(text: str) -> None:
+        file = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, f"{os.getpid()} {text}\n".encode())
+        os.close(file)
+
+    def train(checkpoint):
+        state = checkpoint.load() or {"step": 0, "sum": torch.zeros(3)}
+        log(f"began {state['step']}")
+        while state["step"] < steps:
+            time.sleep(0.05)
+            state = {"step": state["step"] + 1, "sum": state["sum"] + state["step"]}
+            checkpoint.offer(lambda state=state: state)
+        log("ended")
+        return state, {}
+
+    store = ArtifactStore(folder / "cache", checkpoint_seconds=0.0)
+    made = store.get_or_make("kind", KEY, train)
+    log(f"used {made.tree['step']} {made.tree['sum'].tolist()}")
+
+
+def forked(work) -> int:
+    """The number of a process that does some work."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def contend(folder: Path, processes: int, kills: int, without: int, steps: int) -> list[list[str]]:
     """What the processes wrote, as words: number, verb, facts. The maker is killed some times."""
-    command = [sys.executable, "-c", WANT, str(folder), str(without), str(steps)]
-    workers = [subprocess.Popen(command, env=environ()) for _ in range(processes)]
-    by_pid, log, rng = {w.pid: w for w in workers}, folder / "log", random.Random(5)
+    left = {forked(lambda: want(folder, without, steps)) for _ in range(processes)}
+    log, rng, codes = folder / "log", random.Random(5), Counter()
 
     def lines() -> list[list[str]]:
         return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+    def ended(pid: int) -> None:
+        codes[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])] += 1
+        left.remove(pid)
 
     try:
         for count in range(1, kills + 1):
             assert wait_for(lambda count=count: sum(w[1] == "began" for w in lines()) >= count, 120)
             time.sleep(rng.uniform(0.1, 0.3))
-            maker = by_pid[int([words[0] for words in lines() if words[1] == "began"][-1])]
-            maker.kill()
-            maker.wait()
-        for worker in workers:
-            worker.wait(120)
+            maker = int([words[0] for words in lines() if words[1] == "began"][-1])
+            os.kill(maker, signal.SIGKILL)
+            ended(maker)
+        for pid in list(left):
+            ended(pid)
     finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    codes = Counter(worker.returncode for worker in workers)
+        for pid in list(left):
+            os.kill(pid, signal.SIGKILL)
+            ended(pid)
     assert codes == Counter({0: processes - kills, -9: kills})
     return lines()
 
