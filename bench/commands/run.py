@@ -27,6 +27,7 @@ INTERRUPTED = 130
 @click.option(
     "--gpus", type=float, metavar="N", help="Of a Ray cluster, for a cell; .25 is a share."
 )
+@click.option("--workers-per-gpu", type=int, metavar="N", help="On CUDA, processes for each GPU.")
 @click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
 @click.option("--shard", metavar="I/N", help="A part of the cells, in a folder of its own.")
 @click.option("--fresh", is_flag=True, help="Move an earlier run aside and measure all again.")
@@ -55,6 +56,7 @@ def command(**options: Any) -> None:
                 address=options["address"],
                 cpus=options["cpus"],
                 gpus=options["gpus"],
+                workers_per_gpu=options["workers_per_gpu"],
                 watcher=watcher.watcher(page.begin if options["live"] else None),
                 **view(options),
             )

@@ -215,6 +215,7 @@ def execute(
     address: str | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
+    workers_per_gpu: int | None = None,
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
@@ -222,6 +223,7 @@ def execute(
     sets of torchvision's that are not here are fetched first. `shard`: only a part of the cells,
     3/16 for the third of sixteen, in a folder of its own; `merge` puts them together. `address`,
     `cpus`, `gpus`: of a Ray cluster, and what a cell takes of it (`executor="ray"`).
+    `workers_per_gpu`: on CUDA, so many processes for each GPU (`executor="processes"`).
 
     Raises UsageError before anything is written where the request can't be carried out,
     StoreError where results can't be kept. An interrupt ends the run early, with what was
@@ -229,7 +231,8 @@ def execute(
     """
     watch = watcher or Watcher()
     part = None if shard is None else shard_of(shard)
-    driver = _executor(executor, workers, timeout, address=address, cpus=cpus, gpus=gpus)
+    own = {"address": address, "cpus": cpus, "gpus": gpus, "workers_per_gpu": workers_per_gpu}
+    driver = _executor(executor, workers, timeout, **own)
     view["elsewhere"] = not driver.here
     planned = plan_of(suite, **view)
     if download:
