@@ -54,6 +54,7 @@ def test_where_nobody_listens_is_told_at_once():
         _refuse_unreachable(f"127.0.0.1:{port}")
 
 
+@pytest.mark.slow
 def test_nothing_of_ray_is_imported_before_it_is_asked_for():
     code = "import bench.api, sys; from bench.run.executors import EXECUTORS; EXECUTORS['ray']; "
     code += "assert not [name for name in sys.modules if name.partition('.')[0] == 'ray']"

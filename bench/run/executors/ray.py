@@ -6,6 +6,7 @@ lost; one that takes a worker with it is crashed, as it is in processes of this 
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -107,8 +108,8 @@ def _imported() -> Any:
     """Ray. Raises UsageError where it is not installed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
-        import ray
-        import ray.exceptions
+        ray = importlib.import_module("ray")
+        importlib.import_module("ray.exceptions")
     except ImportError as error:
         raise UsageError(
             f"`executor=ray` needs Ray: pip install 'minimax-bench[ray]' ({one_line(error, 100)})"
@@ -138,7 +139,7 @@ def _connect(ray: Any, address: str | None, workers: int) -> None:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
-    private = sys.modules.get("ray._private.worker")
+    private: Any = sys.modules.get("ray._private.worker")
     if hasattr(private, "print_to_stdstream"):  # what it would say of workers, rows say
         private.print_to_stdstream = lambda *told, **more: None
 
@@ -161,6 +162,12 @@ def _refuse_unreachable(address: str) -> None:
         ) from None
 
 
+def _beside(node: str) -> Any:
+    """That a task is for one node, and for no other."""
+    strategies = importlib.import_module("ray.util.scheduling_strategies")
+    return strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+
+
 def _alive(ray: Any) -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
@@ -169,13 +176,11 @@ def _refuse_others(
     ray: Any, terms: Terms, context: Context, resources: Mapping[str, float]
 ) -> None:
     """Raise UsageError for a node that could run a cell, and would measure something else."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     look = ray.remote(num_cpus=0, max_retries=0)(difference)
     asked = {
-        look.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(terms, context.folders): node
+        look.options(scheduling_strategy=_beside(node["NodeID"])).remote(
+            terms, context.folders
+        ): node
         for node in _alive(ray)
         if all(node["Resources"].get(name, 0.0) >= least for name, least in resources.items())
     }
@@ -232,9 +237,7 @@ class _Caller:
         self._asked("keep", kind, key, files)
 
     def _asked(self, what: str, *arguments: object) -> Any:
-        import ray
-
-        return ray.get(getattr(self.actor, what).remote(*arguments))
+        return _imported().get(getattr(self.actor, what).remote(*arguments))
 
 
 @dataclass(frozen=True)
@@ -261,14 +264,12 @@ _POSTS: dict[str, tuple[str, Post | None]] = {}
 
 def _task(job: _Job, cell: Cell) -> Iterator[_Begun | Outcome | Found | Trouble]:
     """In a worker: say that it is begun, then what came of it."""
-    import ray
-
     token = job.probes.token
     if token not in _POSTS:
         differs = difference(job.terms, job.context.folders)
         _POSTS[token] = differs, None if differs else post_of(job.context, job.probes)
     differs, post = _POSTS[token]
-    yield _Begun(ray.get_runtime_context().get_node_id(), differs)
+    yield _Begun(_imported().get_runtime_context().get_node_id(), differs)
     if post is not None:
         yield answer(cell, post, _Caller(job.shelf))
 
@@ -309,10 +310,8 @@ class _Drive:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every cell's, as it comes."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         ray, here = self.ray, self.ray.get_runtime_context().get_node_id()
-        beside = NodeAffinitySchedulingStrategy(here, soft=False)
+        beside = _beside(here)
         shelf = ray.remote(num_cpus=0)(_Shelf).options(scheduling_strategy=beside)
         self.shelf = shelf.remote(self.context.cache)
         self.job = ray.put(_Job(self.context, self.probes, self.terms, self.shelf))
