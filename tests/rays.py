@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -79,12 +80,15 @@ def _line(process: psutil.Process) -> list[str]:
 
 @dataclass
 class Rays:
-    """A head, which runs no cells, and nodes that do."""
+    """A head, which runs no cells, and nodes that do. forks: this process is going to be forked,
+    and must not talk to the cluster itself: what gRPC begins does not survive that.
+    """
 
     folder: str
     environment: dict[str, str]
     host: str = "127.0.0.1"
     port: int = 0
+    forks: bool = False
     nodes: list[Node] = field(default_factory=list)
     head: Node | None = None
 
@@ -116,12 +120,22 @@ class Rays:
 
     def alive(self) -> int:
         """How many nodes the head knows to be alive."""
-        from ray._raylet import GcsClient
-
-        with suppress(Exception):
-            every = GcsClient(address=self.address).get_all_node_info()
-            return sum(getattr(node, "state", 1) == 0 for node in every.values())
-        return 0
+        if not self.forks:
+            return _alive(self.address)
+        time.sleep(0.5)
+        end, other = os.pipe()
+        pid = os.fork()
+        if not pid:
+            count = 0
+            with suppress(BaseException):
+                count = _alive(self.address)
+            os.write(other, bytes([count]))
+            os._exit(0)
+        os.close(other)
+        said = os.read(end, 1)
+        os.close(end)
+        os.waitpid(pid, 0)
+        return said[0] if said else 0
 
     def kill(self, node: Node) -> None:
         node.kill()
@@ -147,13 +161,13 @@ class Rays:
 
 
 @contextmanager
-def rays(cpus: Sequence[float] = (1, 1), **changes: str) -> Iterator[Rays]:
+def rays(cpus: Sequence[float] = (1, 1), *, forks: bool = False, **changes: str) -> Iterator[Rays]:
     """A cluster with nodes of so many cores; its environment is the driver's, too."""
     folder = tempfile.mkdtemp(prefix="r")
     told = {**SOON, "RAY_AUTH_MODE": "disabled", **changes}
     before = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
-    cluster = Rays(folder, environ(**told))
+    cluster = Rays(folder, environ(**told), forks=forks)
     try:
         cluster.begin()
         for cores in cpus:
@@ -164,6 +178,15 @@ def rays(cpus: Sequence[float] = (1, 1), **changes: str) -> Iterator[Rays]:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         rmtree(folder, ignore_errors=True)
+
+
+def _alive(address: str) -> int:
+    from ray._raylet import GcsClient
+
+    with suppress(Exception):
+        every = GcsClient(address=address).get_all_node_info()
+        return sum(getattr(node, "state", 1) == 0 for node in every.values())
+    return 0
 
 
 def _free_port() -> int:

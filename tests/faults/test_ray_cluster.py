@@ -68,7 +68,7 @@ def wrong_clock(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with rays() as found:
+    with rays(forks=True) as found:
         yield found
 
 
@@ -203,7 +203,7 @@ def test_a_node_that_is_cut_off_costs_nothing(suite, expected, tmp_path, heals):
     It goes on measuring, and may write what another one has written, the same.
     """
     number = 31 + heals
-    with host_of_its_own(number) as (name, link), rays(()) as cluster:
+    with host_of_its_own(number) as (name, link), rays((), forks=True) as cluster:
         cluster.kill(cluster.head)
         cluster.host = f"10.77.{number}.1"
         cluster.begin()
