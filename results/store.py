@@ -25,15 +25,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError, UsageError, one_line
 from bench.core.files import sweep_unfinished, write_atomically
+from bench.core.leases import Lease, TakenError
 from results.notes import forget_all
 from results.rows import COLUMNS, SCHEMA_VERSION, TYPES, check_record, rows_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FIELDS = {"suite": str, "tier": str, "cells": list, "metrics": dict}
+LEASE = ".lease"
 HEAD = b'{"sha256": "'
 BODY = b'", "cell": '
 
@@ -85,31 +86,36 @@ class RunDirectory:
             ) from error
         finally:
             if made:
-                self._forget_if_empty()
+                self.forget_if_empty()
 
-    def _forget_if_empty(self) -> None:
+    def forget_if_empty(self) -> None:
+        """Take the folder away where nothing came into it."""
         with suppress(OSError):
             self.path.rmdir()
 
-    def lock(self) -> FileLock:
-        """The lock against a second driver, acquired; what a killed one left half written is gone.
-        Raises UsageError where it is held.
+    def lock(self) -> Lease:
+        """The lease against a second driver, here or on another machine, acquired; what a killed
+        one left half written is gone. Raises UsageError where it is held. One whose driver was on
+        another machine and is silent is taken over after a minute.
         """
-        lock = FileLock(self.path / ".lock")
+        lease = Lease(self.path / LEASE)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lease.acquire_unless_alive()
+        except TakenError as error:
+            raise UsageError(self._taken(error)) from None
         except OSError as error:
-            if isinstance(error, Timeout):
-                raise UsageError(self._taken()) from None
             raise UsageError(f"can't lock {self.path}: {error.strerror}") from error
         for folder in (self.path, self.path / "samples", *(self.path / "cells").glob("*")):
             sweep_unfinished(folder)
         forget_all(self.path)
-        return lock
+        return lease
 
-    def _taken(self) -> str:
-        return f"another bench is running in {self.path}: wait for it, or choose another `out`"
+    def _taken(self, error: TakenError) -> str:
+        return (
+            f"another bench is running in {self.path}: wait for it, or choose another `out` (it is "
+            f"{error.owner})"
+        )
 
     def set_aside(self) -> Path:
         """Move the folder out of the way, deleting nothing; where it went."""
@@ -118,6 +124,8 @@ class RunDirectory:
             target = path.with_name(f"{path.name}.old-{stamp}{suffix}")
             if not target.exists():
                 path.rename(target)
+                for left in target.glob(f"{LEASE}*"):  # of whoever moves it: nobody is there
+                    left.unlink(missing_ok=True)
                 return target
         raise StoreError(f"can't find a free name beside {self.path}")
 
@@ -174,7 +182,7 @@ class RunDirectory:
         """The file of a cell. Raises ValueError for what is no key."""
         if not is_key(key):
             raise ValueError(f"no key: {key[:80]!r}")
-        return self.path / "cells" / key[:2] / f"{key}.json"
+        return self.path / f"cells/{key[:2]}/{key}.json"
 
     def samples_path(self, key: str) -> Path:
         """The file of a cell's arrays."""
@@ -193,7 +201,8 @@ class RunDirectory:
     def read_cell(self, key: str) -> dict[str, Any] | None:
         """A finished cell's record, or None. Raises ValueError for a damaged file."""
         try:
-            content = self.cell_path(key).read_bytes()
+            with open(self.cell_path(key), "rb", buffering=0) as file:
+                content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:

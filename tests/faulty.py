@@ -141,6 +141,28 @@ def threads(cell: Cell, marks: int) -> Measurement:
     return Measurement([Value("score", float(most))])
 
 
+def pinned(cell: Cell, marks: int) -> Measurement:
+    """The GPU that its process sees; it takes long enough for others to come beside it."""
+    time.sleep(0.2)
+    return Measurement([Value("score", float(os.environ.get("CUDA_VISIBLE_DEVICES", "-1")))])
+
+
+def crowded(cell: Cell, marks: int) -> Measurement:
+    """Too little memory while another one is measured on its GPU."""
+    gpu, folder = os.environ.get("CUDA_VISIBLE_DEVICES", "-1"), Path(os.environ["MINIMAX_CACHE"])
+    place = folder / f"gpu-{gpu}"
+    place.mkdir(parents=True, exist_ok=True)
+    own = place / str(os.getpid())
+    own.touch()
+    time.sleep(0.5)
+    crowd = len(list(place.iterdir()))
+    time.sleep(0.5)
+    own.unlink()
+    if crowd > 1:
+        raise MemoryError(f"{crowd} on GPU {gpu}")
+    return number(cell, marks)
+
+
 def trivial(cell: Cell, marks: int) -> Measurement:
     return Measurement([Value("score", float(cell.seed))])
 
@@ -151,7 +173,7 @@ BEHAVIOURS: dict[str, Callable[[Cell, int], Measurement]] = {
         number, several, raises, nan, infinite, nan_error, numpy_numbers, boolean, text, killed,
         exits, vanishes, dies, sleeps, naps, diverges, memory, allocates, warns, collapses,
         raises_once,
-        killed_once, sleeps_once, memory_once, threads, trivial,
+        killed_once, sleeps_once, memory_once, threads, trivial, pinned, crowded,
     )
 }  # fmt: skip
 UNMARKED = ("trivial",)

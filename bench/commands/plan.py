@@ -11,14 +11,15 @@ from bench.commands.options import choosing, typed, view
 AHEAD = ("new", "trained", "skipped")
 """States of cells that were not measured yet."""
 FACTS = ("suite", "tier", "block", "task", "dataset", "model", "settings", "seed", "cell_id", "key")
-FACTS += ("device", "reason", "state", "minutes", "smallest_p")
+FACTS += ("device", "reason", "state", "seconds", "source", "minutes", "smallest_p")
 """Columns of a plan; the others are axes that only some tasks have."""
 
 
 @click.command()
 @choosing
+@click.option("--gpus", type=int, metavar="N", help="Of a cluster, one for a cell.")
 @click.option("--json", "as_rows", is_flag=True, help="Every cell as JSON.")
-def command(as_rows: bool, **options: Any) -> None:
+def command(as_rows: bool, gpus: int | None, **options: Any) -> None:
     """The cells of a suite: what is measured, what is trained, how long the rest takes."""
     import os
 
@@ -26,7 +27,8 @@ def command(as_rows: bool, **options: Any) -> None:
     from bench.commands.output import print_rows
 
     workers = (os.cpu_count() or 1) if options["workers"] is None else options["workers"]
-    table = api.plan(options["suite"], out=options["out"], workers=workers, **view(options))
+    asked = {"out": options["out"], "workers": workers, "gpus": gpus}
+    table = api.plan(options["suite"], **asked, **view(options))
     if as_rows:
         print_rows(table, True)
         return
@@ -45,7 +47,29 @@ def command(as_rows: bool, **options: Any) -> None:
     for reason, cells in table[table["reason"] != ""].groupby("reason", sort=False):
         names = ", ".join(dict.fromkeys(cells["model"]))
         click.echo(f"skipped: {len(cells)} of {names}: {typed(str(reason))}")
+    told = table.attrs["forecast"]
+    minutes = 0.0 if told is None else told.seconds / 60
+    on = workers if told is None else told.workers
     click.echo(
-        f"{len(table)} cells, about {table['minutes'].sum():.1f} minutes on {workers} workers; "
+        f"{len(table)} cells, about {minutes:.1f} minutes on {on} workers{_sources(table)}; "
         f"smallest attainable p, so many seeds against as many: {table['smallest_p'].iloc[0]:.2g}"
     )
+    if told is not None:
+        click.echo(_gain(told))
+
+
+def _sources(table: Any) -> str:
+    """How much of a forecast was measured before."""
+    counts = table["source"].value_counts()
+    left = int(sum(counts.get(name, 0) for name in ("run", "costs", "guess")))
+    known = left - int(counts.get("guess", 0))
+    return f" (from measured seconds of {known} of {left} cells)" if left else ""
+
+
+def _gain(told: Any) -> str:
+    """The longest cell, and what more workers would gain."""
+    longest = f"longest: {typed(told.longest.name)}, {told.longest.seconds / 60:.1f} minutes"
+    if not told.more:
+        return f"{longest}; more workers would gain nothing"
+    gains = (f"{seconds / 60:.1f} on {count}" for count, seconds in told.more.items())
+    return f"{longest}; more workers would take {', '.join(gains)}"

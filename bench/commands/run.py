@@ -20,8 +20,14 @@ INTERRUPTED = 130
 
 @click.command()
 @choosing
-@click.option("--executor", default="processes", metavar="inline|processes", show_default=True)
+@click.option("--executor", default="processes", metavar="inline|processes|ray", show_default=True)
 @click.option("--timeout", type=float, metavar="SECONDS", help="What a cell may take at most.")
+@click.option("--address", metavar="HOST:PORT|auto", help="Of a Ray cluster; else one is started.")
+@click.option("--cpus", type=float, metavar="N", help="Of a Ray cluster, for a cell.")
+@click.option(
+    "--gpus", type=float, metavar="N", help="Of a Ray cluster, for a cell; .25 is a share."
+)
+@click.option("--workers-per-gpu", type=int, metavar="N", help="On CUDA, processes for each GPU.")
 @click.option("--download", is_flag=True, help="Fetch data sets of torchvision's that are absent.")
 @click.option("--shard", metavar="I/N", help="A part of the cells, in a folder of its own.")
 @click.option(
@@ -54,6 +60,10 @@ def command(**options: Any) -> None:
                 keep_old=options["keep_old"],
                 shard=options["shard"],
                 log=options["log"],
+                address=options["address"],
+                cpus=options["cpus"],
+                gpus=options["gpus"],
+                workers_per_gpu=options["workers_per_gpu"],
                 watcher=watcher.watcher(page.begin if options["live"] else None),
                 **view(options),
             )

@@ -19,7 +19,15 @@ PLUMBING = frozenset(
     for name in (
         *(
             f"core.{plain}"
-            for plain in ("arguments", "digests", "errors", "files", "registry", "usercode")
+            for plain in (
+                "arguments",
+                "digests",
+                "errors",
+                "files",
+                "leases",
+                "registry",
+                "usercode",
+            )
         ),
         "run.worker",
         "suites.builtin",
@@ -128,3 +136,15 @@ def source_digest(modules: tuple[str, ...]) -> str:
 def digest_of(modules: Iterable[str]) -> str:
     """`source_digest` of modules in any order."""
     return source_digest(tuple(sorted(set(modules))))
+
+
+@cache
+def whole_digest() -> str:
+    """A sha256 over every source file of ours and what they read beside them, by name: what two
+    machines have in common that measure the same.
+    """
+    home, digest = Path(__file__).resolve().parents[2], hashlib.sha256()
+    kept = (path for name in OURS for path in (home / name).rglob("*"))
+    for path in sorted(path for path in kept if path.suffix in (".py", ".toml")):
+        digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()

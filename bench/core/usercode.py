@@ -107,6 +107,9 @@ def is_file(module: str) -> bool:
 
 
 def _imported(name: str) -> ModuleType:
+    there = sys.modules.get(name)
+    if there is not None and not getattr(there.__spec__, "_initializing", False):
+        return there
     try:
         return _of_file(name) if is_file(name) else importlib.import_module(name)
     except FileNotFoundError as error:

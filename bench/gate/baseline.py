@@ -14,6 +14,7 @@ from bench.core import usercode
 from bench.core.errors import UsageError
 from bench.core.files import user_path, write_atomically
 from bench.gate.compare import side_of_run
+from results import timings
 from results.frames import column, pick
 from results.gate import baselines
 from results.gate.policy import Policy
@@ -36,7 +37,8 @@ def set_baseline(
     warn: Callable[[str], None],
     trust: bool = False,
 ) -> Path:
-    """Write the baseline of a run, which is a folder or a suite's name; where it stands. probe:
+    """Write the baseline of a run, which is a folder or a suite's name; where it stands. What its
+    cells took goes into the file of costs beside it. probe:
     whether to measure again what says it is deterministic. every: keep all metrics, not only those
     that the suite shows. trust: whether code that the run names is imported to measure it again.
     Raises UsageError for a run with gaps, a blank reason, or a name that is
@@ -62,6 +64,7 @@ def set_baseline(
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     table = baselines.make(side, table, reason.strip(), date)
     write_atomically(target, table.to_csv(index=False).encode())
+    timings.keep(target.parent, timings.timings_of(found.records.values()))
     return target
 
 

@@ -2,8 +2,9 @@
 
 An artifact is `<kind>/<key>.safetensors` and `<key>.json`; the JSON is written last and holds
 the sha256 of the other, so that a half-written or damaged artifact counts as absent. While one
-is made its lock is held, and a second process that needs it waits. `<key>.partial.json` and the
-safetensors file that it names hold the state of a training that was cut off.
+is made its lease is held (bench.core.leases), and a second process that needs it waits, on this
+machine or another one. `<key>.partial.json` and the safetensors file that it names hold the state
+of a training that was cut off.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from filelock import FileLock, Timeout
 
 from bench.core.errors import StoreError
 from bench.core.files import sweep_unfinished, write_atomically
+from bench.core.leases import Lease, TakenError
 from bench.core.trees import BrokenTreeError, Tree, dump, load_tree, parse, save_tree
 from results.provenance import versions
 
@@ -35,9 +36,10 @@ TAG = (
 """The content of a CACHEDIR.TAG (bford.info/cachedir)."""
 NAMES = re.compile(
     r"\.?([0-9a-f]{64})(\.safetensors|\.safetensors\.lock|\.json|\.partial\.json|"
-    r"\.partial-[0-9a-f]{8}\.safetensors)(\.\d+-\d+\.tmp)?"
+    r"\.partial-[0-9a-f]{8}\.safetensors|\.lease|\.lease\.after-[0-9a-f]{32})"
+    r"(\.\d+-\d+\.tmp|\.[0-9a-f]{32}\.tmp)?"
 )
-"""The files of an artifact, by its key."""
+"""The files of an artifact, by its key; earlier versions left a lock behind."""
 
 
 def artifact_key(kind: str, facts: dict[str, Any]) -> str:
@@ -70,7 +72,8 @@ class Artifact:
 
 @dataclass
 class Checkpoint:
-    """The place of a training's state on disk; saves no oftener than every few seconds.
+    """The place of a training's state on disk; saves no oftener than every few seconds, and never
+    after the training is `lost` to another process.
 
     `<path>.json` says what it is of, and names the safetensors file beside it by its sha256: the
     old one goes when the new one is named, so that a kill at any moment leaves one whole.
@@ -79,6 +82,7 @@ class Checkpoint:
     path: Path
     device: str = "cpu"
     every: float = CHECKPOINT_SECONDS
+    lost: Callable[[], bool] = lambda: False
     _last: float = field(default_factory=time.monotonic)
 
     @property
@@ -102,7 +106,7 @@ class Checkpoint:
         """Save the state if the last save was long enough ago, with what it is of as JSON. A full
         disk is no error here.
         """
-        if time.monotonic() - self._last < self.every:
+        if time.monotonic() - self._last < self.every or self.lost():
             return
         try:
             body = dump(state())
@@ -127,21 +131,43 @@ class Checkpoint:
                 old.unlink(missing_ok=True)
 
 
+class Elsewhere(Protocol):
+    """Another store, of a machine whose folders are not seen from here. files: an artifact's two,
+    by what their names end in.
+    """
+
+    def fetch(self, kind: str, key: str) -> dict[str, bytes] | None: ...
+
+    def has(self, kind: str, key: str) -> bool: ...
+
+    def keep(self, kind: str, key: str, files: Mapping[str, bytes]) -> None: ...
+
+
 @dataclass(frozen=True)
 class ArtifactStore:
     """The artifacts under one folder. given: a tree that stands for every artifact, where a user
-    brings one.
+    brings one. elsewhere: where one that is missing may be, and where one that is made goes, too.
     """
 
     root: Path
     device: str = "cpu"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     given: Tree | None = None
+    elsewhere: Elsewhere | None = None
 
     def get_or_make(
         self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
     ) -> Artifact:
         """The artifact of a key, made by `make` where it is not there yet."""
+        found = self._make(kind, key, make)
+        other = None if self.given is not None else self.elsewhere
+        if other is not None and not other.has(kind, key):
+            other.keep(kind, key, self.files(kind, key))
+        return found
+
+    def _make(
+        self, kind: str, key: str, make: Callable[[Checkpoint], tuple[Tree, dict[str, Any]]]
+    ) -> Artifact:
         found = self.find(kind, key)
         if found is not None:
             return found
@@ -154,20 +180,62 @@ class ArtifactStore:
                 f"can't make {tensors.parent}: {error.strerror}; set MINIMAX_CACHE to a folder "
                 "that can be written"
             ) from error
-        with FileLock(f"{tensors}.lock"):
-            sweep_unfinished(tensors.parent, key)
-            found = self.find(kind, key)
-            if found is not None:
-                return found
-            checkpoint = Checkpoint(
-                tensors.with_suffix(".partial"), self.device, self.checkpoint_seconds
-            )
-            tree, facts = make(checkpoint)
-            save_tree(tensors, tree)
-            facts = {**facts, "sha256": _sha256(tensors)}
-            write_atomically(described, json.dumps(facts, indent=1).encode())
-            checkpoint.clear()
-            return Artifact(key, load_tree(tensors, self.device), facts)
+        made: tuple[Tree, dict[str, Any]] | None = None
+        while True:
+            with self._leased(described) as lease:
+                sweep_unfinished(tensors.parent, key)
+                found = self.find(kind, key) or self._fetched(kind, key)
+                if found is not None:
+                    return found
+                checkpoint = Checkpoint(
+                    tensors.with_suffix(".partial"),
+                    self.device,
+                    self.checkpoint_seconds,
+                    lambda lease=lease: lease.lost,
+                )
+                made = made or make(checkpoint)
+                if lease.lost:
+                    continue  # whoever took over has it, or will have it
+                tree, facts = made
+                save_tree(tensors, tree)
+                facts = {**facts, "sha256": _sha256(tensors)}
+                write_atomically(described, json.dumps(facts, indent=1).encode())
+                checkpoint.clear()
+                return Artifact(key, load_tree(tensors, self.device), facts)
+
+    def _leased(self, described: Path) -> Lease:
+        try:
+            return Lease(described.with_suffix(".lease")).acquire()
+        except OSError as error:
+            raise StoreError(
+                f"can't lock {described.stem} in {described.parent}: {error.strerror}"
+            ) from error
+
+    def _fetched(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, brought here from elsewhere, if it is there and whole."""
+        files = None if self.elsewhere is None else self.elsewhere.fetch(kind, key)
+        if files is None:
+            return None
+        self._write(kind, key, files)
+        return self.find(kind, key)
+
+    def _write(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
+        tensors, described = self._paths(kind, key)
+        write_atomically(tensors, files[tensors.suffix])
+        write_atomically(described, files[described.suffix])
+
+    def files(self, kind: str, key: str) -> dict[str, bytes]:
+        """The two files of an artifact that is there, by what their names end in."""
+        return {path.suffix: path.read_bytes() for path in self._paths(kind, key)}
+
+    def take_in(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
+        """Keep an artifact that was made elsewhere, unless it is there, or somebody makes it."""
+        tensors, described = self._paths(kind, key)
+        tensors.parent.mkdir(parents=True, exist_ok=True)
+        self._mark()
+        with suppress(TakenError), Lease(described.with_suffix(".lease")).acquire_now():
+            if self.find(kind, key) is None:
+                self._write(kind, key, files)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether the artifact is there, without reading it."""
@@ -243,14 +311,13 @@ class ArtifactStore:
 
 
 def _delete(folder: Path, key: str, files: Iterable[Path]) -> bool:
-    """Delete the files of an artifact under its lock; False where somebody holds it."""
-    lock = FileLock(folder / f"{key}.safetensors.lock")
+    """Delete the files of an artifact under its lease; False where somebody holds it."""
     try:
-        with lock.acquire(timeout=0):
+        with Lease(folder / f"{key}.lease").acquire_now():
             for path in files:
-                path.unlink(missing_ok=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    except Timeout:
+                if ".lease" not in path.name:
+                    path.unlink(missing_ok=True)
+    except TakenError:
         return False
     return True
 

@@ -16,7 +16,8 @@ def named_shortly(cells: Iterable[Cell]) -> list[Cell]:
     has that name.
     """
     planned = list(cells)
-    drawing = [cell for cell in planned if isinstance(TASKS[cell.task].part, SamplingTask)]
+    tasks = {name: TASKS[name].part for name in dict.fromkeys(cell.task for cell in planned)}
+    drawing = [cell for cell in planned if isinstance(tasks[cell.task], SamplingTask)]
     models = {cell.part("model") for cell in drawing}
     short = {model: short_of(model) for model in models}
     shared = Counter([*short.values(), *(cell.part("model") for cell in planned)])

@@ -152,9 +152,8 @@ def _load_models(points: Iterable[Choice]) -> None:
     """Let every model of the user's register what it brings, so that a grid shares its settings;
     what can't be loaded says so where its cells are resolved.
     """
-    for choice in points:
-        name = choice.parts.get("model", "")
-        if name not in RECIPES and isinstance(_task(choice.block.task), SamplingTask):
+    for name, task in dict.fromkeys((c.parts.get("model", ""), c.block.task) for c in points):
+        if name not in RECIPES and isinstance(_task(task), SamplingTask):
             with suppress(UsageError):
                 RECIPES[name]
 

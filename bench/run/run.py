@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pandas as pd
 from bench.core import usercode
 from bench.core.arguments import Pairs, checked, pairs_of
 from bench.core.devices import device_named
-from bench.core.errors import UsageError, one_line
+from bench.core.errors import StoreError, UsageError, one_line
 from bench.core.files import cache_folder, user_path
+from bench.core.leases import Lease
 from bench.datasets import torchvisions
 from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
 from bench.run.executors import EXECUTORS, Executor
+from bench.run.forecast import forecast, load_of
 from bench.run.plan import Plan, folder_of, make_plan, smallest_p, view_of
 from bench.run.runner import NOTICE, Context, Outcome
 from bench.run.shards import Shard, shard_of
@@ -27,6 +30,7 @@ from bench.suites.cell import Cell
 from bench.suites.schema import load_suite
 from bench.tasks import TASKS
 from bench.tasks.values import facts_on_rows
+from results import timings
 from results.notes import forget_all
 from results.pictures.run import draw
 from results.provenance import environment
@@ -90,8 +94,11 @@ def plan_of(
     seeds: int | Sequence[int] | None = None,
     set: Mapping[str, Any] | None = None,
     device: str = "auto",
+    elsewhere: bool = False,
 ) -> Plan:
-    """A suite resolved into cells. Raises UsageError for what is not known."""
+    """A suite resolved into cells. elsewhere: other machines measure them, and may have a device
+    that this one has not. Raises UsageError for what is not known.
+    """
     for folder in _folders(suite):
         usercode.add_folder(folder)
     loaded = load_suite(suite)
@@ -105,7 +112,8 @@ def plan_of(
         [(axis, _names(names)) for axis, names in pairs_of(grid)],
         (set or {}).items(),
     )
-    return make_plan(loaded, view, device_named(device))
+    there = elsewhere and device in ("cuda", "mps")
+    return make_plan(loaded, view, device if there else device_named(device))
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -124,28 +132,44 @@ def _names(names: Any) -> tuple[str, ...]:
 
 
 @checked()
-def plan(suite: str, *, out: str | None = None, workers: int = 1, **view: Any) -> pd.DataFrame:
+def plan(
+    suite: str, *, out: str | None = None, workers: int = 1, gpus: int | None = None, **view: Any
+) -> pd.DataFrame:
     """Every cell with its resolved settings, whether it is measured or trained already or will be
-    skipped (then `reason` says why), and forecasts: minutes on `workers`, and the smallest p-value
-    that so many seeds can give.
+    skipped (then `reason` says why), and forecasts: seconds and where they are known from (`run`,
+    `costs` or `guess`), minutes on `workers`, and the smallest p-value that so many seeds can give.
+    gpus: of a cluster that the cells are planned for, one for a cell. The attribute `forecast` of
+    the table has the whole (bench.run.forecast).
     """
     if workers < 1:
         raise UsageError(f"`workers`: expected at least 1, got {workers}")
-    planned = plan_of(suite, **view)
+    if gpus is not None and gpus < 1:
+        raise UsageError(f"`gpus`: expected at least 1, got {gpus}")
+    if gpus is not None and view.get("device", "auto") == "auto":
+        view["device"] = "cuda"
+    planned = plan_of(suite, elsewhere=gpus is not None, **view)
+    atonce = min(workers, gpus) if gpus is not None and planned.device == "cuda" else workers
     run_directory = RunDirectory(folder_of(planned.suite, planned.view.tier, out))
     done, _ = run_directory.read_cells(cell.key for cell in planned.cells)
+    own, costs = timings.timings_of(done.values()), timings.known()
     store = ArtifactStore(cache_folder())
     rows, counted = [], {key: cell.block for key, cell in planned.unique().items()}
+    left = []
     for cell in planned.cells:
         artifact = TASKS[cell.task].part.artifact(cell)
         trained = artifact is not None and store.has(*artifact)
         planned_state = "skipped" if cell.skip else "trained" if trained else "new"
         state = done[cell.key]["status"] if cell.key in done else planned_state
         idle = state in FINAL or cell.skip or counted[cell.key] != cell.block
-        todo = 0.0 if idle else cell.seconds / 60 / workers
-        rows.append({**_plan_row(planned, cell), "state": state, "minutes": todo})
-    table = pd.DataFrame(rows)
-    return table.assign(smallest_p=smallest_p(len(planned.view.seeds)))
+        load = load_of(cell, own, costs)
+        if not idle:
+            left.append(load)
+        told = {"seconds": 0.0 if idle else load.seconds, "source": "" if idle else load.source}
+        told["minutes"] = told["seconds"] / 60 / atonce
+        rows.append({**_plan_row(planned, cell), "state": state, **told})
+    table = pd.DataFrame(rows).assign(smallest_p=smallest_p(len(planned.view.seeds)))
+    table.attrs["forecast"] = forecast(left, atonce)
+    return table
 
 
 def _plan_row(planned: Plan, cell: Cell) -> dict[str, Any]:
@@ -190,12 +214,18 @@ def execute(
     keep_old: bool = False,
     shard: str | None = None,
     log: Sequence[str] = (),
+    address: str | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    workers_per_gpu: int | None = None,
     watcher: Watcher | None = None,
     **view: Any,
 ) -> Report:
     """Measure what a suite asks and is not measured yet; write the tables; report. `download`: data
     sets of torchvision's that are not here are fetched first. `shard`: only a part of the cells,
-    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together. `log`:
+    3/16 for the third of sixteen, in a folder of its own; `merge` puts them together. `address`,
+    `cpus`, `gpus`: of a Ray cluster, and what a cell takes of it (`executor="ray"`).
+    `workers_per_gpu`: on CUDA, so many processes for each GPU (`executor="processes"`). `log`:
     trackers that finished cells are logged to, NAME or NAME=PLACE; cells that were measured before
     are, too, where a tracker has them not.
 
@@ -205,7 +235,9 @@ def execute(
     """
     watch = watcher or Watcher()
     part = None if shard is None else shard_of(shard)
-    driver = _executor(executor, workers, timeout)
+    own = {"address": address, "cpus": cpus, "gpus": gpus, "workers_per_gpu": workers_per_gpu}
+    driver = _executor(executor, workers, timeout, **own)
+    view["elsewhere"] = not driver.here
     planned = plan_of(suite, **view)
     if download:
         absent = {cell.part("dataset") for cell in planned.cells if cell.skip}
@@ -217,10 +249,33 @@ def execute(
         directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
-    with directory.lock():
-        told = trackers(log, directory.path, planned.suite.name, planned.view.tier)
-        book = Logbook(told, watch.warn)
-        return _drive(planned, directory, driver, keep_old, watch, _folders(suite), part, book)
+    try:
+        with directory.lock() as lease:
+            guarded = replace(watch, step=_while_ours(watch.step, lease, directory))
+            told = trackers(log, directory.path, planned.suite.name, planned.view.tier)
+            book = Logbook(told, watch.warn)
+            return _drive(
+                planned, directory, driver, keep_old, guarded, _folders(suite), part, book
+            )
+    except UsageError:
+        directory.forget_if_empty()
+        raise
+
+
+def _while_ours(
+    step: Callable[[Cell, Outcome], None], lease: Lease, directory: RunDirectory
+) -> Callable[[Cell, Outcome], None]:
+    """What is told of each cell, and a StoreError as soon as another driver has the folder."""
+
+    def guarded(cell: Cell, outcome: Outcome) -> None:
+        if lease.lost:
+            raise StoreError(
+                f"another bench took over {directory.path} while this one was silent: it goes on "
+                "there"
+            )
+        step(cell, outcome)
+
+    return guarded
 
 
 def _set_aside(planned: Plan, directory: RunDirectory, watch: Watcher) -> None:
@@ -252,26 +307,27 @@ def _drive(
         _refuse_other_code(planned, standing, directory)
     own = planned.unique() if part is None else {c.key: c for c in part.take(_each(planned))}
     _refuse_other_shard(directory, part)
-    manifest = planned.manifest() | ({"shard": str(part)} if part else {})
-    directory.write_manifest(manifest)
-    book.take(Run(directory, manifest, standing), standing)
     todo = [cell for key, cell in own.items() if key not in standing]
-    watch.place(directory.path)
-    watch.begin(todo, len(standing))
     context = _context(planned, directory, folders)
     measured, interrupted = [], False
     by_key = {cell.key: cell for cell in todo}
-    try:
-        if todo:
-            longest_first = sorted(todo, key=lambda cell: -cell.seconds)
-            for outcome in driver.run(longest_first, context):
-                measured.append(outcome.key)
-                watch.step(by_key[outcome.key], outcome)
-                if book.trackers:
-                    new, _ = directory.read_cells([outcome.key])
-                    book.take(Run(directory, manifest, new), new)
-    except KeyboardInterrupt:
-        interrupted = True
+    manifest = planned.manifest() | ({"shard": str(part)} if part else {})
+    with driver.opened(todo, context) if todo else nullcontext():
+        directory.write_manifest(manifest)
+        book.take(Run(directory, manifest, standing), standing)
+        watch.place(directory.path)
+        watch.begin(todo, len(standing))
+        try:
+            if todo:
+                longest_first = sorted(todo, key=lambda cell: -cell.seconds)
+                for outcome in driver.run(longest_first, context):
+                    measured.append(outcome.key)
+                    watch.step(by_key[outcome.key], outcome)
+                    if book.trackers:
+                        new, _ = directory.read_cells([outcome.key])
+                        book.take(Run(directory, manifest, new), new)
+        except KeyboardInterrupt:
+            interrupted = True
     forget_all(directory.path)  # a worker that was killed could not
     new, _ = directory.read_cells(cell.key for cell in todo)
     report = _finish(own, directory, {**standing, **new}, len(measured), interrupted, watch)
@@ -420,7 +476,7 @@ def _folders(suite: str) -> tuple[str, ...]:
     return (here,)
 
 
-def _executor(name: str, workers: int | None, timeout: float | None) -> Executor:
+def _executor(name: str, workers: int | None, timeout: float | None, **options: object) -> Executor:
     if workers is not None and workers < 1:
         raise UsageError(f"`workers`: expected at least 1, got {workers}")
     if timeout is not None and not timeout > 0:
@@ -430,4 +486,19 @@ def _executor(name: str, workers: int | None, timeout: float | None) -> Executor
     part = EXECUTORS[name].part
     if not isinstance(part, type) or not issubclass(part, Executor):
         raise UsageError(f"executor '{name}' is a {type(part).__name__}: expected a class of them")
-    return part(workers or os.cpu_count() or 1, timeout)
+    told = {option: value for option, value in options.items() if value is not None}
+    known = {one.name for one in fields(part)}
+    for option in told:
+        if option not in known:
+            raise UsageError(
+                f"`{option}` is no option of `executor={name}`: it needs {_of(option)}"
+            )
+    usual = (os.cpu_count() or 1) if part.here else 0
+    return part(workers or usual, timeout, **told)
+
+
+def _of(option: str) -> str:
+    """The executors that have an option, as one types them."""
+    parts = {entry.name: entry.part for entry in EXECUTORS.entries()}
+    having = [name for name, part in parts.items() if option in {f.name for f in fields(part)}]
+    return " or ".join(f"`executor={name}`" for name in having)

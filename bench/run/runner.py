@@ -11,10 +11,11 @@ import resource
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ import torch
 from bench.core.errors import Notice, StoreError, UnaskedError, one_line
 from bench.core.randomness import forked, stream_seed
 from bench.core.threads import THREADS, with_threads
-from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore
+from bench.models.store import CHECKPOINT_SECONDS, ArtifactStore, Elsewhere
 from bench.run.underway import noted
 from bench.suites.cell import Cell
 from bench.tasks import TASKS, Bench, Measurement, Value
@@ -64,10 +65,28 @@ class Outcome:
 
 def run_cell(cell: Cell, context: Context) -> Outcome:
     """Measure a cell and keep its record. Raises StoreError where it can't be kept."""
+    found = measured(cell, context)
+    RunDirectory(context.run).write_cell(found.record, found.arrays)
+    return found.outcome
+
+
+@dataclass(frozen=True)
+class Found:
+    """What measuring a cell gave: its record as files keep it, what pictures need, the outcome."""
+
+    record: dict[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    outcome: Outcome
+
+
+def measured(cell: Cell, context: Context, elsewhere: Elsewhere | None = None) -> Found:
+    """Measure a cell; nothing of it is kept but its model. elsewhere: another store of models, for
+    machines that share no folder. Raises StoreError where the model can't be kept.
+    """
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     _reset_peak()
-    status, reason, caught, measured, cpu_seconds = _guarded(cell, context)
+    status, reason, caught, gave, cpu_seconds = _guarded(cell, context, elsewhere)
     seconds = time.perf_counter() - clock
     record = replace(
         stamp(cell, context, status, reason),
@@ -76,12 +95,12 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
         started_at=started,
         peak_rss_mb=_peak_rss_mb(),
         warnings=caught,
-        artifact_key=measured.artifact_key,
-        values=[_plain(value) for value in measured.values],
+        artifact_key=gave.artifact_key,
+        values=[_plain(value) for value in gave.values],
     )
-    RunDirectory(context.run).write_cell(record.as_dict(), measured.arrays)
     notices = tuple(text.removeprefix(NOTICE) for text in caught if text.startswith(NOTICE))
-    return Outcome(cell.key, status, reason, seconds, notices)
+    outcome = Outcome(cell.key, status, reason, seconds, notices)
+    return Found(record.as_dict(), gave.arrays, outcome)
 
 
 def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
@@ -110,7 +129,9 @@ def stamp(cell: Cell, context: Context, status: str, reason: str) -> Record:
     )
 
 
-def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measurement, float]:
+def _guarded(
+    cell: Cell, context: Context, elsewhere: Elsewhere | None
+) -> tuple[str, str, list[str], Measurement, float]:
     """Status, reason, warnings, what was measured and its CPU seconds; no exception but StoreError
     gets out.
     """
@@ -120,7 +141,7 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("default")
         try:
-            measured, cpu_seconds = _measure(cell, context)
+            measured, cpu_seconds = _measure(cell, context, elsewhere)
             status, reason = _judge(measured)
         except (StoreError, UnaskedError):
             raise
@@ -138,9 +159,13 @@ def _guarded(cell: Cell, context: Context) -> tuple[str, str, list[str], Measure
     return status, reason, told, measured, cpu_seconds
 
 
-def _measure(cell: Cell, context: Context) -> tuple[Measurement, float]:
+def _measure(
+    cell: Cell, context: Context, elsewhere: Elsewhere | None
+) -> tuple[Measurement, float]:
     """What a cell comes to, and its CPU seconds; 0 where its model was there, or begun, before."""
-    artifacts = ArtifactStore(context.cache, cell.device, context.checkpoint_seconds)
+    artifacts = ArtifactStore(
+        context.cache, cell.device, context.checkpoint_seconds, elsewhere=elsewhere
+    )
     if cell.device == "cuda":
         torch.cuda.init()
     task = TASKS[cell.task].part
@@ -155,7 +180,10 @@ def _is_new(artifact: tuple[str, str] | None, artifacts: ArtifactStore) -> bool:
     """Whether nothing of a cell's model has been made yet."""
     if artifact is None:
         return True
-    return not artifacts.has(*artifact) and artifacts.step_of(*artifact) is None
+    other = artifacts.elsewhere
+    if artifacts.has(*artifact) or (other is not None and other.has(*artifact)):
+        return False
+    return artifacts.step_of(*artifact) is None
 
 
 def _judge(measured: Measurement) -> tuple[str, str]:

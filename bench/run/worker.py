@@ -19,8 +19,12 @@ from bench.core import usercode
 VANISHED = 70
 
 
-def begin(folders: Sequence[str], imports: Sequence[str]) -> None:
-    """Die with the driver, leave Ctrl-C to it, find the user's code, import what cells need."""
+def begin(folders: Sequence[str], imports: Sequence[str], gpu: str = "") -> None:
+    """Die with the driver, leave Ctrl-C to it, see one GPU alone where one is named, find the
+    user's code, import what cells need.
+    """
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when torch first looks for GPUs
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os._exit = partial(_leave, os._exit)  # type: ignore[assignment]

@@ -345,7 +345,7 @@ def test_a_full_disk_in_a_real_training_keeps_what_was_finished(capfd, here, tmp
         assert_same(table(here / out), table(here / "whole"))
 
 
-@pytest.mark.parametrize("name", [".lock", "manifest.json", "cells", "table.csv"])
+@pytest.mark.parametrize("name", [".lease", "manifest.json", "cells", "table.csv"])
 def test_a_folder_or_file_in_a_place_of_ours_is_one_line(capfd, here, tmp_path, name):
     arguments = ("run", "--suite", faulty_suite(tmp_path, "number"), "--executor", "inline")
     assert bench(*arguments) == 0

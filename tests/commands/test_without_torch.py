@@ -18,7 +18,6 @@ from bench import api
 HOME = Path(bench.__file__).parent.parent
 NEEDED = (
     "click",
-    "filelock",
     "junitparser",
     "numpy",
     "pandas",

@@ -20,7 +20,7 @@ from importlib import import_module
 FOREIGN = (
     "torch torchvision numpy scipy.stats scipy.ndimage scipy.sparse.linalg scipy.special pandas "
     "pandas.testing pydantic sklearn.mixture sklearn.cluster sklearn.neighbors hypothesis beartype "
-    "jaxtyping matplotlib.figure PIL.Image safetensors.torch rich.console click filelock pytest "
+    "jaxtyping matplotlib.figure PIL.Image safetensors.torch rich.console click pytest "
     "psutil pebble pyarrow.parquet"
 ).split()
 

@@ -271,6 +271,21 @@ def test_a_second_driver_is_refused_while_the_first_runs(run):
     run.lock().release()
 
 
+def test_a_driver_on_another_machine_is_refused_while_it_shows_life(run, monkeypatch):
+    """One that is silent is followed: no clock of another machine is asked."""
+    monkeypatch.setenv("MINIMAX_LEASE_SECONDS", "0.5")
+    with run.lock() as lease:
+        claim = run.path / ".lease"
+        claim.write_bytes(claim.read_bytes().replace(b'"place": "', b'"place": "far '))
+        with pytest.raises(UsageError, match=r"wait for it, or choose .* \(it is process \d+ on "):
+            run.lock()
+        lease._stop.set()
+        with run.lock() as other:
+            assert lease.lost
+            assert not other.lost
+    assert not list(run.path.glob(".lease*"))
+
+
 def test_who_gets_the_lock_sweeps_what_a_killed_writer_left(run, killed_writes):
     manifest = {"suite": "s", "tier": "t", "cells": [], "metrics": {}}
     for leave in (

@@ -28,7 +28,7 @@ from harness import (
 
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import cache_folder
-from bench.run.executors.processes import _lost
+from bench.run.executors.lost import lost
 from bench.run.run import Watcher, execute, plan_of
 from bench.run.runner import Context
 
@@ -270,7 +270,7 @@ def test_a_record_that_was_finished_before_the_worker_died_stands(tmp_path, stat
     (cell,) = plan_of(faulty_suite(tmp_path, "number")).cells
     report.run.write_cell({**kept, "status": status, "reason": "why"}, {})
     context = Context(report.run.path, tmp_path, "s", "t", "cpu", {}, "", False)
-    outcome = _lost(cell, context, "crashed", "the worker was killed by SIGKILL")
+    outcome = lost(cell, context, "crashed", "the worker was killed by SIGKILL")
     assert report.run.read_cell(key)["status"] == outcome.status == status
 
 

@@ -10,7 +10,7 @@ from harness import assert_same, bench, cell_files, faulty_suite, small_suite, t
 
 from bench import api
 from bench.api import show
-from bench.core.errors import UsageError
+from bench.core.errors import StoreError, UsageError
 from bench.core.files import cache_folder
 from bench.run.run import execute
 from results.store import RunDirectory
@@ -395,3 +395,10 @@ def test_a_run_under_one_device_is_not_the_others(tmp_path):
         execute(faulty_suite(tmp_path, "number"), device="tpu")
     report = execute(faulty_suite(tmp_path, "number"), device="cpu")
     assert set(report.table["device"]) == {"cpu"}
+
+
+def test_a_driver_whose_folder_was_taken_over_stops(tmp_path, monkeypatch):
+    """It was silent for so long that another one goes on there."""
+    monkeypatch.setattr("bench.core.leases.Lease.lost", property(lambda lease: True))
+    with pytest.raises(StoreError, match="another bench took over"):
+        execute(faulty_suite(tmp_path, "number"), out=str(tmp_path / "run"))

@@ -3,39 +3,91 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from pebble import ProcessExpired, ProcessPool
 
-from bench.core.errors import BenchError, StoreError, one_line
+from bench.core.errors import BenchError, StoreError, UsageError, one_line
 from bench.run.executors.base import EXECUTORS, Executor
-from bench.run.runner import Context, Outcome, run_cell, stamp
+from bench.run.executors.lost import lost
+from bench.run.runner import Context, Outcome, run_cell
 from bench.run.worker import begin
 from bench.suites.cell import Cell
-from results.rows import FINAL
-from results.store import RunDirectory
 
 RESTARTS = 2
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Workers of one kind. gpu: the only one that they see, or empty for all that there are. at
+    once: cells that are given to them before one is done.
+    """
+
+    workers: int
+    at_once: int
+    gpu: str = ""
+
+
 @EXECUTORS.register("processes")
+@dataclass(frozen=True)
 class Processes(Executor):
-    """Spawned workers, one thread each, imports done once."""
+    """Spawned workers, one thread each, imports done once.
+
+    workers_per_gpu: on CUDA, so many for each GPU, which see no other one. A cell that finds too
+    little memory beside others is measured once more when these are done, alone on its GPU.
+    """
+
+    workers_per_gpu: int | None = None
+
+    def opened(self, cells: Sequence[Cell], context: Context) -> AbstractContextManager[object]:
+        """Raises UsageError for workers on GPUs where cells use none."""
+        if self.workers_per_gpu is not None:
+            if self.workers_per_gpu < 1:
+                raise UsageError(
+                    f"`workers_per_gpu`: expected at least 1, got {self.workers_per_gpu}"
+                )
+            if context.device != "cuda":
+                raise UsageError(
+                    "`workers_per_gpu` is for cells on GPUs, these are measured on the "
+                    f"{context.device}: leave it out, or say `device=cuda`"
+                )
+        return nullcontext()
 
     def run(self, cells: Sequence[Cell], context: Context) -> Iterator[Outcome]:
+        if self.workers_per_gpu is None:
+            yield from self._until_done(cells, context, [_Place(self.workers, len(cells))])
+            return
+        each = self.workers_per_gpu
+        short: list[Cell] = []
+        by_key, gpus = {cell.key: cell for cell in cells}, visible_gpus()
+        for outcome in self._until_done(cells, context, [_Place(each, each, g) for g in gpus]):
+            if outcome.status == "oom" and each > 1:
+                short.append(by_key[outcome.key])
+            else:
+                yield outcome
+        yield from self._until_done(short, context, [_Place(1, 1, gpu) for gpu in gpus])
+
+    def _until_done(
+        self, cells: Sequence[Cell], context: Context, places: Sequence[_Place]
+    ) -> Iterator[Outcome]:
+        """Every cell's outcome, in pools that are made anew when one breaks."""
         left = {cell.key: cell for cell in cells}
         idle_deaths = 0
         while left:
             before = len(left)
-            for outcome in self._pool(list(left.values()), context):
+            for outcome in self._pools(list(left.values()), context, places):
                 del left[outcome.key]
                 yield outcome
             idle_deaths = 0 if len(left) < before else idle_deaths + 1
@@ -45,34 +97,45 @@ class Processes(Executor):
                     'script that uses processes needs `if __name__ == "__main__":`'
                 )
 
-    def _pool(self, cells: Sequence[Cell], context: Context) -> Iterator[Outcome]:
-        """The outcomes that one pool gives before it ends or breaks."""
-        spawn: Any = multiprocessing.get_context("spawn")
-        pool = ProcessPool(
-            min(self.workers, len(cells)),
-            initializer=begin,
-            initargs=(context.folders, context.imports),
-            context=spawn,
-        )
+    def _pools(
+        self, cells: Sequence[Cell], context: Context, places: Sequence[_Place]
+    ) -> Iterator[Outcome]:
+        """The outcomes that pools give before they end or one breaks."""
+        pools = [_pool(place, len(cells), context) for place in places]
+        free = [place.at_once for place in places]
         work = partial(run_cell, context=context)
-        finished: queue.SimpleQueue[tuple[Any, Cell]] = queue.SimpleQueue()
-        try:
+        finished: queue.SimpleQueue[tuple[Any, Cell, int]] = queue.SimpleQueue()
+        waiting = deque(cells)
+
+        def fill() -> None:
             with _interrupts_blocked():
-                for cell in cells:
-                    future = pool.schedule(work, args=(cell,), timeout=self.timeout)
-                    future.add_done_callback(lambda done, cell=cell: finished.put((done, cell)))
+                while waiting and any(free):
+                    at = max(range(len(free)), key=free.__getitem__)
+                    free[at] -= 1
+                    cell = waiting.popleft()
+                    future = pools[at].schedule(work, args=(cell,), timeout=self.timeout)
+                    future.add_done_callback(
+                        lambda done, cell=cell, at=at: finished.put((done, cell, at))
+                    )
+
+        try:
+            fill()
             for _ in cells:
-                future, cell = finished.get()
+                future, cell, at = finished.get()
+                free[at] += 1
                 outcome = self._outcome(future, cell, context)
                 if outcome is None:
                     return
+                fill()
                 yield outcome
-            pool.close()
-            pool.join()
-        finally:
-            if pool.active:
-                pool.stop()
+            for pool in pools:
+                pool.close()
                 pool.join()
+        finally:
+            for pool in pools:
+                if pool.active:
+                    pool.stop()
+                    pool.join()
 
     def _outcome(self, future: Any, cell: Cell, context: Context) -> Outcome | None:
         """What became of a cell; None where the pool broke before it ran."""
@@ -86,10 +149,30 @@ class Processes(Executor):
         if isinstance(error, StoreError):
             raise error
         if isinstance(error, TimeoutError):
-            return _lost(cell, context, "timeout", f"took longer than {self.timeout:g} s")
+            return lost(cell, context, "timeout", f"took longer than {self.timeout:g} s")
         if isinstance(error, ProcessExpired):
-            return _lost(cell, context, "crashed", _cause(error.exitcode))
-        return _lost(cell, context, "failed", f"{type(error).__name__}: {one_line(error, 200)}")
+            return lost(cell, context, "crashed", _cause(error.exitcode))
+        return lost(cell, context, "failed", f"{type(error).__name__}: {one_line(error, 200)}")
+
+
+def _pool(place: _Place, cells: int, context: Context) -> ProcessPool:
+    spawn: Any = multiprocessing.get_context("spawn")
+    return ProcessPool(
+        min(place.workers, cells),
+        initializer=begin,
+        initargs=(context.folders, context.imports, place.gpu),
+        context=spawn,
+    )
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine, as a worker is told to see one: all, or those that the user's own
+    CUDA_VISIBLE_DEVICES has.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [one.strip() for one in chosen.split(",") if one.strip()] or [
+        str(index) for index in range(torch.cuda.device_count())
+    ]
 
 
 @contextmanager
@@ -103,19 +186,6 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _lost(cell: Cell, context: Context, status: str, reason: str) -> Outcome:
-    """The record of a cell whose worker can't write one any more."""
-    run = RunDirectory(context.run)
-    try:
-        finished = run.read_cell(cell.key)
-    except ValueError:
-        finished = None
-    if finished is not None and finished["status"] in FINAL:
-        return Outcome(cell.key, finished["status"], finished["reason"], finished["seconds"])
-    run.write_cell(stamp(cell, context, status, reason).as_dict(), {})
-    return Outcome(cell.key, status, reason, 0.0)
 
 
 def _cause(exitcode: int | None) -> str:
