@@ -75,7 +75,7 @@ def clock(campaign: Campaign) -> None:
 
 def disk(campaign: Campaign) -> None:
     """The run's disk fills up: the driver says so and ends; then there is room again."""
-    filler = campaign.run / "notes-of-the-user"
+    filler = campaign.run / ".filler"
     subprocess.run(
         ["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True, check=False
     )
