@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import socket
@@ -22,7 +23,7 @@ from harness import environ, wait_for
 NEEDS_RAY = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: the extra `ray`"
 )
-STARTED = 180.0
+STARTED = 600.0
 """Seconds that a node may take to come up where others want the cores, too."""
 SIZES = ["--object-store-memory=80000000", "--block"]
 SOON = {
@@ -163,6 +164,7 @@ class Rays:
 @contextmanager
 def rays(cpus: Sequence[float] = (1, 1), *, forks: bool = False, **changes: str) -> Iterator[Rays]:
     """A cluster with nodes of so many cores; its environment is the driver's, too."""
+    importlib.import_module("ray._raylet")
     folder = tempfile.mkdtemp(prefix="r")
     told = {**SOON, "RAY_AUTH_MODE": "disabled", **changes}
     before = {name: os.environ.get(name) for name in told}

@@ -73,6 +73,7 @@ class Lease:
 
     path: Path
     _chain: list[str] = field(default_factory=list, init=False)
+    _place: Path = field(default_factory=Path, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
 
     def __enter__(self) -> Lease:
@@ -108,23 +109,32 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether somebody took over, who thought that this process was dead."""
-        return not self._chain or self._after(self._chain[-1]).exists()
+        """Whether somebody took over, who thought that this process was dead, or deleted it."""
+        return not self._chain or self._after(self._chain[-1]).exists() or not self._stands()
+
+    def _stands(self) -> bool:
+        """Whether our claim is where we put it."""
+        claim = _read(self._place)
+        return claim is not None and claim.token == self._chain[-1]
 
     def release(self) -> None:
         """Give it back; one that was lost is another's, and stays."""
         self._stop.set()
-        if not self._chain:
-            return
-        own, names = self._chain[-1], [self.path, *map(self._after, self._chain)]
-        self._chain = []
-        try:
-            ours = self._put(_own_claim(), self._after(own))
-        except OSError:  # no room for a claim: there is room for none of a successor's, either
-            ours = not self._after(own).exists()
-        for name in names if ours else ():
+        if self._chain:
             with suppress(OSError):
-                name.unlink(missing_ok=True)
+                self._give_back()
+        self._chain = []
+
+    def _give_back(self) -> None:
+        if not self._stands():
+            return
+        after = self._after(self._chain[-1])
+        try:
+            ours = self._put(_own_claim(), after)
+        except OSError:  # no room for a claim: there is room for none of a successor's, either
+            ours = not after.exists()
+        for name in [self.path, *map(self._after, self._chain)] if ours else ():
+            name.unlink(missing_ok=True)
 
     def _attempt(self, seen: _Seen) -> Claim | None:
         """Whose it is, or None: ours now."""
@@ -140,7 +150,7 @@ class Lease:
             if own.token in claims:
                 break
             name.unlink(missing_ok=True)  # the chain that it was to continue had ended
-        self._chain = claims[: claims.index(own.token) + 1]
+        self._chain, self._place = claims[: claims.index(own.token) + 1], name
         for old in left - {self.path, *map(self._after, claims)}:
             old.unlink(missing_ok=True)
         self._stop = threading.Event()

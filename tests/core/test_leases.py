@@ -67,6 +67,15 @@ def test_a_lease_that_is_given_back_leaves_nothing(path):
     assert not list(path.parent.iterdir())
 
 
+def test_a_lease_whose_claim_somebody_deleted_is_lost(path):
+    with Lease(path) as lease:
+        path.unlink()
+        assert lease.lost
+        with Lease(path) as other:
+            lease.release()
+            assert not other.lost
+
+
 def test_of_many_threads_one_at_a_time_has_it(path):
     inside, most = [], []
 
@@ -130,6 +139,8 @@ def test_a_silent_owner_of_another_machine_has_it_no_longer(path, quick):
             assert not other.lost
             lease.release()
             assert not other.lost
+            with pytest.raises(TakenError, match=f"process {os.getpid()} on"):
+                Lease(path).acquire_now()
         assert not list(path.parent.iterdir())
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from harness import wait_for
 
+from bench.core.leases import Lease
 from bench.models.store import ArtifactStore
 
 KEY = "e" * 64
@@ -122,7 +123,9 @@ def test_twenty_processes_share_one_training_whose_maker_is_killed_five_times(tm
 
 def test_a_maker_that_lost_its_lease_writes_nothing_more(tmp_path, monkeypatch):
     """Stopped for longer than a silence, it leaves the rest to who took over, and uses that."""
-    store, made = ArtifactStore(tmp_path, checkpoint_seconds=0.0), []
+    store, made, held = ArtifactStore(tmp_path, checkpoint_seconds=0.0), [], []
+    acquire = Lease.acquire
+    monkeypatch.setattr(Lease, "acquire", lambda lease: held.append(1) or acquire(lease))
     lost = iter([False, True, True])
 
     def make(checkpoint):
@@ -136,4 +139,5 @@ def test_a_maker_that_lost_its_lease_writes_nothing_more(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.core.leases.Lease.lost", property(lambda self: next(lost, False)))
     assert store.get_or_make("kind", KEY, make).tree == {"by": "me"}
     assert made == [1]
+    assert held == [1, 1]
     assert next(lost, None) is None

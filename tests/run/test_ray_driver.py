@@ -132,7 +132,10 @@ def test_a_record_that_does_not_arrive_is_no_success(cluster, tmp_path, monkeypa
     monkeypatch.setattr(
         executor, "_is_seen", lambda *told, see=executor._is_seen: see(*told, tries=2)
     )
-    again = go(tmp_path, "raises_once", "trivial")
+    told = []
+    watcher = Watcher(step=lambda cell, outcome: told.append(outcome.status))
+    again = go(tmp_path, "raises_once", "trivial", watcher=watcher)
+    assert told == ["failed", "failed"]
     assert again.statuses == {"failed": 1}
     monkeypatch.undo()
 
@@ -167,6 +170,29 @@ def test_where_no_node_is_alike_the_run_ends(cluster, tmp_path, monkeypatch):
     with pytest.raises(StoreError, match=r"no node is left .*: node one .* its code is old"):
         go(tmp_path, "number")
     assert not cell_files(tmp_path / "run")
+
+
+def test_a_cluster_without_nodes_is_waited_for_a_while(cluster, tmp_path, monkeypatch):
+    """One comes, or the run ends and says why."""
+    ray = cluster({"one": {"CPU": 1.0}})
+    monkeypatch.setattr(executor, "TICK", 0.01)
+    monkeypatch.setattr(executor, "EMPTY", 0.3)
+    refused, nodes = executor._Drive._refuse_nowhere, ray.nodes_
+
+    def comes(drive):
+        refused(drive)
+        ray.nodes_ = nodes
+
+    def lost(drive, run=executor._Drive.outcomes):
+        ray.nodes_ = {}
+        yield from run(drive)
+
+    monkeypatch.setattr(executor._Drive, "outcomes", lost)
+    with pytest.raises(StoreError, match=r"no node is left .*: the cluster has no room"):
+        go(tmp_path, "number")
+    ray.nodes_ = nodes
+    monkeypatch.setattr(executor._Drive, "_refuse_nowhere", comes)
+    assert go(tmp_path, "number").statuses == {"ok": 1}
 
 
 def apart(ray, monkeypatch, tmp_path, sees=()):

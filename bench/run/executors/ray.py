@@ -40,6 +40,8 @@ LOSSES = 5
 """How often a cell may lose its node."""
 GONE = 4
 """How often in a row the cluster's head may not answer."""
+EMPTY = 60.0
+"""Seconds that a cluster may be without a node that could take a cell."""
 CHECKED = 180.0
 """Seconds that a node may take to say what it has."""
 
@@ -303,6 +305,7 @@ class _Drive:
     told: list[str] = field(default_factory=list)
     room: int = 1
     looked: float = -1e9
+    roomy: float = field(default_factory=time.monotonic)
     missed: int = 0
     models: set[tuple[str, str]] = field(default_factory=set)
     largest: float = 0.0
@@ -320,7 +323,9 @@ class _Drive:
             self._look()
             self._send()
             if not self.flights:
-                raise StoreError(f"no node is left that can measure: {self._why()}")
+                self._refuse_nowhere()
+                time.sleep(TICK)
+                continue
             some, _ = ray.wait([*self.flights], num_returns=1, timeout=TICK)
             if some:
                 some, _ = ray.wait([*self.flights], num_returns=len(self.flights), timeout=0)
@@ -339,8 +344,13 @@ class _Drive:
         with suppress(Exception):
             self.ray.kill(self.shelf)
 
-    def _why(self) -> str:
-        return "; ".join(dict.fromkeys(self.bad.values())) or "the cluster has no room for a cell"
+    def _refuse_nowhere(self) -> None:
+        """Raise StoreError where no node can take a cell, and none is to be waited for."""
+        if self.bad or time.monotonic() - self.roomy > EMPTY:
+            why = "; ".join(dict.fromkeys(self.bad.values()))
+            raise StoreError(
+                f"no node is left that can measure: {why or 'the cluster has no room for a cell'}"
+            )
 
     def _look(self) -> None:
         """How many cells the cluster has room for. Raises StoreError where it is gone."""
@@ -359,6 +369,10 @@ class _Drive:
         self.missed, need = 0, self.asked._resources(self.context)
         nodes = [node for node in _alive(self.ray) if node["NodeID"] not in self.bad]
         self.room = sum(_fit(node["Resources"], need) for node in nodes)
+        if self.room > 0:
+            self.roomy = now
+        elif not any(flight.since for flight in self.flights.values()):
+            self._refuse_nowhere()
         self.largest = max((node["Resources"].get("memory", 0.0) for node in nodes), default=0.0)
 
     def _answers(self) -> bool:
