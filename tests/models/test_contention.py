@@ -19,7 +19,7 @@ from bench.core.leases import Lease
 from bench.models.store import ArtifactStore
 
 KEY = "e" * 64
-STEPS = 40
+STEPS = 120
 
 
 def want(folder: Path, without: int, steps: int) -> None:
