@@ -16,6 +16,7 @@ from bench.models.store import ArtifactStore
 from bench.run import remote
 from bench.run.executors import ray as executor
 from bench.run.run import Watcher, execute
+from bench.run.runner import Context
 from results.store import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -371,3 +372,14 @@ def test_marks_of_another_driver_are_no_marks(tmp_path):
     mine.take()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not remote._is_marked(Path("/nowhere"), "a")
+
+
+def test_what_a_machine_does_not_see_of_the_driver_it_has_of_its_own(tmp_path):
+    context = Context(tmp_path / "run", tmp_path / "cache", "s", "t", "cpu", {}, "", False)
+    probes = remote.Probes("t" * 32, context.run, context.cache)
+    apart = remote.post_of(context, probes)
+    assert (apart.shares, apart.models) == (False, False)
+    assert apart.context.run != context.run
+    assert apart.context.cache == cache_folder().resolve()
+    probes.put()
+    assert remote.post_of(context, probes) == remote.Post(context, True, True)
