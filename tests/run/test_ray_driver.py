@@ -223,10 +223,15 @@ def test_without_a_shared_folder_records_and_models_travel(cluster, tmp_path, mo
     assert counts[0] == counts[1]
     shutil.rmtree(tmp_path / "run")
     apart(cluster({"two": {"CPU": 1.0}}), monkeypatch, tmp_path)
+    brought, fetch = [], ArtifactStore._fetched
+    spy = lambda *told: brought.append(fetch(*told)) or brought[-1]  # noqa: E731
+    monkeypatch.setattr(ArtifactStore, "_fetched", spy)
     again = execute(suite, executor="ray", out=str(tmp_path / "run"), seeds=2)
     assert_same(again.table, expected.table)
     trained = [r["cpu_seconds"] for r in again.records.values() if r["model"] == "gan"]
     assert trained == [0, 0]
+    assert len(brought) >= 2
+    assert None not in brought
     assert (tmp_path / "of-one" / "artifacts").is_dir()
     assert (tmp_path / "of-two" / "artifacts").is_dir()
 
