@@ -111,12 +111,12 @@ class Rays:
         self, cpus: float = 1, *, before: Sequence[str] = (), host: str = "", **changes: str
     ) -> Node:
         """A node. before: what its command is put behind, such as a namespace."""
-        known = self.alive()
         arguments = [f"--address={self.address}", f"--num-cpus={cpus:g}"]
         arguments.append(f"--node-ip-address={host or self.host}")
         node = self._start(arguments, changes, before)
         self.nodes.append(node)
-        assert wait_for(lambda: self.alive() > known, STARTED), "the node does not come up"
+        expected = len(self.nodes) + 1
+        assert wait_for(lambda: self.alive() == expected, STARTED), "the node does not come up"
         return node
 
     def alive(self) -> int:

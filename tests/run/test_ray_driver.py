@@ -16,6 +16,7 @@ from bench.models.store import ArtifactStore
 from bench.run import remote
 from bench.run.executors import ray as executor
 from bench.run.run import Watcher, execute
+from bench.run.runner import Context
 from results.store import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -160,8 +161,9 @@ def test_a_node_that_comes_late_and_is_not_alike_measures_nothing(cluster, tmp_p
     report = go(tmp_path, "number", "trivial", seeds=3, watcher=watcher)
     assert report.statuses == {"ok": 6}
     assert any("node one (one) is not like this machine: its code is old" in text for text in said)
-    last = ray.submitted[-1][1]["label_selector"]
-    assert last == {"ray.io/node-id": "!in(one)"}
+    chosen = [settings.get("label_selector") for _, settings in ray.submitted]
+    first = chosen.index({"ray.io/node-id": "!in(one)"})
+    assert set(map(str, chosen[first:])) == {str(chosen[first])}
 
 
 def test_where_no_node_is_alike_the_run_ends(cluster, tmp_path, monkeypatch):
@@ -221,10 +223,15 @@ def test_without_a_shared_folder_records_and_models_travel(cluster, tmp_path, mo
     assert counts[0] == counts[1]
     shutil.rmtree(tmp_path / "run")
     apart(cluster({"two": {"CPU": 1.0}}), monkeypatch, tmp_path)
+    brought, fetch = [], ArtifactStore._fetched
+    spy = lambda *told: brought.append(fetch(*told)) or brought[-1]  # noqa: E731
+    monkeypatch.setattr(ArtifactStore, "_fetched", spy)
     again = execute(suite, executor="ray", out=str(tmp_path / "run"), seeds=2)
     assert_same(again.table, expected.table)
     trained = [r["cpu_seconds"] for r in again.records.values() if r["model"] == "gan"]
     assert trained == [0, 0]
+    assert len(brought) >= 2
+    assert None not in brought
     assert (tmp_path / "of-one" / "artifacts").is_dir()
     assert (tmp_path / "of-two" / "artifacts").is_dir()
 
@@ -370,3 +377,14 @@ def test_marks_of_another_driver_are_no_marks(tmp_path):
     mine.take()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not remote._is_marked(Path("/nowhere"), "a")
+
+
+def test_what_a_machine_does_not_see_of_the_driver_it_has_of_its_own(tmp_path):
+    context = Context(tmp_path / "run", tmp_path / "cache", "s", "t", "cpu", {}, "", False)
+    probes = remote.Probes("t" * 32, context.run, context.cache)
+    apart = remote.post_of(context, probes)
+    assert (apart.shares, apart.models) == (False, False)
+    assert apart.context.run != context.run
+    assert apart.context.cache == cache_folder().resolve()
+    probes.put()
+    assert remote.post_of(context, probes) == remote.Post(context, True, True)
