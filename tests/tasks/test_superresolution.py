@@ -258,6 +258,7 @@ settings = { steps = 4, batch = 8, evaluations = 1, descent_steps = 3, pictures 
 """
 
 
+@pytest.mark.slow
 def test_a_run_has_its_rows_and_sheets(tmp_path, monkeypatch):
     """From the command line: a table, pictures, and what a model makes as a sheet. Another left-out
     class is another training.
