@@ -8,6 +8,7 @@ from harness import value as value_of
 
 from results.runs import Run
 from results.store import RunDirectory
+from results.traces import TRACE
 
 MODELS = {"oracle": "ceiling", "gan": "model", "vae": "baseline", "noise": "floor"}
 VALUES = {"oracle": (0.98, 0.99), "gan": (0.4, 0.6), "vae": (0.5, 0.5), "noise": (0.01, 0.03)}
@@ -59,3 +60,8 @@ def images_of(n, seed):
 
 def kept(run, cell, **arrays):
     run.directory.write_cell(run.records[cell["key"]], arrays)
+
+
+def untraced(arrays):
+    """The names of a cell's arrays but for what was noted of single steps."""
+    return {name for name in arrays if not name.startswith(TRACE)}

@@ -114,7 +114,7 @@ def error(capfd, *arguments: str, code: int = 2) -> str:
             (*SMOKE, "--timeout", "5", "--executor", "inline"),
             "--timeout needs --executor processes",
         ),
-        ((*SMOKE, "--executor", "ray"), "unknown executor 'ray'"),
+        ((*SMOKE, "--executor", "slurm"), "unknown executor 'slurm'"),
         ((*SMOKE, "--out", "/proc/nothing/run"), "can't write in /proc/nothing/run"),
         ((*SMOKE, "--out", "/dev/null"), "is a file"),
         ((*SMOKE, "--out", "/dev/null/run"), "can't write in /dev/null/run"),

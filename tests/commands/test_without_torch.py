@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
         api.run(suite, seeds=[5, 6, 7, 8], out="other")
         done = start(folder, "baseline", "set", RUN, "--reason", "first", "--no-probe")
         assert done.returncode == 0, done.stderr
-        (found,) = (folder / "results" / "baselines").iterdir()
+        (found,) = (folder / "results" / "baselines").glob("*.csv")
         found.rename(found.with_name("base.csv"))
     return folder
 

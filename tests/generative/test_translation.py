@@ -29,6 +29,7 @@ from bench.laws.translators import (
 )
 from generative import RECIPES, Training
 from generative.games.cycle import Buffer, Cycle
+from generative.games.inverse import Inverse
 from generative.games.paired import Paired
 
 TRANSLATORS = [entry for entry in RECIPES.entries() if translates(entry)]
@@ -343,9 +344,9 @@ def test_learning_helps(name):
     assert gaps[1] < 0.7 * gaps[0]
 
 
-def test_the_games_are_of_two_kinds():
-    """And their repr, which names them in errors, holds no tensors."""
+def test_the_games_are_of_three_kinds():
+    """Paired, round about, both ways at once; no repr, which names one in errors, has tensors."""
     for entry in LEARNERS:
         trainer = trainer_of(entry)
-        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle)
+        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle | Inverse)
         assert "tensor" not in repr(trainer)

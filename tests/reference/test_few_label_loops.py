@@ -176,7 +176,7 @@ class Springenberg(Hand):
 class Context(Denton):
     """Denton et al. 2016: a hole of each image is filled, from what is around it and noise."""
 
-    hole = 0.5
+    hole_share = 0.5
 
     def made(self):
         """The generator's own encoder, with batch norm, first."""
@@ -185,7 +185,7 @@ class Context(Denton):
         return {"generator": both, "critic": JUDGING.encoder(SHAPE, self.outputs)}
 
     def filled(self, x):
-        side = round(8 * self.hole)
+        side = round(8 * self.hole_share)
         top, left = (
             torch.randint(9 - side, (BATCH, 1), generator=self.rng)[:, 0].tolist() for _ in "hw"
         )

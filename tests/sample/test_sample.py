@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from harness import bench
 from PIL import Image
+from unrun import untraced
 
 from bench import api
 from bench.core.errors import UsageError
@@ -18,6 +19,7 @@ from bench.datasets import DATASETS
 from bench.datasets.digits import mnist5k
 from results.pictures.sheets import GAP, GREY, columns_for, grid_png, tiled
 from results.store import RunDirectory
+from results.traces import traces_in
 
 SUITE = """
 name = "tiny"
@@ -352,8 +354,11 @@ def test_the_pictures_of_a_run(measured):
     _, report = measured
     names = {path.name for path in (report.run.path / "pictures").iterdir()}
     assert names == {
-        *(f"stacks-stack2_optdigits-{kind}.png" for kind in ("samples", "digits", "curves", "way")),
-        *(f"points-ring8_pacgan-{kind}.png" for kind in ("samples", "curves", "way")),
+        *(
+            f"stacks-stack2_optdigits-{kind}.png"
+            for kind in ("samples", "digits", "curves", "losses", "way")
+        ),
+        *(f"points-ring8_pacgan-{kind}.png" for kind in ("samples", "curves", "losses", "way")),
     }
     assert {path.name for path in report.pictures} == names
     for path in report.pictures:
@@ -364,9 +369,12 @@ def test_the_pictures_of_a_run(measured):
 def test_what_a_cell_keeps_for_pictures(measured):
     """Images as bytes, how often each digit was read in each place, and of a training its way."""
     way = {"way_steps", "way_shares", "way_covered"}
+    players = {"oracle": set(), "nsgan": {"critic", "generator"}, "vae": {"coder"}}
     for model in ("oracle", "nsgan", "vae"):
         arrays = kept(measured, model, 1)
-        assert set(arrays) == {"samples", "digits"} | (way if model != "oracle" else set())
+        assert untraced(arrays) == {"samples", "digits"} | (way if model != "oracle" else set())
+        losses = {f"{player}_loss" for player in players[model]}
+        assert {name for name in traces_in(arrays) if name.endswith("_loss")} == losses
         assert arrays["digits"].shape == (2, 11)
         assert arrays["digits"].sum(axis=1).tolist() == [100, 100]
 
