@@ -20,6 +20,7 @@ from generative.contracts import (
     Penalty,
 )
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR, critic_first
 from generative.measured import fit_measured
 from generative.networks import critic_of, filters_of
 from generative.parts import (
@@ -36,7 +37,6 @@ from generative.parts import (
 from generative.protocols.base import Protocol
 from generative.samplers import GeneratorSampler, UncontestedSampler, load
 
-GENERATOR, CRITIC = "generator", "critic"
 LOSS, TERM, LOGITS, CODES, LABELS = "loss", "term", "logits", "codes", "labels"
 
 Condition = tuple[Tensor, ...]
@@ -84,22 +84,9 @@ class Adversarial(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        protocol = self.protocol
-        critic = Move(
-            CRITIC,
-            self._critic_loss,
-            protocol.critic_adam,
-            times=protocol.critic_steps,
-            after=self._settle,
+        return critic_first(
+            self.protocol, self._critic_loss, self._generator_loss, after=self._settle
         )
-        generator = Move(
-            GENERATOR,
-            self._generator_loss,
-            protocol.generator_adam,
-            fresh=not protocol.shared,
-            average=protocol.average,
-        )
-        return critic, generator
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         width = data.classes if self.conditioning is None else self.conditioning.width(data)

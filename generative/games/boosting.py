@@ -14,8 +14,9 @@ from torch.nn.functional import softplus
 
 from bench.core.randomness import stream
 from generative.contracts import Batches, Data, LabelledBatches, Logits
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR
 from generative.games.wrapped import Wrapped
 from generative.measured import fit_measured
 from generative.mixtures import Weighted

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from generative.coarsetofine import CoarseToFine, Level, brought, load_level
 from generative.contracts import Batches, Data
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Players
+from generative.games.turns import CRITIC, GENERATOR
 from generative.games.wrapped import Wrapped
 
 

@@ -17,12 +17,12 @@ from generative.classheads import Apart
 from generative.contracts import Batches, Completer, Data, LabelledBatches, Labeller, Loss
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.taught import TOLD, Learning, labelled, missed
+from generative.games.turns import CRITIC, GENERATOR, critic_first
 from generative.networks import Network
 from generative.protocols.base import Protocol
 from generative.samplers import drawn_in_parts, load
 from generative.training import Bounds
 
-GENERATOR, CRITIC = "generator", "critic"
 Images = Float[Tensor, "n c h w"]
 Known = Bool[Tensor, "n 1 h w"]
 
@@ -126,16 +126,7 @@ class Context(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        rules = self.protocol
-        critic = Move(CRITIC, self._critic_loss, rules.critic_adam, times=rules.critic_steps)
-        generator = Move(
-            GENERATOR,
-            self._generator_loss,
-            rules.generator_adam,
-            fresh=not rules.shared,
-            average=rules.average,
-        )
-        return critic, generator
+        return critic_first(self.protocol, self._critic_loss, self._generator_loss)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules = self.protocol

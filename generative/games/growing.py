@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from generative.coarsetofine import brought
 from generative.contracts import Batches, Codes, Data, Decoder
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR
 from generative.growing.fading import Fading, alpha_at, fade, faded
 from generative.networks import Shape
 from generative.pyramids.box import doubled

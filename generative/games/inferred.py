@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from generative.contracts import Autoencoder, Batches, Data, LabelledBatches
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Players
+from generative.games.turns import CRITIC, GENERATOR
 from generative.inference import ENCODER, ContestedInferrer, Inference, load_inferrer
 from generative.measured import fit_measured
 from generative.protocols.base import Protocol

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from generative.contracts import Data, LabelledBatches, Loss, TwoDomains
-from generative.games.adversarial import CRITIC
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.cycle import GENERATORS
 from generative.games.translating import SLOWED, NetworkTranslator, restored, two_domains
+from generative.games.turns import CRITIC
 from generative.protocols.translation import TranslationProtocol
 
 

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from generative.contracts import Autoencoder, Batches, Codes, Data, Loss
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, critic_first
 from generative.inference import Inference, InferringSampler, load_inferrer
 from generative.measured import fit_measured
 from generative.pairs import critic_of_pairs
 from generative.protocols.base import Protocol
 from generative.samplers import GeneratorSampler
 
-CODER, CRITIC = "coder", "critic"
+CODER = "coder"
 
 
 class Coder(nn.Module):
@@ -55,16 +56,7 @@ class Joint(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        rules = self.protocol
-        critic = Move(CRITIC, self._critic_loss, rules.critic_adam, times=rules.critic_steps)
-        coder = Move(
-            CODER,
-            self._coder_loss,
-            rules.generator_adam,
-            fresh=not rules.shared,
-            average=rules.average,
-        )
-        return critic, coder
+        return critic_first(self.protocol, self._critic_loss, self._coder_loss, player=CODER)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules = self.protocol

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from bench.core.randomness import stream
 from generative.contracts import Data, PerExample
-from generative.games.adversarial import CRITIC, GENERATOR, LOGITS
+from generative.games.adversarial import LOGITS
 from generative.games.base import Memory, Move, Summand, Table
 from generative.games.inferred import Inferred
+from generative.games.turns import CRITIC, GENERATOR
 from generative.inference import (
     ENCODER,
     divergence,

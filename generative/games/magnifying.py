@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from generative.contracts import Batches, Data, Loss, Magnifier
-from generative.games.adversarial import CRITIC, GENERATOR
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR, alone, critic_first
 from generative.magnifying import Magnifying, Upscaler, coarsened
 from generative.networks import critic_of
 from generative.parts import View
@@ -62,16 +62,9 @@ class Magnified(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        rules, contested = self.protocol, bool(self.balance.adversarial_weight)
-        critic = Move(CRITIC, self._critic_loss, rules.critic_adam, times=rules.critic_steps)
-        generator = Move(
-            GENERATOR,
-            self._generator_loss,
-            rules.generator_adam,
-            fresh=not (rules.shared and contested),
-            average=rules.average,
-        )
-        return (critic, generator) if contested else (generator,)
+        if not self.balance.adversarial_weight:
+            return (alone(self.protocol, self._generator_loss),)
+        return critic_first(self.protocol, self._critic_loss, self._generator_loss)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules = self.protocol
@@ -79,8 +72,7 @@ class Magnified(Game):
         if self.balance.adversarial_weight:
             critic = critic_of(rules.critic, self.shape).to(data.device)
             if rng is not None:
-                bare = None if rules.critic.mixes else rules.bare
-                (bare or rules.initialisation).apply(critic, rng)
+                rules.initialise_critic(critic, rng)
             players[CRITIC] = critic
         return players
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from generative.conditioning import captioned
 from generative.contracts import Batches, Captioned, Data, Decoder, LabelledBatches
-from generative.games.adversarial import CODES, CRITIC, GENERATOR, LABELS, LOGITS, Adversarial
+from generative.games.adversarial import CODES, LABELS, LOGITS, Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR
 from generative.protocols.base import Protocol
 
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from generative.contracts import Batches, Codes, Data, Logits, Loss
-from generative.games.adversarial import CRITIC, GENERATOR
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR, critic_first
 from generative.generators.several import drawn_by, shares_by
 from generative.measured import fit_measured
 from generative.networks import critic_of
@@ -101,16 +101,7 @@ class Mixing(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        rules = self.protocol
-        critic = Move(CRITIC, self._critic_loss, rules.critic_adam, times=rules.critic_steps)
-        generator = Move(
-            GENERATOR,
-            self._generator_loss,
-            rules.generator_adam,
-            fresh=not rules.shared,
-            average=rules.average,
-        )
-        return critic, generator
+        return critic_first(self.protocol, self._critic_loss, self._generator_loss)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         rules, parts = self.protocol, range(self.mixture.parts)

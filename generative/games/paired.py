@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from generative.contracts import Data, LabelledBatches, Loss
-from generative.games.adversarial import CRITIC, GENERATOR
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.translating import SLOWED, NetworkTranslator, restored, two_domains
+from generative.games.turns import CRITIC, GENERATOR
 from generative.protocols.translation import TranslationProtocol
 
 

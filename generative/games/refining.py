@@ -11,9 +11,9 @@ from torch import Tensor
 
 from generative.coarsetofine import CoarseToFine, Level, load_level
 from generative.contracts import Batches, Data, Loss
-from generative.games.adversarial import CRITIC, GENERATOR
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.coarsest import Small
+from generative.games.turns import CRITIC, GENERATOR, critic_first
 from generative.networks import critic_of
 from generative.protocols.base import Protocol
 from generative.pyramids.box import doubled, halved
@@ -51,24 +51,14 @@ class Refining(Game):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        rules = self.protocol
-        critic = Move(CRITIC, self._critic_loss, rules.critic_adam, times=rules.critic_steps)
-        generator = Move(
-            GENERATOR,
-            self._generator_loss,
-            rules.generator_adam,
-            fresh=not rules.shared,
-            average=rules.average,
-        )
-        return critic, generator
+        return critic_first(self.protocol, self._critic_loss, self._generator_loss)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         coarse, fine, rules = self.below.levels[self.at - 1].shape, self.level.shape, self.protocol
         generator = self.refiner.build(coarse, fine).to(data.device)
         critic = critic_of(rules.critic, fine).to(data.device)
         if rng is not None:
-            bare = None if rules.critic.mixes else rules.bare
-            (bare or rules.initialisation).apply(critic, rng)
+            rules.initialise_critic(critic, rng)
         return {GENERATOR: generator, CRITIC: critic}
 
     def batches(self, data: Data) -> Batches:

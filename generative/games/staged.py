@@ -17,9 +17,9 @@ from generative.contracts import (
     LabelledBatches,
     Logits,
 )
-from generative.games.adversarial import CRITIC, GENERATOR
 from generative.games.base import Players
 from generative.games.matching import Matching
+from generative.games.turns import CRITIC, GENERATOR
 from generative.games.wrapped import Wrapped
 from generative.halving import half_of
 from generative.networks import Shape

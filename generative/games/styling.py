@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from generative.contracts import Batches, Codes, Data, LabelledBatches
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR
 from generative.samplers import GeneratorSampler, load
 from generative.styles.mixing import drawn_cuts
 from generative.styles.networks import StyleGenerator

@@ -22,8 +22,9 @@ from generative.contracts import (
     Labels,
     Logits,
 )
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.turns import CRITIC, GENERATOR
 from generative.parts import CriticForm
 from generative.protocols.base import Protocol
 from generative.samplers import GeneratorSampler, load

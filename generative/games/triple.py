@@ -29,11 +29,11 @@ from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.sorting import entropy
 from generative.games.supervised import CLASSIFIER
 from generative.games.taught import TOLD, Learning, labelled, missed
+from generative.games.turns import CRITIC, GENERATOR
 from generative.protocols.base import Protocol
 from generative.samplers import ConditionalGeneratorSampler, load, load_weights
 from generative.training import SHARE, WEIGHT
 
-GENERATOR, CRITIC = "generator", "critic"
 FEATURES = 128
 """Of the critic, on which a class projects."""
 BEGUN = 0.3

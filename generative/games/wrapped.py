@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from generative.contracts import Batches, Contested, Data, LabelledBatches
-from generative.games.adversarial import CRITIC, GENERATOR, Adversarial
+from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players
+from generative.games.turns import CRITIC, GENERATOR
 from generative.samplers import GeneratorSampler, load
 
 

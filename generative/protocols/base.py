@@ -109,6 +109,10 @@ class Protocol(Rated):
     def initialise(self, generator: nn.Module, critic: nn.Module, rng: torch.Generator) -> None:
         """Draw the weights of both."""
         self.initialisation.apply(generator, rng)
+        self.initialise_critic(critic, rng)
+
+    def initialise_critic(self, critic: nn.Module, rng: torch.Generator) -> None:
+        """Draw the weights of a critic whose rival starts by itself."""
         bare = None if self.critic.mixes else self.bare
         (bare or self.initialisation).apply(critic, rng)
 

@@ -16,7 +16,8 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from generative import LOSSES, PROTOCOLS, RECIPES, Protocol, Training
 from generative.games.base import Memory, Table
-from generative.games.joint import CODER, CRITIC, Coder, Joint
+from generative.games.joint import CODER, Coder, Joint
+from generative.games.turns import CRITIC
 from generative.inference import Inference
 from generative.pairs import critic_of_pairs
 from generative.trainers.execution import PLAIN
