@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -125,44 +125,37 @@ TRANSLATION_PROTOCOLS.register(
     )
 )
 
+SMALL = TranslationProtocol(
+    generator=Resnet(16, 3, strides=1),
+    critic=PatchGan(32, 1, norm="instance"),
+    generator_adam=Adam(5e-4, (0.5, 0.999)),
+    critic_adam=Adam(5e-4, (0.5, 0.999)),
+    batch=4,
+    steps=3_000,
+    span=1.0,
+    decay=0.5,
+    buffer=50,
+    milliseconds=110.0,
+    deviations="width 16 for 64, 3 blocks for 9, one stride for two (with two, 8 x 8 are left "
+    "of 32 x 32 and both generators collapse), patches of 16 for 70, batch 4 for 1, Adam 5e-4 "
+    "for 2e-4; distances of images in [0, 1], half of their weights in the paper",
+)
+
 TRANSLATION_PROTOCOLS.register(
     "small-cyclegan",
     paper="arXiv:1703.10593",
     summary="Residual generators of width 16, 3 blocks and one stride against 16 x 16 patches",
-)(
-    TranslationProtocol(
-        generator=Resnet(16, 3, strides=1),
-        critic=PatchGan(32, 1, norm="instance"),
-        generator_adam=Adam(5e-4, (0.5, 0.999)),
-        critic_adam=Adam(5e-4, (0.5, 0.999)),
-        batch=4,
-        steps=3_000,
-        span=1.0,
-        decay=0.5,
-        buffer=50,
-        milliseconds=110.0,
-        deviations="width 16 for 64, 3 blocks for 9, one stride for two (with two, 8 x 8 are left "
-        "of 32 x 32 and both generators collapse), patches of 16 for 70, batch 4 for 1, Adam 5e-4 "
-        "for 2e-4; distances of images in [0, 1], half of their weights in the paper",
-    )
-)
+)(SMALL)
 
 TRANSLATION_PROTOCOLS.register(
     "small-discogan",
     paper="arXiv:1703.05192",
     summary="The generators and critics of small-cyclegan, the way back weighed 1, no buffer",
 )(
-    TranslationProtocol(
-        generator=Resnet(16, 3, strides=1),
-        critic=PatchGan(32, 1, norm="instance"),
-        generator_adam=Adam(5e-4, (0.5, 0.999)),
-        critic_adam=Adam(5e-4, (0.5, 0.999)),
-        batch=4,
-        steps=3_000,
+    replace(
+        SMALL,
         cycle_weight=1.0,
-        span=1.0,
-        decay=0.5,
-        milliseconds=110.0,
+        buffer=0,
         deviations="networks, batch and rate of small-cyclegan, critics of patches for such of "
         "whole images, so that rows differ by what they minimise; equation 3 as it stands: the "
         "authors' code adds the distance of critics' features and changes the weights on the way",
@@ -174,16 +167,14 @@ TRANSLATION_PROTOCOLS.register(
     paper="arXiv:1704.02510",
     summary="U-Nets of width 24 with dropout against 16 x 16 patches, L1 weighed 500, batch 4",
 )(
-    TranslationProtocol(
+    replace(
+        SMALL,
         generator=Unet(24, noise=2, norm="instance"),
-        critic=PatchGan(32, 1, norm="instance"),
         generator_adam=Adam(5e-4, (0.0, 0.99)),
         critic_adam=Adam(5e-4, (0.0, 0.99)),
-        batch=4,
-        steps=3_000,
         cycle_weight=500.0,
-        decay=0.5,
-        milliseconds=110.0,
+        span=2.0,
+        buffer=0,
         deviations="width 24 for 64, patches of 16 for 70, batch 4 for 1; Adam 5e-4 without "
         "momentum for RMSProp 5e-5",
     )
