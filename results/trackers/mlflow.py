@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
@@ -118,8 +117,7 @@ class MLflow(Tracker):
         self._client.set_terminated(made, "FINISHED" if cell.fine else "FAILED")
 
     def conclude(self, verdicts: str) -> None:
-        with contextlib.suppress(NotImplementedError):
-            self._client.set_experiment_tag(self._experiment, CONTENT, verdicts)
+        self._client.set_experiment_tag(self._experiment, CONTENT, verdicts)
 
 
 def _parts(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
