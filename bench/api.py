@@ -23,7 +23,10 @@ from bench.figures.figure import Illustrated, figure
 from bench.gate.compare import calibrate, calibration, compare, comparison
 from bench.gate.selfcheck import check_gate
 from bench.laws.check import check_part
+from bench.report.export import export
+from bench.report.log import log
 from bench.report.report import report
+from bench.report.show import show
 from bench.run.merge import merge
 from bench.run.plan import Plan
 from bench.run.run import Report, Watcher, execute, plan, plan_of, run
@@ -35,12 +38,10 @@ from bench.score.score import measure_score, score
 from bench.score.selfcheck import check_metrics
 from generative import RECIPES
 from metrics import JUDGES, METRICS
-from results.export import export
 from results.ledger.listing import ledger
 from results.opened import Opened, load
 from results.pictures.plot import plot
-from results.runs import claims, records_of, refusing_damage, show, summary_of
-from results.trackers.log import log
+from results.runs import claims, records_of, refusing_damage, summary_of
 
 __all__ = [
     "DATASETS",

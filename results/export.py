@@ -5,17 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
-from bench.core.arguments import checked
-from bench.core.errors import UsageError
-from bench.core.files import user_path, write_atomically
 from results.cards import card
 from results.chosen import fits, of_models
-from results.runs import Run, open_run, refusing_damage
+from results.runs import Run
 from results.store import frame
 from results.summary import label_of
 
@@ -71,25 +67,3 @@ WRITERS: dict[str, Callable[[Run, Sequence[str]], bytes]] = {
     ".md": _card,
 }
 """By the end of a file's name: rows, one measured value each, or a card's metadata."""
-
-
-@checked()
-def export(run: str, out: str, *, model: str | Sequence[str] = ()) -> Path:
-    """Write what a run measured: every value as a row (.csv, .parquet, .jsonl), or its means as the
-    `model-index` of a model card (.md). Returns where.
-
-    run: a folder, or a suite's name. model: patterns of rows as tables call them, all unless told.
-    Raises UsageError for another kind of file, and a pattern that fits nothing.
-    """
-    path = user_path(out)
-    write = WRITERS.get(path.suffix.lower())
-    if write is None:
-        known = ", ".join(WRITERS)
-        raise UsageError(f"`out`: expected a name that ends in one of {known}, got '{out}'")
-    patterns = (model,) if isinstance(model, str) else tuple(model)
-    opened = open_run(run)
-    of_models(opened.summary(), patterns)
-    with refusing_damage(opened.name):
-        content = write(opened, patterns)
-    write_atomically(path, content)
-    return path

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from bench.core.arguments import checked
 from bench.core.errors import UsageError, one_line
 from bench.core.files import user_path
-from results.along import along_layouts, along_rows, named_metrics
-from results.chosen import in_order, of_models, sorted_by
-from results.costs import COST, costed
-from results.join import Part, join
 from results.judging import judge
 from results.store import RunDirectory, is_key
 from results.summary import summarise
-from results.tables import Layout, every_layout, layouts
+from results.tables import Layout, every_layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,85 +52,6 @@ class Run:
         summary, judged = self.summary(), self.claims()
         with refusing_damage(self.name):
             return list(every_layout(summary, self.manifest, judged))
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What is shown of a run, or of several as if one had made them. along: settings to lay tables
-    along; metrics, models: those to show, the usual ones where none are named; models are patterns
-    of names. sort: the metric whose best row comes first. cost: whether CPU seconds have a column.
-    """
-
-    runs: Sequence[Run]
-    along: Sequence[str] = ()
-    metrics: Sequence[str] = ()
-    models: Sequence[str] = ()
-    sort: str = ""
-    cost: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of its runs."""
-        return ", ".join(run.name for run in self.runs)
-
-    @cached_property
-    def joined(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """A manifest and finished cells by key."""
-        with refusing_damage(self.name):
-            found = (
-                (self.runs[0].manifest, self.runs[0].records)
-                if len(self.runs) == 1
-                else join([Part(run.name, run.manifest, run.records) for run in self.runs])
-            )
-            return costed(*found) if self.cost else found
-
-    def rows(self) -> pd.DataFrame:
-        """The summary: all of it, or what the tables along settings hold, of the metrics that are
-        asked for. Of several runs each row says whose it is, where it is one's alone.
-        """
-        manifest, summary = self.joined[0], self._summary()
-        if self.along:
-            return along_rows(summary, manifest, self.along, self.metrics)
-        return self._asked(summary)
-
-    def layouts(self) -> list[Layout]:
-        """Its tables; of whole runs the claims of papers about them, too."""
-        manifest, summary = self.joined[0], self._summary()
-        with refusing_damage(self.name):
-            if self.along:
-                return [*along_layouts(summary, manifest, self.along, self.metrics)]
-            if self.metrics or self.models:
-                return [*layouts(self._asked(summary), manifest)]
-            judged = [run.claims() for run in self.runs]
-            return [*every_layout(summary, manifest, pd.concat(judged, ignore_index=True))]
-
-    def _summary(self) -> pd.DataFrame:
-        manifest, records = self.joined
-        with refusing_damage(self.name):
-            whole = summarise(manifest, records)
-        return sorted_by(of_models(whole, self.models), self.sort, manifest["metrics"])
-
-    def _asked(self, summary: pd.DataFrame) -> pd.DataFrame:
-        if not self.metrics:
-            return summary
-        asked = [*named_metrics(summary, self.metrics), *([COST] if self.cost else [])]
-        return in_order(cast(pd.DataFrame, summary[summary["metric"].isin(asked)]), asked)
-
-
-def open_shown(
-    runs: Sequence[str],
-    along: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    models: Sequence[str] = (),
-    sort: str = "",
-    cost: bool = False,
-) -> Shown:
-    """Runs by their folders, or by suites' names, to be shown. Raises UsageError for none."""
-    if cost and along:
-        raise UsageError("`cost` is a column of tables of rows: leave `along` out")
-    if not runs:
-        raise UsageError("no run: expected a run's folder, or a suite's name")
-    return Shown([open_run(run) for run in runs], along, metrics, models, sort, cost)
 
 
 def find_run(run: str) -> RunDirectory:
@@ -219,25 +135,6 @@ def summary_of(run: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The summary of a run and its manifest. Raises UsageError for a damaged one."""
     found = open_run(run)
     return found.summary(), found.manifest
-
-
-@checked()
-def show(
-    run: str,
-    *more: str,
-    along: str | Sequence[str] = (),
-    metric: str | Sequence[str] = (),
-    model: str | Sequence[str] = (),
-    sort: str = "",
-    cost: bool = False,
-) -> pd.DataFrame:
-    """The summary of a run, or of several joined: means, intervals, counts, published rows. along:
-    one or two settings, whose values are columns then; metric, model: those to keep, all unless
-    told, models by patterns of their names; sort: the metric whose best row comes first; cost:
-    whether each model has a row `cpu_seconds`, where it was trained in these runs.
-    """
-    named = [(one,) if isinstance(one, str) else tuple(one) for one in (along, metric, model)]
-    return open_shown([run, *more], named[0], named[1], named[2], sort, cost).rows()
 
 
 @checked()

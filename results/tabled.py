@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from results.frames import as_dicts
 from results.gate.baselines import DATE, REASON, find
 from results.gate.columns import LOOK
 from results.gate.sides import read_table
-from results.runs import Run, open_run
+from results.rows import CELL_FIELDS, COLUMNS, TYPES, Record
+from results.runs import Run, last_tier, open_run
 from results.store import RunDirectory
 
 Known = Callable[[str], Mapping[str, Any]]
@@ -26,18 +28,9 @@ def _nothing(metric: str) -> Mapping[str, Any]:
 
 
 SUFFIXES = (".csv", ".parquet")
-ASKED = ("key", "settings", "seconds", "norm", "step", "final", "n", "std_error", "label")
-ASKED += (
-    "outcomes",
-    "examples",
-    "versions",
-    "commit",
-    "dirty",
-    "device",
-    "dataset_fingerprint",
-    REASON,
-    DATE,
-)
+TRUE = (True, "True", "true", 1)
+"""What stands for it in a table."""
+ASKED = (*COLUMNS, REASON, DATE)
 
 
 def open_any(name: str, known: Known = _nothing) -> Run:
@@ -49,7 +42,7 @@ def open_any(name: str, known: Known = _nothing) -> Run:
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return run_of_table(path, known)
     baseline = find(name)
-    if baseline is not None and not path.exists() and not any(Path("runs", name).glob("*")):
+    if baseline is not None and not path.exists() and not last_tier(name):
         return run_of_table(baseline, known)
     return open_run(name)
 
@@ -164,19 +157,34 @@ def _metrics(rows: Iterable[Mapping[str, Any]], known: Known) -> dict[str, dict[
 
 
 def _record(key: str, group: list[dict[str, Any]]) -> dict[str, Any]:
+    """A finished cell as a file keeps it; what the table does not say is empty."""
     first = group[0]
-    return {
-        **{name: first.get(name, "") for name in ("suite", "tier", "task", "cell_id", "status")},
-        "key": key,
-        "code": "",
-        "reason": first.get("reason", ""),
-        "seed": int(first["seed"]),
-        "settings": _loaded(first.get("settings")),
-        "seconds": _number(first.get("seconds")) or 0.0,
-        "commit": first.get("commit", ""),
-        "warnings": [],
-        "values": [_value(row) for row in group if row["metric"] and _finite(row["value"])],
-    }
+    told = {name: first.get(name) or "" for name, kind in TYPES.items() if kind == "string"}
+    told = {name: text for name, text in told.items() if name in CELL_FIELDS}
+    record = Record(
+        **{
+            **told,
+            "key": key,
+            "seed": int(first["seed"]),
+            "settings": _loaded(first.get("settings")),
+            "versions": _loaded(first.get("versions")),
+            "seconds": _number(first.get("seconds")) or 0.0,
+            "peak_rss_mb": _number(first.get("peak_rss_mb")) or 0.0,
+            "threads": int(_number(first.get("threads")) or 0),
+            "dirty": first.get("dirty") in TRUE,
+            "started_at": _moment(first.get("started_at")),
+            "values": [_value(row) for row in group if row["metric"] and _finite(row["value"])],
+        }
+    )
+    return record.as_dict()
+
+
+def _moment(text: Any) -> datetime:
+    """When a cell was begun; long ago where the table does not say."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _value(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +197,7 @@ def _value(row: Mapping[str, Any]) -> dict[str, Any]:
         "std_error": _number(row.get("std_error")),
         "n": None if n is None else int(n),
         "step": None if step is None else int(step),
-        "final": row.get("final") in (True, "True", "true", 1, None),
+        "final": row.get("final") in (*TRUE, None),
         "epsilon": _number(row.get("epsilon")),
         "norm": row.get("norm") or "",
         "label": row.get("label") or "",

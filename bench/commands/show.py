@@ -36,9 +36,9 @@ def command(
     """
     from bench.commands.options import each, typed
     from bench.commands.output import print_layout
+    from bench.report.show import open_shown
     from results import tables
     from results.latex import latex
-    from results.runs import open_shown
 
     metrics, names = (*metric, *each(columns)), (*model, *each(models))
     found = open_shown(runs, along, metrics, names, sort, cost)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.catalogue.index import metric_facts
 from bench.core.arguments import checked
 from bench.core.errors import UsageError
 from bench.core.files import refuse_unwritable, user_path, write_atomically
 from bench.gate.compare import comparison
+from bench.report.opened import opened
 from results.gate.layouts import layouts
 from results.pages.page import Extra, page
-from results.tabled import open_any
 
 MEGABYTE = 1_000_000
 CHANGED = "The gate's verdicts on {new}, held against {base}: {code}."
@@ -32,7 +31,7 @@ def report(run: str, *more: str, output: str = "report.html", pictures: float = 
     if not 0 <= pictures <= 1_000:
         raise UsageError(f"`pictures`: expected 0 to 1,000 megabytes, got {pictures:g}")
     refuse_unwritable({"output": output})
-    runs = [open_any(name, metric_facts) for name in (run, *more)]
+    runs = [opened(name) for name in (run, *more)]
     text = page(runs, list(_changes([run, *more])), int(pictures * MEGABYTE))
     path = user_path(output)
     write_atomically(path, text.encode("utf-8"))

@@ -19,7 +19,8 @@ from results.pages.curves import TRACED, curves
 from results.pages.going import underway
 from results.pages.grids import as_script, grid, plain_grid
 from results.pages.sheets import Room, drawn, seeds_of, sheets
-from results.runs import Run, Shown, refusing_damage
+from results.runs import Run, refusing_damage
+from results.shown import Shown
 from results.summary import strength_of
 from results.tables import Layout, claims_layout, layouts
 from results.traces import traced

@@ -9,7 +9,7 @@ from bench import api
 from bench.core.errors import UsageError
 from bench.sample.trained import Which, find_cell
 from bench.tasks.robustness.settings import choose_attack
-from results.runs import Shown
+from results.shown import Shown
 
 
 def test_one_radius_is_a_list_of_one():

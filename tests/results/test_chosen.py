@@ -6,7 +6,7 @@ import pytest
 from unrun import run_of
 
 from bench.core.errors import UsageError
-from results.runs import Shown
+from results.shown import Shown
 
 VALUES = {"oracle": (0.9, 0.9), "gan": (0.2, 0.4), "gan / steps=9": (0.6, 0.6), "vae": (0.5, 0.5)}
 

@@ -12,11 +12,13 @@ from unrun import run_of
 
 from bench.core.errors import UsageError
 from bench.models.store import ArtifactStore
+from bench.report.show import open_shown
 from bench.run import runner
 from bench.run.run import execute, plan_of
 from bench.run.runner import Context, run_cell
 from results.rows import check_record
-from results.runs import Shown, open_run, open_shown
+from results.runs import open_run
+from results.shown import Shown
 from results.store import RunDirectory
 
 VALUES = {"oracle": (0.9, 0.9), "gan": (0.2, 0.4), "vae": (0.5, 0.5)}

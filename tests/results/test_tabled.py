@@ -34,7 +34,7 @@ SAME = ["dataset", "model", "metric", "epsilon", "value", "low", "high", "n_seed
 def made(tmp_path_factory):
     """A run with a grid over steps."""
     folder = tmp_path_factory.mktemp("tabled")
-    (folder / "tabled.toml").write_text(SUITE.split('[[block]]\nname = "a"')[0])
+    (folder / "tabled.toml").write_text(SUITE)
     return api.execute(str(folder / "tabled.toml"), out=str(folder / "run"))
 
 
@@ -73,6 +73,39 @@ def test_a_baseline_has_roles_and_how_its_metrics_are_shown(made, tmp_path, monk
 def test_every_baseline_that_ships_is_a_page(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(page([open_any(name, metric_facts)])) > 10_000
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_is_shown_and_exported_as_its_run_is(made, suffix, tmp_path, monkeypatch):
+    """To the last digit, in the columns that a table has."""
+    monkeypatch.chdir(tmp_path)
+    run, table = str(made.run.path), str(made.run.path / f"table{suffix}")
+    shown = [
+        api.show(name, metric=("high_quality", "modes_covered")).sort_values(SAME[:3])
+        for name in (run, table)
+    ]
+    shown = [one[[name for name in SAME if name in one]] for one in shown]
+    assert len(shown[0]) > 8
+    pd.testing.assert_frame_equal(
+        *(one.reset_index(drop=True) for one in shown), check_dtype=False, rtol=1e-9
+    )
+    rows = []
+    for number, name in enumerate((run, table)):
+        one = pd.read_csv(api.export(name, f"{number}.csv"))
+        rows.append(one.sort_values(["series", "seed", "step"]).reset_index(drop=True))
+    same = [name for name in rows[0] if name not in ("block", "label")]
+    pd.testing.assert_frame_equal(*(one[same] for one in rows), rtol=1e-9)
+
+
+def test_a_baseline_is_told_to_trackers_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """And not beside itself, where packages lie; once."""
+    pytest.importorskip("tensorboard")
+    monkeypatch.chdir(tmp_path)
+    (where,) = found = api.log("mode-collapse-quick", "tensorboard")
+    assert found[where] > 30
+    assert (tmp_path / "runs" / "mode-collapse-quick" / "logs" / "tensorboard").is_dir()
+    assert api.log("mode-collapse-quick", "tensorboard") == {where: 0}
+    assert not baselines.find("mode-collapse-quick").with_suffix("").exists()
 
 
 def test_a_run_comes_before_a_baseline(made, tmp_path, monkeypatch):

@@ -15,7 +15,8 @@ from unrun import images_of, kept, run_of
 from bench import api
 from bench.cli import main
 from bench.core.errors import UsageError
-from results.trackers import TRACKERS, log
+from bench.report import log
+from results.trackers import TRACKERS
 from results.trackers.contracts import Scalar
 from results.trackers.logbook import Logbook, trackers
 from results.trackers.names import filename
@@ -335,7 +336,7 @@ def test_what_is_not_installed_is_said(run, monkeypatch):
 def test_export_tells_a_finished_run(run, monkeypatch, capsys):
     """Of the rows that are asked for."""
     pytest.importorskip("tensorboard")
-    monkeypatch.setattr(log, "open_run", lambda name: run)
+    monkeypatch.setattr(log, "opened", lambda name: run)
     found = api.log("run", "tensorboard", model="gan")
     assert list(found.values()) == [2]
     assert {place.split("/")[2] for place in tensorboard_has(run.directory.path)} == {"gan"}

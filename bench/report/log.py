@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from bench.core.arguments import checked
 from bench.core.errors import Notice
+from bench.report.opened import opened
 from results.chosen import fits, of_models
-from results.runs import open_run, refusing_damage
+from results.runs import refusing_damage
 from results.summary import label_of
 from results.trackers.logbook import Logbook, trackers
 
@@ -28,17 +30,19 @@ def log(
     """Tell trackers the finished cells of a run that they have not; how many, by how to look at
     each tracker's.
 
-    run: a folder, or a suite's name. to: trackers, NAME or NAME=PLACE, as `bench list trackers` has
-    them. model: patterns of rows, all unless told. warn: who is told of a tracker that fails on the
-    way. Raises UsageError for a tracker that is unknown or can't be used, and a pattern that fits
-    nothing.
+    run: a folder, a suite's name, a table or a baseline. to: trackers, NAME or NAME=PLACE, as
+    `bench list trackers` has them. model: patterns of rows, all unless told. warn: who is told of a
+    tracker that fails on the way. Raises UsageError for a tracker that is unknown or can't be used,
+    and a pattern that fits nothing.
     """
     asked = (to,) if isinstance(to, str) else tuple(to)
     patterns = (model,) if isinstance(model, str) else tuple(model)
-    opened = open_run(run)
-    of_models(opened.summary(), patterns)
-    manifest = opened.manifest
-    found = trackers(asked, opened.directory.path, manifest["suite"], manifest["tier"])
+    whole = opened(run)
+    of_models(whole.summary(), patterns)
+    manifest = whole.manifest
+    beside = whole.directory.path
+    home = beside if beside.is_dir() else Path("runs", beside.name)
+    found = trackers(asked, home, manifest["suite"], manifest["tier"])
     keys = [
         cell["key"]
         for cell in manifest["cells"]
@@ -47,9 +51,9 @@ def log(
     counts = {}
     for tracker in found:
         book = Logbook([tracker], warn)
-        with refusing_damage(opened.name):
-            count = book.take(opened, keys)
-            book.conclude(opened)
+        with refusing_damage(whole.name):
+            count = book.take(whole, keys)
+            book.conclude(whole)
         if book.trackers:
             counts[tracker.where] = count
     return counts
