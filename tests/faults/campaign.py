@@ -18,8 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import psutil
-from harness import bench, cell_files, marked, wait_for
+from harness import assert_same, bench, cell_files, marked, table, wait_for
+
+from bench.core.files import cache_folder
 
 PATIENCE = 400.0
 SUITE = """
@@ -142,6 +145,17 @@ class Campaign:
         assert self.driver is not None
         assert self.driver.code == 0, (self.struck, self.said())
         assert "Traceback" not in self.log(), self.said()
+
+    def check(self, faults: Sequence[str], expected: pd.DataFrame) -> None:
+        """All faults, and then the table of a run that had none, each cell once, nothing left."""
+        try:
+            self.go(faults)
+            assert_same(table(self.run), expected)
+            assert len(cell_files(self.run)) == expected["key"].nunique()
+            self.check_clean(cache_folder())
+        finally:
+            if self.driver is not None:
+                self.driver.kill()
 
     def log(self) -> str:
         path = self.folder / "log.txt"

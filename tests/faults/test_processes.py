@@ -9,32 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from faults.campaign import PATIENCE, SUITE, Campaign, drive
-from harness import assert_same, cell_files, table, wait_for
-
-from bench.core.files import cache_folder
-from bench.run.run import execute
+from faults.campaign import PATIENCE, Campaign, drive
+from harness import wait_for
 
 pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.timeout(3600)]
 SCHEDULES, FAULTS = 15, 5
 """Together 75 faults; the other half is test_ray_cluster.py's."""
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory):
-    path = tmp_path_factory.mktemp("suite") / "faulty.toml"
-    path.write_text(SUITE)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def expected(suite, tmp_path_factory):
-    """The table of a run that nothing disturbs."""
-    folder = tmp_path_factory.mktemp("expected")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.run.run.draw", lambda *run: [])
-        patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
-        return execute(suite, out=str(folder / "run")).table
 
 
 def worker(campaign: Campaign) -> None:
@@ -104,15 +84,8 @@ def campaign_of(folder: Path, suite: str, seed: int) -> Campaign:
     return Campaign(folder, arguments, seed, STRIKES)
 
 
-def check(campaign, faults, expected):
-    campaign.go(faults)
-    assert_same(table(campaign.run), expected)
-    assert len(cell_files(campaign.run)) == expected["key"].nunique()
-    campaign.check_clean(cache_folder())
-
-
 def test_a_run_that_loses_a_worker_and_its_driver_ends_as_if_it_had_not(suite, expected, tmp_path):
-    check(campaign_of(tmp_path, suite, 1), ["worker", "driver"], expected)
+    campaign_of(tmp_path, suite, 1).check(["worker", "driver"], expected)
 
 
 def mounted(folder: Path) -> bool:
@@ -131,9 +104,7 @@ def test_a_disturbed_run_ends_as_if_it_had_not_been(suite, expected, tmp_path, s
     faults = [rng.choice(["worker", *names]) for _ in range(FAULTS)]
     campaign = campaign_of(tmp_path, suite, seed)
     try:
-        check(campaign, faults, expected)
+        campaign.check(faults, expected)
     finally:
-        if campaign.driver is not None:
-            campaign.driver.kill()
         if small:
             subprocess.run(["umount", "-l", str(tmp_path / "run")], check=False)

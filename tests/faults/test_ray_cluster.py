@@ -10,13 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from faults.campaign import PATIENCE, SUITE, Campaign
+from faults.campaign import PATIENCE, Campaign
 from harness import assert_same, cell_files, table, wait_for
 from rays import NEEDS_RAY, rays
 
 import bench as package
-from bench.core.files import cache_folder
-from bench.run.run import execute
 
 pytestmark = [
     NEEDS_RAY,
@@ -27,23 +25,6 @@ pytestmark = [
 ]
 SCHEDULES, FAULTS = 15, 5
 """Together 75 faults; the other half is test_processes.py's."""
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory):
-    path = tmp_path_factory.mktemp("suite") / "faulty.toml"
-    path.write_text(SUITE)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def expected(suite, tmp_path_factory):
-    """The table of a run that nothing disturbs, in one process."""
-    folder = tmp_path_factory.mktemp("expected")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.run.run.draw", lambda *run: [])
-        patch.setenv("MINIMAX_CACHE", str(folder / "cache"))
-        return execute(suite, out=str(folder / "run")).table
 
 
 @pytest.fixture(scope="module")
@@ -148,17 +129,6 @@ def campaign_of(folder, suite, seed, cluster, other_code, wrong_clock) -> Campai
     return campaign
 
 
-def check(campaign: Campaign, faults: list[str], expected) -> None:
-    try:
-        campaign.go(faults)
-        assert_same(table(campaign.run), expected)
-        assert len(cell_files(campaign.run)) == expected["key"].nunique()
-        campaign.check_clean(cache_folder())
-    finally:
-        if campaign.driver is not None:
-            campaign.driver.kill()
-
-
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_a_disturbed_run_ends_as_if_it_had_not_been(
     suite, expected, cluster, other_code, wrong_clock, tmp_path, seed
@@ -166,7 +136,7 @@ def test_a_disturbed_run_ends_as_if_it_had_not_been(
     rng = random.Random(100 + seed)
     faults = [rng.choice(["worker", "node", *STRIKES]) for _ in range(FAULTS)]
     campaign = campaign_of(tmp_path, suite, seed, cluster, other_code, wrong_clock)
-    check(campaign, faults, expected)
+    campaign.check(faults, expected)
 
 
 def _ip(*words: str) -> None:

@@ -18,7 +18,6 @@ from bench.core.registry import Entry
 from bench.datasets import DatasetFacts
 from bench.datasets.labelled import Labelled, LabelledSource
 from bench.datasets.named import entry_named
-from bench.datasets.pixels import to_bytes
 from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
@@ -29,6 +28,7 @@ from bench.tasks.generation.image import ImageSettings, entry_of, resolve_images
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.inferring import rebuilt
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import facts_of
 from generative import RECIPES, Autoencoder, Perceiver, Sampler
 from generative.anomalies import Search, searched
@@ -167,8 +167,8 @@ class AnomalyExperiment(Experiment[Sampler, LabelledSource, AnomalySettings]):
         ]
         first, others = torch.arange(len(self.both)).split([belonging, len(self.pictures[1])])
         chosen = torch.cat([first[:PICTURED], others[:PICTURED]])
-        shown = {"inputs": self.both, "samples": made.values.clamp(0, 1)}
-        return found, {k: to_bytes(x[chosen]).cpu().numpy() for k, x in shown.items()}
+        inputs, samples = self.both[chosen], made.values[chosen].clamp(0, 1)
+        return found, sheet(len(chosen), inputs=inputs, samples=samples)
 
 
 def searches(recipe: Entry[Any, Any]) -> bool:

@@ -30,6 +30,7 @@ from bench.tasks.generation.image import EXAMPLE, LEAST_SAMPLES, MOST_SAMPLES, I
 from bench.tasks.generation.imagescores import ImageScores, name_of, usual_extractor
 from bench.tasks.generation.inpainting import GREY, PICTURED, known_pixels
 from bench.tasks.generation.settings import Target, read_settings, recipe_of, resolve_drawing
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import checked, scored_by
 from generative import RECIPES, Completer, ConditionalSampler, Labeller, Sampler
 
@@ -113,8 +114,8 @@ class FewExperiment(Experiment[Labeller, FewSource, FewSettings]):
         truth = self.source.held_out[:PICTURED]
         known = known_pixels("centre", *self.source.shape[1:]).to(self.device)
         hidden = torch.where(known, truth, torch.full_like(truth, GREY))
-        shown = {"inputs": hidden, "samples": fitted.complete(truth, known), "truth": truth}
-        return {name: to_bytes(x).cpu().numpy() for name, x in shown.items()}
+        made = fitted.complete(truth, known)
+        return sheet(PICTURED, inputs=hidden, samples=made, truth=truth)
 
 
 class FewTask(GenerationTask[FewExperiment], SamplingTask):

@@ -16,7 +16,6 @@ from bench.datasets import DatasetFacts
 from bench.datasets.base import Source
 from bench.datasets.labelled import LabelledSource
 from bench.datasets.named import entry_named
-from bench.datasets.pixels import to_bytes
 from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
@@ -41,6 +40,7 @@ from bench.tasks.generation.inferring import (
 )
 from bench.tasks.generation.mixture import POINTS, MixtureSettings, points_of
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import facts_of, scored_by
 from generative import RECIPES, Sampler
 
@@ -73,8 +73,7 @@ class InferenceExperiment(EncodedExperiment[InferenceSettings]):
         return Made(rebuilt(fitted, self.source.held_out))
 
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
-        known = {"originals": self.source.held_out, "samples": made.values.clamp(0, 1)}
-        kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in known.items()}
+        kept = sheet(PICTURED, originals=self.source.held_out, samples=made.values.clamp(0, 1))
         return scores_of_inference(fitted, self.examples, made.values, self.stream("codes")), kept
 
 

@@ -19,7 +19,6 @@ from bench.core.registry import Entry
 from bench.datasets import DatasetFacts
 from bench.datasets.labelled import LabelledSource
 from bench.datasets.named import entry_named
-from bench.datasets.pixels import to_bytes
 from bench.models.generators import Trained, train
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
@@ -30,6 +29,7 @@ from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
 from bench.tasks.generation.imagescores import reading_of
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import scored_by
 from generative import RECIPES, Completer, Decoder, Sampler
 from generative.holes import blocks, centre
@@ -112,8 +112,7 @@ class InpaintingExperiment(Experiment[Sampler, LabelledSource, InpaintingSetting
 
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
         hidden = torch.where(self.known, self.pictures, torch.full_like(self.pictures, GREY))
-        shown = {"inputs": hidden, "samples": made.values, "truth": self.pictures}
-        kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in shown.items()}
+        kept = sheet(PICTURED, inputs=hidden, samples=made.values, truth=self.pictures)
         return self._scores(made), kept
 
     def _scores(self, made: Made) -> Iterator[Named]:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.core.errors import UsageError
-from bench.datasets.pixels import to_bytes
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation import encoded, inferring
 from bench.tasks.generation.encoded import EncodedExperiment, EncodedTask
@@ -19,6 +18,7 @@ from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, resolve_images
 from bench.tasks.generation.inferring import BOUNDS
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import facts_of, scored_by
 from generative import RECIPES, Sampler
 from metrics.reconstruction import Rebuilt
@@ -52,8 +52,7 @@ class ReconstructionExperiment(EncodedExperiment[ReconstructionSettings]):
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
         held = self.source.held_out
         seen = self.source.training[: len(held)]
-        known = {"originals": held, "samples": made.values.clamp(0, 1)}
-        kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in known.items()}
+        kept = sheet(PICTURED, originals=held, samples=made.values.clamp(0, 1))
         scores = [*self._scores(held, made.values, "")]
         return [*scores, *self._scores(seen, rebuilt(fitted, seen), TRAINING)], kept
 

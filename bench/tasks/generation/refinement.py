@@ -38,6 +38,7 @@ from bench.tasks.generation.image import (
 )
 from bench.tasks.generation.imagescores import ImageScores, name_of
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import facts_of
 from generative import RECIPES, Sampler
 from generative.coarsetofine import CoarseToFine, brought, climbed, residuals
@@ -125,10 +126,8 @@ class RefinementExperiment(Experiment[Sampler, LabelledSource, RefinementSetting
         coarse = made.way[0]
         for finer in made.way[1:]:
             coarse = doubled(coarse, finer.shape[2:])
-        shown = {"inputs": coarse, "samples": made.values}
-        if self.asked.coarse == "held-out":
-            shown["truth"] = self.held
-        return scores, {k: to_bytes(x[:PICTURED]).cpu().numpy() for k, x in shown.items()}
+        truth = {"truth": self.held} if self.asked.coarse == "held-out" else {}
+        return scores, sheet(PICTURED, inputs=coarse, samples=made.values, **truth)
 
 
 def _consistencies(way: Iterable[Tensor]) -> Iterator[Named]:

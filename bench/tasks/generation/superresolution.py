@@ -34,6 +34,7 @@ from bench.tasks.generation.featurescores import (
 from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
 from bench.tasks.generation.imagescores import COMPARED, features_of, name_of, reading_of
 from bench.tasks.generation.settings import recipe_of
+from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import scored_by
 from generative import RECIPES, Magnifier, Sampler
 from generative.magnifying import USUAL, coarsened, refuse, repeated
@@ -102,10 +103,8 @@ class SuperResolutionExperiment(Experiment[Sampler, LabelledSource, SuperResolut
         return Made(made.clamp(0, 1), drawn=made)
 
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
-        factor = self.asked.factor
-        shown = {"inputs": repeated(self.coarse, factor), "samples": made.values}
-        shown["truth"] = self.pictures
-        kept = {name: to_bytes(x[:PICTURED]).cpu().numpy() for name, x in shown.items()}
+        inputs = repeated(self.coarse, self.asked.factor)
+        kept = sheet(PICTURED, inputs=inputs, samples=made.values, truth=self.pictures)
         assert made.drawn is not None
         return [*self._compared(made.values, made.drawn), *self._featured(made.values)], kept
 
