@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-ERRORS = ("RayError", "NodeDiedError", "ObjectLostError", "LocalRayletDiedError")
+ERRORS = (
+    "RayError",
+    "NodeDiedError",
+    "TaskUnschedulableError",
+    "ObjectLostError",
+    "LocalRayletDiedError",
+)
 ERRORS += ("OutOfMemoryError", "WorkerCrashedError")
 
 

@@ -64,6 +64,10 @@ class Node:
                     found.append(process)
         return [one for one in found if "Agent" not in " ".join(one.cmdline())]
 
+    def busy(self) -> list[psutil.Process]:
+        """Workers that run a cell, or keep models for those that do; others may wait for work."""
+        return [one for one in self.workers() if "ray::_" in "".join(_line(one)[:1])]
+
     def kill(self) -> None:
         """The raylet first, so that no worker's end is taken for the cell's own; then the rest."""
         every = self.processes()

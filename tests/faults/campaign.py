@@ -99,7 +99,9 @@ def drive(arguments: Sequence[str], folder: Path, ahead: float = 0.0) -> Driver:
 
 @dataclass
 class Campaign:
-    """One run and what happens to it. strike: what each fault does to a driver that runs."""
+    """One run and what happens to it. before: cells that were there when the driver began. strike:
+    what each fault does to a driver that runs.
+    """
 
     folder: Path
     arguments: list[str]
@@ -107,6 +109,7 @@ class Campaign:
     strike: dict[str, Callable[[Campaign], None]]
     driver: Driver | None = None
     ahead: float = 0.0
+    before: int = 0
     struck: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
 
@@ -121,6 +124,7 @@ class Campaign:
         """A driver that runs, if there is none; its clock may be wrong."""
         if self.driver is None or self.driver.poll() is not None:
             self.driver = drive(self.arguments, self.folder, self.ahead)
+            self.before = len(cell_files(self.run))
             self.marks.append(self.driver.mark)
         return self.driver
 
@@ -156,6 +160,14 @@ class Campaign:
         finally:
             if self.driver is not None:
                 self.driver.kill()
+
+    def check_interrupted(self) -> None:
+        """As a user's interrupt ends; one that comes before the command has begun to listen ends it
+        as any process.
+        """
+        begun = len(cell_files(self.run)) > self.before
+        assert self.driver is not None
+        assert self.driver.code in ((130,) if begun else (130, -signal.SIGTERM)), self.said()
 
     def log(self) -> str:
         path = self.folder / "log.txt"

@@ -76,7 +76,7 @@ def driver(campaign: Campaign) -> None:
 def interrupt(campaign: Campaign) -> None:
     psutil.Process(campaign.driver.pid).terminate()
     assert wait_for(lambda: campaign.driver.poll() is not None, PATIENCE)
-    assert campaign.driver.code == 130, campaign.said()
+    campaign.check_interrupted()
 
 
 def head(campaign: Campaign) -> None:

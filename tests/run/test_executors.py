@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import faulty
@@ -28,6 +30,7 @@ from harness import (
 
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import cache_folder
+from bench.run.executors import processes
 from bench.run.executors.lost import lost
 from bench.run.run import Watcher, execute, plan_of
 from bench.run.runner import Context
@@ -272,6 +275,40 @@ def test_a_record_that_was_finished_before_the_worker_died_stands(tmp_path, stat
     context = Context(report.run.path, tmp_path, "s", "t", "cpu", {}, "", False)
     outcome = lost(cell, context, "crashed", "the worker was killed by SIGKILL")
     assert report.run.read_cell(key)["status"] == outcome.status == status
+
+
+class Broken:
+    """A pool that breaks at once; a worker of it is still coming up."""
+
+    active = False
+
+    def __init__(self):
+        self.said = []
+
+    def schedule(self, work, args, timeout):
+        future = Future()
+        future.set_exception(BrokenProcessPool("All workers expired"))
+        return future
+
+    def stop(self):
+        self.said.append("stopped")
+
+    def join(self):
+        self.said.append("joined")
+
+
+def test_a_pool_that_broke_is_ended_like_others(tmp_path, monkeypatch):
+    """Or workers that come up after it ended find nothing of it, and complain on the terminal."""
+    pools, suite = [], faulty_suite(tmp_path, "number", "trivial")
+
+    def pool(place, cells, context):
+        pools.append(Broken())
+        return pools[-1]
+
+    monkeypatch.setattr(processes, "_pool", pool)
+    with pytest.raises(BenchError, match="the worker processes die before they begin"):
+        execute(suite, executor="processes", workers=2, out=str(tmp_path / "run"))
+    assert [one.said for one in pools] == [["stopped", "joined"]] * (processes.RESTARTS + 1)
 
 
 def test_an_executor_that_is_none_is_refused(tmp_path):

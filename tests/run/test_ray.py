@@ -15,6 +15,7 @@ from harness import (
     assert_same,
     bench,
     cell_files,
+    environ,
     faulty_suite,
     small_suite,
     started,
@@ -136,7 +137,7 @@ def test_an_interrupted_command_keeps_what_was_finished(cluster, tmp_path):
     assert "interrupted: what was finished is kept" in err
     assert "Traceback" not in err
     assert table(run)["status"].tolist() == ["ok"]
-    assert wait_for(lambda: not any(node.workers() for node in cluster.nodes))
+    assert wait_for(lambda: not any(node.busy() for node in cluster.nodes))
 
 
 HIDDEN = 'mount -t tmpfs none {run} && mount -t tmpfs none {cache} && exec "$@"'
@@ -187,7 +188,9 @@ def test_without_a_shared_folder_records_and_models_travel(tmp_path, monkeypatch
         assert [record["cpu_seconds"] for record in trained] == [0, 0]
 
 
-def test_a_node_with_other_code_is_refused_by_name(cluster, tmp_path, capfd):
+def test_a_node_with_other_code_is_refused_by_name(cluster, tmp_path, monkeypatch, capfd):
+    """From a folder without our source, which Ray would have workers import first."""
+    monkeypatch.chdir(tmp_path)
     home = Path(package.__file__).parent.parent
     for name in ("bench", "attacks", "generative", "metrics", "results"):
         shutil.copytree(home / name, tmp_path / "other" / name)
@@ -216,7 +219,8 @@ def test_what_a_cluster_has_not_is_refused(cluster, tmp_path):
     assert not cell_files(tmp_path / "run")
 
 
-def test_without_an_address_a_cluster_of_its_own_is_started(tmp_path):
+def test_without_an_address_a_cluster_of_its_own_is_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", environ()["PYTHONPATH"])
     suite = faulty_suite(tmp_path, "number", "trivial")
     report = execute(suite, executor="ray", workers=1, out=str(tmp_path / "run"))
     assert report.statuses == {"ok": 2}

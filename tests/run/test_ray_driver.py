@@ -367,6 +367,22 @@ def test_a_node_that_is_not_alike_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("error", ["NodeDiedError", "TaskUnschedulableError"])
+def test_a_node_that_goes_while_it_is_asked_is_left_out(cluster, tmp_path, monkeypatch, error):
+    """A cluster lists it for a while yet."""
+    ray, asked = cluster(), []
+
+    def gone(terms, folders):
+        asked.append(terms)
+        if len(asked) == 1:
+            raise getattr(ray.exceptions, error)("gone")
+        return ""
+
+    monkeypatch.setattr(executor, "difference", gone)
+    assert go(tmp_path, "number").statuses == {"ok": 1}
+    assert len(asked) > 1
+
+
 def test_marks_of_another_driver_are_no_marks(tmp_path):
     mine, other = (remote.Probes(name, tmp_path / "run", tmp_path / "cache") for name in "ab")
     mine.put()

@@ -128,14 +128,14 @@ class Processes(Executor):
                     return
                 fill()
                 yield outcome
-            for pool in pools:
-                pool.close()
-                pool.join()
+            while pools:
+                pools[-1].close()
+                pools[-1].join()
+                pools.pop()
         finally:
-            for pool in pools:
-                if pool.active:
-                    pool.stop()
-                    pool.join()
+            for pool in pools:  # one that broke, too: a worker of it may be coming up
+                pool.stop()
+                pool.join()
 
     def _outcome(self, future: Any, cell: Cell, context: Context) -> Outcome | None:
         """What became of a cell; None where the pool broke before it ran."""

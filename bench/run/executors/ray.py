@@ -189,8 +189,8 @@ def _refuse_others(
     for told, node in asked.items():
         try:
             differs = ray.get(told, timeout=CHECKED)
-        except ray.exceptions.NodeDiedError:
-            continue
+        except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
+            continue  # it is gone, and the cluster does not list it so yet
         except Exception as error:  # whatever its Python raises
             differs = f"it can't run this: {one_line(_last_line(error), 200)}"
         if differs:
