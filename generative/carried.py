@@ -9,17 +9,24 @@ import torch
 from torch import Tensor
 
 from generative.contracts import Sampler
-from generative.denoisers import Timed
-from generative.networks import Mlp, Shape
+from generative.denoisers import Timed, TimedDense, TimedUnet
+from generative.games.solo import hidden_layers
+from generative.networks import Dcgan, Network, Shape
 from generative.samplers import drawn_in_parts
 
 EVALUATIONS = "evaluations"
 """Of the network for a sample: kept with its weights."""
 
 
-def timed(layers: Mlp, shape: Shape, waves: int, band: float, evaluations: int) -> Timed:
-    """A network that knows how many evaluations a sample of it takes."""
-    network = Timed(layers, shape, waves, band)
+def timed(layers: Network, shape: Shape, waves: int, band: float, evaluations: int) -> Timed:
+    """A network that knows how many evaluations a sample of it takes: convolutions where the layers
+    are such, as wide at the finest.
+    """
+    network: Timed = (
+        TimedUnet(layers.width, shape, waves, band)
+        if isinstance(layers, Dcgan)
+        else TimedDense(hidden_layers(layers), shape, waves, band)
+    )
     network.register_buffer(EVALUATIONS, torch.tensor(evaluations))
     return network
 
@@ -43,7 +50,11 @@ class Carried(Sampler):
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
         d = len(self._network.centre)
         noise = torch.randn(n, d, generator=rng, device=rng.device)
-        examples = self._network.outer(self.carry(noise, rng))
+        return self.boxed(self._network.outer(self.carry(noise, rng)))
+
+    @final
+    def boxed(self, examples: Tensor) -> Tensor:
+        """Clipped to where the data lie."""
         return examples if self._box is None else examples.clamp(*self._box)
 
     @final

@@ -31,6 +31,9 @@ PerPoint = Float[np.ndarray, " n"]
 PerExample = Float[Tensor, " n"]
 """The same, as a tensor."""
 
+Images = Float[Tensor, "n c h w"]
+"""In [0, 1]."""
+
 Codes = Float[Tensor, "n latent"]
 """What a generator or a decoder makes examples of."""
 
@@ -406,6 +409,26 @@ class DensitySampler(Sampler):
         """Log density in nats, [n, d] to [n]."""
 
 
+class Invertible(Sampler):
+    """A sampler that carries examples to the noise that it would make them of."""
+
+    @abstractmethod
+    def returned(self, x: Tensor) -> Tensor:
+        """What comes back of examples [n, ...] that are carried to noise and from there again."""
+
+
+class MassSampler(Sampler):
+    """A sampler of images that says how probable an image is, each pixel at one of so many levels:
+    those that training images have.
+    """
+
+    @abstractmethod
+    def log_mass(self, x: Images, rng: torch.Generator, draws: int = 1) -> PerExample:
+        """The log probability of each image in nats, pixels at the nearest level; where the model
+        is of dequantised pixels, a lower bound in expectation, which tightens with `draws`.
+        """
+
+
 class LatentSampler(Sampler):
     """A sampler with latent variables and a variational bound on its log-likelihood."""
 
@@ -530,7 +553,8 @@ class RecipeFacts:
     classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
     an Autoencoder. restores: the one task that its model is for, where that repairs damaged images
     and draws none of its own. classifies: it is a Labeller, and can be trained where few examples
-    have a class. draws: whether it draws samples of its own, of anything.
+    have a class. inverts: its model is Invertible. draws: whether it draws samples of its own, of
+    anything.
     """
 
     role: Role = "model"
@@ -545,6 +569,7 @@ class RecipeFacts:
     encodes: bool = False
     restores: str = ""
     classifies: bool = False
+    inverts: bool = False
     draws: bool = True
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from generative.contracts import DensitySampler, PerExample, PerPoint, Points, Sampler
-from generative.games.solo import Objective, Standardised
+from generative.games.solo import Standardised
 from generative.samplers import drawn_in_parts
 
 CHUNK = 16_384
@@ -23,7 +23,19 @@ def log_normal(x: Tensor) -> Tensor:
     return -(x.square() + log(2 * pi)) / 2
 
 
-class Dense(Standardised):
+class Likely(Standardised):
+    """A network that says how likely examples are."""
+
+    @abstractmethod
+    def likelihood(self, x: Tensor, rng: torch.Generator) -> PerExample:
+        """The logarithm of it, or a bound by a draw of noise, of x [n, d] in its units; in nats."""
+
+    @abstractmethod
+    def fitted(self) -> Sampler:
+        """Its model."""
+
+
+class Dense(Likely):
     """A network with a density in its own units."""
 
     @property
@@ -39,21 +51,17 @@ class Dense(Standardised):
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` samples in these units, [n, d]."""
 
+    @final
+    def likelihood(self, x: Tensor, rng: torch.Generator) -> PerExample:
+        return self.log_density(x)
+
+    @final
+    def fitted(self) -> DenseSampler:
+        return DenseSampler(self)
+
     def log_prob(self, x: Tensor) -> PerExample:
         """Of examples [n, *shape] in their own units: each is `scale` times as long."""
         return self.log_density(self.inner(x)) - x[0].numel() * self.scale.log()
-
-
-class Likelihood(Objective):
-    """Minus the log density of each example, in nats."""
-
-    @final
-    def loss(self, network: Dense, x: Tensor, rng: torch.Generator) -> PerExample:
-        return -network.log_density(x)
-
-    @final
-    def fitted(self, network: Dense, box: tuple[float, float] | None) -> Sampler:
-        return DenseSampler(network)
 
 
 @final

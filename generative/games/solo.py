@@ -13,11 +13,24 @@ from torch import Tensor, nn
 
 from generative.contracts import Batches, Data, PerExample, Sampler
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
-from generative.networks import Mlp, Shape
+from generative.networks import Mlp, Network, Shape
 from generative.protocols.base import Protocol
 from generative.samplers import load_weights
+from generative.waves import Waved
 
 MODEL = "model"
+IMAGE_LAYERS = Mlp((256, 256, 256), "silu")
+
+
+def hidden_layers(network: Network) -> Mlp:
+    """The hidden layers of a protocol's generator with SiLU for its activation, or 3 x 256 where it
+    is not dense.
+    """
+    if isinstance(network, Waved):
+        return hidden_layers(network.body)
+    if not isinstance(network, Mlp):
+        return IMAGE_LAYERS
+    return Mlp(network.widths, "silu")
 
 
 class Standardised(nn.Module, ABC):
@@ -62,8 +75,8 @@ class Objective(ABC):
     average: float
 
     @abstractmethod
-    def network(self, layers: Mlp, shape: Shape) -> Any:
-        """A Standardised network made of such hidden layers."""
+    def network(self, layers: Network, shape: Shape) -> Any:
+        """A Standardised network made of such layers."""
 
     @abstractmethod
     def loss(self, network: Any, x: Tensor, rng: torch.Generator) -> PerExample:
@@ -82,7 +95,7 @@ class Solo(Game):
     """
 
     objective: Objective
-    layers: Mlp
+    layers: Network
     protocol: Protocol
     shape: Shape
 

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generative.contracts import RECIPES, PerExample
-from generative.densities import Dense, Likelihood, log_normal
-from generative.networks import Mlp, Shape
+from generative.densities import Dense, Likely, log_normal
+from generative.discretised import Discretised
+from generative.games.solo import hidden_layers
+from generative.likelihood import Likelihood
+from generative.networks import Mlp, Network, Shape
 from generative.recipes.solo import Solo
 from generative.training import Bounds
 
@@ -71,10 +74,13 @@ class Autoregressive(Dense):
 
     def conditionals(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log weights, means and log widths, [n, d, components] each, of x [n, d]."""
-        outputs = self.body(x).unflatten(1, (x.shape[1], 3, self.components))
-        weights, means, widths = outputs.unbind(2)
+        weights, means, widths = self.raw(x)
         log_widths = widths + log(2 * SPREAD / self.components)
         return weights.log_softmax(2), means + self.offsets, log_widths.clamp(-LARGEST, LARGEST)
+
+    def raw(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What they are made of, as the network puts it out, [n, d, components] each."""
+        return self.body(x).unflatten(1, (x.shape[1], 3, self.components)).unbind(2)
 
     @property
     def passes(self) -> int:
@@ -102,15 +108,17 @@ class Masking(Likelihood):
     """Minus the log density of each example, in nats.
 
     Deviations: real values and so mixtures of Gaussians for conditionals (as "MADE MoG" in
-    Papamakarios et al. 2017), one order of the values, degrees that go round and are not drawn, no
-    connections past the hidden layers.
+    Papamakarios et al. 2017), for images mixtures of logistic distributions between half steps of
+    a pixel (Salimans et al. 2017), which are exact; one order of the values,
+    degrees that go round and are not drawn, no connections past the hidden layers.
     """
 
     components: Annotated[int, Bounds(1, 1_000)] = 16
     average: float = 0.999
 
-    def network(self, layers: Mlp, shape: Shape) -> Autoregressive:
-        return Autoregressive(layers, shape, self.components)
+    def network(self, layers: Network, shape: Shape) -> Likely:
+        own = Autoregressive(hidden_layers(layers), (prod(shape),), self.components)
+        return own if len(shape) == 1 else Discretised(own, shape, self.components)
 
 
 RECIPES.register(
@@ -118,5 +126,4 @@ RECIPES.register(
     paper="arXiv:1502.03509",
     summary="Masked autoregressive density, mixtures of 16 Gaussians (Germain et al. 2015)",
     role="baseline",
-    points_only="images have no density before their pixels are dequantised",
 )(Solo(Masking(), cost=0.8))

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from generative.contracts import RECIPES, PerExample
-from generative.densities import Dense, Likelihood, log_normal
-from generative.networks import Mlp, Shape
+from generative.densities import Dense, Likely, log_normal
+from generative.dequantised import Dequantised
+from generative.games.solo import hidden_layers
+from generative.likelihood import Likelihood
+from generative.networks import Mlp, Network, Shape
 from generative.recipes.solo import Solo
 from generative.training import Bounds
 
@@ -94,7 +97,9 @@ class CouplingFlow(Dense):
 class Flow(Likelihood):
     """Minus the log density of each example, in nats.
 
-    Deviations: for points, so no dequantisation, no squeezing and no multi-scale; no batch norm;
+    Deviations: dense couplings in turn over all values, of images too: no squeezing, no scales of
+    their own; images by dequantised pixels and their logits, as the paper has it, with .05 left at
+    either end, where it is at one; no batch norm;
     log scales are 2 tanh(s / 2) and not a learned multiple of tanh; of the protocol's hidden layers
     all but one, half as wide, in each coupling, so that all have about the weights of one network.
     """
@@ -102,9 +107,11 @@ class Flow(Likelihood):
     couplings: Annotated[int, Bounds(2, 100)] = 8
     average: float = 0.999
 
-    def network(self, layers: Mlp, shape: Shape) -> CouplingFlow:
-        widths = tuple(max(1, width // 2) for width in layers.widths[1:] or layers.widths)
-        return CouplingFlow(Mlp(widths, layers.activation), shape, self.couplings)
+    def network(self, layers: Network, shape: Shape) -> Likely:
+        hidden = hidden_layers(layers)
+        widths = tuple(max(1, width // 2) for width in hidden.widths[1:] or hidden.widths)
+        own = CouplingFlow(Mlp(widths, hidden.activation), (prod(shape),), self.couplings)
+        return own if len(shape) == 1 else Dequantised(own, shape)
 
 
 RECIPES.register(
@@ -112,5 +119,4 @@ RECIPES.register(
     paper="arXiv:1605.08803",
     summary="Normalising flow of 8 affine couplings, exact density (Dinh et al. 2017)",
     role="baseline",
-    points_only="images have no density before their pixels are dequantised",
 )(Solo(Flow(), cost=2.5))

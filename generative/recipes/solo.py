@@ -9,27 +9,13 @@ from typing import Any
 from bench.core.registry import Entry
 from generative.games import solo
 from generative.games.solo import Objective
-from generative.networks import Mlp, Network
 from generative.protocols.base import Adam, Protocol, protocol_of
 from generative.recipes.playing import Playing
 from generative.training import Training
-from generative.waves import Waved
 
 ADAM = Adam(1e-3)
 ON_POINTS = {"waves": 12}
 """Of networks that are told a time."""
-IMAGE_LAYERS = Mlp((256, 256, 256), "silu")
-
-
-def hidden_layers(network: Network) -> Mlp:
-    """The hidden layers of a protocol's generator with SiLU for its activation, or 3 x 256 where it
-    is not dense.
-    """
-    if isinstance(network, Waved):
-        return hidden_layers(network.body)
-    if not isinstance(network, Mlp):
-        return IMAGE_LAYERS
-    return Mlp(network.widths, "silu")
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class Solo(Playing):
         return {"objective": self.objective}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> solo.Solo:
-        return solo.Solo(parts["objective"], hidden_layers(rules.generator), rules, shape)
+        return solo.Solo(parts["objective"], rules.generator, rules, shape)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         return self.cost

@@ -22,12 +22,12 @@ from generative.diffusion import (
     steps_throughout,
     steps_to_noiseless,
 )
+from generative.games.solo import hidden_layers
 from generative.networks import NETWORKS, Dcgan, Mlp
 from generative.recipes.edm import Denoising, denoised
 from generative.recipes.exact import Optimum
 from generative.recipes.made import Masking
 from generative.recipes.realnvp import Flow
-from generative.recipes.solo import hidden_layers
 from generative.waves import Waves, waves
 
 TILTED = Mixture(

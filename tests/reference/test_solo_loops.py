@@ -64,20 +64,83 @@ class Hand:
         return torch.randn(x.shape, generator=self.rng)
 
 
+def grouped(x, scale, shift):
+    """Eight groups of channels, each brought to mean 0 and variance 1 over itself."""
+    groups = x.reshape(len(x), 8, -1)
+    mean, variance = groups.mean(2, keepdim=True), groups.var(2, correction=0, keepdim=True)
+    normal = ((groups - mean) / (variance + 1e-5) ** 0.5).reshape(x.shape)
+    return normal * scale[None, :, None, None] + shift[None, :, None, None]
+
+
+class HandUnet(nn.Module):
+    """Of 4 x 4 pixels with 16 channels, and 2 x 2 with 32: layers in a row, called by place."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.ModuleList([nn.Linear(32, 64), nn.Linear(64, 64)])
+        self.rows.append(nn.Conv2d(1, 16, 3, padding=1))
+        self.block(16, 16)
+        self.rows.append(nn.Conv2d(16, 32, 3, stride=2, padding=1))
+        self.block(32, 32)
+        self.block(32, 32)
+        self.rows.append(nn.Conv2d(32, 16, 3, padding=1))
+        self.block(32, 16)
+        self.rows += [nn.GroupNorm(8, 16), nn.Conv2d(16, 1, 3, padding=1)]
+        self.silence(self.rows[-1])
+
+    def silence(self, layer):
+        layer.weight.data.zero_()
+        layer.bias.data.zero_()
+
+    def block(self, inputs, outputs):
+        self.rows += [nn.GroupNorm(8, inputs), nn.Conv2d(inputs, outputs, 3, padding=1)]
+        self.rows += [nn.GroupNorm(8, outputs), nn.Conv2d(outputs, outputs, 3, padding=1)]
+        self.silence(self.rows[-1])
+        self.rows.append(nn.Linear(64, 2 * outputs))
+        if inputs != outputs:
+            self.rows.append(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x, seen):
+        silu, rows = nn.functional.silu, iter(self.rows)
+
+        def layer(y):
+            return next(rows)(y)
+
+        def norm(y):
+            own = next(rows)
+            return grouped(y, own.weight, own.bias)
+
+        def through(y, told):
+            found = norm(layer(silu(norm(y))))
+            last, both = next(rows), layer(told)
+            width = both.shape[1] // 2
+            scale, shift = both[:, :width, None, None], both[:, width:, None, None]
+            found = last(silu(found + found * scale + shift))
+            return found + (y if y.shape == found.shape else layer(y))
+
+        told = silu(layer(silu(layer(seen))))
+        fine = through(layer(x), told)
+        coarse = through(through(layer(fine), told), told)
+        larger = coarse.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        found = through(torch.cat([fine, layer(larger)], 1), told)
+        return layer(silu(norm(found)))
+
+
 class Timed(Hand):
     def build(self):
-        on_points = len(self.shape) == 1
-        self.count, width = (12, 128) if on_points else (0, 256)
-        inputs = self.size * (1 + 2 * self.count) + 32
-        return mlp(inputs, (width, width, width), self.size)
+        if len(self.shape) == 3:
+            return HandUnet()
+        return mlp(self.size * 25 + 32, (128, 128, 128), self.size)
 
     def begin(self):
         self.f = self.band * torch.randn(16, generator=self.rng)
 
-    def seen(self, body, linear, x, c):
+    def seen(self, body, inputs, x, c):
         angle = 2 * pi * c[:, None] * self.f[None]
-        seen = [linear, angle.sin(), angle.cos()]
-        return body(torch.cat([*seen, features(x, self.count)] if self.count else seen, 1))
+        told = torch.cat([angle.sin(), angle.cos()], 1)
+        if len(self.shape) == 3:
+            return body(inputs.unflatten(1, self.shape), told).flatten(1)
+        return body(torch.cat([inputs, told, features(x, 12)], 1))
 
 
 class Edm(Timed):
@@ -91,14 +154,23 @@ class Edm(Timed):
         raw = self.seen(body, x / (s**2 + 1) ** 0.5, x, c)
         return x / (s**2 + 1) + s / (s**2 + 1) ** 0.5 * raw
 
+    def drawn(self, n):
+        """Half of the paper's standard deviation for images, as its data have .5."""
+        if len(self.shape) == 1:
+            return 0.003 * (10 / 0.003) ** torch.rand(n, generator=self.rng)
+        return 2 * (-1.2 + 1.2 * torch.randn(n, generator=self.rng)).exp()
+
     def loss(self, x):
-        u = torch.rand(len(x), generator=self.rng)
-        s = 0.003 * (10 / 0.003) ** u
+        s = self.drawn(len(x))
         error = self.denoised(self.body, x + s[:, None] * self.noise(x), s) - x
         return (error**2).sum(1) * (s**2 + 1) / s**2
 
+    @property
+    def ends(self):
+        return (10, 0.003) if len(self.shape) == 1 else (2 * 80, 2 * 0.002)
+
     def levels(self, n):
-        high, low = 10 ** (1 / 7), 0.003 ** (1 / 7)
+        high, low = (end ** (1 / 7) for end in self.ends)
         return [(high + i / (n - 1) * (low - high)) ** 7 for i in range(n)] + [0.0]
 
     def at(self, x, s):
@@ -106,7 +178,7 @@ class Edm(Timed):
 
     def sample(self, n, rng):
         """Heun's method, 18 steps, the last of them Euler's: 35 evaluations."""
-        x, times = 10 * torch.randn(n, self.size, generator=rng), self.levels(18)
+        x, times = self.ends[0] * torch.randn(n, self.size, generator=rng), self.levels(18)
         for s, after in pairwise(times):
             d = (x - self.at(x, s)) / s
             moved = x + (after - s) * d
@@ -119,7 +191,7 @@ class Edm(Timed):
 class Ancestral(Edm):
     def sample(self, n, rng):
         """The mean and variance of the level below, given this one and the denoised example."""
-        x, times = 10 * torch.randn(n, self.size, generator=rng), self.levels(100)
+        x, times = self.ends[0] * torch.randn(n, self.size, generator=rng), self.levels(100)
         for s, after in pairwise(times):
             mean = (after**2 * x + (s**2 - after**2) * self.at(x, s)) / s**2
             deviation = (after**2 * (s**2 - after**2) / s**2) ** 0.5

@@ -57,6 +57,7 @@ from bench.tasks.generation.insidescores import (
     scored_ways,
 )
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY
+from bench.tasks.generation.massscores import MASSES, PASSES, scored_masses
 from bench.tasks.generation.settings import (
     DrawingSettings,
     Target,
@@ -72,6 +73,8 @@ IMAGES = frozenset({"images"})
 PICTURED = 64
 BESIDE = 20
 """How many samples are shown beside the training images that are most like them."""
+ALONE = ("latent", KEPT, PASSES, MASSES, SPECTRUM, INFORMED, SORTED, *OF_PLAY)
+"""What rests on no features."""
 LEAST_SAMPLES, MOST_SAMPLES = 100, 10_000
 EXAMPLE = (1, 28, 28)
 """The shape that images which are not here are taken to have."""
@@ -159,6 +162,7 @@ class ImageExperiment(DrawingExperiment[LabelledSource, ImageSettings]):
             *self.scores.of(looked, fitted),
             *bounds(held_out, fitted, self.cell, self.device),
             *kept_by(fitted),
+            *scored_masses(fitted, self.source.held_out, self.stream("masses")),
             *scored_layers(fitted),
             *self._walked(fitted),
             *self._informed(fitted),
@@ -227,7 +231,7 @@ class ImageTask(DrawingTask):
         return facts_by_what(
             name,
             TAKES,
-            ("latent", KEPT, SPECTRUM, INFORMED, SORTED, *OF_PLAY),
+            ALONE,
             needs,
             lambda e: extractor_named(e).tag,
         )
@@ -246,7 +250,7 @@ def _given(parts: Mapping[str, str], found: Resolved) -> Iterator[str]:
     yield from names_given((*OF_FEATURES, "nearest"), tag, extractor_named(name_of(tag)).dims or 0)
     judged = ("classes", "asked", "within", MATCHED, TRAJECTORY, PATHS)
     yield from names_given(judged, tag) if read else ()
-    yield from names_given(("latent", KEPT, SPECTRUM, INFORMED, SORTED, *OF_PLAY))
+    yield from names_given(ALONE)
 
 
 def scores_of(cell: Cell, device: str) -> ImageScores:

@@ -20,6 +20,7 @@ from bench.tasks.generation.codescores import INFORMED, MATCHED, SORTED
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores
 from bench.tasks.generation.insidescores import PATHS, SPECTRUM
 from bench.tasks.generation.journeys import OF_PLAY, TRAJECTORY, sight_of_stacks
+from bench.tasks.generation.massscores import MASSES, PASSES
 from bench.tasks.values import scored_by
 from generative import ConditionalSampler, Sampler
 from metrics import JUDGES, METRICS, Reading, StackTally, tally_stacks, truth_of
@@ -34,6 +35,7 @@ KEPT = "kept"
 TAKES = (
     *OF_FEATURES,
     *("classes", "asked", "nearest", "latent", KEPT, PATHS, SPECTRUM, TRAJECTORY),
+    *(PASSES, MASSES),
     *("within", INFORMED, MATCHED, SORTED),
     *OF_PLAY,
 )
