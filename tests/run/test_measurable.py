@@ -173,6 +173,8 @@ def _parts(task):
         ("reconstruction", {**OPTDIGITS, "model": "pca"}, "latent = 5", "squared_error@training"),
         ("probing", {**OPTDIGITS, "model": "pca"}, "labels = 50", "probe_accuracy"),
         ("refinement", {**OPTDIGITS, "model": "lapgan"}, "steps = 4", "consistency@8"),
+        ("inversion", {**OPTDIGITS, "model": "pca"}, FEW, "error_share"),
+        ("image", {**OPTDIGITS, "model": "pixel-frequencies"}, SAMPLES, "bits_per_dim"),
         ("super-resolution", DRAWN, "factor = 2", "same_reading@optdigits-cnn"),
         ("anomaly", {**OPTDIGITS, "model": "pca"}, FEW, "auroc"),
         (
