@@ -117,11 +117,20 @@ class Rays:
         """A node. before: what its command is put behind, such as a namespace."""
         arguments = [f"--address={self.address}", f"--num-cpus={cpus:g}"]
         arguments.append(f"--node-ip-address={host or self.host}")
+        there = self.alive()
         node = self._start(arguments, changes, before)
         self.nodes.append(node)
-        expected = len(self.nodes) + 1
-        assert wait_for(lambda: self.alive() == expected, STARTED), "the node does not come up"
+        assert wait_for(lambda: self.alive() > there, STARTED), "the node does not come up"
         return node
+
+    def fill(self, count: int) -> None:
+        """So many nodes of one core: new ones where a busy machine has lost some."""
+        if self.alive() != count + 1 or len(self.nodes) != count:
+            for left in list(self.nodes):
+                self.kill(left)
+            assert wait_for(lambda: self.alive() == 1, STARTED), "nodes do not go"
+            for _ in range(count):
+                self.add(1)
 
     def alive(self) -> int:
         """How many nodes the head knows to be alive."""

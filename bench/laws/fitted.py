@@ -33,7 +33,9 @@ from generative import (
     Decoder,
     DensitySampler,
     Fitted,
+    Invertible,
     LatentSampler,
+    MassSampler,
     Sorter,
     Training,
 )
@@ -432,6 +434,35 @@ def more_importance_samples_are_a_tighter_bound(recipe: Entry, place: Place) -> 
         gain = found[1] - looser
         assert gain.mean() > -4 * gain.std() / 200**0.5
     assert_repeatable(lambda rng: model.importance_log_prob(x[:N], rng, 3))
+
+
+@law()
+def masses_are_probabilities(recipe: Entry, place: Place) -> None:
+    """[n], finite, in nats, at most 0, by the generator alone; images that differ have others."""
+    source, model = able(recipe, place, MassSampler)
+    x = source.fresh(N, stream("masses"))
+    found = model.log_mass(x, stream("a"))
+    assert found.shape == (N,)
+    assert found.isfinite().all()
+    assert (found <= 0).all()
+    assert torch.equal(found, model.log_mass(x, stream("a")))
+    assert len(found.unique()) > 1
+
+
+@law()
+def what_is_carried_to_noise_comes_back(recipe: Entry, place: Place) -> None:
+    """Examples of their shape, in their box, the same each time, nearer to what they were than to
+    their mean; and a recipe says whether its model can.
+    """
+    source, model = model_of(recipe, place)
+    assert isinstance(model, Invertible) == recipe.facts.inverts
+    if not isinstance(model, Invertible):
+        raise Skipped("its model has no way back")
+    x = source.fresh(N, stream("there"))
+    found = model.returned(x)
+    assert_examples(found, N, source)
+    assert torch.equal(found, model.returned(x))
+    assert (found - x).square().mean() < 0.3 * (x - x.mean(0)).square().mean()
 
 
 def plane() -> tuple[np.ndarray, float]:

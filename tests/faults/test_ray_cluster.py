@@ -133,6 +133,7 @@ def campaign_of(folder, suite, seed, cluster, other_code, wrong_clock) -> Campai
 def test_a_disturbed_run_ends_as_if_it_had_not_been(
     suite, expected, cluster, other_code, wrong_clock, tmp_path, seed
 ):
+    cluster.fill(2)
     rng = random.Random(100 + seed)
     faults = [rng.choice(["worker", "node", *STRIKES]) for _ in range(FAULTS)]
     campaign = campaign_of(tmp_path, suite, seed, cluster, other_code, wrong_clock)
