@@ -117,15 +117,20 @@ class Rays:
         """A node. before: what its command is put behind, such as a namespace."""
         arguments = [f"--address={self.address}", f"--num-cpus={cpus:g}"]
         arguments.append(f"--node-ip-address={host or self.host}")
-        there = self.alive()
         node = self._start(arguments, changes, before)
         self.nodes.append(node)
-        assert wait_for(lambda: self.alive() > there, STARTED), "the node does not come up"
+        assert wait_for(self.settled, STARTED), "the node does not come up"
         return node
+
+    def settled(self) -> bool:
+        """Whether the head knows as many nodes as run; one that it gave up ends by itself."""
+        running = sum(node.process.poll() is None for node in self.nodes)
+        return self.alive() == running + 1
 
     def fill(self, count: int) -> None:
         """So many nodes of one core: new ones where a busy machine has lost some."""
-        if self.alive() != count + 1 or len(self.nodes) != count:
+        assert wait_for(self.settled, STARTED), "the cluster does not settle"
+        if self.alive() != count + 1:
             for left in list(self.nodes):
                 self.kill(left)
             assert wait_for(lambda: self.alive() == 1, STARTED), "nodes do not go"
