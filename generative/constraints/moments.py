@@ -101,7 +101,6 @@ MATCHING = Adversarial(
     constraint="moment-set",
     critic_steps=5,
     momentum=0.0,
-    on_points={"clip_bound": 0.1},
 )
 
 RECIPES.register(
