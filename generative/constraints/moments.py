@@ -95,6 +95,7 @@ CONSTRAINTS.register(
 
 PARTS = ("wasserstein", "moments", "moment-set")
 """Of either recipe."""
+LATER = "every-setting-counts: the first v is inside the ball of either norm, and stays for a while"
 MATCHING = Adversarial(
     "wasserstein",
     critic="moments",
@@ -108,6 +109,7 @@ RECIPES.register(
     paper="arXiv:1702.08398",
     summary="Means and covariances of the critic's features match (McGAN, Mroueh et al. 2017)",
     parts=PARTS,
+    exempt=LATER,
 )(MATCHING)
 
 RECIPES.register(
@@ -115,4 +117,5 @@ RECIPES.register(
     paper="arXiv:1702.08398",
     summary="Means of the critic's features match, without covariances (Mroueh et al. 2017)",
     parts=PARTS,
+    exempt=LATER,
 )(replace(MATCHING, own_settings={"directions": 0}))

@@ -36,7 +36,7 @@ MARGIN_GAN = Adversarial(
     on_points={"clip_bound": 0.1},
 )
 """On points a critic of weights of 0.01 has logits that differ by 1e-5: no margin is ever reached
-(docs/clipped-critics.md).
+(docs/mode-collapse.md).
 """
 
 RECIPES.register(
