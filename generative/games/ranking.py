@@ -28,8 +28,10 @@ class Ranking(Game):
 
     where G' is the finished generator, which stays as it is, and z are the codes of the new fakes
     that x is compared with: the data are to be ahead of new fakes by a margin, and of former ones
-    by two. The generator minimises its own loss. own: the GAN, of a loss and a constraint; its
-    critic sees examples as they are.
+    by two. The generator minimises its own loss. What is finished is a model: where the protocol
+    has an average of the generator, a stage goes on from that. A critic with batch norm sees former
+    fakes in a batch of their own. own: the GAN, of a loss and a constraint; its critic sees
+    examples as they are.
     """
 
     own: Adversarial

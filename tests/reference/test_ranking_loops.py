@@ -8,7 +8,7 @@ import copy
 
 import pytest
 import torch
-from reference.loops import Known, Stream, assert_same, seeded, stepped
+from reference.loops import Known, Stream, assert_same, initialised, seeded, stepped
 from reference.partloops import BOTH, Loop, compared
 from reference.places import BATCH, PLACES
 
@@ -16,7 +16,6 @@ from bench.core.randomness import stream
 from generative import RECIPES, Training
 
 pytestmark = pytest.mark.usefixtures("double")
-PLACE = PLACES["plane"]
 MARGIN, WEIGHT, BOUND, STEPS = 0.4, 0.7, 0.2, 2
 TOLD = {"margin": MARGIN, "clip_bound": BOUND, "critic_steps": STEPS}
 
@@ -55,42 +54,66 @@ def test_the_first_stage(protocol):
     compared("margin-gan", protocol, Margin, told=TOLD)
 
 
-def stage(rng, steps, former):
-    """One stage, from the players of the one before: x ahead of G(z), and of what G was before."""
-    making, judging = PLACE.networks
-    generator, critic = making.generator(2, (2,)), judging.encoder((2,), 1)
+def stage(place, rng, steps, former):
+    """One stage, from the players of the one before: x ahead of G(z), and of what G was before.
+    former: its generator as a model is, and its critic.
+    """
+    making, judging = place.networks
+    generator, critic = making.generator(place.latent, place.shape), judging.encoder(place.shape, 1)
+    for network in (generator, critic):
+        initialised(network, rng, *place.first)
     if former is not None:
-        generator, critic = copy.deepcopy(former)
+        generator, critic = (copy.deepcopy(network).train() for network in former)
     adams = [
         torch.optim.Adam(network.parameters(), rate, (0.0, 0.999))
-        for network, rate in zip((generator, critic), PLACE.rates, strict=True)
+        for network, rate in zip((generator, critic), place.rates, strict=True)
     ]
-    data = Stream(1, (2,))
+    data, begun, kept = Stream(1, place.shape), copy.deepcopy(generator), []
     for _ in range(steps):
         for _ in range(STEPS):
-            x, z = data.next(BATCH), PLACE.codes(rng)
+            x, z = data.next(BATCH), place.codes(rng)
             with torch.no_grad():
                 new = generator(z)
                 old = None if former is None else former[0](z)
-            loss = hinged(MARGIN - critic(x)[:, 0] + critic(new)[:, 0])
+            ahead = critic(x)[:, 0]
+            loss = hinged(MARGIN - ahead + critic(new)[:, 0])
             if old is not None:
-                loss = loss + WEIGHT * hinged(2 * MARGIN - critic(x)[:, 0] + critic(old)[:, 0])
+                loss = loss + WEIGHT * hinged(2 * MARGIN - ahead + critic(old)[:, 0])
             stepped(loss, critic, adams[1])
             clipped(critic)
-        stepped(-critic(generator(PLACE.codes(rng))).mean(), generator, adams[0])
-    return generator, critic
+        stepped(-critic(generator(place.codes(rng))).mean(), generator, adams[0])
+        kept.append(copy.deepcopy(generator.state_dict()))
+    model = averaged(begun, kept) if place.average else generator
+    return model.eval(), critic
 
 
-def test_gogan():
-    lengths = (4, 3, 3)
+def averaged(network, kept):
+    """The mean of weights after each step; counts are those of the start."""
+    network.load_state_dict(
+        {
+            name: torch.stack([each[name] for each in kept]).mean(0)
+            if value.is_floating_point()
+            else value
+            for name, value in network.state_dict().items()
+        }
+    )
+    return network
+
+
+@BOTH
+def test_gogan(protocol):
+    """With batch norm, reals, new fakes and former ones are batches of their own; and the former
+    generator is the model that its stage came to: an average, and with the statistics of all.
+    """
+    place, lengths = PLACES[protocol], (4, 3, 3)
     told = {**TOLD, "rank_weight": WEIGHT, "stages": 3, "steps": sum(lengths), "batch": BATCH}
-    trainer = RECIPES["gogan"].part.trainer(Training("plane", **told), (2,))
+    trainer = RECIPES["gogan"].part.trainer(Training(protocol, **told), place.shape)
     with seeded(0):
-        state = trainer.start(Known((2,)), torch.Generator().manual_seed(5))
+        state = trainer.start(Known(place.shape), torch.Generator().manual_seed(5))
         model = trainer.finish(trainer.advance(state, sum(lengths)))
     seed, players = torch.Generator().manual_seed(5).initial_seed(), None
     with seeded(0):
         for at, steps in enumerate(lengths):
-            players = stage(stream("chain", seed, at), steps, players)
+            players = stage(place, stream("chain", seed, at), steps, players)
     assert_same(model.network, players[0])
     assert_same(model.critic, players[1])
