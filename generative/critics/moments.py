@@ -41,8 +41,8 @@ class MomentCritic(CriticForm):
 
     mean_norm: q of the norm of m - m' that v comes to at its best, 1 or 2; 0 leaves means out.
     directions: k of the sum of the k largest singular values of S - S' that U and V come to; 0
-    leaves covariances out. Deviation: 8 directions, and the features of the protocol's critic as
-    they are; what the paper has for either was not at hand.
+    leaves covariances out. Deviation: 8 directions, and that features are those of the protocol's
+    critic, are ours.
     """
 
     mean_norm: Annotated[int, Bounds(0, 2)] = 2

@@ -33,11 +33,11 @@ class Gang:
 @dataclass(frozen=True)
 class GoGan(BesideGan):
     """The steps of a training are those of all stages, as many each; what is left over is the first
-    one's. gan: of every stage, of `MarginRanking`; with one stage it is that. Deviations: paper and
-    code were not at hand, only what others made of them, and what the authors made of it later:
-    that a stage begins where the one before ended, and has the former generator's fakes of the same
-    codes two margins behind the data, is from there; its optimisers begin anew. Two stages of
-    equal length, a margin and a weight of 1 are ours.
+    one's. gan: of every stage, of `MarginRanking`; with one stage it is that. Unsure, as it is not
+    held against the paper's text: a stage begins where the one before ended, and sees former fakes
+    of the same codes, as in later code of the authors (human-analysis/RankGAN); these are two
+    margins behind the data, and a margin is 1, as in a code by others (sanghoon/tf-exercise-gan).
+    Deviations: optimisers begin anew with a stage; two stages of equal length and a weight of 1.
     """
 
     gang: Gang
