@@ -86,7 +86,7 @@ def a_constraint_holds_after_every_step(recipe: Entry) -> None:
         trainer, _, state = begin(recipe)
         state = trainer.advance(state, 2)
     before = [weight.detach().clone() for weight in state.players["critic"].parameters()]
-    CONSTRAINTS[recipe.part.constraint].part.project(state.players["critic"])
+    trainer.game.constraint.project(state.players["critic"])
     assert all(map(torch.equal, before, state.players["critic"].parameters()))
 
 

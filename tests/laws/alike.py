@@ -15,6 +15,8 @@ ALIKE = {
     **dict.fromkeys(("pacgan3", "pacgan4"), "pacgan2"),
     **dict.fromkeys(("unrolled1", "unrolled10"), "unrolled5"),
     "ebgan": "ebgan-pt",
+    "mcgan-mean": "mcgan",
+    "margin-gan": "wgan",
     "amgan": "acgan",
     "r2gan": "r1gan",
     "bigan": "veegan",

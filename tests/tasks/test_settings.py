@@ -129,6 +129,8 @@ ON_POINTS = [
     ("wgan-gp", "penalty_weight", 0.1),
     ("dragan", "penalty_weight", 0.1),
     ("sngan", "spectral_factor", 3.0),
+    ("margin-gan", "clip_bound", 0.1),
+    ("gogan", "clip_bound", 0.1),
     ("historical-gan", "history_weight", 0.001),
 ]
 
@@ -152,7 +154,7 @@ def test_what_is_usual_on_points_stands_on_cells_and_trainings(model, setting, u
     assert cell.settings[setting] == order.identity("cpu")["settings"][setting] == 10.0
     assert (setting in cell.cell_id) == (setting != "penalty_weight")
     cell, order = cell_of("stack2@optdigits", "stack")
-    images = {"penalty_weight": 10.0, "history_weight": 0.1}
+    images = {"penalty_weight": 10.0, "history_weight": 0.1, "clip_bound": 0.01}
     assert cell.settings.get(setting) == images.get(setting)
     assert setting not in cell.cell_id
     assert order.purpose()[3] == "[('steps', {})]".format(cell.settings["steps"])
