@@ -52,17 +52,19 @@ def _some(law, names):
     return ranked[: min(MOST, max(FEWEST, math.ceil(len(names) / SHARE)))]
 
 
-def _cases():
-    """A case of a law for a part each; of exemptions by a declared fact nothing is left to try."""
+def _cases(every):
+    """A case of a law for a part each; of exemptions by a declared fact nothing is left to try.
+    every: whether slow ones are made, too: they are many.
+    """
     default = _by_default()
     for kind, registry in registries().items():
         for entry in registry.entries():
             for law in laws_of(entry, kind):
-                if law.exemption(entry):
+                quick = (kind, law.name, entry.name) in default
+                if law.exemption(entry) or not (quick or every):
                     continue
                 for case, values in law.cases_of(entry).items():
                     name = "-".join(filter(None, [kind, entry.name, law.name, case]))
-                    quick = (kind, law.name, entry.name) in default
                     marks = [] if quick else [pytest.mark.slow]
                     yield pytest.param(law, entry, case, values, id=name, marks=marks)
 
@@ -77,7 +79,12 @@ def test_what_is_left_to_slow_tests_is_there_and_like_another():
     assert set(THEIR_OWN) <= {law.name for kind, entry in entries for law in laws_of(entry, kind)}
 
 
-@pytest.mark.parametrize(("law", "entry", "case", "values"), [*_cases()])
+def pytest_generate_tests(metafunc):
+    if "law" in metafunc.fixturenames:
+        every = metafunc.config.option.markexpr != "not slow"
+        metafunc.parametrize(("law", "entry", "case", "values"), [*_cases(every)])
+
+
 def test_a_law_holds(law, entry, case, values):
     """Or the part says why not; an exemption that is not needed is an error."""
     found = judge(law, entry, case, values)
