@@ -128,14 +128,9 @@ class Processes(Executor):
                     return
                 fill()
                 yield outcome
-            while pools:
-                pools[-1].close()
-                pools[-1].join()
-                pools.pop()
         finally:
-            for pool in pools:  # one that broke, too: a worker of it may be coming up
-                pool.stop()
-                pool.join()
+            for pool in pools:
+                _end(pool)
 
     def _outcome(self, future: Any, cell: Cell, context: Context) -> Outcome | None:
         """What became of a cell; None where the pool broke before it ran."""
@@ -163,6 +158,18 @@ def _pool(place: _Place, cells: int, context: Context) -> ProcessPool:
         initargs=(context.folders, context.imports, place.gpu),
         context=spawn,
     )
+
+
+def _end(pool: ProcessPool) -> None:
+    """End a pool, one that broke, too. Its workers go first, all at once: the pool takes its locks
+    away, then waits for each of them in turn, and one that is coming up meanwhile would look for a
+    lock and put a traceback on the terminal.
+    """
+    pool.stop()
+    manager = getattr(getattr(pool, "_pool_manager", None), "worker_manager", None)
+    for worker in [*getattr(manager, "workers", {}).values()]:
+        worker.terminate()
+    pool.join()
 
 
 def visible_gpus() -> list[str]:
