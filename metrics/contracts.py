@@ -69,6 +69,7 @@ Takes = Literal[
     "sorted",
     "anomalies",
     "labelled",
+    "edited",
 ]
 
 
@@ -173,7 +174,8 @@ class MetricFacts:
     classes; "informed": nothing and the `Informed` reading of codes; "matched": nothing and codes
     `Matched` with the classes that a judge reads; "sorted": nothing and the categories of held-out
     images `Matched` with their classes; "anomalies": the scores [n] of examples that belong, and
-    those [m] of examples that don't; "labelled": true classes [n], and those that a model says.
+    those [m] of examples that don't; "labelled": true classes [n], and those that a model says;
+    "edited": pictures `Drawn` of some classes, and what was made of each for another class.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its
