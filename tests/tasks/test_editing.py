@@ -113,6 +113,22 @@ well_read = by_hand(lambda data: known(data, 0))
 misread = by_hand(lambda data: known(data, 1))
 
 
+def marked(z, labels):
+    """A code, and the class that it was decoded with, in the last row."""
+    rows = one_hot(labels, 16).float().unflatten(1, (2, 8))
+    return torch.cat([image(z)[:, 0, :6], rows], 1)[:, None]
+
+
+def trusting(x, labels):
+    """The code of an image that shows the class which it is said to be of; others have none."""
+    right = x[:, 0, 6:].flatten(1).argmax(1) == labels
+    return torch.where(right[:, None], x.flatten(1), torch.zeros(1, LATENT))
+
+
+checked = by_hand(lambda data: By(trusting, marked))
+darker = digits("darker", images=lambda s: s.images // 2)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return ArtifactStore(tmp_path_factory.mktemp("edited"))
@@ -176,6 +192,21 @@ def test_an_image_is_rebuilt_under_the_class_that_is_read(store, model, wrong):
     assert found["test_error"] == wrong
     assert found["error_share@true"] == found["squared_error@true"] == pytest.approx(0, abs=1e-9)
     assert (found["error_share"] > 1) if wrong else found["error_share"] == pytest.approx(0)
+
+
+def test_codes_of_samples_are_inferred_under_the_class_that_they_were_made_of(store):
+    """Else nothing of a code would be left; of its 64 numbers the last 16 are lost."""
+    found, *_ = measured(store, "checked")
+    assert 0.2 < found["code_error_share"] < 0.4
+
+
+def test_training_images_are_the_measure(store):
+    """Of distances of features and of errors; what is scored is the same."""
+    first, other = (measured(store, "still", f"{ME}:{name}")[0] for name in ("usual", "darker"))
+    assert first["frechet@pixels"] != other["frechet@pixels"]
+    first, other = (measured(store, "told", f"{ME}:{name}")[0] for name in ("usual", "darker"))
+    assert first["error_share"] != other["error_share"]
+    assert first["squared_error"] == other["squared_error"]
 
 
 def test_the_oracle_shows_other_images_of_the_class_that_is_asked_for(store):
