@@ -346,7 +346,7 @@ def test_learning_helps(name):
 
 
 def test_the_games_are_of_four_kinds():
-    """Paired, round about, both ways at once, by one code. No repr, which errors have, has tensors."""
+    """Paired, round about, both ways at once, by one code; no repr in errors has tensors."""
     for entry in LEARNERS:
         trainer = trainer_of(entry)
         assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle | Inverse | Coupled)
