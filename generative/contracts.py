@@ -324,6 +324,16 @@ class ConditionalSampler(Decoder):
         """Examples [n, ...] of codes and classes; of every class in turn where none is given."""
 
 
+class Editor(ConditionalSampler):
+    """A decoder that can be asked for a class, and that infers the code of an example: decoded with
+    another class, it is that example with its class exchanged.
+    """
+
+    @abstractmethod
+    def encode(self, x: Tensor, labels: Labels) -> Codes:
+        """Codes of examples [n, ...] of known classes [n]; a model may leave the classes aside."""
+
+
 class CodeReader(Contested):
     """A decoder whose codes say something, a category and numbers on [-1, 1], and that can read in
     an example what they said. No label stands behind a category.
@@ -551,10 +561,10 @@ class RecipeFacts:
     training examples. translates: it maps images of one domain to another's, and draws nothing.
     paired: it needs to know which belong together. moded: it needs to know the modes, or what
     classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
-    an Autoencoder. restores: the one task that its model is for, where that repairs damaged images
-    and draws none of its own. classifies: it is a Labeller, and can be trained where few examples
-    have a class. inverts: its model is Invertible. draws: whether it draws samples of its own, of
-    anything.
+    an Autoencoder; edits: an Editor; inverts: Invertible. restores: the one task that its model is
+    for, where that repairs damaged images and draws none of its own. classifies: it is a Labeller,
+    and can be trained where few examples have a class. draws: whether it draws samples of its own,
+    of anything.
     """
 
     role: Role = "model"
@@ -567,6 +577,7 @@ class RecipeFacts:
     moded: bool = False
     captioned: bool = False
     encodes: bool = False
+    edits: bool = False
     restores: str = ""
     classifies: bool = False
     inverts: bool = False

@@ -70,6 +70,7 @@ Takes = Literal[
     "anomalies",
     "labelled",
     "masses",
+    "edited",
 ]
 
 
@@ -175,7 +176,8 @@ class MetricFacts:
     `Matched` with the classes that a judge reads; "sorted": nothing and the categories of held-out
     images `Matched` with their classes; "anomalies": the scores [n] of examples that belong, and
     those [m] of examples that don't; "labelled": true classes [n], and those that a model says;
-    "masses": images [n, c, h, w], and the log probability of each under a model [n].
+    "masses": images [n, c, h, w], and the log probability of each under a model [n]; "edited":
+    pictures `Drawn` of some classes, and what was made of each for another class.
     direction: which way is better. low, high: the range. version: raised whenever a number
     changes. kind: what makes two runs differ. absolute, relative: the margin within which a
     change does not matter. estimator: how it is estimated, in a sentence. title: the head of its

@@ -154,6 +154,7 @@ class CaptionedSource(Source):
 
     box = (0.0, 1.0)
     modes = classes = 0
+    kinds = CLASSES
 
     def __init__(self, data: Captioned, seed: int, device: str = "cpu") -> None:
         self.device, self._data = device, data
@@ -226,6 +227,10 @@ class CaptionedSource(Source):
 
     def others(self, tokens: Tensor, rng: torch.Generator) -> Tensor:
         """For each caption a training image of another one, all such alike likely."""
+        return self.others_told(tokens, rng)[0]
+
+    def others_told(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same, with the captions of those images."""
         labels = self._examples.training_labels
         order = labels.argsort(stable=True)
         counts = torch.bincount(labels, minlength=len(self.prompts))
@@ -233,7 +238,12 @@ class CaptionedSource(Source):
         own, first = counts[numbers], (counts.cumsum(0) - counts)[numbers]
         unit = torch.rand(len(tokens), generator=rng, device=rng.device, dtype=torch.float64)
         drawn = (unit * (len(labels) - own)).long()
-        return to_unit(self._examples.training_bytes[order[drawn + own * (drawn >= first)]])
+        chosen = order[drawn + own * (drawn >= first)]
+        return to_unit(self._examples.training_bytes[chosen]), self.captions[chosen]
+
+    def kind_of(self, tokens: Tensor) -> Tensor:
+        """The digit that each caption says, int64 [n]."""
+        return self.numbers(tokens) // captions.STYLES
 
     def fresh(self, n: int, rng: torch.Generator, classes: Sequence[int] | None = None) -> Tensor:
         return self._examples.fresh(n, rng, classes)

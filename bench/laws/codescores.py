@@ -1,4 +1,4 @@
-"""What holds for every score inside classes, and of codes that say something."""
+"""What holds for every score inside classes, of codes that say something, and of what is kept."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from bench.laws.base import each
 from bench.laws.examples import near
 from bench.laws.modes import assert_in_range, takes
 from metrics import METRICS
+from metrics.edited import Drawn
 from metrics.information import Informed, Matched
 from metrics.within import Grouped
 
 N, CLASSES = 240, 4
-law = partial(base.law, METRICS.kind, where=takes("within", "informed", "matched", "sorted"))
-whole_law = partial(base.law, METRICS.kind, where=takes("within", "informed"))
+law = partial(
+    base.law, METRICS.kind, where=takes("within", "informed", "matched", "sorted", "edited")
+)
+whole_law = partial(base.law, METRICS.kind, where=takes("within", "informed", "edited"))
 
 
 def _given(metric: Entry, how: str) -> tuple[Any, Any]:
@@ -31,6 +34,11 @@ def _given(metric: Entry, how: str) -> tuple[Any, Any]:
         real, fake = (centres[labels] + rng.normal(0, 1, (N, CLASSES)) for _ in range(2))
         kept = centres[labels] + np.sqrt(share) * (fake - centres[labels])
         return Grouped(real, labels), Grouped(kept, labels)
+    if metric.facts.takes == "edited":
+        style, other = rng.uniform(0, 1, (2, N, 2))
+        kept = np.where(rng.random((N, 1)) < share, style, other)
+        asked = (labels + 1) % CLASSES
+        return Drawn(_strokes(labels, style), labels), Drawn(_strokes(asked, kept), asked)
     told = rng.random(N) < share
     read = np.where(told, labels, rng.integers(0, CLASSES, N))
     if metric.facts.takes in ("matched", "sorted"):
@@ -41,6 +49,18 @@ def _given(metric: Entry, how: str) -> tuple[Any, Any]:
     log_read = np.log(sure / sure.sum(1, keepdims=True))
     expected = share * numbers + 0.05 * rng.normal(0, 1, (N, 2))
     return None, Informed(labels, log_read, numbers, expected)
+
+
+def _strokes(labels: np.ndarray, style: np.ndarray) -> np.ndarray:
+    """Pictures [n, 28, 28] of one stroke each, whose thickness and slant [n, 2] on [0, 1] say how;
+    those of each class are higher and lower than others.
+    """
+    y, x = np.mgrid[:28, :28] - 13.5
+    wide, lean = 1 + 3 * style[:, 0], style[:, 1] - 0.5
+    high = 8 + labels
+    across = np.abs(x + lean[:, None, None] * y)
+    ink = (across <= wide[:, None, None]) & (np.abs(y) <= high[:, None, None])
+    return ink.astype(np.float64)
 
 
 def _ordered(given: Any, order: np.ndarray) -> Any:

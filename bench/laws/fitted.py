@@ -32,6 +32,7 @@ from generative import (
     Contested,
     Decoder,
     DensitySampler,
+    Editor,
     Fitted,
     Invertible,
     LatentSampler,
@@ -253,6 +254,27 @@ def a_class_can_be_asked_for(recipe: Entry, place: Place) -> None:
     torch.testing.assert_close(model.decode(z), model.decode(z, every))
     others = model.decode(z, every.roll(1))
     assert (others != model.decode(z, every)).flatten(1).any(1).all()
+
+
+@law()
+def a_class_can_be_exchanged(recipe: Entry, place: Place) -> None:
+    """Codes of examples, [n, latent], finite, of each by itself; decoded with any class they are
+    examples, with another class others; the model and the examples stay as they were.
+    """
+    source, model = able(recipe, place, Editor)
+    x, labels = source.fresh(N, stream("edited")), torch.arange(N) % model.classes
+    kept, before, z = x.clone(), digest(model.tensors()), model.encode(x, labels)
+    assert z.shape == (N, model.codes(1, stream("codes")).shape[1])
+    assert z.dtype == torch.float32
+    assert z.isfinite().all()
+    assert len(z.unique(dim=0)) == N
+    assert torch.equal(model.encode(x, labels), z)
+    assert_alone(model.encode, x, labels)
+    rebuilt, edited = (model.decode(z, given) for given in (labels, labels.roll(1)))
+    assert_examples(rebuilt, N, source)
+    assert (rebuilt != edited).flatten(1).any(1).all()
+    assert torch.equal(x, kept)
+    assert digest(model.tensors()) == before
 
 
 @law()

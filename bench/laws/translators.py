@@ -304,6 +304,8 @@ CHANGES = {
     "identity_weight": 3.0,
     "likeness_weight": 3.0,
     "clip_bound": 0.05,
+    "unshared": 2,
+    "code_size": 5,
 }
 OTHERS = {"critic_steps": 2, "penalty_weight": 3.0, "latent": 3}
 """Those that no translator reads."""

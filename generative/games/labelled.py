@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from bench.core.errors import UsageError
 from generative.conditioning import LabelledCode
-from generative.contracts import Codes, ConditionalSampler, Data, LabelledBatches, Labels
+from generative.contracts import Codes, Data, Editor, LabelledBatches, Labels
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.encoding import CODER, Coder, Objective
 from generative.measured import Measured
@@ -81,8 +81,10 @@ def reminded(coder: Coder, labels: Labels) -> Coder:
     return found
 
 
-class LabelledSampler(ConditionalSampler):
-    """Samples are decoded draws of N(0, I) and a class: the decoder's means."""
+class LabelledSampler(Editor):
+    """Samples are decoded draws of N(0, I) and a class: the decoder's means. An example's code is
+    the mean of what the encoder says of it, which is told its class.
+    """
 
     def __init__(self, coder: Coder, shape: tuple[int, ...], classes: int) -> None:
         self._coder, self._shape, self.classes = coder, shape, classes
@@ -103,6 +105,11 @@ class LabelledSampler(ConditionalSampler):
         labels = labels_for(len(z), condition, self.classes, z.device)
         with torch.set_grad_enabled(z.requires_grad):
             return reminded(self._coder, labels).decoder(z)
+
+    def encode(self, x: Tensor, labels: Labels) -> Codes:
+        with torch.inference_mode():
+            told = labels_for(len(x), labels, self.classes, x.device)
+            return reminded(self._coder, told).encoder(x)[:, : self._coder.latent].clone()
 
     def tensors(self) -> dict[str, Tensor]:
         return {key: value.detach() for key, value in self._coder.state_dict().items()}

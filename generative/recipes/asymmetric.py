@@ -53,5 +53,6 @@ RECIPES.register(
     "et al. 2017)",
     parts=("nonsaturating",),
     labelled=True,
+    edits=True,
     images_only="its classes are those of images",
 )(Matched("nonsaturating", Weights()))

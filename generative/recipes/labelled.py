@@ -57,5 +57,6 @@ RECIPES.register(
     "2014)",
     role="baseline",
     labelled=True,
+    edits=True,
     images_only="its classes are those of images",
 )(LabelledVae(Encoding(Elbo(noisy=False))))

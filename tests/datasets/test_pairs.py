@@ -17,6 +17,7 @@ from bench.core.trees import load_tree, save_tree
 from bench.datasets import DATASETS
 from bench.datasets.namedpairs import folder_pairs
 from bench.datasets.pairs import Domains, Pairs
+from bench.datasets.shoes import edges
 from generative.contracts import TwoDomains
 
 N, HELD = 9, 5
@@ -155,11 +156,25 @@ PAIR_SETS = [name for name in DATASETS if isinstance(DATASETS[name].part, Pairs)
 def test_the_registered_pairs():
     """Each has a licence and an extractor; the paired ones are named."""
     assert {"scenes@digits", "edges@shoes", "sneakers@boots"} <= set(PAIR_SETS)
-    assert {"emoji", "emoji-unpaired"} <= set(PAIR_SETS)
+    assert {"emoji", "emoji-unpaired", "edges@digits"} <= set(PAIR_SETS)
     paired = {name for name in PAIR_SETS if DATASETS[name].part.paired}
     assert paired == {"scenes@digits", "edges@shoes", "emoji"}
     for name in PAIR_SETS:
         assert DATASETS[name].facts.licence == DATASETS[name].part.licence != ""
+
+
+def test_edges_of_some_digits_and_other_digits_with_held_out_pairs():
+    """No digit that is trained on has its edges among the others' ones."""
+    data = DATASETS["edges@digits"].part
+    found, source = data.load(), data.source(0)
+    assert source.shape == source.first_shape == (1, 32, 32)
+    np.testing.assert_array_equal(found.held_first, edges(found.held_second))
+    own = {image.tobytes() for image in edges(found.second)}
+    common = [image for image in found.first if image.tobytes() in own]
+    assert len(common) < 0.01 * len(found.first)
+    assert (len(found.first), len(found.second), len(found.held_first)) == (2_000, 2_000, 1_000)
+    with pytest.raises(UsageError, match="unpaired"):
+        source.pairs()
 
 
 def test_epochs_of_both_domains_do_not_shift():

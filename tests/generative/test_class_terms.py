@@ -290,3 +290,14 @@ def test_examples_are_sorted_by_the_critic():
     outputs = state.players["critic"].eval().network(x)
     torch.testing.assert_close(model.sort(x), outputs.log_softmax(1))
     torch.testing.assert_close(model.logits(x), -entropy(outputs))
+
+
+@pytest.mark.parametrize("name", ["cvae", "cvae-gan"])
+def test_the_code_of_an_image_is_the_mean_of_what_an_encoder_that_knows_its_class_says(name):
+    state, model = trained(name)
+    x, labels = torch.rand(6, *SHAPE, generator=stream("x")), torch.arange(6) % CLASSES
+    outputs = state.players["coder"].eval().encoder(x, labels)
+    found = model.encode(x, labels)
+    torch.testing.assert_close(found, outputs[:, : outputs.shape[1] // 2])
+    with pytest.raises(UsageError, match="outside the classes"):
+        model.encode(x, labels + 1)

@@ -28,6 +28,7 @@ from bench.laws.translators import (
     uninterrupted,
 )
 from generative import RECIPES, Training
+from generative.games.coupled import Coupled
 from generative.games.cycle import Buffer, Cycle
 from generative.games.inverse import Inverse
 from generative.games.paired import Paired
@@ -344,9 +345,9 @@ def test_learning_helps(name):
     assert gaps[1] < 0.7 * gaps[0]
 
 
-def test_the_games_are_of_three_kinds():
-    """Paired, round about, both ways at once; no repr, which names one in errors, has tensors."""
+def test_the_games_are_of_four_kinds():
+    """Paired, round about, both ways at once, by one code; no repr in errors has tensors."""
     for entry in LEARNERS:
         trainer = trainer_of(entry)
-        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle | Inverse)
+        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle | Inverse | Coupled)
         assert "tensor" not in repr(trainer)

@@ -54,7 +54,7 @@ class ByHand:
         features = judging.encoder(self.place.shape, FEATURES)
         heads = nn.Linear(FEATURES + TOLD, FEATURES), nn.Linear(FEATURES, 1)
         told = nn.Linear(VECTORS, TOLD)
-        self.critic = nn.ModuleList([features, told, *heads])
+        self.critic = nn.ModuleList([features, told, *heads, *self.more()])
         for network in (self.generator, self.critic):
             initialised(network, self.rng, *self.place.first)
         self.descents = [
@@ -63,6 +63,10 @@ class ByHand:
         ]
         for descent in self.descents:
             descent.at(0)
+
+    def more(self):
+        """Further layers of the critic."""
+        return ()
 
     def made(self, z, v):
         layers, told = self.generator

@@ -184,6 +184,12 @@ def _parts(task):
             "test_error",
         ),
         ("inference", {**OPTDIGITS, "model": "bigan"}, "steps = 4", "neighbour_accuracy"),
+        (
+            "editing",
+            {**OPTDIGITS, "model": "icgan"},
+            'steps = 4, protocol = "small-dcgan"',
+            "error_share@true",
+        ),
         ("inference-points", {**POINTS, "model": "bigan"}, "steps = 4", "code_error_share"),
         ("text-to-image", CAPTIONED, "samples = 200", "unseen_caption_match@digits-cnn"),
     ],
