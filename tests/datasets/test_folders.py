@@ -234,7 +234,7 @@ def test_pairs_that_can_not_be_had(tmp_path):
         pairs_named(f"folder:{tmp_path / 'few'}").load()
     with pytest.raises(UsageError, match="is no folder"):
         pairs_named(f"folder:{tmp_path / 'nowhere'}")
-    with pytest.raises(UsageError, match=r"'ring8@pacgan' offers points .*scenes@digits"):
+    with pytest.raises(UsageError, match=r"'ring8@pacgan' offers points .*edges@digits"):
         pairs_named("ring8@pacgan")
     with pytest.raises(UsageError, match="did you mean 'scenes@digits'"):
         pairs_named("scenes@digit")

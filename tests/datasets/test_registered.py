@@ -12,15 +12,19 @@ OURS = [entry for entry in DATASETS.entries() if entry.origin.startswith("bench.
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in OURS])
 def test_there_is_enough_of_it_and_it_fills_its_box(entry):
-    """500 to train on, but for the photos; images from black to white; modes, and a licence."""
+    """500 to train on, but for photos and faces; images from black to white, faces nearly; modes,
+    and a licence.
+    """
     part, facts = entry.part, entry.facts
     if part.missing:
         pytest.skip(part.missing)
     source = part.source(0)
     examples = source.training if len(source.training) else source.fresh(20, stream("fresh"))
-    assert len(source.training) >= 500 or entry.name == "photos"
+    assert len(source.training) >= 500 or entry.name in ("photos", "orl")
     if source.box is not None:
-        assert source.box[0] == examples.min()
-        assert source.box[1] == examples.max()
+        slack = 0.15 if entry.name.startswith("orl") else 0
+        low, high = source.box
+        assert low <= examples.min() <= low + slack
+        assert high - slack <= examples.max() <= high
     assert facts.modes == source.modes == part.modes
     assert facts.licence or isinstance(part, Mixture | Dirac)
