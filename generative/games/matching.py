@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from generative.conditioning import captioned
-from generative.contracts import Batches, Captioned, Data, Decoder, LabelledBatches
-from generative.games.adversarial import CODES, LABELS, LOGITS, Adversarial
-from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.contracts import Captioned, Data
+from generative.games.adversarial import CODES, LABELS, LOGITS
+from generative.games.base import Move, Summand, Table
 from generative.games.turns import CRITIC, GENERATOR
+from generative.games.wrapped import Extended
 from generative.protocols.base import Protocol
 
 
 @dataclass(frozen=True)
-class Matching(Game):
+class Matching(Extended):
     """A GAN whose players are told captions, with real images beside captions of others.
 
     mismatch: c, the share of the wrong pairs in what the critic takes for fake; the critic
@@ -35,7 +35,6 @@ class Matching(Game):
     the captions of its samples; 0 for one that doesn't. seen: the data as the players see them.
     """
 
-    gan: Adversarial
     mismatch: float
     interpolation: float
     beta: float
@@ -78,21 +77,6 @@ class Matching(Game):
                 fake = table.players[GENERATOR](codes, between).float()
             logits = _judged(table, fake, between)
             yield Summand(self.gan.loss.generator(logits, logits), self.interpolation)
-
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        return self.gan.players(data, rng)
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.gan.batches(data)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.gan.memory(data, rng)
-
-    def fitted(self, players: Players, data: Data) -> Decoder:
-        return self.gan.fitted(players, data)
-
-    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
-        return self.gan.restored(data, tensors)
 
 
 def _judged(table: Table, x: Tensor, *told: Tensor) -> Tensor:

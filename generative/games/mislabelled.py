@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from generative.contracts import Batches, Data, Decoder, LabelledBatches, Labels
-from generative.games.adversarial import LABELS, LOGITS, Adversarial
-from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.contracts import Labels
+from generative.games.adversarial import LABELS, LOGITS
+from generative.games.base import Move, Summand, Table
 from generative.games.turns import CRITIC
+from generative.games.wrapped import Extended
 from generative.protocols.base import Protocol
 
 
 @dataclass(frozen=True)
-class Mislabelled(Game):
+class Mislabelled(Extended):
     """The GAN with the images of the critic's batch once more, each under another class, drawn
     evenly, and taken for fake (Perarnau et al. 2016, arXiv:1611.06355, as the authors' code has
     it).
@@ -26,7 +26,6 @@ class Mislabelled(Game):
     in the authors' code. c = 0 is the GAN, bit for bit. gan: one whose players are told the class.
     """
 
-    gan: Adversarial
     mismatch: float
     protocol: Protocol
     shape: tuple[int, ...]
@@ -46,21 +45,6 @@ class Mislabelled(Game):
             with table.passes():
                 of_wrong = table.players[CRITIC](images, wrong).float()
             yield Summand(self.gan.loss.critic(of_real, of_wrong), weight * self.mismatch)
-
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        return self.gan.players(data, rng)
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.gan.batches(data)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.gan.memory(data, rng)
-
-    def fitted(self, players: Players, data: Data) -> Decoder:
-        return self.gan.fitted(players, data)
-
-    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
-        return self.gan.restored(data, tensors)
 
 
 def other_classes(labels: Labels, classes: int, rng: torch.Generator) -> Labels:

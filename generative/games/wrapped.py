@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Batches, Contested, Data, LabelledBatches
+from generative.contracts import Batches, Contested, Data, Decoder, LabelledBatches
 from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players
 from generative.games.turns import CRITIC, GENERATOR
@@ -69,3 +69,32 @@ class WrappedGan(Wrapped):
         players = self.players(data, None)
         load(dict(tensors), players[GENERATOR], players[CRITIC])
         return self.fitted(players, data)
+
+
+@dataclass(frozen=True)
+class Extended(Game):
+    """A GAN whose players minimise something else, too: the moves are said by who extends it, all
+    else is the GAN's.
+    """
+
+    gan: Adversarial
+
+    @final
+    def players(self, data: Data, rng: torch.Generator | None) -> Players:
+        return self.gan.players(data, rng)
+
+    @final
+    def batches(self, data: Data) -> Batches | LabelledBatches:
+        return self.gan.batches(data)
+
+    @final
+    def memory(self, data: Data, rng: torch.Generator) -> Memory:
+        return self.gan.memory(data, rng)
+
+    @final
+    def fitted(self, players: Players, data: Data) -> Decoder:
+        return self.gan.fitted(players, data)
+
+    @final
+    def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
+        return self.gan.restored(data, tensors)
