@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 
 from bench.core.errors import UsageError
 from bench.datasets import DATASETS
-from generative import RECIPES, Training
+from generative import PROTOCOLS, RECIPES, Adam, Training
 from generative.games.mixing import MixedCritics, MixedGenerators, Mixing, Mixture, payoff
 from generative.generators.several import shares, shares_by
 from generative.losses.minimax import Minimax
@@ -251,3 +253,41 @@ def test_it_is_played_by_any_dynamics(dynamics):
 def test_what_may_not_stand_is_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         trainer_of("mix-gan", **wrong)
+
+
+@pytest.mark.parametrize("name", ["mix-gan", "gan", "bigan", "nsgan"])
+def test_critics_make_as_many_steps_as_they_are_told(name):
+    """Counted, as any two of these could be wrong alike."""
+    training = Training("plane", steps=2, batch=8).saying(critic_steps=3)
+    trainer = RECIPES[name].part.trainer(training, (2,))
+    critic, other = trainer.game.moves
+    assert (critic.player, critic.times, other.times) == ("critic", 3, 1)
+    state = begun(trainer, (2,))
+    steps = dict.fromkeys(state.table.optimisers, 0)
+    for player, optimiser in state.table.optimisers.items():
+        optimiser.register_step_post_hook(
+            lambda *_, player=player: steps.update({player: steps[player] + 1})
+        )
+    trainer.advance(state, 2)
+    assert steps == {critic.player: 6, other.player: 2}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_turns_are_those_of_the_protocol(shared):
+    """Whose rate, whose average, and whether fakes are seen twice: said by hand, as the plain GAN
+    takes its turns from the same place.
+    """
+    rules = replace(
+        PROTOCOLS["plane"].part,
+        generator_adam=Adam(1e-4),
+        critic_adam=Adam(2e-4),
+        critic_steps=3,
+        average=0.9,
+        shared=shared,
+    )
+    critic, other = Mixing(Minimax(), Mixture(2), rules, (2,)).moves
+    assert (critic.player, other.player) == ("critic", "generator")
+    assert (critic.optimiser.lr, other.optimiser.lr) == (2e-4, 1e-4)
+    assert (critic.times, other.times) == (3, 1)
+    assert (critic.average, other.average) == (0, 0.9)
+    assert (critic.fresh, other.fresh) == (True, not shared)
