@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from generative.conditioning import Conditioning, OfCaptions
-from generative.contracts import Captioned, Captions, Data, Decoder, LabelledBatches, Labels
+from generative.conditioning import Around, OfCaptions
+from generative.contracts import Captioned, Captions, Data, Labels
 from generative.networks import Network, Shape
-from generative.protocols.base import Protocol as Rules
 
 
 @runtime_checkable
@@ -70,7 +69,7 @@ class NamingImage(nn.Module):
 
 
 @dataclass(frozen=True)
-class NamedCaptions(Conditioning):
+class NamedCaptions(Around):
     """As `OfCaptions`, with a critic that names one of `kinds` classes."""
 
     kinds: int
@@ -86,20 +85,3 @@ class NamedCaptions(Conditioning):
     def critic(self, network: Network, shape: Shape, told: int) -> nn.Module:
         features, project = self.own.features, self.own.project
         return NamingImage(network.encoder(shape, features), features, told, project, self.kinds)
-
-    def width(self, data: Data) -> int:
-        return self.own.width(data)
-
-    def batches(self, data: Data) -> LabelledBatches:
-        return self.own.batches(data)
-
-    def told(self, labels: Tensor, data: Data) -> Tensor:
-        return self.own.told(labels, data)
-
-    def drawn(self, n: int, data: Data, rng: torch.Generator) -> Tensor:
-        return self.own.drawn(n, data, rng)
-
-    def fitted(
-        self, generator: nn.Module, critic: nn.Module, protocol: Rules, shape: Shape, data: Data
-    ) -> Decoder:
-        return self.own.fitted(generator, critic, protocol, shape, data)

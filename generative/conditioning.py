@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -54,6 +54,35 @@ class Conditioning(ABC):
         self, generator: nn.Module, critic: nn.Module, protocol: Protocol, shape: Shape, data: Data
     ) -> Decoder:
         """The model of both players as they are now."""
+
+
+class Around(Conditioning):
+    """As another one, but for the two players, which are said by who goes around it."""
+
+    own: Any
+    """What is told, and how: a `Conditioning`."""
+
+    @final
+    def width(self, data: Data) -> int:
+        return self.own.width(data)
+
+    @final
+    def batches(self, data: Data) -> LabelledBatches:
+        return self.own.batches(data)
+
+    @final
+    def told(self, labels: Tensor, data: Data) -> Tensor:
+        return self.own.told(labels, data)
+
+    @final
+    def drawn(self, n: int, data: Data, rng: torch.Generator) -> Tensor:
+        return self.own.drawn(n, data, rng)
+
+    @final
+    def fitted(
+        self, generator: nn.Module, critic: nn.Module, protocol: Protocol, shape: Shape, data: Data
+    ) -> Decoder:
+        return self.own.fitted(generator, critic, protocol, shape, data)
 
 
 class OfClasses(Conditioning):

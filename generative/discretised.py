@@ -24,9 +24,9 @@ class Conditional(Protocol):
 
     components: int
 
-    def raw(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of weights, means and log widths, [n, d, components] each, of x [n, d]: as 0 they
-        change nothing of how they begin.
+    def raw(self, x: Tensor, of: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of weights, means and log widths of all values of x [n, d], or of some of them:
+        [n, of, components] each. As 0 they change nothing of how they begin.
         """
         ...
 
@@ -71,10 +71,10 @@ class Discretised(PixelNetwork):
     def passes(self) -> int:
         return len(self.centre)
 
-    def _mixtures(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights, means and log widths of every value, [n, d, components]."""
-        weights, means, widths = self.body.raw(x)
-        return weights.log_softmax(2), means + self.places, widths + self.log_widths
+    def _mixtures(self, x: Tensor, of: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights, means and log widths of every value, or of some, [n, of, components]."""
+        weights, means, widths = self.body.raw(x, of)
+        return weights.log_softmax(2), means + self.places[of], widths + self.log_widths[of]
 
     def likelihood(self, x: Tensor, rng: torch.Generator) -> PerExample:
         """The log probability of images [n, d] in the network's units."""
@@ -97,7 +97,7 @@ class Discretised(PixelNetwork):
         """One pass for each value."""
         x, last = torch.zeros(n, self.passes, device=rng.device), int(self.levels) - 1
         for j in range(self.passes):
-            weights, means, widths = (each[:, j] for each in self._mixtures(x))
+            weights, means, widths = (each[:, 0] for each in self._mixtures(x, slice(j, j + 1)))
             chosen = torch.multinomial(weights.exp(), 1, generator=rng)
             u, alike, level = torch.rand(3, n, generator=rng, device=rng.device)
             noise = u.clamp(1e-6, 1 - 1e-6).logit()

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from generative.captioncodes import Augmentation, caption_code, drawn_by, standard
-from generative.conditioning import Conditioning, OfCaptions
-from generative.contracts import Data, Decoder, LabelledBatches
+from generative.conditioning import Around, OfCaptions
 from generative.networks import Network, Shape
-from generative.protocols.base import Prior, Protocol
+from generative.protocols.base import Prior
 from generative.stages import StagePlan
 
 
@@ -28,7 +27,7 @@ class Onto:
 
 
 @dataclass(frozen=True)
-class Staged(Conditioning):
+class Staged(Around):
     """As `own`, with a generator that draws its caption's numbers: they are the last of a code, of
     which `prior` says how they are drawn. onto: of a second stage, whose code begins with the first
     one's.
@@ -57,23 +56,6 @@ class Staged(Conditioning):
 
     def critic(self, network: Network, shape: Shape, told: int) -> nn.Module:
         return self.own.critic(network, shape, told)
-
-    def width(self, data: Data) -> int:
-        return self.own.width(data)
-
-    def batches(self, data: Data) -> LabelledBatches:
-        return self.own.batches(data)
-
-    def told(self, labels: Tensor, data: Data) -> Tensor:
-        return self.own.told(labels, data)
-
-    def drawn(self, n: int, data: Data, rng: torch.Generator) -> Tensor:
-        return self.own.drawn(n, data, rng)
-
-    def fitted(
-        self, generator: nn.Module, critic: nn.Module, protocol: Protocol, shape: Shape, data: Data
-    ) -> Decoder:
-        return self.own.fitted(generator, critic, protocol, shape, data)
 
 
 class DrawnCaption(nn.Module):

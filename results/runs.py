@@ -54,10 +54,10 @@ class Run:
             return list(every_layout(summary, self.manifest, judged))
 
 
-def find_run(run: str) -> RunDirectory:
+def find_run(run: str, others: str = "") -> RunDirectory:
     """A run's folder, or that of the last tier of a suite that was run here; nothing of it is read.
 
-    Raises UsageError where there is none.
+    others: what else would have done, for the message. Raises UsageError where there is none.
     """
     if not run.strip():
         raise UsageError("no run: the name is empty: expected a run's folder, or a suite's name")
@@ -71,7 +71,7 @@ def find_run(run: str) -> RunDirectory:
     if found is None:
         raise UsageError(
             f"no run '{run}': expected a run's folder, such as runs/mode-collapse/quick, or the "
-            "name of a suite that was run here"
+            f"name of a suite that was run here{others}"
         )
     return found
 
@@ -105,9 +105,9 @@ def read_run(directory: RunDirectory) -> Run:
     return Run(directory, manifest, records)
 
 
-def open_run(run: str) -> Run:
+def open_run(run: str, others: str = "") -> Run:
     """A run, by its folder, or a suite's name for the last tier of it that was run here."""
-    return read_run(find_run(run))
+    return read_run(find_run(run, others))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def _nothing(metric: str) -> Mapping[str, Any]:
 
 
 SUFFIXES = (".csv", ".parquet")
+OTHERS = ", a table's file (.csv or .parquet), or a baseline's name"
 TRUE = (True, "True", "true", 1)
 """What stands for it in a table."""
 ASKED = (*COLUMNS, REASON, DATE)
@@ -44,7 +45,7 @@ def open_any(name: str, known: Known = _nothing) -> Run:
     baseline = find(name)
     if baseline is not None and not path.exists() and not last_tier(name):
         return run_of_table(baseline, known)
-    return open_run(name)
+    return open_run(name, OTHERS)
 
 
 def run_of_table(path: Path, known: Known = _nothing) -> Run:

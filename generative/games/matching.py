@@ -12,12 +12,12 @@ from generative.contracts import Captioned, Data
 from generative.games.adversarial import CODES, LABELS, LOGITS
 from generative.games.base import Move, Summand, Table
 from generative.games.turns import CRITIC, GENERATOR
-from generative.games.wrapped import Extended
+from generative.games.wrapped import ExtendedGan
 from generative.protocols.base import Protocol
 
 
 @dataclass(frozen=True)
-class Matching(Extended):
+class Matching(ExtendedGan):
     """A GAN whose players are told captions, with real images beside captions of others.
 
     mismatch: c, the share of the wrong pairs in what the critic takes for fake; the critic
@@ -45,14 +45,14 @@ class Matching(Extended):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        critic, generator = self.gan.moves
+        critic, generator = self.own.moves
         return (
             replace(critic, objective=self._critic_loss),
             replace(generator, objective=self._generator_loss),
         )
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
-        (stake, weight), *others = self.gan.moves[0].objective(table)
+        (stake, weight), *others = self.own.moves[0].objective(table)
         yield Summand(stake, weight * (1 - self.mismatch))
         yield from others
         if self.mismatch:
@@ -60,10 +60,10 @@ class Matching(Extended):
             told = table.once("reals", tuple)[1]
             wrong = self.seen(table.data).others(table.once(LABELS, tuple), table.rng)
             of_wrong = _judged(table, wrong, *told)
-            yield Summand(self.gan.loss.critic(of_real, of_wrong), weight * self.mismatch)
+            yield Summand(self.own.loss.critic(of_real, of_wrong), weight * self.mismatch)
 
     def _generator_loss(self, table: Table) -> Iterator[Summand]:
-        yield from self.gan.moves[1].objective(table)
+        yield from self.own.moves[1].objective(table)
         (vectors,) = table.once("fakes", tuple)[1]
         if self.divergence:
             with table.passes():
@@ -76,7 +76,7 @@ class Matching(Extended):
             with table.passes():
                 fake = table.players[GENERATOR](codes, between).float()
             logits = _judged(table, fake, between)
-            yield Summand(self.gan.loss.generator(logits, logits), self.interpolation)
+            yield Summand(self.own.loss.generator(logits, logits), self.interpolation)
 
 
 def _judged(table: Table, x: Tensor, *told: Tensor) -> Tensor:

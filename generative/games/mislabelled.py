@@ -11,19 +11,19 @@ from generative.contracts import Labels
 from generative.games.adversarial import LABELS, LOGITS
 from generative.games.base import Move, Summand, Table
 from generative.games.turns import CRITIC
-from generative.games.wrapped import Extended
+from generative.games.wrapped import ExtendedGan
 from generative.protocols.base import Protocol
 
 
 @dataclass(frozen=True)
-class Mislabelled(Extended):
+class Mislabelled(ExtendedGan):
     """The GAN with the images of the critic's batch once more, each under another class, drawn
     evenly, and taken for fake (Perarnau et al. 2016, arXiv:1611.06355, as the authors' code has
     it).
 
     mismatch: c, the share of those in what the critic takes for fake; it minimises
     a(real) + (1 - c) b(fake) + c b(mislabelled), where its loss is a(real) + b(fake), with c = 1/2
-    in the authors' code. c = 0 is the GAN, bit for bit. gan: one whose players are told the class.
+    in the authors' code. c = 0 is the GAN, bit for bit. own: one whose players are told the class.
     """
 
     mismatch: float
@@ -32,11 +32,11 @@ class Mislabelled(Extended):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        critic, generator = self.gan.moves
+        critic, generator = self.own.moves
         return replace(critic, objective=self._critic_loss), generator
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
-        (stake, weight), *others = self.gan.moves[0].objective(table)
+        (stake, weight), *others = self.own.moves[0].objective(table)
         yield Summand(stake, weight * (1 - self.mismatch))
         yield from others
         if self.mismatch:
@@ -44,7 +44,7 @@ class Mislabelled(Extended):
             wrong = other_classes(table.once(LABELS, tuple), table.data.classes, table.rng)
             with table.passes():
                 of_wrong = table.players[CRITIC](images, wrong).float()
-            yield Summand(self.gan.loss.critic(of_real, of_wrong), weight * self.mismatch)
+            yield Summand(self.own.loss.critic(of_real, of_wrong), weight * self.mismatch)
 
 
 def other_classes(labels: Labels, classes: int, rng: torch.Generator) -> Labels:

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from generative.captionclasses import NamedCaptions, kinds_told, with_subjects
-from generative.contracts import Batches, Captions, Data, Decoder, LabelledBatches, Labels
+from generative.contracts import Captions, Data, Decoder, Labels
 from generative.games.adversarial import LABELS
-from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.base import Move, Players, Summand, Table
 from generative.games.matching import Matching
 from generative.games.turns import CRITIC
+from generative.games.wrapped import Extended
 from generative.protocols.base import Protocol
 
 
@@ -35,7 +36,7 @@ class Recalled:
 
 
 @dataclass(frozen=True)
-class Naming(Game):
+class Naming(Extended):
     """GAN-CLS, and beside its losses, each weighed `count`: the critic minimises the cross-entropy
     of the class of reals under their class, of what it sees wrongly captioned under the class of
     the image, and of fakes under that of the caption that was asked for; the generator that of its
@@ -84,22 +85,13 @@ class Naming(Game):
 
     def _told(self, data: Data) -> Matching:
         """The game, its critic naming as many classes as the data have."""
-        conditioning = self.own.gan.conditioning
+        conditioning = self.own.own.conditioning
         assert isinstance(conditioning, NamedCaptions)
-        gan = replace(self.own.gan, conditioning=conditioning.of(data))
-        return replace(self.own, gan=gan)
+        told = replace(self.own.own, conditioning=conditioning.of(data))
+        return replace(self.own, own=told)
 
     def players(self, data: Data, rng: torch.Generator | None) -> Players:
         return self._told(data).players(data, rng)
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.own.batches(data)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
-
-    def fitted(self, players: Players, data: Data) -> Decoder:
-        return self.own.fitted(players, data)
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
         return self._told(data).restored(data, tensors)

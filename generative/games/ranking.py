@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from generative.contracts import Batches, Data, Decoder, LabelledBatches
+from generative.contracts import Data, Decoder
 from generative.games.adversarial import CODES, LOGITS, Adversarial
-from generative.games.base import Game, Memory, Move, Players, Summand, Table
+from generative.games.base import Move, Players, Summand, Table
 from generative.games.turns import CRITIC, GENERATOR
+from generative.games.wrapped import Extended
 from generative.samplers import GeneratorSampler, load
 
 
 @dataclass(frozen=True)
-class Ranking(Game):
+class Ranking(Extended):
     """A GAN that goes on from a finished one, from its generator and its critic, and whose critic
     minimises beside its own loss
 
@@ -67,15 +68,6 @@ class Ranking(Game):
         if rng is not None:
             load(self.before.tensors(), players[GENERATOR], players[CRITIC])
         return players
-
-    def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.own.batches(data)
-
-    def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.own.memory(data, rng)
-
-    def fitted(self, players: Players, data: Data) -> Decoder:
-        return self.own.fitted(players, data)
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
         return self.own.restored(data, tensors)

@@ -137,13 +137,13 @@ class SecondStage(Wrapped):
         """The game on a first stage's generator: a copy, so that what is asked of the model changes
         nothing here.
         """
-        told = self.own.gan.conditioning
+        told = self.own.own.conditioning
         assert isinstance(told, Staged)
         assert told.onto is not None
         assert below is not None
         frozen = copy.deepcopy(below.network).eval().requires_grad_(False)
         onto = replace(told.onto, below=frozen)
-        return replace(self.own, gan=replace(self.own.gan, conditioning=replace(told, onto=onto)))
+        return replace(self.own, own=replace(self.own.own, conditioning=replace(told, onto=onto)))
 
     def batches(self, data: Data) -> LabelledBatches:
         found = self.own.batches(data)

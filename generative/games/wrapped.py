@@ -71,30 +71,37 @@ class WrappedGan(Wrapped):
         return self.fitted(players, data)
 
 
-@dataclass(frozen=True)
 class Extended(Game):
-    """A GAN whose players minimise something else, too: the moves are said by who extends it, all
-    else is the GAN's.
+    """A game whose players minimise something else, too: moves, and how players start, are said by
+    who extends it, all else is that game's.
     """
 
-    gan: Adversarial
-
-    @final
-    def players(self, data: Data, rng: torch.Generator | None) -> Players:
-        return self.gan.players(data, rng)
+    own: Any
+    """The game that is extended: a `Game`, of the kind its extension needs."""
 
     @final
     def batches(self, data: Data) -> Batches | LabelledBatches:
-        return self.gan.batches(data)
+        return self.own.batches(data)
 
     @final
     def memory(self, data: Data, rng: torch.Generator) -> Memory:
-        return self.gan.memory(data, rng)
+        return self.own.memory(data, rng)
 
     @final
     def fitted(self, players: Players, data: Data) -> Decoder:
-        return self.gan.fitted(players, data)
+        return self.own.fitted(players, data)
+
+
+@dataclass(frozen=True)
+class ExtendedGan(Extended):
+    """A GAN whose players start as its own, and minimise something else, too."""
+
+    own: Adversarial
+
+    @final
+    def players(self, data: Data, rng: torch.Generator | None) -> Players:
+        return self.own.players(data, rng)
 
     @final
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> Decoder:
-        return self.gan.restored(data, tensors)
+        return self.own.restored(data, tensors)

@@ -13,7 +13,7 @@ from generative.games.base import Game
 from generative.games.boosting import Boosting, Judging
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.besidegan import BesideGan
+from generative.recipes.beside import Beside
 from generative.recipes.lapgan import lasting
 from generative.samplers import UncontestedSampler
 from generative.trainers.succession import Stage, Succession
@@ -36,16 +36,16 @@ class Rounds:
 
 
 @dataclass(frozen=True)
-class AdaGan(BesideGan):
+class AdaGan(Beside[Adversarial]):
     """The steps of a training are those of all GANs and judges; a GAN has twice as many as a judge
-    (the authors' epochs for points), and what is left over is the first one's. gan: of every round;
-    with one round it is that.
+    (the authors' epochs for points), and what is left over is the first one's. plain: of every
+    round; with one round it is that.
     """
 
     rounds: Rounds
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "rounds": self.rounds}
+        return {**self.plain.parts(settings), "rounds": self.rounds}
 
     def game(
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
@@ -53,8 +53,8 @@ class AdaGan(BesideGan):
         rounds: Rounds = parts["rounds"]
         lengths = turns(rules.steps, rounds.rounds)
         if len(lengths) == 1:
-            return self.gan.game(rules, parts, shape)
-        games = [self.gan.game(lasting(rules, steps), parts, shape) for steps in lengths]
+            return self.plain.game(rules, parts, shape)
+        games = [self.plain.game(lasting(rules, steps), parts, shape) for steps in lengths]
         stages: list[Stage] = []
         for at, game in enumerate(games):
             judged = at % 2 == 1
@@ -69,7 +69,7 @@ class AdaGan(BesideGan):
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         """A step of a judge is less than half of one of the GAN."""
         judges = parts["rounds"].rounds - 1
-        return (1 - 0.5 * judges / (3 * judges + 2)) * self.gan.effort(rules, usual, parts)
+        return (1 - 0.5 * judges / (3 * judges + 2)) * self.plain.effort(rules, usual, parts)
 
 
 def _judging(own: adversarial.Adversarial, done: Sequence[Fitted]) -> Game:

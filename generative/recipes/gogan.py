@@ -13,7 +13,8 @@ from generative.games.base import Game
 from generative.games.ranking import Ranking
 from generative.losses.margin_ranking import MARGIN_GAN, MarginRanking
 from generative.protocols.base import Protocol
-from generative.recipes.besidegan import BesideGan
+from generative.recipes.adversarial import Adversarial
+from generative.recipes.beside import Beside
 from generative.recipes.lapgan import lasting
 from generative.samplers import GeneratorSampler
 from generative.trainers.succession import Stage, Succession
@@ -31,19 +32,20 @@ class Gang:
 
 
 @dataclass(frozen=True)
-class GoGan(BesideGan):
-    """The steps of a training are those of all stages, as many each; what is left over is the first
-    one's. gan: of every stage, of `MarginRanking`; with one stage it is that. Unsure, as it is not
-    held against the paper's text: a stage begins where the one before ended, and sees former fakes
-    of the same codes, as in later code of the authors (human-analysis/RankGAN); these are two
-    margins behind the data, and a margin is 1, as in a code by others (sanghoon/tf-exercise-gan).
-    Deviations: optimisers begin anew with a stage; two stages of equal length and a weight of 1.
+class GoGan(Beside[Adversarial]):
+    """The steps of a training are those of all stages, as many each; what is left over is the
+    first one's. plain: of every stage, of `MarginRanking`; with one stage it is that. Unsure,
+    as it is not held against the paper's text: a stage begins where the one before ended, and
+    sees former fakes of the same codes, as in later code of the authors
+    (human-analysis/RankGAN); these are two margins behind the data, and a margin is 1, as in a
+    code by others (sanghoon/tf-exercise-gan). Deviations: optimisers begin anew with a stage; two
+    stages of equal length and a weight of 1.
     """
 
     gang: Gang
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "gang": self.gang}
+        return {**self.plain.parts(settings), "gang": self.gang}
 
     def game(
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
@@ -51,15 +53,15 @@ class GoGan(BesideGan):
         gang: Gang = parts["gang"]
         lengths = shares(rules.steps, gang.stages)
         if len(lengths) == 1:
-            return self.gan.game(rules, parts, shape)
-        games = [self.gan.game(lasting(rules, steps), parts, shape) for steps in lengths]
+            return self.plain.game(rules, parts, shape)
+        games = [self.plain.game(lasting(rules, steps), parts, shape) for steps in lengths]
         stages: list[Stage] = [partial(_stage, game, gang) for game in games]
         return Succession(tuple(stages), tuple(lengths), games[-1])
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         """A critic's step after the first stage passes half as many examples more."""
         later = 1 - 1 / parts["gang"].stages
-        return (1 + 0.4 * later) * self.gan.effort(rules, usual, parts)
+        return (1 + 0.4 * later) * self.plain.effort(rules, usual, parts)
 
 
 def _stage(own: Gan, gang: Gang, done: Sequence[Fitted]) -> Game:

@@ -12,26 +12,26 @@ from generative.games.informing import Code, Informing, Reader, Unread, Writer
 from generative.parts import TermFacts
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.besidegan import BesideGan
+from generative.recipes.beside import Beside
 
 COST = 1.1
 """What a step takes over one of the plain GAN."""
 
 
 @dataclass(frozen=True)
-class InfoGan(BesideGan):
+class InfoGan(Beside[Adversarial]):
     """The setting `latent` counts noise alone; what codes say comes to it."""
 
     code: Code
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "code": self.code}
+        return {**self.plain.parts(settings), "code": self.code}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Informing:
         code: Code = parts["code"]
         layout = code.layout(rules.prior)
         wider = replace(rules, latent=rules.latent + layout.size)
-        plain = self.gan.game(wider, parts, shape)
+        plain = self.plain.game(wider, parts, shape)
         reading = Unread(layout, code.information or 1.0), TermFacts("critic", features=True)
         asking = Unread(layout, code.information), TermFacts("generator", features=True)
         own: Gan = replace(
@@ -43,7 +43,7 @@ class InfoGan(BesideGan):
         return Informing(own, layout)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
-        return COST * self.gan.effort(rules, usual, parts)
+        return COST * self.plain.effort(rules, usual, parts)
 
 
 RECIPES.register(

@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from bench.core.errors import UsageError
-from bench.core.registry import Entry
 from generative.conditioning import Concatenation
 from generative.contracts import RECIPES, Fitted
 from generative.games.inverting import Inverting
 from generative.games.mislabelled import Mislabelled
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
+from generative.recipes.beside import Beside
 from generative.recipes.lapgan import lasting
-from generative.recipes.playing import Playing
 from generative.recipes.text import WRONG_COST, Mismatch
 from generative.trainers.succession import Succession
-from generative.training import Bounds, Training
+from generative.training import Bounds
 
 COST = 0.7
 """A step of both encoders over one of a plain GAN, about."""
@@ -32,27 +31,17 @@ class Encoders:
 
 
 @dataclass(frozen=True)
-class Inverted(Playing):
-    """gan: told the class. It is trained first, and then, for a share of the steps, its encoders.
+class Inverted(Beside[Adversarial]):
+    """plain: told the class. It is trained first, and then, for a share of the steps, its encoders.
     Deviation: the label joins the image, in the paper the first layer of the critic.
     """
 
-    gan: Adversarial
     mismatch: Mismatch
     encoders: Encoders
 
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.gan.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.gan.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.gan.read(settings)
-
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         own = {"mismatch": self.mismatch, "encoders": self.encoders}
-        return {**self.gan.parts(settings), **own}
+        return {**self.plain.parts(settings), **own}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Succession:
         seconds = max(1, round(rules.steps * parts["encoders"].encoder_share))
@@ -61,7 +50,7 @@ class Inverted(Playing):
             raise UsageError(f"steps: expected 2 at least, one for the encoders, got {rules.steps}")
         first, second = (lasting(rules, n) for n in lengths)
         gan = Mislabelled(
-            self.gan.game(first, parts, shape), parts["mismatch"].mismatch, first, shape
+            self.plain.game(first, parts, shape), parts["mismatch"].mismatch, first, shape
         )
         last = Inverting(gan, second, shape)
 
@@ -73,7 +62,7 @@ class Inverted(Playing):
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         share = parts["encoders"].encoder_share
-        gan = self.gan.effort(rules, usual, parts) + WRONG_COST * (parts["mismatch"].mismatch > 0)
+        gan = self.plain.effort(rules, usual, parts) + WRONG_COST * (parts["mismatch"].mismatch > 0)
         return (1 - share) * gan + share * COST
 
 

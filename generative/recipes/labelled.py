@@ -6,36 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.core.registry import Entry
 from generative.contracts import RECIPES
 from generative.games.encoding import Objective
 from generative.games.labelled import LabelledEncoding, refuse_layers
 from generative.protocols.base import Protocol
+from generative.recipes.beside import Beside
 from generative.recipes.encoding import Encoding
-from generative.recipes.playing import Playing
 from generative.recipes.vae import Elbo
-from generative.training import Training
 
 
 @dataclass(frozen=True)
-class LabelledVae(Playing):
+class LabelledVae(Beside[Encoding]):
     """plain: what is trained, and how, without labels."""
-
-    plain: Encoding
 
     @property
     def objective(self) -> Objective:
         """What is minimised."""
         return self.plain.objective
-
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.plain.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.plain.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.plain.read(settings)
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return self.plain.parts(settings)

@@ -35,8 +35,10 @@ class Masked(nn.Linear):
         super().__init__(mask.shape[1], mask.shape[0])
         self.register_buffer("mask", mask.float())
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.linear(input, self.weight * self.mask, self.bias)
+    def forward(self, input: Tensor, rows: slice = slice(None)) -> Tensor:
+        """All outputs, or some of them, [n, rows]."""
+        weight = self.weight[rows] * self.mask[rows]
+        return functional.linear(input, weight, self.bias[rows])
 
 
 def masks(inputs: int, widths: tuple[int, ...], each: int) -> list[Tensor]:
@@ -60,27 +62,37 @@ class Autoregressive(Dense):
 
     def __init__(self, layers: Mlp, shape: Shape, components: int) -> None:
         super().__init__(shape)
-        self.components, size = components, prod(shape)
-        parts: list[nn.Module] = []
-        for mask in masks(size, layers.widths, 3 * components):
-            parts += [nn.SiLU()] if parts else []
-            parts.append(Masked(mask))
-        self.body = nn.Sequential(*parts)
+        self.components = components
+        *hidden, last = masks(prod(shape), layers.widths, 3 * components)
+        parts = [part for mask in hidden for part in (Masked(mask), nn.SiLU())]
+        self.body = nn.Sequential(*parts, Masked(last))
         spread = torch.linspace(-SPREAD, SPREAD, components)
         self.register_buffer("offsets", spread if components > 1 else torch.zeros(1))
 
     def begin(self, rng: torch.Generator) -> None:
         """Nothing is drawn."""
 
-    def conditionals(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights, means and log widths, [n, d, components] each, of x [n, d]."""
-        weights, means, widths = self.raw(x)
+    def conditionals(
+        self, x: Tensor, of: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights, means and log widths of all values of x [n, d], or of some of them: [n, of,
+        components] each.
+        """
+        weights, means, widths = self.raw(x, of)
         log_widths = widths + log(2 * SPREAD / self.components)
         return weights.log_softmax(2), means + self.offsets, log_widths.clamp(-LARGEST, LARGEST)
 
-    def raw(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What they are made of, as the network puts it out, [n, d, components] each."""
-        return self.body(x).unflatten(1, (x.shape[1], 3, self.components)).unbind(2)
+    def raw(self, x: Tensor, of: slice = slice(None)) -> tuple[Tensor, ...]:
+        """What they are made of, as the network puts it out; the last layer's other rows are left
+        out.
+        """
+        *hidden, last = self.body
+        for part in hidden:
+            x = part(x)
+        first, end, _ = of.indices(prod(self.shape))
+        each = 3 * self.components
+        rows: Tensor = last(x, slice(first * each, end * each))
+        return rows.unflatten(1, (end - first, 3, self.components)).unbind(2)
 
     @property
     def passes(self) -> int:
@@ -95,7 +107,7 @@ class Autoregressive(Dense):
         """One pass for each value."""
         x = torch.zeros(n, prod(self.shape), device=rng.device)
         for j in range(x.shape[1]):
-            weights, means, widths = (each[:, j] for each in self.conditionals(x))
+            weights, means, widths = (each[:, 0] for each in self.conditionals(x, slice(j, j + 1)))
             chosen = torch.multinomial(weights.exp(), 1, generator=rng)
             noise = torch.randn(n, 1, generator=rng, device=rng.device)
             drawn = means.gather(1, chosen) + widths.gather(1, chosen).exp() * noise

@@ -11,27 +11,27 @@ from generative.games.base import Game
 from generative.games.mixing import Mixing, Mixture
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.besidegan import BesideGan
+from generative.recipes.beside import Beside
 
 
 @dataclass(frozen=True)
-class MixGan(BesideGan):
-    """gan: of a loss alone, one that compares no reals with fakes. With one part it is that."""
+class MixGan(Beside[Adversarial]):
+    """plain: of a loss alone, one that compares no reals with fakes. With one part it is that."""
 
     mixture: Mixture
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "mixture": self.mixture}
+        return {**self.plain.parts(settings), "mixture": self.mixture}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Game:
         if parts["mixture"].parts == 1:
-            return self.gan.game(rules, parts, shape)
+            return self.plain.game(rules, parts, shape)
         return Mixing(parts["loss"], parts["mixture"], rules, shape)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         """Every critic judges the reals and the fakes of every generator."""
         count = parts["mixture"].parts
-        return count * (1 + count) / 2 * self.gan.effort(rules, usual, parts)
+        return count * (1 + count) / 2 * self.plain.effort(rules, usual, parts)
 
 
 RECIPES.register(

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from bench.core.registry import Entry
 from generative.captionclasses import NamedCaptions
 from generative.contracts import RECIPES
 from generative.games.matching import Matching
 from generative.games.naming import Naming
 from generative.protocols.base import Protocol
-from generative.recipes.playing import Playing
+from generative.recipes.beside import Beside
 from generative.recipes.text import TOLD, Mismatch, TextToImage
-from generative.training import WEIGHT, Training
+from generative.training import WEIGHT
 
 COST = 1.05
 """What naming takes over a step without."""
@@ -28,36 +27,25 @@ class Named:
 
 
 @dataclass(frozen=True)
-class TacGan(Playing):
-    """text: the game without classes. Deviations: those of `Naming` and `OfCaptions`; captions are
+class TacGan(Beside[TextToImage]):
+    """plain: the game without classes. Deviations: those of `Naming` and `OfCaptions`; captions are
     told by the data's encoder, in the paper by skip-thought vectors.
     """
 
-    text: TextToImage
-
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.text.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.text.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.text.read(settings)
-
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.text.parts(settings), "named": Named()}
+        return {**self.plain.parts(settings), "named": Named()}
 
     def game(
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
     ) -> Naming | Matching:
-        plain, weight = self.text.game(rules, parts, shape), parts["named"].class_weight
+        plain, weight = self.plain.game(rules, parts, shape), parts["named"].class_weight
         if not weight:
             return plain
-        gan = replace(plain.gan, conditioning=NamedCaptions(1))
-        return Naming(replace(plain, gan=gan), weight, rules, shape)
+        told = replace(plain.own, conditioning=NamedCaptions(1))
+        return Naming(replace(plain, own=told), weight, rules, shape)
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
-        return COST * self.text.effort(rules, usual, parts)
+        return COST * self.plain.effort(rules, usual, parts)
 
 
 RECIPES.register(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.core.errors import UsageError
 from bench.core.registry import Entry
@@ -95,9 +95,11 @@ class Parted(Recipe):
 @dataclass(frozen=True)
 class Playing(Parted):
     """A game, or several one after another. on_points: settings that it has on points, where papers
-    and defaults are about images.
+    and defaults are about images. own_layers: whether it has other networks than the protocol's,
+    and its game itself refuses shapes that they can't take.
     """
 
+    own_layers: ClassVar[bool] = False
     on_points: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
@@ -114,7 +116,8 @@ class Playing(Parted):
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         training = self.suited(training, shape)
         rules, parts = self.rules(training), self.told_parts(training)
-        _refuse(rules, shape, training)
+        if not self.own_layers:
+            _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)
         game, execution = self.game(rules, parts, shape), execution_of(training)

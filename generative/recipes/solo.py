@@ -24,6 +24,7 @@ class Solo(Playing):
     as a loss that nobody moves wants no low momentum. cost: a step over one of the protocol's GANs.
     """
 
+    own_layers = True
     objective: Objective
     cost: float
 

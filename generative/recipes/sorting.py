@@ -11,7 +11,7 @@ from generative.games.sorting import Categories, CatGan, Sortable, Sure
 from generative.parts import TermFacts
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.besidegan import BesideGan
+from generative.recipes.beside import Beside
 
 ROLES = (
     (Sure(), TermFacts("critic", replaces=True, features=True)),
@@ -20,18 +20,21 @@ ROLES = (
 
 
 @dataclass(frozen=True)
-class Categorical(BesideGan):
+class Categorical(Beside[Adversarial]):
     """What its players minimise is the entropies of categories instead of the GAN's loss."""
 
     critic: Categories
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.gan.parts(settings), "categories": self.critic}
+        return {**self.plain.parts(settings), "categories": self.critic}
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> CatGan:
         critic: Categories = parts["categories"]
-        plain = self.gan.game(rules, parts, shape)
+        plain = self.plain.game(rules, parts, shape)
         return CatGan(replace(plain, terms=ROLES, critic_form=critic), critic.categories)
+
+    def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
+        return self.plain.effort(rules, usual, parts)
 
 
 RECIPES.register(

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 
 from bench.core.errors import UsageError
-from bench.core.registry import Entry
 from generative.captioncodes import Augmentation
 from generative.conditioning import OfCaptions
 from generative.contracts import RECIPES
@@ -19,13 +18,12 @@ from generative.networks import Dcgan, Network, Shape
 from generative.protocols.base import Protocol
 from generative.pyramids.box import halvings
 from generative.recipes.adversarial import Adversarial
+from generative.recipes.beside import Beside
 from generative.recipes.lapgan import lasting
-from generative.recipes.playing import Playing
 from generative.recipes.text import Interpolation, Mismatch, TextToImage
 from generative.stages import StagePlan
 from generative.staging import Onto, Staged
 from generative.trainers.succession import Succession
-from generative.training import Training
 
 LEAST = 4
 """The shortest side of the first stage's images."""
@@ -35,7 +33,7 @@ FIRST_COST, SECOND_COST = 0.65, 2.5
 
 
 @dataclass(frozen=True)
-class Stackgan(Playing):
+class Stackgan(Beside[TextToImage]):
     """GAN-INT-CLS with conditioning augmentation on images of half the size, for half of the steps;
     then, for the others, a second stage that is given its samples and the caption once more, with a
     matching-aware critic of its own.
@@ -47,20 +45,11 @@ class Stackgan(Playing):
     `StagePlan`, `Augmentation` and `OfCaptions`.
     """
 
-    text: TextToImage
+    own_layers = True
     stages: Literal[1, 2] = 2
 
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.text.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.text.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.text.read(settings)
-
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        own = {**self.text.parts(settings), "caption": Augmentation()}
+        own = {**self.plain.parts(settings), "caption": Augmentation()}
         return {**own, "stage": StagePlan()} if self.stages == 2 else own
 
     def game(self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]) -> Succession:
@@ -92,19 +81,19 @@ class Stackgan(Playing):
         self, rules: Protocol, parts: Mapping[str, Any], shape: Shape, told: Staged
     ) -> matching.Matching:
         """The game of one stage. Raises UsageError for layers that can't make such images."""
-        game = self.text.game(rules, parts, shape)
+        game = self.plain.game(rules, parts, shape)
         game = replace(
             game,
-            gan=replace(game.gan, conditioning=told),
+            own=replace(game.own, conditioning=told),
             divergence=parts["caption"].kl_weight,
         )
         with torch.device("meta"):
-            game.gan.built(1)
+            game.own.built(1)
         return game
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         cost = (FIRST_COST + SECOND_COST * (self.stages == 2)) / 2
-        return cost * self.text.effort(rules, usual, parts)
+        return cost * self.plain.effort(rules, usual, parts)
 
 
 def fitting(network: Network, shape: Shape) -> Network:

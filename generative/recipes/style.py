@@ -56,6 +56,7 @@ class Style(Playing):
     those of `styles.networks`.
     """
 
+    own_layers = True
     loss: str
     penalty: str
     weight: float = 0.1

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from bench.core.registry import Entry
 from generative.conditioning import OfCaptions
 from generative.contracts import RECIPES
 from generative.games import matching
 from generative.protocols.base import Protocol
 from generative.recipes.adversarial import Adversarial
-from generative.recipes.playing import Playing
-from generative.training import SHARE, WEIGHT, Training
+from generative.recipes.beside import Beside
+from generative.training import SHARE, WEIGHT
 
 WRONG_COST, BETWEEN_COST = 0.25, 0.2
 """What wrong pairs and interpolated captions add to a step."""
@@ -35,26 +34,16 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
-class TextToImage(Playing):
-    """gan: told captions. mismatch, interpolation: what is added to its game, or None."""
+class TextToImage(Beside[Adversarial]):
+    """plain: told captions. mismatch, interpolation: what is added to its game, or None."""
 
-    gan: Adversarial
     mismatch: Mismatch | None = None
     interpolation: Interpolation | None = None
-
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
-        return self.gan.entry(training)
-
-    def rules(self, training: Training) -> Protocol:
-        return self.gan.rules(training)
-
-    def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.gan.read(settings)
 
     def parts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         added = {"mismatch": self.mismatch, "interpolation": self.interpolation}
         kept = {role: part for role, part in added.items() if part is not None}
-        return {**self.gan.parts(settings), **kept}
+        return {**self.plain.parts(settings), **kept}
 
     def game(
         self, rules: Protocol, parts: Mapping[str, Any], shape: tuple[int, ...]
@@ -62,7 +51,7 @@ class TextToImage(Playing):
         wrong = parts.get("mismatch", Mismatch(0.0))
         between = parts.get("interpolation", Interpolation(0.0))
         return matching.Matching(
-            self.gan.game(rules, parts, shape),
+            self.plain.game(rules, parts, shape),
             wrong.mismatch,
             between.interpolation,
             between.beta,
@@ -72,7 +61,7 @@ class TextToImage(Playing):
 
     def effort(self, rules: Protocol, usual: Protocol, parts: Mapping[str, Any]) -> float:
         more = WRONG_COST * ("mismatch" in parts) + BETWEEN_COST * ("interpolation" in parts)
-        return self.gan.effort(rules, usual, parts) + more
+        return self.plain.effort(rules, usual, parts) + more
 
 
 TOLD = Adversarial("nonsaturating", conditioning=OfCaptions())

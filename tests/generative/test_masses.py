@@ -8,6 +8,7 @@ import pytest
 import torch
 from reference.loops import Known
 
+from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets import DATASETS
 from generative import RECIPES, MassSampler, Training
@@ -143,6 +144,17 @@ def test_a_pixel_that_never_changes_costs_little(name):
     assert first > (-6 if name == "made" else -12)
 
 
+def test_each_pixel_is_drawn_where_its_own_values_lie():
+    """Before anything is learnt: one of them black, the other one white."""
+    images = Pairs().training.clone()
+    images[..., 0], images[..., 1] = 0, 1
+    network = RECIPES["made"].part.objective.network(Dcgan(8), SHAPE)
+    network.fit(images)
+    first, second = network.draw(400, stream("drawn")).flatten(1).mean(0)
+    assert first < 0.2
+    assert second > 0.8
+
+
 def test_noise_fills_the_step_of_each_pixel_and_is_drawn_anew():
     network = Dequantised(Autoregressive(Mlp((4,)), (2,), 2), SHAPE)
     network.fit(Pairs().training)
@@ -156,3 +168,17 @@ def test_noise_fills_the_step_of_each_pixel_and_is_drawn_anew():
     assert float(inside.std()) == pytest.approx(12**-0.5, abs=0.03)
     assert not torch.equal(first, other)
     assert (inside[:, 0] - inside[:, 1]).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 13, 17), (3, 5, 5), (1, 1, 1), (1, 2, 40)])
+@pytest.mark.parametrize("name", ["edm", "flow-matching", "made", "realnvp"])
+def test_images_of_any_sides_are_learnt_under_convolutions(name, shape):
+    """They have none of the protocol's layers, which need sides that are multiples of four."""
+    data = Known(shape, classes=0)
+    trainer = RECIPES[name].part.trainer(Training("small-dcgan", steps=2, batch=8), shape)
+    model = trainer.finish(trainer.advance(trainer.start(data, stream("sides")), 2))
+    drawn = model.sample(3, stream("drawn"))
+    assert drawn.shape == (3, *shape)
+    assert bool(drawn.isfinite().all())
+    with pytest.raises(UsageError, match="multiples of 4"):
+        RECIPES["nsgan"].part.trainer(Training("small-dcgan", steps=2, batch=8), shape)

@@ -289,6 +289,30 @@ def test_a_value_is_told_of_those_before_it(size):
             assert torch.equal(found[j], changed_by[j]) == (j <= i), (i, j)
 
 
+@pytest.mark.parametrize("of", [slice(0, 1), slice(2, 3), slice(1, 4), slice(4, None)])
+def test_what_is_asked_of_some_values_is_what_all_have(of):
+    with forked(0):
+        network = Masking(components=3).network(LAYERS, (5,))
+    x = torch.randn(4, 5, generator=stream("x"))
+    for some, every in zip(network.conditionals(x, of), network.conditionals(x), strict=True):
+        torch.testing.assert_close(some, every[:, of])
+
+
+def test_a_drawn_value_is_told_of_those_before_it():
+    """By hand: of every value all conditionals, of which that one's is kept."""
+    with forked(0):
+        network = Masking(components=3).network(LAYERS, (4,))
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.4, generator=stream("weights"))
+    rng, wanted = stream("drawn"), torch.zeros(6, 4)
+    for j in range(4):
+        weights, means, widths = network.conditionals(wanted)
+        chosen = torch.multinomial(weights[:, j].exp(), 1, generator=rng)[:, 0]
+        noise, rows = torch.randn(6, 1, generator=rng)[:, 0], torch.arange(6)
+        wanted[:, j] = means[rows, j, chosen] + widths[rows, j, chosen].exp() * noise
+    torch.testing.assert_close(network.draw(6, stream("drawn")), wanted)
+
+
 def test_draws_of_a_flow_and_of_a_masked_network_have_their_units():
     """Mean and spread of the samples, of those in the network's own units."""
     for kind in ("flow", "made"):

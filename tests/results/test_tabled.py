@@ -119,7 +119,7 @@ def test_a_run_comes_before_a_baseline(made, tmp_path, monkeypatch):
     ("name", "said"),
     [
         ("nothing.csv", "can't read"),
-        ("nothing", "no run 'nothing'"),
+        ("nothing", r"no run 'nothing': .* a table's file \(.csv or .parquet\), or a baseline's"),
         ("bad.csv", "has no column"),
     ],
 )
