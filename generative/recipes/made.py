@@ -72,9 +72,7 @@ class Autoregressive(Dense):
     def begin(self, rng: torch.Generator) -> None:
         """Nothing is drawn."""
 
-    def conditionals(
-        self, x: Tensor, of: slice = slice(None)
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def conditionals(self, x: Tensor, of: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
         """Log weights, means and log widths of all values of x [n, d], or of some of them: [n, of,
         components] each.
         """
