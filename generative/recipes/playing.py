@@ -95,8 +95,8 @@ class Parted(Recipe):
 @dataclass(frozen=True)
 class Playing(Parted):
     """A game, or several one after another. on_points: settings that it has on points, where papers
-    and defaults are about images. own_layers: whether it has other networks than the protocol's,
-    and its game itself refuses shapes that they can't take.
+    and defaults are about images. own_layers: whether it has other networks than the protocol's
+    for images, and its game itself refuses shapes that they can't take.
     """
 
     own_layers: ClassVar[bool] = False
@@ -116,7 +116,7 @@ class Playing(Parted):
     def trainer(self, training: Training, shape: tuple[int, ...]) -> Trainer:
         training = self.suited(training, shape)
         rules, parts = self.rules(training), self.told_parts(training)
-        if not self.own_layers:
+        if not self.own_layers or len(shape) == 1:
             _refuse(rules, shape, training)
         dynamics = parts.get("dynamics", ALTERNATING)
         assert isinstance(dynamics, Dynamics)

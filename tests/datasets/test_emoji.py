@@ -47,11 +47,11 @@ def test_lines_and_picture_of_an_emoji(drawing, tmp_path):
 
 def test_some_emoji(drawing, monkeypatch):
     """Drawn at any side; the held-out ones have the names that the hash chooses, in order."""
-    some = emoji._drawings()[::60]
-    monkeypatch.setattr(emoji, "_drawings", lambda: some)
+    some = emoji.drawings()[::60]
+    monkeypatch.setattr(emoji, "drawings", lambda: some)
     found = emoji.emoji.__wrapped__(24)
     kept = [name for name, path in some if emoji.drawn(path, 24) is not None]
-    assert list(found.names) == [name for name in kept if emoji._is_held(name)]
+    assert list(found.names) == [name for name in kept if emoji.is_held(name)]
     assert len(found.held_first) == len(found.held_second) == len(found.names) > 0
     assert len(found.first) == len(found.second) == len(kept) - len(found.names)
     assert found.first.shape[1:] == (24, 24, 3)
@@ -65,9 +65,9 @@ def test_the_same_picture_is_drawn_once(drawing, tmp_path, monkeypatch):
         (tmp_path / f"{name}.svg").write_text(DRAWING)
     (tmp_path / "d.svg").write_text(DRAWING.replace("#ff0000", "#00ff00"))
     names = ["one", "held", "other", "green"]
-    monkeypatch.setattr(emoji, "_is_held", lambda name: name in ("held", "green"))
+    monkeypatch.setattr(emoji, "is_held", lambda name: name in ("held", "green"))
     monkeypatch.setattr(
-        emoji, "_drawings", lambda: list(zip(names, sorted(tmp_path.glob("*.svg")), strict=True))
+        emoji, "drawings", lambda: list(zip(names, sorted(tmp_path.glob("*.svg")), strict=True))
     )
     found = emoji.emoji.__wrapped__(16)
     assert (len(found.first), len(found.held_first), found.names) == (1, 1, ("green",))
@@ -75,10 +75,10 @@ def test_the_same_picture_is_drawn_once(drawing, tmp_path, monkeypatch):
 
 def test_names_of_emoji(drawing):
     """Single characters by their Unicode names, each once, an eighth of them held out."""
-    names = [name for name, _ in emoji._drawings()]
+    names = [name for name, _ in emoji.drawings()]
     assert len(names) == len(set(names)) > 1_000
     assert "pig" in names
-    assert np.mean([emoji._is_held(name) for name in names]) == pytest.approx(1 / 8, abs=0.03)
+    assert np.mean([emoji.is_held(name) for name in names]) == pytest.approx(1 / 8, abs=0.03)
 
 
 def test_absent_emoji_say_how_to_get_them(monkeypatch):

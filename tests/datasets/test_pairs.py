@@ -156,9 +156,9 @@ PAIR_SETS = [name for name in DATASETS if isinstance(DATASETS[name].part, Pairs)
 def test_the_registered_pairs():
     """Each has a licence and an extractor; the paired ones are named."""
     assert {"scenes@digits", "edges@shoes", "sneakers@boots"} <= set(PAIR_SETS)
-    assert {"emoji", "emoji-unpaired", "edges@digits"} <= set(PAIR_SETS)
+    assert {"emoji", "emoji-unpaired", "edges@digits", "openmoji@noto"} <= set(PAIR_SETS)
     paired = {name for name in PAIR_SETS if DATASETS[name].part.paired}
-    assert paired == {"scenes@digits", "edges@shoes", "emoji"}
+    assert paired == {"scenes@digits", "edges@shoes", "emoji", "openmoji@noto"}
     for name in PAIR_SETS:
         assert DATASETS[name].facts.licence == DATASETS[name].part.licence != ""
 

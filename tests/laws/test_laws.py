@@ -27,12 +27,12 @@ THEIR_OWN = (
 """Laws that are quick, or about the very part: these are put to every part by default."""
 
 
-FEWEST, SHARE, MOST = 2, 5, 5
+FEWEST, SHARE, MOST = 2, 5, 3
 
 
 def _by_default():
     """The pairs of law and part that are tried by default: all of `THEIR_OWN`; of each other law a
-    fifth of its parts, two to five, by a hash of the names, none that is like another. The rest
+    fifth of its parts, two or three, by a hash of the names, none that is like another. The rest
     is slow: a law is of shared code, and the parts of one kind share most of it.
     """
     chosen = set()
@@ -47,7 +47,7 @@ def _by_default():
 
 
 def _some(law, names):
-    """A fifth of the names, two to five."""
+    """A fifth of the names, two or three."""
     ranked = sorted(names, key=lambda name: sha256(f"{law}|{name}".encode()).digest())
     return ranked[: min(MOST, max(FEWEST, math.ceil(len(names) / SHARE)))]
 
