@@ -167,8 +167,10 @@ def restyled(side: int = SIDE) -> Domains:
     both = [character for character in first if character in second]
     seen, held = ([c for c in both if _is_held(c) == out] for out in (False, True))
     return Domains(
-        *(np.stack([found[c] for c in seen]) for found in (first, second)),
-        *(np.stack([found[c] for c in held]) for found in (first, second)),
+        np.stack([first[character] for character in seen]),
+        np.stack([second[character] for character in seen]),
+        np.stack([first[character] for character in held]),
+        np.stack([second[character] for character in held]),
         names=tuple(unicodedata.name(character).lower() for character in held),
     )
 

@@ -13,21 +13,16 @@ from torch import Tensor
 
 from bench.datasets import Source
 from bench.datasets.pixels import to_bytes
-from generative import ConditionalSampler, Contested
+from bench.models.fields import field_of, reach_of
 
 POINTS, IMAGES = 1_000, 64
 """Samples in a frame."""
-GRID = 48
-"""Places along a side at which the critic of points in the plane is asked."""
-MARGIN = 1.25
-"""How far around the training examples the critic is asked."""
 
 
 @dataclass
 class Film:
     """steps: of each frame. frames: samples of one noise, [n, ...] each, images as bytes. fields:
-    of points in the plane the critic's logits on a grid, rows from below, [GRID, GRID] each.
-    reach: the grid's half side.
+    of points in the plane what the critic thinks, see `Field`, [grid, grid] each, as far as reach.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -47,7 +42,7 @@ class Film:
         return {**told, "reach": self.reach}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Frames [times, n, ...], fields [times, GRID, GRID] where a critic was asked at each."""
+        """Frames [times, n, ...], fields [times, grid, grid] where a critic was asked at each."""
         frames = torch.stack(self.frames).numpy() if self.frames else np.empty(0)
         whole = len(self.fields) == len(self.frames)
         fields = torch.stack(self.fields).numpy() if whole and self.fields else np.empty(0)
@@ -58,18 +53,11 @@ class Film:
         with torch.no_grad():
             samples = fitted.sample(IMAGES if len(source.shape) > 1 else POINTS, rng).cpu()
             if source.shape == (2,):
-                self.reach = self.reach or _reach(source)
-                self._ask(fitted, source)
+                self.reach = self.reach or reach_of(source)
+            if (field := field_of(fitted, source, self.reach)) is not None:
+                self.fields.append(field.logits)
         self.frames.append(samples if source.box is None else to_bytes(samples.nan_to_num()))
         self.steps.append(step)
-
-    def _ask(self, fitted: Any, source: Source) -> None:
-        if not isinstance(fitted, Contested) or isinstance(fitted, ConditionalSampler):
-            return
-        along = torch.linspace(-self.reach, self.reach, GRID, device=source.device)
-        down, across = torch.meshgrid(along, along, indexing="ij")
-        grid = torch.stack([across.flatten(), down.flatten()], 1)
-        self.fields.append(fitted.logits(grid).reshape(GRID, GRID).float().cpu())
 
 
 def shots(total: int, frames: int) -> list[int]:
@@ -80,7 +68,3 @@ def shots(total: int, frames: int) -> list[int]:
         return [total] if frames == 1 and total > 1 else []
     parts = min(total, frames - 1)
     return [0, *(math.ceil(total * (i + 1) / parts) for i in range(parts))]
-
-
-def _reach(source: Source) -> float:
-    return MARGIN * float(source.training.abs().max())

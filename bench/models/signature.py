@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.datasets import Source
+from bench.models.fields import Field, field_of
 from generative import ConditionalSampler, Contested, Decoder, Fitted
 from metrics.signature import Contest
 
@@ -25,12 +26,15 @@ VALUES = 2**18
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """What was taken: nothing of what a model has not. real: the critic's logits of reals [n]."""
+    """What was taken: nothing of what a model has not. real: the critic's logits of reals [n].
+    field: of points in the plane, what it thinks of every place.
+    """
 
     real: np.ndarray
     contest: Contest | None
     stretches: np.ndarray | None
     pulls: Mapping[str, float]
+    field: Field | None = None
 
     @classmethod
     def of(cls, taken: Mapping[str, Any]) -> Signature:
@@ -38,15 +42,16 @@ class Signature:
         found = {k: v.numpy() for k, v in taken.items() if isinstance(v, Tensor)}
         contest = Contest(found["fake"], found["slopes"]) if "fake" in found else None
         real = found.get("real", np.empty(0))
-        return cls(real, contest, found.get("stretches"), dict(taken["pulls"]))
+        field = Field(taken["field"].cpu(), taken["reach"]) if "field" in taken else None
+        return cls(real, contest, found.get("stretches"), dict(taken["pulls"]), field)
 
 
 def take(
     fitted: Fitted, source: Source, rng: torch.Generator, pulls: Mapping[str, float]
 ) -> dict[str, Any]:
-    """As a tree of tensors, finite ones alone: a critic beyond the range of its numbers is no error
-    of the training. A critic that is told classes, or sees several examples at once, judges no
-    single one; a decoder without a graph has no stretches.
+    """As a tree of tensors, finite ones alone but for fields: a critic beyond the range of its
+    numbers is no error of the training. A critic that is told classes, or sees several examples
+    at once, judges no single one; a decoder without a graph has no stretches.
     """
     taken: dict[str, Any] = {"pulls": {k: v for k, v in pulls.items() if isfinite(v)}}
     if not isinstance(fitted, Decoder):
@@ -62,6 +67,8 @@ def take(
         contest = {"fake": logits.detach().cpu(), "slopes": slope.flatten(1).norm(dim=1).cpu()}
         if all(bool(torch.isfinite(part).all()) for part in (taken["real"], *contest.values())):
             taken |= contest
+    if (field := field_of(fitted, source)) is not None:
+        taken |= {"field": field.logits, "reach": field.reach}
     stretches = _stretches(fitted, source, rng)
     return taken if stretches is None else {**taken, "stretches": stretches}
 

@@ -54,13 +54,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the driver learns of a finished cell. notices: what the user is told of it at once."""
+    """What the driver learns of a finished cell. notices: what the user is told of it at once.
+    peak_rss_mb: the most memory that it took, 0 where nobody measured it.
+    """
 
     key: str
     status: str
     reason: str
     seconds: float
     notices: tuple[str, ...] = ()
+    peak_rss_mb: float = 0.0
 
 
 def run_cell(cell: Cell, context: Context) -> Outcome:
@@ -99,7 +102,7 @@ def measured(cell: Cell, context: Context, elsewhere: Elsewhere | None = None) -
         values=[_plain(value) for value in gave.values],
     )
     notices = tuple(text.removeprefix(NOTICE) for text in caught if text.startswith(NOTICE))
-    outcome = Outcome(cell.key, status, reason, seconds, notices)
+    outcome = Outcome(cell.key, status, reason, seconds, notices, record.peak_rss_mb)
     return Found(record.as_dict(), gave.arrays, outcome)
 
 

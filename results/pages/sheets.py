@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from results.pictures.beliefs import tinted
 from results.pictures.sheets import beside, coloured, columns_for
 from results.runs import Run
 from results.store import arrays_in
@@ -175,7 +176,25 @@ def way_of(
     frames = [shown_of({"samples": look}, facts, place) for look in looks]
     if any(frame is None for frame in frames):
         return {}
-    return {"way": [{**(f or {}), "step": int(s)} for f, s in zip(frames, steps, strict=True)]}
+    behind = _fields_of(arrays, len(looks), place)
+    way = [{**(f or {}), "step": int(s)} for f, s in zip(frames, steps, strict=True)]
+    return {"way": [{**frame, **more} for frame, more in zip(way, behind, strict=True)]}
+
+
+def _fields_of(
+    arrays: Mapping[str, np.ndarray], looks: int, place: Frame | None
+) -> list[dict[str, Any]]:
+    """What the critic thought at each look, and how many times as wide as the page's frame that is;
+    nothing where it was not asked.
+    """
+    from PIL import Image
+
+    fields, reach = arrays.get("training_fields"), arrays.get("training_reach")
+    if place is None or fields is None or reach is None or len(fields) != looks:
+        return [{}] * looks
+    wide = round(float(reach) / place.reach, 4)
+    tints = [tinted(field.astype(float)) for field in fields]
+    return [{"field": address(Image.fromarray(tint)), "wide": wide} for tint in tints]
 
 
 def beside_training(

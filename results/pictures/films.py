@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UsageError
+from results.pictures.beliefs import belief
 from results.pictures.figures import new_panels
 from results.pictures.sheets import coloured, columns_for
 
@@ -95,7 +96,7 @@ def _points(axis: Any, take: Take) -> Callable[[int], None]:
     behind = None
     if len(take.fields):
         behind = axis.imshow(
-            _belief(take.fields[0]),
+            belief(take.fields[0]),
             extent=(*side, *side),
             origin="lower",
             cmap="RdBu_r",
@@ -113,19 +114,9 @@ def _points(axis: Any, take: Take) -> Callable[[int], None]:
     def paint(at: int) -> None:
         dots.set_offsets(_finite(take.frames[at]))
         if behind is not None:
-            behind.set_data(_belief(take.fields[at]))
+            behind.set_data(belief(take.fields[at]))
 
     return paint
-
-
-def _belief(logits: np.ndarray) -> np.ndarray:
-    """A critic's logits as shares from 0 to 1, its middle value at a half: whatever its loss, what
-    it takes for more real is nearer to 1.
-    """
-    finite = np.where(np.isfinite(logits), logits, 0.0)
-    centred = finite - np.median(finite)
-    spread = np.abs(centred).max()
-    return 0.5 + 0.5 * centred / spread if spread > 0 else np.full(logits.shape, 0.5)
 
 
 def _finite(points: np.ndarray) -> np.ndarray:

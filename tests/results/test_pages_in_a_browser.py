@@ -179,6 +179,42 @@ def test_a_training_is_shown_look_by_look(opened):
     assert not page.is_visible(".play")
 
 
+def test_what_the_critic_thinks_lies_behind_points(browser, tmp_path):
+    """Red to the right, where it takes points for real; as wide as it was asked, in the middle."""
+    centres = {"summary": "a ring", "papers": [], "centres": [[1.0, 0.0]], "widths": [0.1]}
+    run = run_of(tmp_path / "run", parts={"dataset": {"ring": centres}, "model": {}})
+    field = np.tile(np.linspace(-3, 3, 48), (48, 1))
+    for cell in run.manifest["cells"]:
+        points = np.zeros((3, 5, 2), dtype=np.float32)
+        way = {"training": points, "training_steps": np.array([1, 2, 3])}
+        fields = {"training_fields": np.stack([field, field, field[:, ::-1]])}
+        fields |= {"training_reach": np.array(0.775)}
+        kept(run, cell, samples=points[0], **way, **fields)
+    (tmp_path / "page.html").write_text(page([run]))
+    opened = Opened(browser, (tmp_path / "page.html").as_uri())
+    opened.page.select_option(".views select", "way")
+    canvas = opened.page.locator(".sheets canvas[data-inked=field]").first
+    ask = "(one, at) => [...one.getContext('2d').getImageData(at[0], at[1], 1, 1).data].slice(0, 3)"
+    canvas.wait_for()
+    assert opened.said == []
+
+    def colours():
+        return [canvas.evaluate(ask, [x, 150]) for x in (20, 120, 280, 380)]
+
+    outside, fake, real, beyond = reversed(colours())
+    assert outside == beyond == [255, 255, 255]
+    assert fake[2] > fake[0] + 30
+    assert real[0] > real[2] + 30
+    assert "red what the critic takes for real" in opened.page.inner_text(".sheets figcaption")
+    opened.page.focus(".looks input")
+    opened.page.keyboard.press("ArrowLeft")
+    canvas.wait_for()
+    _, fake, real, _ = colours()
+    assert fake[2] > fake[0] + 30
+    assert real[0] > real[2] + 30
+    opened.context.close()
+
+
 def test_samples_stand_beside_what_they_may_be_copies_of(opened):
     page = opened.page
     page.select_option(".views select", "beside")

@@ -17,7 +17,9 @@ from bench.run import remote
 from bench.run.executors import ray as executor
 from bench.run.run import Watcher, execute
 from bench.run.runner import Context
+from results.runs import read_run
 from results.store import RunDirectory
+from results.timings import Timing, name_of
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 TWO = {"one": {"CPU": 1.0}, "two": {"CPU": 1.0}}
@@ -404,3 +406,43 @@ def test_what_a_machine_does_not_see_of_the_driver_it_has_of_its_own(tmp_path):
     assert apart.context.cache == cache_folder().resolve()
     probes.put()
     assert remote.post_of(context, probes) == remote.Post(context, True, True)
+
+
+def _asked(ray):
+    return [int(settings.get("memory", 0) / 2**20) for _, settings in ray.submitted]
+
+
+def _peaking(monkeypatch, *peaks):
+    """Cells take so many megabytes, one after another."""
+    told = iter(peaks)
+    monkeypatch.setattr("bench.run.runner._peak_rss_mb", lambda: float(next(told)))
+
+
+NODE = {"one": {"CPU": 1.0, "memory": 9_000.0 * 2**20}}
+
+
+def test_seeds_ask_for_what_earlier_ones_took(cluster, tmp_path, monkeypatch):
+    """The most of them; one that took nothing that was measured changes nothing."""
+    monkeypatch.setattr("results.timings.known", dict)
+    _peaking(monkeypatch, 300, 700, 500, 0, 400)
+    ray = cluster(NODE)
+    go(tmp_path, "number", seeds=5, workers=1)
+    assert _asked(ray) == [0, 300, 700, 700, 700]
+
+
+def test_a_run_that_goes_on_asks_for_what_it_took_before(cluster, tmp_path, monkeypatch):
+    """And not for what baselines say of that cell, which count where nothing of it is measured; at
+    most for what the largest node has.
+    """
+    ray = cluster(NODE)
+    _peaking(monkeypatch, 300, 20_000, 400)
+    go(tmp_path, "number", seeds=1, workers=1)
+    found = RunDirectory(tmp_path / "run")
+    (record,) = read_run(found).records.values()
+    known = {name_of(record["cell_id"], "cpu"): Timing(1.0, 8_000.0, 3)}
+    monkeypatch.setattr("results.timings.known", lambda: known)
+    go(tmp_path, "number", seeds=3, workers=1)
+    assert _asked(ray) == [0, 300, 9_000]
+    _peaking(monkeypatch, 100)
+    go(tmp_path, "number", seeds=1, workers=1, name="other")
+    assert _asked(ray)[-1] == 8_000

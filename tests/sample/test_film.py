@@ -18,7 +18,8 @@ from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets import DATASETS
 from bench.models import generators
-from bench.models.filming import GRID, IMAGES, POINTS, Film, shots
+from bench.models.fields import GRID
+from bench.models.filming import IMAGES, POINTS, Film, shots
 from bench.models.generators import TrainingOrder, film_of, restored, train
 from bench.models.store import ArtifactStore
 from generative import Sampler, Training
@@ -203,14 +204,6 @@ def test_points_beyond_numbers_and_flat_critics_are_no_error():
     one.fields[1] = np.nan
     one.fields[2] = 3.0
     assert len(frames_in(film([one, take(fields=False)], ".gif"))[1]) == 3
-
-
-def test_belief_rises_with_the_logit_and_is_a_half_at_its_middle():
-    found = films._belief(np.array([[-3.0, 0.0], [1.0, 2.0]]))
-    assert found.ravel().tolist() == sorted(found.ravel())
-    assert found.min() >= 0
-    assert found.max() <= 1
-    assert films._belief(np.array([1.0, 2.0, 3.0]))[1] == 0.5
 
 
 def test_without_ffmpeg_an_mp4_says_what_to_install(monkeypatch):

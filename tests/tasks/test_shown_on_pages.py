@@ -5,6 +5,7 @@ import torch
 
 from bench import api
 from bench.datasets import DATASETS
+from bench.models.fields import GRID, reach_of
 from bench.tasks.generation.imagescores import ImageScores
 from bench.tasks.generation.mixture import FILMED_SAMPLES, FRAMES
 from results.store import arrays_in
@@ -63,6 +64,9 @@ def test_runs_keep_them(tmp_path, monkeypatch):
     steps = points["training_steps"].tolist()
     assert (steps[0], steps[-1]) == (2, 40)
     assert steps == sorted(set(steps))
+    assert points["training_fields"].shape == (FRAMES, GRID, GRID)
+    assert len({field.tobytes() for field in points["training_fields"]}) == FRAMES
+    assert float(points["training_reach"]) == reach_of(DATASETS["ring8@pacgan"].part.source(0))
     assert "training" not in kept["ring8@pacganoracle"]
     images = kept["optdigitsgan"]
     assert images["training_steps"].tolist() == [2, 4, 6]

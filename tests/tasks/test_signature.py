@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.core.randomness import stream
+from bench.core.randomness import forked, stream
+from bench.datasets import DATASETS
 from bench.models import generators
+from bench.models.fields import GRID, field_of
 from bench.models.generators import TrainingOrder, train
 from bench.models.signature import Signature, take
 from bench.models.store import ArtifactStore
@@ -138,8 +140,6 @@ def test_pulls_are_those_of_the_last_step_and_of_the_right_player():
 
 
 def ring():
-    from bench.datasets import DATASETS
-
     return DATASETS["ring8@pacgan"].part.source(0)
 
 
@@ -177,6 +177,37 @@ def test_each_look_has_its_signature_and_a_checkpoint_keeps_them(tmp_path, monke
         assert np.array_equal(mine.real, theirs.real)
         assert np.array_equal(mine.stretches, theirs.stretches)
         assert mine.pulls == theirs.pulls
+        assert torch.equal(mine.field.logits, theirs.field.logits)
+        assert mine.field.reach == theirs.field.reach
+
+
+def test_a_field_is_what_the_critic_says_of_places(tmp_path):
+    """Rows from below, columns from the left, the middle at 0, as far as a quarter beyond the data;
+    asking changes no weight and draws nothing.
+    """
+    source = ring()
+    fitted = train(order("nsgan", 8), source, ArtifactStore(tmp_path, "cpu")).fitted
+    before = {name: value.clone() for name, value in fitted.tensors().items()}
+    with forked(0):
+        field = field_of(fitted, source)
+        assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.manual_seed(0)))
+    assert all(torch.equal(fitted.tensors()[name], value) for name, value in before.items())
+    assert field.reach == pytest.approx(1.25 * float(source.training.abs().max()))
+    along = np.linspace(-field.reach, field.reach, GRID)
+    for row, column in ((0, 0), (0, GRID - 1), (GRID - 1, 5), (20, 31)):
+        place = torch.tensor([[along[column], along[row]]], dtype=torch.float32)
+        assert float(field.logits[row, column]) == pytest.approx(
+            float(fitted.logits(place)), abs=1e-5
+        )
+
+
+def test_what_has_no_critic_of_points_in_the_plane_has_no_field(tmp_path):
+    source = ring()
+    vae = train(order("vae", 8), source, ArtifactStore(tmp_path, "cpu"))
+    assert field_of(vae.fitted, source) is None
+    assert all(taken.field is None for taken in vae.signatures)
+    gan = train(order("nsgan", 8), source, ArtifactStore(tmp_path, "cpu")).fitted
+    assert field_of(gan, DATASETS["optdigits"].part.source(0)) is None
 
 
 def test_taking_it_changes_no_training(tmp_path, monkeypatch):

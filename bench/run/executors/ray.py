@@ -31,6 +31,7 @@ from bench.suites.cell import Cell
 from bench.tasks import TASKS
 from results import timings
 from results.rows import FINAL
+from results.runs import read_run
 from results.store import RunDirectory
 from results.timings import Timing, name_of
 
@@ -80,7 +81,8 @@ class Ray(Executor):
         token = uuid.uuid4().hex
         probes = Probes(token, context.run, context.cache)
         probes.put()
-        drive = _Drive(ray, self, context, probes, terms_of(cells, context), [*cells])
+        terms, peaks = terms_of(cells, context), _peaks(context.run)
+        drive = _Drive(ray, self, context, probes, terms, [*cells], peaks)
         try:
             yield from drive.outcomes()
         finally:
@@ -298,6 +300,7 @@ class _Drive:
     probes: Probes
     terms: Terms
     waiting: list[Cell]
+    peaks: dict[str, float]
     flights: dict[Any, _Flight] = field(default_factory=dict)
     alone: list[Cell] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
@@ -309,7 +312,6 @@ class _Drive:
     missed: int = 0
     models: set[tuple[str, str]] = field(default_factory=set)
     largest: float = 0.0
-    peaks: dict[str, Timing] = field(default_factory=timings.known)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every cell's, as it comes."""
@@ -330,8 +332,9 @@ class _Drive:
             if some:
                 some, _ = ray.wait([*self.flights], num_returns=len(self.flights), timeout=0)
             for stream in some:
-                outcome = self._heard(stream)
+                cell, outcome = self.flights[stream].cell, self._heard(stream)
                 if outcome is not None:
+                    self._learn(cell, outcome)
                     told, self.told = tuple(self.told), []
                     yield replace(outcome, notices=(*outcome.notices, *told))
             yield from self._late()
@@ -424,8 +427,13 @@ class _Drive:
 
     def _memory(self, cell: Cell) -> int:
         """Bytes that a cell is known to take, at most what the largest node has; 0 for unknown."""
-        known = self.peaks.get(name_of(cell.cell_id, cell.device))
-        return 0 if known is None else int(min(known.peak_rss_mb * 2**20, self.largest))
+        known = self.peaks.get(name_of(cell.cell_id, cell.device), 0.0)
+        return int(min(known * 2**20, self.largest))
+
+    def _learn(self, cell: Cell, outcome: Outcome) -> None:
+        """Its other seeds ask for no less than it took."""
+        name = name_of(cell.cell_id, cell.device)
+        self.peaks[name] = max(self.peaks.get(name, 0.0), outcome.peak_rss_mb)
 
     def _heard(self, stream: Any) -> Outcome | None:
         """What a worker said, or Ray in its place; None where nothing is finished by it."""
@@ -515,6 +523,16 @@ class _Drive:
                     self.ray.cancel(stream, force=True)
                 del self.flights[stream]
                 yield self._lost(flight, "timeout", f"took longer than {limit:g} s")
+
+
+def _peaks(run: Path) -> dict[str, float]:
+    """The most megabytes that cells are known to take, by name: those that are finished in a run's
+    folder, else those of baselines.
+    """
+    known, own = timings.known(), dict[str, Timing]()
+    with suppress(UsageError):
+        own = timings.timings_of(read_run(RunDirectory(run)).records.values())
+    return {name: timing.peak_rss_mb for name, timing in {**known, **own}.items()}
 
 
 def _artifact(cell: Cell) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ Points whose modes nobody knows are scored by what can be said of any two sets o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from bench.datasets import DatasetFacts, Source
 from bench.datasets.mixtures import Mixture, from_table
 from bench.datasets.named import entry_named, names_with
 from bench.models.generators import Trained
+from bench.models.signature import Signature
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
 from bench.tasks.generation.bounds import bounds, held_out_of
@@ -97,7 +98,8 @@ class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
             return {}
         some = np.unique(np.linspace(0, len(kept["training"]) - 1, FRAMES).round().astype(int))
         frames = [_flat(kept["training"][at]).astype(np.float32) for at in some]
-        return {"training": np.stack(frames), "training_steps": kept["training_steps"][some]}
+        looks = {"training": np.stack(frames), "training_steps": kept["training_steps"][some]}
+        return {**looks, **_fields([trained.signatures[at] for at in some if trained.signatures])}
 
     def score(self, fitted: Sampler, made: Made) -> tuple[Iterable[Named], Arrays]:
         samples = made.values.cpu().numpy()
@@ -202,6 +204,17 @@ def _given(data: Any) -> Iterator[str]:
 def _counting(data: Any, samples: int) -> float:
     """A forecast of counting by mode, where the modes are known."""
     return counting_seconds(data, samples) if "modes" in data.offers else 0.0
+
+
+def _fields(signatures: Sequence[Signature]) -> Arrays:
+    """What the critic thought of every place at each of those looks; nothing where it was not asked
+    at one.
+    """
+    fields = [taken.field for taken in signatures if taken.field is not None]
+    if not fields or len(fields) < len(signatures):
+        return {}
+    logits = np.stack([field.logits.numpy() for field in fields]).astype(np.float16)
+    return {"training_fields": logits, "training_reach": np.array(fields[0].reach)}
 
 
 def _flat(points: np.ndarray) -> np.ndarray:

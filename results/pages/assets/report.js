@@ -306,20 +306,33 @@
   };
 
   // Samples
-  const painted = (points, modes) => {
+  const painted = (points, modes, field, wide) => {
     const side = 400;
     const canvas = made("canvas", { width: side, height: side, role: "img" });
     const pen = canvas.getContext("2d");
     const at = (value) => (value / 1000) * side;
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, side, side);
-    pen.fillStyle = "rgba(193,39,45,.5)";
-    for (let i = 0; i < points.length; i += 2) pen.fillRect(at(points[i]) - 1.5, side - at(points[i + 1]) - 1.5, 3, 3);
-    pen.strokeStyle = "#1f4e79";
-    for (const [x, y, radius] of modes) {
-      pen.beginPath();
-      pen.arc(at(x), side - at(y), Math.max(at(radius), 2), 0, 7);
-      pen.stroke();
+    const ink = () => {
+      pen.fillStyle = field ? "rgba(17,17,17,.6)" : "rgba(193,39,45,.5)";
+      for (let i = 0; i < points.length; i += 2) pen.fillRect(at(points[i]) - 1.5, side - at(points[i + 1]) - 1.5, 3, 3);
+      pen.strokeStyle = "#1f4e79";
+      for (const [x, y, radius] of modes) {
+        pen.beginPath();
+        pen.arc(at(x), side - at(y), Math.max(at(radius), 2), 0, 7);
+        pen.stroke();
+      }
+      canvas.dataset.inked = field ? "field" : "points";
+    };
+    if (!field) ink();
+    else {
+      const behind = new Image();
+      behind.addEventListener("load", () => {
+        const edge = (side * (1 - wide)) / 2;
+        pen.drawImage(behind, edge, edge, side * wide, side * wide);
+        ink();
+      });
+      behind.src = field;
     }
     return canvas;
   };
@@ -346,7 +359,8 @@
       if (view.value === "beside") return first.beside && { seed: first.seed, image: first.beside, told: ", each left of a training image" };
       if (!first.way) return null;
       const frame = first.way[Math.round((Number(at.value) * (first.way.length - 1)) / Math.max(looks - 1, 1))];
-      return { ...frame, seed: first.seed, told: `, step ${frame.step}` };
+      const behind = frame.field ? ", red what the critic takes for real, blue for fake" : "";
+      return { ...frame, seed: first.seed, told: `, step ${frame.step}${behind}` };
     };
     const show = () => {
       seed.hidden = view.value !== "samples" || input.max === "0";
@@ -358,7 +372,7 @@
           if (!one) return [];
           const label = `${row.name}, seed ${one.seed}${one.told || ""}`;
           const picture = () =>
-            one.points ? painted(one.points, block.sheets.modes) : made("img", { src: one.image, alt: "" });
+            one.points ? painted(one.points, block.sheets.modes, one.field, one.wide) : made("img", { src: one.image, alt: "" });
           const drawn = picture();
           drawn.setAttribute(one.points ? "aria-label" : "alt", `samples of ${label}`);
           const button = made("button", { class: "zoom", type: "button" }, drawn);
