@@ -77,6 +77,7 @@ def view(options: dict[str, Any]) -> dict[str, Any]:
         "seeds": None if options["seeds"] is None else parse_seeds(options["seeds"]),
         "set": dict(setting(text) for text in options["set"]),
         "device": options["device"],
+        "ensemble": options["ensemble"],
     }
 
 
@@ -115,6 +116,11 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--device", default="auto", metavar="auto|cpu|cuda|mps", help="Where to train."
+            ),
+            click.option(
+                "--ensemble",
+                is_flag=True,
+                help="Train the seeds of small models side by side; a setting of those cells.",
             ),
         ]
     ):

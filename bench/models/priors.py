@@ -5,7 +5,8 @@ from __future__ import annotations
 from attacks.classifiers import Decoder, Prior
 from bench.core.errors import UsageError
 from bench.datasets.named import dataset_named, entry_named
-from bench.models.generators import TrainingOrder, train
+from bench.models.generators import train
+from bench.models.orders import TrainingOrder
 from bench.models.store import ArtifactStore
 from generative import RECIPES, Training
 from generative.samplers import GeneratorSampler

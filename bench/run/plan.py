@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ def view_of(
     only: Iterable[tuple[str, str]] = (),
     grid: Iterable[tuple[str, tuple[str, ...]]] = (),
     set: Iterable[tuple[str, Any]] = (),
+    ensemble: bool = False,
 ) -> View:
     """A view with the tier's defaults filled in. Raises UsageError for an unknown tier."""
     chosen = tier or suite.default_tier
@@ -108,7 +109,7 @@ def view_of(
         raise unknown("tier", chosen, suite.tiers, f"(suite {suite.name})")
     count = suite.tiers[chosen].seeds
     numbers = seeds if seeds is not None else tuple(range(count))
-    return View(chosen, numbers, tuple(only), tuple(grid), tuple(set))
+    return View(chosen, numbers, tuple(only), tuple(grid), tuple(set), ensemble)
 
 
 def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
@@ -127,13 +128,14 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         points = [*choices(suite, view, every, foreign)]
     resolve, resolved = Resolving(), dict[tuple[str, ...], Resolved]()
     cells: dict[tuple[str, str], Cell] = {}
-    for choice in points:
+    for choice in (_beside(choice, view) for choice in points):
         definition = definitions.get(choice.parts.get("dataset", ""))
         point = (choice.block.name, *choice.parts.values(), *map(repr, choice.swept.items()))
         if point not in resolved:
             resolved[point] = resolve(_task(choice.block.task), choice, definition)
         if resolved[point].once and choice.seed != view.seeds[0]:
             continue
+        _refuse_beside(choice.seed, resolved[point])
         cell = _cell(choice, resolved[point], definition, device)
         cells.setdefault((cell.block, cell.key), cell)
     resolve.refuse()
@@ -146,6 +148,21 @@ def make_plan(suite: Suite, view: View, device: str = "cpu") -> Plan:
         )
     ready = named_shortly(cells.values())
     return Plan(with_measurable(suite, view, resolved), view, ready, device)
+
+
+def _beside(choice: Choice, view: View) -> Choice:
+    """With all seeds trained side by side, where that is asked for and the task can have it."""
+    if not view.ensemble or len(view.seeds) < 2 or not _task(choice.block.task).ensembles:
+        return choice
+    seeds = ",".join(map(str, view.seeds))
+    return replace(choice, settings={"ensemble": seeds, **choice.settings})
+
+
+def _refuse_beside(seed: int, resolved: Resolved) -> None:
+    """Raise UsageError where seeds are trained side by side, and this one is not among them."""
+    told = resolved.settings.get("ensemble", "")
+    if told and str(seed) not in told.split(","):
+        raise UsageError(f"`ensemble`: expected seeds among which is {seed}, got {told}")
 
 
 def _load_models(points: Iterable[Choice]) -> None:

@@ -94,10 +94,12 @@ def plan_of(
     seeds: int | Sequence[int] | None = None,
     set: Mapping[str, Any] | None = None,
     device: str = "auto",
+    ensemble: bool = False,
     elsewhere: bool = False,
 ) -> Plan:
-    """A suite resolved into cells. elsewhere: other machines measure them, and may have a device
-    that this one has not. Raises UsageError for what is not known.
+    """A suite resolved into cells. ensemble: the seeds of small models are trained side by side,
+    where that is faster. elsewhere: other machines measure them, and may have a device that this
+    one has not. Raises UsageError for what is not known.
     """
     for folder in _folders(suite):
         usercode.add_folder(folder)
@@ -111,6 +113,7 @@ def plan_of(
         pairs_of(only),
         [(axis, _names(names)) for axis, names in pairs_of(grid)],
         (set or {}).items(),
+        ensemble,
     )
     there = elsewhere and device in ("cuda", "mps")
     return make_plan(loaded, view, device if there else device_named(device))
@@ -262,6 +265,16 @@ def execute(
         raise
 
 
+def _owners_first(cells: Sequence[Cell]) -> list[Cell]:
+    """The first cell of every model before the others, which then find it trained."""
+    seen, others = dict[Any, Cell](), []
+    for cell in cells:
+        artifact = TASKS[cell.task].part.artifact(cell) or cell.key
+        if seen.setdefault(artifact, cell) is not cell:
+            others.append(cell)
+    return [*seen.values(), *others]
+
+
 def _while_ours(
     step: Callable[[Cell, Outcome], None], lease: Lease, directory: RunDirectory
 ) -> Callable[[Cell, Outcome], None]:
@@ -320,6 +333,8 @@ def _drive(
         try:
             if todo:
                 longest_first = sorted(todo, key=lambda cell: -cell.seconds)
+                if planned.view.ensemble:
+                    longest_first = _owners_first(longest_first)
                 for outcome in driver.run(longest_first, context):
                     measured.append(outcome.key)
                     watch.step(by_key[outcome.key], outcome)

@@ -43,13 +43,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class View:
-    """What a command asks of a suite: tier, seeds, and changes of grid and settings."""
+    """What a command asks of a suite: tier, seeds, and changes of grid and settings. ensemble:
+    whether the seeds are to be trained side by side, where that is faster.
+    """
 
     tier: str
     seeds: tuple[int, ...]
     only: tuple[tuple[str, str], ...] = ()
     grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
     set: tuple[tuple[str, Scalar], ...] = ()
+    ensemble: bool = False
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

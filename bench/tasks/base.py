@@ -90,13 +90,14 @@ class Task(ABC):
     """How a cell of one kind is measured.
 
     axes: of its grid. needs: what a data set must offer, of bench.datasets.OFFERED. takes_mixtures:
-    whether a suite's own [[mixture]] tables are data sets of it. strength: what the `epsilon` of
-    its rows is.
+    whether a suite's own [[mixture]] tables are data sets of it. ensembles: whether seeds can be
+    trained side by side (setting `ensemble`). strength: what the `epsilon` of its rows is.
     """
 
     axes: tuple[str, ...]
     needs: frozenset[str] = frozenset()
     takes_mixtures: bool = False
+    ensembles: bool = False
     strength: str = RADIUS
 
     @abstractmethod

@@ -74,14 +74,16 @@ def step(
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = _as_laid_out(gradient, weight)
     if not aside:
-        table.note(f"{move.player}_gradient", lambda: _norm(gradients))
+        table.note(f"{move.player}_gradient", lambda: _norm(gradients, table.beside))
     table.optimisers[move.player].step()
     if move.after is not None and not aside:
         move.after(table)
 
 
-def _norm(gradients: Sequence[Tensor]) -> Tensor:
-    """Over all weights."""
+def _norm(gradients: Sequence[Tensor], beside: int) -> Tensor:
+    """Over all weights; of trainings side by side one each."""
+    if beside:
+        return torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     return torch.stack([gradient.norm() for gradient in gradients]).norm()
 
 

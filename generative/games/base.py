@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from generative.contracts import Batches, Data, Fitted, LabelledBatches
 from generative.protocols.base import Optimiser
+from generative.streams import Streams, by_training
 from generative.trainers.execution import Execution
 from generative.trainers.progress import packed, put_back
 
@@ -76,9 +77,11 @@ class Memory(dict[str, Any]):
 class Table:
     """What a move sees: players, memory, data, noise, progress, and what was left on it.
 
-    mover: whose turn it is. attached: whether what a move minimises is to be differentiated by the
-    weights of other players, too; keeps: whether what it leaves is. traced: what is noted of a
-    step, where somebody asks.
+    mover: whose turn it is. attached: whether what a move minimises is to be differentiated by
+    the weights of other players, too; keeps: whether what it leaves is. traced: what is noted
+    of a step, where somebody asks. beside: how many trainings are played at it side by side, to
+    which the rows of whatever is drawn and judged belong in turn; 0 for one alone. minimised:
+    then, by player, what each of them minimised last.
     """
 
     def __init__(
@@ -88,16 +91,19 @@ class Table:
         memory: Memory,
         data: Data,
         batches: Batches | LabelledBatches,
-        rng: torch.Generator,
+        rng: torch.Generator | Streams,
         execution: Execution,
+        beside: int = 0,
     ) -> None:
         self.players: dict[str, Callable[..., Any]] = dict(players)
         self.optimisers, self.memory, self._networks = optimisers, memory, players
-        self.data, self.batches, self.rng = data, batches, rng
+        self.data, self.batches = data, batches
+        self.rng: Any = rng
         self.progress, self.mover = 0.0, ""
-        self.traced: dict[str, float] | None = None
+        self.traced: dict[str, Any] | None = None
         self.attached = self.keeps = False
         self._execution, self._left = execution, dict[str, Any]()
+        self.beside, self.minimised = beside, dict[str, Tensor]()
 
     @property
     def device(self) -> torch.device:
@@ -121,26 +127,37 @@ class Table:
         self._left[name] = value
 
     def note(self, name: str, value: Callable[[], Tensor]) -> None:
-        """Note the mean of something about this step, where somebody asks; the last one stands."""
-        if self.traced is not None:
-            with torch.no_grad():
-                self.traced[name] = float(value().float().mean())
+        """Note the mean of something about this step, where somebody asks; the last one stands. Of
+        trainings side by side one each.
+        """
+        if self.traced is None:
+            return
+        with torch.no_grad():
+            found = value().float()
+            beside = self.beside
+            self.traced[name] = by_training(found, beside) if beside else float(found.mean())
 
     def passes(self) -> AbstractContextManager:
         """The context of a player's pass: its precision."""
         return self._execution.passes(self.rng.device.type)
 
     def loss(self, move: Move) -> Tensor:
-        """What the move minimises, as the table stands: a scalar with its graph."""
+        """What the move minimises, as the table stands: a scalar with its graph. Of trainings side
+        by side the sum of what each does, of which none moves another's weights.
+        """
         total: Tensor | None = None
         for value, weight in move.objective(self):
-            part = value.mean() if weight == 1 else weight * value.mean()
+            mean = by_training(value, self.beside) if self.beside else value.mean()
+            part = mean if weight == 1 else weight * mean
             total = part if total is None else total + part
         if total is None:
             raise ValueError(f"the move of '{move.player}' minimises nothing")
         known = total.detach()
         self.note(f"{move.player}_loss", lambda: known)
-        return total
+        if not self.beside:
+            return total
+        self.minimised[move.player] = known
+        return total.sum()
 
     def network(self, player: str) -> nn.Module:
         """A player itself, whoever plays in its place."""

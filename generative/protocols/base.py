@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from bench.core.errors import UsageError
 from bench.core.registry import Entry, NoFacts, Registry
 from generative.networks import NETWORKS, Initialisation, Network
+from generative.streams import Streams
 from generative.training import ANY, RATE, STEPS, Bounds, Setting, Training, told
 
 
@@ -116,8 +118,12 @@ class Protocol(Rated):
         bare = None if self.critic.mixes else self.bare
         (bare or self.initialisation).apply(critic, rng)
 
-    def codes(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` draws of z, [n, latent], on the generator's device."""
+    def codes(self, n: int, rng: torch.Generator | Streams) -> Tensor:
+        """`n` draws of z, [n, latent], on the generator's device; of several streams those of each,
+        in turn, [n * streams, latent].
+        """
+        if isinstance(rng, Streams):
+            return rng.beside(partial(self.codes, n))
         if self.prior == "uniform":
             return torch.rand(n, self.latent, generator=rng, device=rng.device) * 2 - 1
         return torch.randn(n, self.latent, generator=rng, device=rng.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ TOLD = 1_000
 @dataclass
 class Played:
     """Everything that moves during a training. averages: moving averages of players, for those that
-    have one. told: of steps, what nobody has asked for yet.
+    have one. told: of steps, what nobody has asked for yet. value: what was minimised last.
     """
 
     players: Players
@@ -33,6 +33,7 @@ class Played:
     table: Table
     step: int = 0
     told: list[Traced] = field(default_factory=list)
+    value: Tensor = field(default_factory=partial(torch.zeros, ()))
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -82,14 +83,20 @@ class GameTrainer(Trainer):
         return Played(players, averages, table)
 
     def advance(self, state: Played, steps: int) -> Played:
-        value, table, moves = torch.zeros(()), state.table, self._moves
+        state = self.played(state, steps)
+        refuse_broken(state.players, state.value, state.step)
+        return state
+
+    def played(self, state: Played, steps: int) -> Played:
+        """After so many steps, whatever became of it."""
+        table, moves = state.table, self._moves
         for _ in range(steps):
             table.progress = state.step / self.steps
             for move in moves:
                 one = table.optimisers[move.player]
                 schedule(one, move.optimiser, state.step, table.progress, move.decay)
             table.traced = None if (state.step + 1) % self._every else {}
-            value = self.dynamics.play(table, moves)
+            state.value = self.dynamics.play(table, moves)
             state.step += 1
             if table.traced is not None:
                 state.told.append((state.step, table.traced))
@@ -97,7 +104,6 @@ class GameTrainer(Trainer):
                 if move.average:
                     pace = max(1 - move.average, 1 / state.step)
                     _follow(state.averages[move.player], state.players[move.player], pace)
-        refuse_broken(state.players, value, state.step)
         return state
 
     def finish(self, state: Played) -> Fitted:

@@ -8,7 +8,7 @@ from harness import small_suite
 from torch import nn
 
 from bench.core.errors import UsageError
-from bench.models.generators import TrainingOrder
+from bench.models.orders import TrainingOrder
 from bench.run.run import execute, plan_of
 from generative import NETWORKS, PROTOCOLS, RECIPES, Training
 from generative.networks import Dcgan, Mlp

@@ -204,7 +204,7 @@ def test_other_code_of_its_generator_changes_its_key(order, monkeypatch, module)
         return real(modules) + ("changed" if module in seen else "")
 
     monkeypatch.setattr(classifiers, "digest_of", other)
-    monkeypatch.setattr("bench.models.generators.digest_of", other)
+    monkeypatch.setattr("bench.models.orders.digest_of", other)
     after = [one.key("cpu") for one in (order, alone, plain)]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
 

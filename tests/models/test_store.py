@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from bench.core.errors import StoreError
 from bench.core.trees import BrokenTreeError, load_tree, save_tree
 from bench.datasets import DATASETS
-from bench.models.generators import KIND, TrainingOrder, train
+from bench.models.generators import train
+from bench.models.orders import KIND, TrainingOrder
 from bench.models.store import Artifact, ArtifactStore, Checkpoint, artifact_key
 from generative import RECIPES, Training
 from results.provenance import versions

@@ -20,7 +20,8 @@ from bench.datasets import DATASETS
 from bench.models import generators
 from bench.models.fields import GRID
 from bench.models.filming import IMAGES, POINTS, Film, shots
-from bench.models.generators import TrainingOrder, film_of, restored, train
+from bench.models.generators import film_of, restored, train
+from bench.models.orders import TrainingOrder
 from bench.models.store import ArtifactStore
 from generative import Sampler, Training
 from results.pictures import films

@@ -15,7 +15,8 @@ from bench import api
 from bench.core.errors import UsageError
 from bench.datasets import DATASETS
 from bench.extractors import EXTRACTORS
-from bench.models.generators import TrainingOrder, train
+from bench.models.generators import train
+from bench.models.orders import TrainingOrder
 from bench.models.store import ArtifactStore
 from bench.tasks.generation.imagescores import features_of
 from generative import RECIPES, ConditionalSampler, Training
@@ -366,7 +367,7 @@ def test_a_conditional_training_goes_on_bit_for_bit(tmp_path, monkeypatch, model
     training = Training("small-dcgan", steps=12, batch=8)
     order = TrainingOrder(model, training, DATASETS["optdigits"].part.fingerprint, 0, 2)
     whole = train(order, source, ArtifactStore(tmp_path / "whole"))
-    monkeypatch.setattr("bench.models.generators.STRIDE", 2)
+    monkeypatch.setattr("bench.models.trainings.STRIDE", 2)
     store, calls = ArtifactStore(tmp_path / "cut", checkpoint_seconds=0.0), []
     trainer = type(RECIPES[model].part.trainer(training, source.shape))
     advance = trainer.advance

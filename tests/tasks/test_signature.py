@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.models import generators
+from bench.models import trainings
 from bench.models.fields import GRID, field_of
-from bench.models.generators import TrainingOrder, train
+from bench.models.generators import train
+from bench.models.orders import TrainingOrder
 from bench.models.signature import Signature, take
 from bench.models.store import ArtifactStore
 from generative import PROTOCOLS, RECIPES, Training
@@ -160,7 +161,7 @@ def test_each_look_has_its_signature_and_a_checkpoint_keeps_them(tmp_path, monke
     assert trainer.steps == 8
 
     cut = ArtifactStore(tmp_path / "b", "cpu", 0.0)
-    taken, real_take = [], generators.take
+    taken, real_take = [], trainings.take
 
     def once(*args):
         if len(taken) == 2:
@@ -168,10 +169,10 @@ def test_each_look_has_its_signature_and_a_checkpoint_keeps_them(tmp_path, monke
         taken.append(1)
         return real_take(*args)
 
-    monkeypatch.setattr(generators, "take", once)
+    monkeypatch.setattr(trainings, "take", once)
     with pytest.raises(KeyboardInterrupt):
         train(order("nsgan", 8), source, cut)
-    monkeypatch.setattr(generators, "take", real_take)
+    monkeypatch.setattr(trainings, "take", real_take)
     again = train(order("nsgan", 8), source, cut)
     for mine, theirs in zip(again.signatures, straight.signatures, strict=True):
         assert np.array_equal(mine.real, theirs.real)
@@ -213,7 +214,7 @@ def test_what_has_no_critic_of_points_in_the_plane_has_no_field(tmp_path):
 def test_taking_it_changes_no_training(tmp_path, monkeypatch):
     source = ring()
     with_it = train(order("nsgan", 8), source, ArtifactStore(tmp_path / "a"))
-    monkeypatch.setattr(generators, "take", lambda *_: {"pulls": {}})
+    monkeypatch.setattr(trainings, "take", lambda *_: {"pulls": {}})
     without = train(order("nsgan", 8), source, ArtifactStore(tmp_path / "b"))
     assert np.array_equal(with_it.snapshots, without.snapshots)
     for name, value in with_it.fitted.tensors().items():

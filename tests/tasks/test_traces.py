@@ -8,8 +8,9 @@ from unrun import kept, run_of
 from bench import api
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
-from bench.models import generators
-from bench.models.generators import TrainingOrder, train
+from bench.models import trainings
+from bench.models.generators import train
+from bench.models.orders import TrainingOrder
 from bench.models.store import ArtifactStore
 from generative import RECIPES, Training
 from generative.trainers import game
@@ -98,7 +99,7 @@ def order(steps):
 def test_a_training_that_was_cut_off_has_the_whole_trace(tmp_path, monkeypatch):
     straight = train(order(8), ring(), ArtifactStore(tmp_path / "a", "cpu", 1e9)).trace
     assert straight.steps["critic_loss"] == list(range(1, 9))
-    cut, taken, take = ArtifactStore(tmp_path / "b", "cpu", 0.0), [], generators.take
+    cut, taken, take = ArtifactStore(tmp_path / "b", "cpu", 0.0), [], trainings.take
 
     def once(*args):
         if len(taken) == 2:
@@ -106,10 +107,10 @@ def test_a_training_that_was_cut_off_has_the_whole_trace(tmp_path, monkeypatch):
         taken.append(1)
         return take(*args)
 
-    monkeypatch.setattr(generators, "take", once)
+    monkeypatch.setattr(trainings, "take", once)
     with pytest.raises(KeyboardInterrupt):
         train(order(8), ring(), cut)
-    monkeypatch.setattr(generators, "take", take)
+    monkeypatch.setattr(trainings, "take", take)
     again = train(order(8), ring(), cut).trace
     assert again == straight
     assert train(order(8), ring(), cut).trace == straight

@@ -9,7 +9,8 @@ import torch
 from tasks.byhand import Given, cell_of, experiment_of
 
 from bench.core.randomness import forked, stream, stream_seed
-from bench.models.generators import TrainingOrder, train
+from bench.models.generators import train
+from bench.models.orders import TrainingOrder
 from bench.models.store import ArtifactStore
 from generative import RECIPES, Recipe, Trainer, Training
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.datasets.named import entry_named, names_with
-from bench.models.generators import KIND, Trained, TrainingOrder, trained_as
+from bench.models.generators import Trained, trained_as
+from bench.models.orders import KIND, TrainingOrder
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Bench, Measurement, Resolved, Task
 from bench.tasks.generation.facts import describe_model, modules_of

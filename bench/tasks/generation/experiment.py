@@ -17,7 +17,8 @@ from bench.core.randomness import stream
 from bench.core.registry import Entry
 from bench.datasets import DatasetFacts, Source
 from bench.datasets.pixels import outside, to_bytes
-from bench.models.generators import KIND, Trained, TrainingOrder, ready_in, restored, train
+from bench.models.generators import Trained, ready_in, restored, train
+from bench.models.orders import KIND, TrainingOrder
 from bench.models.store import ArtifactStore
 from bench.suites.cell import Cell
 from bench.tasks.base import Bench, Measurement, SamplingTask, Task, Value
@@ -139,7 +140,17 @@ class Experiment(ABC, Generic[F, D, S]):
         """What is trained."""
         cell, asked, model = self.cell, self.asked, self.cell.part("model")
         told = (asked.training(), cell.fingerprint, cell.seed, asked.evaluations)
-        return TrainingOrder(model, *told, modules_of(self.entry), self.fixed_noise, asked.film)
+        looked = (modules_of(self.entry), self.fixed_noise, asked.film)
+        return TrainingOrder(model, *told, *looked, self.beside)
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """The seeds that are trained side by side, its own among them; none for one by itself."""
+        return ()
+
+    def others(self, seed: int) -> D:
+        """The data of another seed."""
+        return self.entry.part.source(seed, self.device)
 
     @cached_property
     def drawn_as(self) -> str:
@@ -222,7 +233,7 @@ class DrawingExperiment(Experiment[Sampler, D, A]):
     played = True
 
     def train(self, store: ArtifactStore) -> Trained[Sampler]:
-        return train(self.order, self.source, store)
+        return train(self.order, self.source, store, self.others)
 
     def make(self, fitted: Sampler) -> Made:
         return Made(fitted.sample(self.asked.samples, self.stream("samples")))

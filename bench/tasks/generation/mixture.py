@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from bench.core.registry import Entry
 from bench.datasets import DatasetFacts, Source
 from bench.datasets.mixtures import Mixture, from_table
 from bench.datasets.named import entry_named, names_with
 from bench.models.generators import Trained
+from bench.models.orders import SIDE_BY_SIDE
+from bench.models.sidebyside import apart
 from bench.models.signature import Signature
 from bench.suites.cell import Cell
 from bench.tasks.base import TASKS, Resolved
@@ -62,16 +65,28 @@ TAKES = ("modes", "density", "likelihood", "latent", "sampled", TRAJECTORY, *OF_
 
 
 class MixtureSettings(DrawingSettings):
-    """Of a model of points."""
+    """Of a model of points. ensemble: seeds, with commas between, that are trained side by side,
+    where the model can be, and is faster so; each by itself where empty.
+    """
 
     protocol: str = "plane"
     evaluations: Evaluations = 20
+    ensemble: Annotated[str, Field(pattern=r"^(\d+(,\d+)+)?$")] = ""
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """Those seeds."""
+        return tuple(dict.fromkeys(int(part) for part in self.ensemble.split(",") if part))
 
 
 class MixtureExperiment(DrawingExperiment[Source, MixtureSettings]):
     """A model of points."""
 
     kind = MixtureSettings
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        return self.asked.beside
 
     def open_entry(self) -> Entry[Any, DatasetFacts]:
         return points_of(self.cell)
@@ -142,6 +157,7 @@ class MixtureTask(DrawingTask):
 
     needs = POINTS
     takes_mixtures = True
+    ensembles = True
     experiment = MixtureExperiment
 
     def every(self, axis: str) -> list[str]:
@@ -154,12 +170,15 @@ class MixtureTask(DrawingTask):
     ) -> Resolved:
         entry = _entry(parts["dataset"], _freeze(definition))
         asked, missing = read_settings(MixtureSettings, settings), entry.part.missing
+        shape = EXAMPLE if missing else entry.part.source(0).shape
+        together = asked.ensemble and not apart(parts["model"], asked.training(), shape)
         target = Target(
-            shape=EXAMPLE if missing else entry.part.source(0).shape,
+            shape=shape,
             fingerprint=entry.part.fingerprint,
-            modules=(__name__,),
+            modules=(__name__, *(SIDE_BY_SIDE if together else ())),
             data_modules=modules_of(entry),
             takes=TAKES,
+            own={"ensemble": asked.ensemble} if together else {},
             seconds=2e-5 * asked.samples + _counting(entry.part, asked.samples),
             moded="modes" in entry.part.offers,
             skip=missing,
