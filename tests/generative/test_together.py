@@ -11,6 +11,7 @@ from torch import nn
 from bench.core.randomness import forked, stream
 from bench.datasets import DATASETS
 from generative import RECIPES, Diverged, Training
+from generative.contracts import Loss
 from generative.networks import Mlp, critic_of
 from generative.trainers import together
 from generative.trainers.stacked import Stacked, can_be_stacked
@@ -183,6 +184,24 @@ def test_a_loss_that_is_no_number_is_the_one_trainings_own():
 )
 def test_what_goes_one_by_one_says_why(model, protocol, why):
     assert why in apart(trainer_of(model, protocol))
+
+
+class Centred(Loss):
+    """One that takes the mean of the batch away."""
+
+    def critic(self, real, fake):
+        return fake - real + real.mean()
+
+    def generator(self, real, fake):
+        return -fake
+
+
+def test_a_loss_that_looks_at_the_batch_goes_one_by_one():
+    """Whoever registers it says nothing of that: it is tried."""
+    trainer = trainer_of()
+    other = replace(trainer, game=replace(trainer.game, loss=Centred()))
+    assert apart(trainer) == ""
+    assert "compares examples" in apart(other)
 
 
 def test_images_go_one_by_one():

@@ -116,6 +116,7 @@ CHANGES = {
     "evaluations": 4,
     "modules": ("bench.datasets.mixtures",),
     "fixed_noise": True,
+    "beside": (0, 1),
     "film": 5,
 }
 
