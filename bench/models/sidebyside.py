@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream_seed
 from bench.models.trainings import Going, Kept, Saved, Work, facts_of, going
 from generative import RECIPES, Trainer, Training
@@ -19,12 +20,13 @@ TREE, DIVERGED = "tree", "diverged"
 
 
 def apart(model: str, training: Training, shape: tuple[int, ...]) -> str:
-    """Why the seeds of a model are trained one by one, or empty. Raises UsageError for a training
-    that makes no sense.
-    """
+    """Why the seeds of a model are trained one by one, or empty; it may not be trained at all."""
     if isinstance(RECIPES[model].part, Ready):
         return "it is not trained"
-    return together.apart(RECIPES[model].part.trainer(training, shape))
+    try:
+        return together.apart(RECIPES[model].part.trainer(training, shape))
+    except UsageError as error:
+        return str(error)
 
 
 def side_by_side(trainer: Trainer, works: Sequence[Work], saved: Saved) -> list[Kept]:

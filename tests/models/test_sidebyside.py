@@ -249,6 +249,18 @@ def test_wrong_ensembles_are_one_line(suite, options, said):
         api.execute(suite, out="run", only=[("block", "points")], **options)
 
 
+def test_every_model_there_is_can_be_asked_for(suite):
+    """Those that can't be trained on points are skipped, as without."""
+    only = [("block", "points"), ("model", "[lw]*")]
+    options = {"only": only, "grid": [("model", ["*"])]}
+    beside, alone = (api.plan(suite, ensemble=told, **options) for told in (True, False))
+    assert list(beside["model"]) == list(alone["model"])
+    assert list(beside["state"]) == list(alone["state"])
+    told = beside["settings"].map(lambda settings: settings.get("ensemble"))
+    assert "lsgan" in set(beside["model"][told == "0,1,2"])
+    assert {"wgan", "wgan-gp"} <= set(beside["model"][told.isna()])
+
+
 def test_one_seed_is_no_ensemble(suite):
     report = api.execute(suite, out="run", ensemble=True, seeds=1, only=[("model", "nsgan")])
     assert all("ensemble" not in cell["settings"] for cell in report.made.manifest["cells"])
@@ -257,3 +269,4 @@ def test_one_seed_is_no_ensemble(suite):
 def test_what_was_made_elsewhere_is_not_trained():
     assert "faster" in apart("nsgan", replace(Training("pacgan")), (2,))
     assert apart("nsgan", Training("plane"), (2,)) == ""
+    assert "multiples of 4" in apart("nsgan", Training("small-dcgan"), (2,))
