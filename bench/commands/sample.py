@@ -110,12 +110,19 @@ def _film(run: str, model: str | None, out: str, options: dict[str, Any]) -> Non
     for name in (*others, "traverse", "weights", "truncation"):
         if options[name] is not None and options[name] is not False:
             raise UsageError(f"--film shows a training: leave --{name} out")
+    if not _is_usual("count"):
+        raise UsageError("--film shows the samples that a run has kept: leave -n out")
     if model is None:
         raise UsageError("--model: whose training?")
     names = [name.strip() for name in model.split(",") if name.strip()]
     where = {name: options[name] for name in ("dataset", "block", "seed", "only", "trust")}
     path = api.film(run, names, out, **where)
     click.echo(f"the training of {', '.join(names)}: {path} ({path.stat().st_size / 1e3:.0f} kB)")
+
+
+def _is_usual(option: str) -> bool:
+    """Whether nobody said it."""
+    return click.get_current_context().get_parameter_source(option) == ParameterSource.DEFAULT
 
 
 def _curve(
@@ -136,7 +143,7 @@ def _curve(
         raise UsageError(f"expected one of {told}")
     if model is None:
         raise UsageError("--model: which one? (a data set has no codes to look at)")
-    usual = click.get_current_context().get_parameter_source("count") == ParameterSource.DEFAULT
+    usual = _is_usual("count")
     where = {name: options[name] for name in ("dataset", "block", "seed", "only", "trust")}
     table = api.truncations(run, model, bounds, n=1_000 if usual else count, out=out, **where)
     click.echo(table.pivot(index="truncation", columns="metric", values="value").to_string())

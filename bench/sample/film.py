@@ -85,13 +85,12 @@ def _filmed(cell: Cell) -> dict[str, Any]:
     if not isinstance(task, GenerationTask) or not cell.settings.get("film"):
         raise UsageError(
             f"model '{cell.part('model')}' has no film in this run: `bench run` keeps one with "
-            "--set film=60, for models that are trained in steps and draw samples"
+            "--set film=60, for models that are trained in steps and draw images, or points in the "
+            "plane"
         )
     work = task.experiment(cell, cell.device)
     made = film_of(work.order, work.source, ArtifactStore(cache_folder(), cell.device))
     arrays = made.arrays()
-    if arrays["frames"].ndim == 3 and arrays["frames"].shape[2] != 2:
-        raise UsageError("a film of points needs two dimensions")
     if not len(made.steps):
         raise UsageError(f"model '{cell.part('model')}' diverged before its film began")
     return {**arrays, "reach": made.reach}

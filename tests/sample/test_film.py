@@ -275,6 +275,7 @@ def test_the_command_writes_a_film(run, tmp_path, monkeypatch, words, panels, fr
         ([], "--model: whose training"),
         (["--model", "nsgan", "--codes"], "leave --codes out"),
         (["--model", "nsgan", "--truncation", "2"], "leave --truncation out"),
+        (["--model", "nsgan", "-n", "64"], "leave -n out"),
     ],
 )
 def test_what_has_no_film_is_one_line(run, tmp_path, capfd, words, said):
@@ -285,6 +286,31 @@ def test_what_has_no_film_is_one_line(run, tmp_path, capfd, words, said):
     assert not out.exists()
     assert bench("sample", run, "--model", "nsgan", "--film", "-o", tmp_path / "x.avi") == 2
     assert "ends in one of .webp, .gif, .mp4" in capfd.readouterr().err
+
+
+def test_points_that_no_plane_holds_have_no_film(tmp_path, monkeypatch):
+    """Whatever the run is told; said before it is run."""
+    suite = """
+    name = "spaces"
+    default_tier = "quick"
+    [tiers.quick]
+    seeds = 1
+    [[mixture]]
+    name = "line"
+    centres = [[-1.0], [1.0]]
+    covariances = [0.01, 0.01]
+    [[block]]
+    name = "b"
+    task = "mixture"
+    grid.dataset = ["line", "ring8@pacgan"]
+    grid.model = ["nsgan"]
+    metrics = ["high_quality"]
+    """
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spaces.toml").write_text(suite)
+    planned = api.plan("spaces.toml", set={"film": 5}).set_index("dataset")["settings"]
+    assert "film" not in planned["line"]
+    assert planned["ring8@pacgan"]["film"] == 5
 
 
 @pytest.mark.slow

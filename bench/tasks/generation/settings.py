@@ -232,7 +232,7 @@ def resolve(
     training = suited(recipe.part, asked.training(), target.shape)
     relevant, several_steps = _set_up(recipe, training, target.shape)
     looks = {"evaluations": asked.evaluations} if several_steps else {}
-    filmed = several_steps and not recipe.facts.translates and asked.film
+    filmed = several_steps and _can_be_seen(target.shape, recipe) and asked.film
     film = {"film": asked.film} if filmed else {}
     chosen = {**relevant, **target.own, **looks, **film}
     return Resolved(
@@ -250,6 +250,12 @@ def resolve(
         skip=target.skip,
         note=_packs(chosen),
     )
+
+
+def _can_be_seen(shape: tuple[int, ...] | None, recipe: Entry[Recipe, RecipeFacts]) -> bool:
+    """Whether a film shows what it draws: images, or points in the plane."""
+    seen = shape is None or len(shape) > 1 or shape == (2,)
+    return seen and not recipe.facts.translates
 
 
 def _packs(chosen: Mapping[str, Any]) -> str:
