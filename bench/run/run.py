@@ -252,6 +252,8 @@ def execute(
         directory = RunDirectory(directory.path.resolve())
         _set_aside(planned, directory, watch)
     directory.claim(planned.suite.name, planned.view.tier)
+    if planned.view.ensemble and not any("ensemble" in cell.settings for cell in planned.cells):
+        watch.warn("`ensemble`: there are no small models here whose seeds are faster side by side")
     try:
         with directory.lock() as lease:
             guarded = replace(watch, step=_while_ours(watch.step, lease, directory))

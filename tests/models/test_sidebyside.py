@@ -17,6 +17,7 @@ from bench.models.generators import film_of, restored, train
 from bench.models.orders import KIND, TrainingOrder
 from bench.models.sidebyside import apart
 from bench.models.store import ArtifactStore
+from bench.run.run import Watcher
 from generative import Diverged, Sampler, Training
 
 RING = DATASETS["ring8@pacgan"].part
@@ -262,8 +263,15 @@ def test_every_model_there_is_can_be_asked_for(suite):
 
 
 def test_one_seed_is_no_ensemble(suite):
-    report = api.execute(suite, out="run", ensemble=True, seeds=1, only=[("model", "nsgan")])
+    told = []
+    options = {"only": [("model", "nsgan")], "ensemble": True, "watcher": Watcher(warn=told.append)}
+    report = api.execute(suite, out="run", seeds=1, **options)
     assert all("ensemble" not in cell["settings"] for cell in report.made.manifest["cells"])
+    assert told == [
+        "`ensemble`: there are no small models here whose seeds are faster side by side"
+    ]
+    api.execute(suite, out="other", seeds=2, **options)
+    assert len(told) == 1
 
 
 def test_what_was_made_elsewhere_is_not_trained():
