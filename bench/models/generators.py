@@ -121,14 +121,14 @@ def train(
     data of the seeds beside it.
     """
 
-    def beside(seed: int) -> Work:
+    def work(seed: int) -> Work:
         own = replace(order, seed=seed)
         assert others is not None
         theirs = source if seed == order.seed else others(seed)
         return Work(own, theirs, partial(_snapshot, theirs, own))
 
     look = partial(_snapshot, source, order)
-    return trained_as(Sampler, order, source, store, look, [*map(beside, order.beside)])
+    return trained_as(Sampler, order, source, store, look, work)
 
 
 def trained_as(
@@ -137,10 +137,10 @@ def trained_as(
     source: Source,
     store: ArtifactStore,
     look: Look,
-    beside: Sequence[Work] = (),
+    work_of: Callable[[int], Work] | None = None,
 ) -> Trained[F]:
-    """The trained model of an order, from the store or trained now, or made elsewhere. beside: what
-    is trained with it, itself included; none for a training by itself.
+    """The trained model of an order, from the store or trained now, or made elsewhere. work_of: the
+    training of a seed beside it, for orders that have any; asked for where they are trained.
     """
     if (ready := ready_in(order.recipe)) is not None:
         found = _as(kind, ready.load(order.training, source, order.seed), order)
@@ -155,13 +155,14 @@ def trained_as(
             return run(trainer, going(trainer, work, checkpoint))
 
     def make_all(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-        parts = side_by_side(trainer, beside, checkpoint)
-        names = [str(work.order.seed) for work in beside]
+        assert work_of is not None
+        parts = side_by_side(trainer, [*map(work_of, order.beside)], checkpoint)
+        names = [str(seed) for seed in order.beside]
         trees = {name: tree for name, (tree, _) in zip(names, parts, strict=True)}
         facts = {name: told for name, (_, told) in zip(names, parts, strict=True)}
         return {TRAININGS: trees}, {TRAININGS: facts, **order.identity(source.device)}
 
-    artifact = _own(order, store.get_or_make(KIND, key, make_all if beside else make))
+    artifact = _own(order, store.get_or_make(KIND, key, make_all if order.beside else make))
     tree = artifact.tree
     found = None if tree["fitted"] is None else trainer.restore(source, tree["fitted"])
     return Trained(

@@ -7,18 +7,12 @@ from typing import Any
 
 from bench.core.digests import digest_of
 from bench.models.filming import Film
-from bench.models.signature import Signature
 from bench.models.store import artifact_key
-from bench.models.tracing import Trace
 from generative import RECIPES, Training
-from generative.streams import Streams
-from generative.trainers import stacked, together
 
 KIND = "generator"
-LOOKING = ("bench.models.trainings", Signature.__module__, Trace.__module__)
-"""Modules that decide what is kept of a training."""
-SIDE_BY_SIDE = (together.__name__, stacked.__name__, Streams.__module__)
-"""And those by which several are one."""
+KEEPING = "bench.models.generators"
+"""The module that decides, with those that it imports, what is kept of a training."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +49,8 @@ class TrainingOrder:
             "code": digest_of(
                 (
                     __name__,
-                    *LOOKING,
+                    KEEPING,
                     *([Film.__module__] if self.film else []),
-                    *(SIDE_BY_SIDE if self.beside else ()),
                     recipe.origin,
                     *recipe.part.modules(self.training),
                     *self.modules,

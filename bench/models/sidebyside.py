@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bench.core.errors import UsageError
@@ -83,6 +84,11 @@ class _Shared:
     offered: dict[str, Callable[[], Any]] = field(default_factory=dict)
     ended: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def begun(self) -> Any:
+        """What was saved before, or None; read once for all."""
+        return self.saved.load()
+
     def offer(
         self, name: str, state: Callable[[], Any], about: Mapping[str, Any] | None = None
     ) -> None:
@@ -109,7 +115,7 @@ class _Part:
 
     def load(self) -> Any:
         """Its state when all were saved, or None."""
-        found = self.shared.saved.load()
+        found = self.shared.begun
         return None if found is None else found.get(self.name)
 
     def offer(self, state: Callable[[], Any], about: Mapping[str, Any] | None = None) -> None:

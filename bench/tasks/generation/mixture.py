@@ -18,7 +18,6 @@ from bench.datasets import DatasetFacts, Source
 from bench.datasets.mixtures import Mixture, from_table
 from bench.datasets.named import entry_named, names_with
 from bench.models.generators import Trained
-from bench.models.orders import SIDE_BY_SIDE
 from bench.models.sidebyside import apart
 from bench.models.signature import Signature
 from bench.suites.cell import Cell
@@ -175,7 +174,7 @@ class MixtureTask(DrawingTask):
         target = Target(
             shape=shape,
             fingerprint=entry.part.fingerprint,
-            modules=(__name__, *(SIDE_BY_SIDE if together else ())),
+            modules=(__name__,),
             data_modules=modules_of(entry),
             takes=TAKES,
             own={"ensemble": asked.ensemble} if together else {},
