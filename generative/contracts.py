@@ -115,6 +115,17 @@ class TwoDomains(Data, Protocol):
 
 
 @runtime_checkable
+class ClassedDomains(TwoDomains, Protocol):
+    """Two domains, of which the first may have classes: `labelled_first` has its images with
+    theirs. first_classes: how many, 0 where none are known.
+    """
+
+    first_classes: int
+
+    def labelled_first(self) -> LabelledBatches: ...
+
+
+@runtime_checkable
 class Captioned(Data, Protocol):
     """Images with a caption each, int64 [n, words]; see `bench.datasets.captioned`. prompts: every
     caption there is; captions: of the training images; held_captions: of the held-out ones.
@@ -559,12 +570,12 @@ class RecipeFacts:
     score can show. parts: the registered parts it is made of, cited with it. points_only,
     images_only: why it can't take the other, or empty. labelled: it needs the classes of its
     training examples. translates: it maps images of one domain to another's, and draws nothing.
-    paired: it needs to know which belong together. moded: it needs to know the modes, or what
-    classes they are made of. captioned: it is told what to draw by captions. encodes: its model is
-    an Autoencoder; edits: an Editor; inverts: Invertible. restores: the one task that its model is
-    for, where that repairs damaged images and draws none of its own. classifies: it is a Labeller,
-    and can be trained where few examples have a class. draws: whether it draws samples of its own,
-    of anything.
+    paired: it needs to know which belong together. classed: it needs the classes of the first
+    domain. moded: it needs to know the modes, or what classes they are made of. captioned: it is
+    told what to draw by captions. encodes: its model is an Autoencoder; edits: an Editor; inverts:
+    Invertible. restores: the one task that its model is for, where that repairs damaged images and
+    draws none of its own. classifies: it is a Labeller, and can be trained where few examples have
+    a class. draws: whether it draws samples of its own, of anything.
     """
 
     role: Role = "model"
@@ -574,6 +585,7 @@ class RecipeFacts:
     labelled: bool = False
     translates: bool = False
     paired: bool = False
+    classed: bool = False
     moded: bool = False
     captioned: bool = False
     encodes: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from generative.contracts import Codes, Direction, Logits, Translator
 from generative.networks import Network, Shape, layers_of
@@ -72,12 +73,20 @@ class Critics(nn.Module):
 class Search:
     """How the code of an image is found: of `starts` draws of the prior the one whose image is
     nearest to it, and then so many steps of Adam down the squared distance; the nearest on the way
-    is kept.
+    is kept. block: distances are of the means over squares of so many pixels a side: lines of one
+    pixel that lie beside one another are as far apart as lines that have nothing to do with one
+    another, and what is found by pixels is another digit, or the mean of many.
     """
 
     starts: int = 500
     steps: int = 50
     rate: float = 0.1
+    block: int = 4
+
+    def coarse(self, x: Images) -> Float[Tensor, "n values"]:
+        """What distances are of."""
+        side = self.block
+        return (avg_pool2d(x, side, ceil_mode=True) if side > 1 else x).flatten(1)
 
 
 class CoupledTranslator(Translator):
@@ -107,7 +116,7 @@ class CoupledTranslator(Translator):
         source = 0 if direction == "forward" else 1
         starts = self._codes(self._search.starts, rng)
         with torch.no_grad():
-            seen = self._generators.alone(starts, source).flatten(1)
+            seen = self._search.coarse(self._generators.alone(starts, source))
         made = [self._translated(part, starts, seen, source) for part in x.split(CHUNK)]
         return torch.cat(made)
 
@@ -115,19 +124,21 @@ class CoupledTranslator(Translator):
         return torch.randn(n, self._latent, generator=rng, device=rng.device)
 
     def _translated(self, x: Images, starts: Tensor, seen: Tensor, source: int) -> Tensor:
-        gaps = torch.cdist(x.flatten(1), seen, compute_mode="donot_use_mm_for_euclid_dist")
-        codes = self._found(x, starts[gaps.argmin(1)], source)
+        wanted = self._search.coarse(x)
+        gaps = torch.cdist(wanted, seen, compute_mode="donot_use_mm_for_euclid_dist")
+        codes = self._found(wanted, starts[gaps.argmin(1)], source)
         with torch.no_grad():
             return self._generators.alone(codes, 1 - source)
 
-    def _found(self, x: Images, first: Codes, source: int) -> Codes:
+    def _found(self, wanted: Tensor, first: Codes, source: int) -> Codes:
         """The best code on the way, by itself for each image."""
         z = first.clone().requires_grad_()
         adam = torch.optim.Adam([z], lr=self._search.rate)
-        best, kept = x.new_full((len(x),), float("inf")), first.clone()
+        best, kept = wanted.new_full((len(wanted),), float("inf")), first.clone()
         for step in range(self._search.steps + 1):
             with torch.enable_grad():
-                lost = (self._generators.alone(z, source) - x).square().flatten(1).sum(1)
+                seen = self._search.coarse(self._generators.alone(z, source))
+                lost = (seen - wanted).square().sum(1)
             better = lost.detach() < best
             best = torch.where(better, lost.detach(), best)
             kept = torch.where(better[:, None], z.detach(), kept)

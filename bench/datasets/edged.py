@@ -17,15 +17,16 @@ MARGIN = 2
 
 @cache
 def digits() -> Domains:
-    """The edges of 2,000 digits of mnist5k and 2,000 other digits, so that nothing pairs them; held
-    out 1,000 digits, each with its edges.
+    """The edges of 2,000 digits of mnist5k, with the digits' classes, and 2,000 other digits, so
+    that nothing pairs them; held out 1,000 digits, each with its edges.
     """
     split = mnist5k()
     own, held = (
         np.pad(images, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
         for images in (split.images, split.held_images)
     )
-    return Domains(edges(own[::2]), own[1::2], edges(held), held)
+    classes = split.labels[::2].astype(np.int64)
+    return Domains(edges(own[::2]), own[1::2], edges(held), held, classes=classes)
 
 
 register(

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets.base import DATASETS, Batches, Dataset, LabelledBatches, Source
-from bench.datasets.batches import Epochs, ShuffledEpochs
+from bench.datasets.batches import Epochs, LabelledEpochs, ShuffledEpochs
 from bench.datasets.labelled import as_tensor
 from bench.datasets.pixels import to_unit
 from bench.datasets.stacks import ESTIMATOR_VALUES
@@ -25,7 +25,8 @@ class Domains:
     """Images uint8 [n, h, w] or [n, h, w, 3] of two domains, to train on and held out. Those of
     held-out pairs stand at the same place in both.
 
-    truth: whether the held-out images are pairs. maps: the class of each of their pixels, int64
+    truth: whether the held-out images are pairs. classes: of the first domain's images to train on,
+    int64 [n], from 0, where they are known. maps: the class of each of their pixels, int64
     [n, h, w], where they are known. names: of held-out images, where they have any.
     """
 
@@ -36,6 +37,7 @@ class Domains:
     truth: bool = True
     maps: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    classes: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,8 @@ class Pairs(Dataset):
 @cache
 def _fingerprint(paired: bool, found: Domains) -> str:
     digest = hashlib.sha256(f"pairs|{paired}".encode())
-    arrays = (found.first, found.second, found.held_first, found.held_second, found.maps)
-    for array in arrays:
+    images = found.first, found.second, found.held_first, found.held_second
+    for array in (*images, found.maps, found.classes):
         if array is not None:
             digest.update(f"|{array.shape}|".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -125,12 +127,16 @@ class PairSource(Source):
             tuple(as_tensor(part[:1]).shape[1:])
             for part in (self._found.held_first, self._found.held_second)
         )
+        classes = self._found.classes
+        self.first_classes = 0 if classes is None else int(classes.max()) + 1
         self._purpose = ("data", data.fingerprint, seed)
 
     def _ordered(self, images: np.ndarray) -> Tensor:
         """In an order of the seed's, the same for as many images."""
-        order = torch.randperm(len(images), generator=stream(*self._purpose, "order"))
-        return as_tensor(images, self.device)[order.to(self.device)]
+        return as_tensor(images, self.device)[self._order(len(images))]
+
+    def _order(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=stream(*self._purpose, "order")).to(self.device)
 
     @cached_property
     def first(self) -> Tensor:
@@ -173,6 +179,19 @@ class PairSource(Source):
         parts = (("first", self.first), ("second", self.second))
         orders = [Epochs(len(images), self._rng(name)) for name, images in parts]
         return Both(self.first, self.second, orders)
+
+    def labelled_first(self) -> LabelledBatches:
+        """Batches of the first domain with the class of each image. Raises UsageError where none is
+        known.
+        """
+        classes = self._found.classes
+        if classes is None:
+            raise UsageError(
+                f"'{self.name}' has no classes of its first domain: choose edges@digits, or "
+                "another model"
+            )
+        labels = torch.from_numpy(classes).to(self.device)[self._order(len(classes))]
+        return LabelledEpochs(self.first, labels, self._rng("labelled"), to_unit)
 
     def _rng(self, purpose: str) -> torch.Generator:
         return stream(*self._purpose, purpose, device=self.device)

@@ -7,9 +7,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -127,8 +127,14 @@ def changed(place: Place = PLANE, **settings: Any) -> Place:
 
 def under(trainer: Any, **changes: Any) -> Any:
     """A trainer whose protocol says something else."""
-    game = trainer.game
-    return replace(trainer, game=replace(game, protocol=replace(game.protocol, **changes)))
+    return replace(trainer, game=_told(trainer.game, changes))
+
+
+def _told(game: Any, changes: Mapping[str, Any]) -> Any:
+    """A game whose protocol says something else, or that of the game it extends."""
+    if "protocol" in {field.name for field in fields(game)}:
+        return replace(game, protocol=replace(game.protocol, **changes))
+    return replace(game, own=_told(game.own, changes))
 
 
 def _outcome(trainer: Any, state: Any) -> list:

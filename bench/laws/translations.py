@@ -28,12 +28,13 @@ from bench.laws.translators import (
     PAIRS,
     SIDE,
     TRAINING,
+    both_ways_law,
     drawings,
     inputs,
     law,
     learner_law,
     of_cycles_law,
-    of_pairs_law,
+    one_way_law,
     train,
     trained,
     trainer_of,
@@ -61,12 +62,20 @@ def weights_of_another_architecture_are_refused(recipe: Entry) -> None:
     """Naming the first that does not fit."""
     _, fitted = trained(recipe)
     trainer = trainer_of(recipe)
-    network = replace(trainer.game.protocol.generator, width=5)
-    other = under(trainer, generator=network)
-    message = "forward generator's weights are of another architecture"
-    for made, tensors in ((other, fitted.tensors()), (trainer, {})):
+    message = "the (forward generator|generators)'s weights are of another architecture"
+    for made, tensors in ((_wider(trainer), fitted.tensors()), (trainer, {})):
         with raises(UsageError, message):
             made.restore(PAIRS.source(0), tensors)
+
+
+def _wider(trainer: Any) -> Any:
+    """A trainer of wider generators: the protocol's, or layers of the game's own."""
+    game = trainer.game
+    for name in ("making", "layers"):
+        if hasattr(game, name) and not hasattr(game, "own"):
+            layers = replace(getattr(game, name), width=5)
+            return replace(trainer, game=replace(game, **{name: layers}))
+    return under(trainer, generator=replace(game.protocol.generator, width=5))
 
 
 @law(cases=base.each([1, 5, HELD]))
@@ -181,7 +190,7 @@ def instance_norm_looks_at_the_image_itself(recipe: Entry) -> None:
     assert not any("running" in name for name in fitted.tensors())
 
 
-@of_pairs_law()
+@one_way_law()
 def paired_models_know_one_direction(recipe: Entry) -> None:
     """Another is refused, by name."""
     source, fitted = trained(recipe)
@@ -190,7 +199,7 @@ def paired_models_know_one_direction(recipe: Entry) -> None:
         fitted.translate(source.held_second, stream("back"), "backward")
 
 
-@unpaired_law()
+@both_ways_law()
 def other_models_know_both_directions(recipe: Entry) -> None:
     """From the first domain to the second, and back."""
     directions = trained(recipe)[1].directions

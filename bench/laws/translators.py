@@ -35,7 +35,7 @@ SIDE, PAIRED, UNPAIRED, HELD = 16, 7, (7, 9), CHUNK + 6
 """7 pairs: the fourth batch of 2 crosses the end of the first epoch. More held-out images than a
 translator takes at once.
 """
-STEPS = 4
+STEPS, CLASSES = 4, 3
 
 
 def drawings(seed: int, n: int, colour: bool = True) -> np.ndarray:
@@ -56,7 +56,8 @@ def domains(
     held_first, held_second = (drawings(seed + 2, held[seed], colours[seed]) for seed in (0, 1))
     if truth and colours[0] == colours[1]:
         second, held_second = 255 - first, 255 - held_first
-    return Domains(first, second, held_first, held_second, truth)
+    classes = np.arange(sizes[0]) % CLASSES
+    return Domains(first, second, held_first, held_second, truth, classes=classes)
 
 
 COLOURED, GREY_TO_COLOUR = domains(), domains((False, True))
@@ -88,6 +89,11 @@ def contested(entry: Entry) -> bool:
     return learns(entry) and "critic_lr" in entry.part.relevant(TRAINING)
 
 
+def one_way(entry: Entry) -> bool:
+    """Whether what it needs to know lets it translate in one direction alone."""
+    return translates(entry) and (entry.facts.paired or entry.facts.classed)
+
+
 about = partial(base.law, RECIPES.kind)
 law = partial(about, where=translates)
 learner_law = partial(about, where=learns)
@@ -95,6 +101,8 @@ contested_law = partial(about, where=contested)
 of_pairs_law = partial(about, where=lambda entry: learns(entry) and entry.facts.paired)
 of_cycles_law = partial(about, where=lambda entry: learns(entry) and not entry.facts.paired)
 unpaired_law = partial(about, where=lambda entry: translates(entry) and not entry.facts.paired)
+one_way_law = partial(about, where=one_way)
+both_ways_law = partial(about, where=lambda entry: translates(entry) and not one_way(entry))
 
 
 def tiny(trainer: Any) -> Any:
@@ -246,7 +254,7 @@ def a_learner_depends_on_its_seed(recipe: Entry) -> None:
 
 def _networks(state: Any) -> tuple[nn.Module, nn.Module]:
     """The generators and the critics of a training, one or two of each."""
-    generators, critics = state.players.values()
+    generators, critics, *_ = state.players.values()
     return generators, critics
 
 
@@ -306,6 +314,10 @@ CHANGES = {
     "clip_bound": 0.05,
     "unshared": 2,
     "code_size": 5,
+    "content_share": 0.75,
+    "content_size": 5,
+    "constancy_weight": 3.0,
+    "itself_weight": 3.0,
 }
 OTHERS = {"critic_steps": 2, "penalty_weight": 3.0, "latent": 3}
 """Those that no translator reads."""
@@ -316,7 +328,8 @@ def _changed(recipe: Entry, name: str) -> Training:
     if name != "protocol":
         return SHORT.saying(**{name: CHANGES[name]})
     own = recipe.part.relevant(SHORT)["protocol"]
-    return SHORT.saying(protocol="small-pix2pix" if own != "small-pix2pix" else "small-cyclegan")
+    as_fast = ("small-pix2pix", "small-cogan")
+    return SHORT.saying(protocol="small-cyclegan" if own in as_fast else "small-pix2pix")
 
 
 @law()

@@ -37,7 +37,8 @@ class Move:
     before it left. decay: the share of the training, at its end, over which the rate falls to 0.
     average: the decay of a moving average of the player's weights that stands for it in the model
     (Yazici et al. 2019, arXiv:1806.04498), begun afresh until 1 / (1 - average) steps have been
-    made; 0 is the player itself. after: what is done to the table once the weights have moved.
+    made; 0 is the player itself. during: it is made from the first of these shares of the training
+    on, and no longer from the second. after: what is done to the table once the weights have moved.
     """
 
     player: str
@@ -47,6 +48,7 @@ class Move:
     fresh: bool = True
     decay: float = 0.0
     average: float = 0.0
+    during: tuple[float, float] = (0.0, 1.0)
     after: Callable[[Table], None] | None = None
 
 

@@ -123,15 +123,15 @@ class Cycle(Game):
         buffers = {name: Buffer(size) for name in BUFFERS}
         return Memory(data.device, **buffers, draws=torch.Generator().manual_seed(seed))
 
-    def _reals(self, table: Table) -> tuple[Tensor, Tensor]:
+    def reals(self, table: Table) -> tuple[Tensor, Tensor]:
         return table.once("reals", lambda: table.batches.next(self.protocol.batch))
 
-    def _fakes(self, table: Table) -> tuple[Tensor, Tensor]:
+    def fakes(self, table: Table) -> tuple[Tensor, Tensor]:
         """What each generator makes of its domain."""
 
         def draw() -> tuple[Tensor, Tensor]:
             forward, backward = self._players(table, GENERATORS)
-            first, second = self._reals(table)
+            first, second = self.reals(table)
             with table.passes():
                 return forward(first), backward(second)
 
@@ -143,10 +143,10 @@ class Cycle(Game):
     def _generator_loss(self, table: Table) -> list[Summand]:
         """Both directions; critics keep their weights."""
         found: list[Summand] = []
-        reals, span = self._reals(table), self.protocol.span
+        reals, span = self.reals(table), self.protocol.span
         generators, critics = self._players(table, GENERATORS), self._players(table, CRITICS)
         with table.passes():
-            fakes = self._fakes(table)
+            fakes = self.fakes(table)
             for at in (FORWARD, BACKWARD):
                 source, target = reals[at], reals[1 - at]
                 if self.loss is not None:
@@ -167,7 +167,7 @@ class Cycle(Game):
         return found
 
     def _critic_loss(self, table: Table) -> Iterator[Summand]:
-        reals, fakes = self._reals(table), self._fakes(table)
+        reals, fakes = self.reals(table), self.fakes(table)
         assert self.loss is not None
         for at, critic in enumerate(self._players(table, CRITICS)):
             buffer, draws = table.memory[BUFFERS[at]], table.memory["draws"]

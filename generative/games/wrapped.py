@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from generative.contracts import Batches, Contested, Data, Decoder, LabelledBatches
+from generative.contracts import Batches, Contested, Data, Decoder, Fitted, LabelledBatches
 from generative.games.adversarial import Adversarial
 from generative.games.base import Game, Memory, Move, Players
 from generative.games.turns import CRITIC, GENERATOR
@@ -88,7 +88,7 @@ class Extended(Game):
         return self.own.memory(data, rng)
 
     @final
-    def fitted(self, players: Players, data: Data) -> Decoder:
+    def fitted(self, players: Players, data: Data) -> Fitted:
         return self.own.fitted(players, data)
 
 

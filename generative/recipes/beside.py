@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from bench.core.registry import Entry
-from generative.protocols.base import Protocol
 from generative.recipes.playing import Playing
 from generative.training import Training
 
@@ -21,11 +20,11 @@ class Beside(Playing, Generic[P]):
     plain: P
 
     @final
-    def entry(self, training: Training) -> Entry[Protocol, Any]:
+    def entry(self, training: Training) -> Entry[Any, Any]:
         return self.plain.entry(training)
 
     @final
-    def rules(self, training: Training) -> Protocol:
+    def rules(self, training: Training) -> Any:
         return self.plain.rules(training)
 
     @final

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 from bench.core.registry import Entry
 from generative.contracts import CONSTRAINTS, LOSSES, RECIPES
@@ -21,23 +21,31 @@ CRITICS_COST = 0.5
 
 
 @dataclass(frozen=True)
-class Translating(Playing):
-    """Under the run's protocol, or the usual one of the recipe where the run names none. loss: of
-    the critics by name, or None for no critics.
+class Usual(Playing):
+    """Under the run's protocol of translators, or the usual one of the recipe where the run names
+    none.
     """
 
     usual: str
+
+    @final
+    def entry(self, training: Training) -> Entry[TranslationProtocol, Any]:
+        return TRANSLATION_PROTOCOLS[training.protocol or self.usual]
+
+    @final
+    def rules(self, training: Training) -> TranslationProtocol:
+        return self.entry(training).part.told(training.settings)
+
+
+@dataclass(frozen=True)
+class Translating(Usual):
+    """loss: of the critics by name, or None for no critics."""
+
     loss: str | None
 
     @abstractmethod
     def weights(self) -> tuple[str, ...]:
         """The weights of its losses that it reads."""
-
-    def entry(self, training: Training) -> Entry[TranslationProtocol, Any]:
-        return TRANSLATION_PROTOCOLS[training.protocol or self.usual]
-
-    def rules(self, training: Training) -> TranslationProtocol:
-        return self.entry(training).part.told(training.settings)
 
     def read(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         critic = ("critic_lr",) if self.loss else ()

@@ -89,9 +89,10 @@ class GameTrainer(Trainer):
 
     def played(self, state: Played, steps: int) -> Played:
         """After so many steps, whatever became of it."""
-        table, moves = state.table, self._moves
+        table = state.table
         for _ in range(steps):
             table.progress = state.step / self.steps
+            moves = [move for move in self._moves if _made(move, table.progress)]
             for move in moves:
                 one = table.optimisers[move.player]
                 schedule(one, move.optimiser, state.step, table.progress, move.decay)
@@ -129,6 +130,11 @@ class GameTrainer(Trainer):
 
     def restore(self, data: Data, tensors: Mapping[str, Tensor]) -> Fitted:
         return self.game.restored(data, tensors)
+
+
+def _made(move: Move, progress: float) -> bool:
+    begins, ends = move.during
+    return begins <= progress and (progress < ends or ends == 1)
 
 
 def _pull(network: nn.Module) -> float:

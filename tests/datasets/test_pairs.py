@@ -15,6 +15,7 @@ from bench.core.errors import UsageError
 from bench.core.randomness import forked, stream
 from bench.core.trees import load_tree, save_tree
 from bench.datasets import DATASETS
+from bench.datasets.digits import mnist5k
 from bench.datasets.namedpairs import folder_pairs
 from bench.datasets.pairs import Domains, Pairs
 from bench.datasets.shoes import edges
@@ -175,6 +176,20 @@ def test_edges_of_some_digits_and_other_digits_with_held_out_pairs():
     assert (len(found.first), len(found.second), len(found.held_first)) == (2_000, 2_000, 1_000)
     with pytest.raises(UsageError, match="unpaired"):
         source.pairs()
+
+
+def test_classes_of_edges_are_those_of_their_digits():
+    """In batches as in what they come from; pairs without classes have no such batches."""
+    split, source = mnist5k(), DATASETS["edges@digits"].part.source(3)
+    own = np.pad(split.images, ((0, 0), (2, 2), (2, 2)))
+    known = {image.tobytes(): int(c) for image, c in zip(edges(own), split.labels, strict=True)}
+    images, labels = source.labelled_first().next(300)
+    drawn = (images[:, 0] * 255).round().to(torch.uint8).numpy()
+    assert [known[image.tobytes()] for image in drawn] == labels.tolist()
+    assert source.first_classes == 10
+    assert UNPAIRED.source(0).first_classes == 0
+    with pytest.raises(UsageError, match="no classes of its first domain: choose edges@digits"):
+        UNPAIRED.source(0).labelled_first()
 
 
 def test_epochs_of_both_domains_do_not_shift():

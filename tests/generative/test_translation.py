@@ -32,6 +32,8 @@ from generative.games.coupled import Coupled
 from generative.games.cycle import Buffer, Cycle
 from generative.games.inverse import Inverse
 from generative.games.paired import Paired
+from generative.games.perceiving import Perceiving
+from generative.games.transferring import Transferring
 
 TRANSLATORS = [entry for entry in RECIPES.entries() if translates(entry)]
 LEARNERS = [entry for entry in RECIPES.entries() if learns(entry)]
@@ -345,9 +347,12 @@ def test_learning_helps(name):
     assert gaps[1] < 0.7 * gaps[0]
 
 
-def test_the_games_are_of_four_kinds():
-    """Paired, round about, both ways at once, by one code; no repr in errors has tensors."""
+UNPAIRED_GAMES = Cycle | Inverse | Coupled | Transferring | Perceiving
+
+
+def test_the_games_are_of_few_kinds():
+    """Paired, round about, both ways at once, by one code, by content; no repr has tensors."""
     for entry in LEARNERS:
         trainer = trainer_of(entry)
-        assert isinstance(trainer.game, Paired if entry.facts.paired else Cycle | Inverse | Coupled)
+        assert isinstance(trainer.game, Paired if entry.facts.paired else UNPAIRED_GAMES)
         assert "tensor" not in repr(trainer)

@@ -176,7 +176,7 @@ def test_an_image_is_translated_by_its_code_and_the_other_generator(direction, f
     """
     torch.manual_seed(3)
     generators = linear(3, 4)
-    model = CoupledTranslator(generators, 3, Search(starts=50, steps=400, rate=0.05))
+    model = CoupledTranslator(generators, 3, Search(starts=50, steps=400, rate=0.05, block=1))
     images = model.draw(5, stream("images"))[0 if direction == "forward" else 1]
     made = model.translate(images, stream("noise"), direction)
     torch.testing.assert_close(made, factor * images, rtol=0, atol=2e-3)
@@ -192,7 +192,7 @@ def test_the_nearest_of_the_codes_that_are_tried_is_kept():
     torch.manual_seed(3)
     generators, images = linear(3, 4), torch.rand(6, 1, 2, 4, generator=stream("outside"))
     found = []
-    for search in (Search(20, 0, 1.0), Search(20, 3, 1e6)):
+    for search in (Search(20, 0, 1.0, 1), Search(20, 3, 1e6, 1)):
         model = CoupledTranslator(generators, 3, search)
         found.append(model.translate(images, stream("noise")))
     assert torch.equal(*found)
@@ -200,6 +200,19 @@ def test_the_nearest_of_the_codes_that_are_tried_is_kept():
     made = [own(codes).detach() for own in generators.own]
     nearest = (images[:, None] - made[0][None]).square().flatten(2).sum(2).argmin(1)
     torch.testing.assert_close(found[0], made[1][nearest])
+
+
+def test_a_code_is_searched_for_by_means_over_blocks():
+    """Two images with the same means have the same code, which a finer search tells apart."""
+    torch.manual_seed(3)
+    generators, wanted = linear(3, 4), torch.rand(1, 1, 2, 4, generator=stream("outside"))
+    other = wanted[:, :, :, [1, 0, 3, 2]]
+    for block, same in ((2, True), (1, False)):
+        model = CoupledTranslator(generators, 3, Search(20, 10, 0.1, block))
+        found = [model.translate(x, stream("noise")) for x in (wanted, other)]
+        assert torch.allclose(*found) == same
+    blocks = torch.tensor([[[[1.0, 3.0, 5.0], [1.0, 3.0, 7.0]]]])
+    torch.testing.assert_close(Search(block=2).coarse(blocks), torch.tensor([[2.0, 6.0]]))
 
 
 def test_images_of_a_code_are_drawn_in_both_domains():

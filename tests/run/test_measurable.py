@@ -38,6 +38,7 @@ SEARCHED = {**ATTACKED, "attack": "fab"}
 SHOWN = {**ATTACKED, "source_model": "softmax"}
 SHAPES = {"dataset": "scenes@digits", "model": "truth"}
 UNPAIRED = {"dataset": "folder:two", "model": "identity"}
+EDGED = {"dataset": "edges@digits", "model": "truth"}
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +167,7 @@ def _parts(task):
         ("translation", SHAPES, "", "class_iou@scenes-fcn"),
         ("translation", SHAPES, BACKWARD, "class_iou@palette"),
         ("translation", UNPAIRED, "", "noise_spread"),
+        ("translation", EDGED, "", "same_reading@digits-cnn"),
         ("dynamics", {"dataset": "dirac", "model": "gan"}, "steps = 20", "growth"),
         ("coding", {**OPTDIGITS, "model": "laplacian-open"}, "levels = 2", "coded_psnr"),
         ("blending", {**OPTDIGITS, "model": "cut"}, "", "seam_ratio"),

@@ -329,6 +329,12 @@ def test_a_folder_of_images_is_a_data_set(tmp_path, monkeypatch):
             "bring them to another size",
         ),
         ("translation", "pix2pix", lambda p: folder_of_images(p, 20, 16), "expected two folders"),
+        (
+            "translation",
+            "dtn",
+            lambda p: [folder_of_images(p / "a", 20, 16), folder_of_images(p / "b", 24, 16)],
+            "no classes of its first domain",
+        ),
     ],
 )
 def test_bad_images_are_refused(tmp_path, monkeypatch, capsys, task, model, make, message):

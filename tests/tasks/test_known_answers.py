@@ -17,10 +17,12 @@ from tasks.byhand import (
     shares,
 )
 
+from bench.core.errors import UsageError
 from bench.core.randomness import stream
 from bench.datasets.mixtures import Mixture
 from bench.extractors.users import extractor
 from bench.models.store import ArtifactStore
+from bench.tasks.base import TASKS
 from bench.tasks.generation import imagescores, stack
 from bench.tasks.generation.inpainting import known_pixels
 from bench.tasks.values import scored_by
@@ -416,3 +418,29 @@ def test_the_noise_of_a_translator_is_drawn_four_times(store, few):
         cell = cell_of("translation", model="grey", seed=seed, **DOMAINS)
         draws = [torch.rand(1, generator=stream(cell.cell_id, seed, "noise", i)) for i in range(4)]
         shares(row_of(cell, store), {"noise_spread": torch.cat(draws).double().std()})
+
+
+def test_what_is_read_in_translations_and_in_their_truths(store, few, monkeypatch):
+    """A model that gives every other digit its partner and the others a partner of another class:
+    half of them are read as they should be; the way back no judge reads.
+    """
+    judge = "digits-cnn"
+
+    def partners(data):
+        true = data.held_second[:30]
+        labels = imagescores.reading_of(judge, true).labels
+        strangers = [next(j for j, other in enumerate(labels) if other != own) for own in labels]
+        even = torch.arange(30)[:, None, None, None] % 2 == 0
+        return lambda x, rng: torch.where(even, true, true[strangers])[: len(x)]
+
+    own = by_hand(lambda data: By(partners(data), grey))
+    entry = replace(RECIPES["identity"], name="half-right", part=own)
+    monkeypatch.setitem(RECIPES._entries, "half-right", entry)
+    cell = cell_of("translation", model="half-right", dataset="edges@digits")
+    shares(row_of(cell, store), {"same_reading": 0.5})
+    turned = cell_of(
+        "translation", model="halved", settings={"direction": "backward"}, dataset="edges@digits"
+    )
+    assert not [name for name in row_of(turned, store) if name.startswith("same_reading")]
+    with pytest.raises(UsageError, match="'psnr_hidden' is not for this task: nothing is masked"):
+        TASKS["translation"].part.metric_facts("psnr_hidden")

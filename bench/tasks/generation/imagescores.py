@@ -25,6 +25,7 @@ from bench.tasks.values import scored_by
 from generative import ConditionalSampler, Sampler
 from metrics import JUDGES, METRICS, Reading, StackTally, tally_stacks, truth_of
 from metrics.classes import Asked
+from metrics.completion import Completion
 from metrics.copying import cells_of, nearest
 from metrics.features import Features
 from metrics.judges.network import CLASSES
@@ -40,6 +41,8 @@ TAKES = (
     *OF_PLAY,
 )
 CURVE, COVERAGE = "frechet", "class_coverage"
+READING, OF_MASKS = "same_reading", ("psnr_hidden", "psnr_known")
+"""What a judge reads in what was made and in the truth; and scores that need a mask."""
 READ = 500
 COMPARED = 10_000
 """The most training images that samples are compared with."""
@@ -87,6 +90,14 @@ def reading_of(judge: str, images: Tensor) -> Reading:
     """What a judge by name reads in images [n, 1, h, w] in [0, 1], brought to its size."""
     size = JUDGES[judge].facts.size
     return JUDGES[judge].part.read(EXTRACTORS[judge].part.resized(images, size))
+
+
+def read_alike(judge: str, truth: Tensor, made: Tensor) -> Named:
+    """In how many of images [n, 1, h, w] a judge by name reads what it reads in their truths."""
+    images, real = made.cpu().numpy(), truth.cpu().numpy()
+    labels = [reading_of(judge, each).labels for each in (truth, made)]
+    found = Completion(images, None, np.zeros(images.shape[2:], dtype=bool), *labels)
+    return READING, METRICS[READING].part(real, found), f"@{JUDGES[judge].part.tag}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from bench.tasks.generation.experiment import Arrays, Experiment, GenerationTask
 from bench.tasks.generation.facts import facts_by_what
 from bench.tasks.generation.featurescores import Named
 from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
-from bench.tasks.generation.imagescores import reading_of
+from bench.tasks.generation.imagescores import READING, reading_of
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import scored_by
@@ -39,7 +39,6 @@ from generative.recipes.references import Reals
 from metrics import JUDGES
 from metrics.completion import Completion
 
-READING = "same_reading"
 PICTURED, GREY = 24, 0.5
 TAKES = ("completed",)
 RANDOM = 0.8

@@ -32,7 +32,14 @@ from bench.tasks.generation.featurescores import (
     names_given,
 )
 from bench.tasks.generation.image import IMAGES, ImageSettings, entry_of, resolve_images
-from bench.tasks.generation.imagescores import COMPARED, features_of, name_of, reading_of
+from bench.tasks.generation.imagescores import (
+    COMPARED,
+    OF_MASKS,
+    READING,
+    features_of,
+    name_of,
+    read_alike,
+)
 from bench.tasks.generation.settings import recipe_of
 from bench.tasks.generation.sheets import sheet
 from bench.tasks.values import scored_by
@@ -41,16 +48,13 @@ from generative.magnifying import USUAL, coarsened, refuse, repeated
 from generative.recipes.magnifying import TASK
 from generative.recipes.references import Reals
 from metrics import JUDGES, METRICS
-from metrics.completion import Completion
 from metrics.translation import Translated
 
-CONSISTENCY, READING = "consistency", "same_reading"
+CONSISTENCY = "consistency"
 COMPARES, REFINED, READ = "translated", "refined", "completed"
 TAKES = (*OF_FEATURES, COMPARES, REFINED, READ)
 SPREAD = "noise_spread"
 """The one comparison that asks for several draws: these models draw nothing."""
-HIDDEN = ("psnr_hidden", "psnr_known")
-"""Those of masks."""
 PICTURED, BOUND = 24, "oracle"
 
 
@@ -119,10 +123,7 @@ class SuperResolutionExperiment(Experiment[Sampler, LabelledSource, SuperResolut
         coarse = self.coarse.cpu().numpy()
         yield CONSISTENCY, METRICS[CONSISTENCY].part(coarse, drawn.cpu().numpy()), ""
         if judge := entry_of(self.cell).part.judge:
-            labels = [reading_of(judge, images).labels for images in (self.pictures, made)]
-            known = np.zeros(made.shape[2:], dtype=bool)
-            found = Completion(fake.images, None, known, *labels)
-            yield READING, METRICS[READING].part(real, found), f"@{JUDGES[judge].part.tag}"
+            yield read_alike(judge, self.pictures, made)
 
     def _featured(self, made: Tensor) -> Iterator[Named]:
         """Against training images."""
@@ -175,7 +176,7 @@ class SuperResolutionTask(GenerationTask[SuperResolutionExperiment], SamplingTas
     def metric_facts(self, name: str) -> dict[str, Any]:
         """Those of a registered metric, under its name and what it rests on."""
         known = name.partition("@")[0]
-        if known in (*HIDDEN, SPREAD):
+        if known in (*OF_MASKS, SPREAD):
             raise UsageError(f"metric '{known}' is not for this task: nothing is masked or drawn")
         needs = "what it rests on@digits-cnn"
         alone = (COMPARES, REFINED)

@@ -37,7 +37,7 @@ from bench.tasks.generation.experiment import (
 )
 from bench.tasks.generation.facts import describe_images, facts_by_what, modules_of
 from bench.tasks.generation.featurescores import OF_FEATURES, Named, feature_scores, names_given
-from bench.tasks.generation.imagescores import features_of
+from bench.tasks.generation.imagescores import OF_MASKS, READING, features_of, read_alike
 from bench.tasks.generation.settings import (
     Target,
     derive_settings,
@@ -47,13 +47,14 @@ from bench.tasks.generation.settings import (
 )
 from bench.tasks.values import checked, scored_by
 from generative import RECIPES, TRANSLATION_PROTOCOLS, Recipe, RecipeFacts, Training, Translator
+from metrics import JUDGES
 from metrics.judges.segmenter import SEGMENTERS
 from metrics.translation import Translated
 
 DOMAINS = frozenset({"domains"})
 PICTURED, WATCHED, DRAWS = 16, 8, 4
 MOST = 10_000
-TAKES = (*OF_FEATURES, "translated", "segmented")
+TAKES = (*OF_FEATURES, "translated", "segmented", "completed")
 SPREAD = "noise_spread"
 """The one comparison that needs no true partners."""
 PALETTE = "palette"
@@ -132,6 +133,7 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
             *self._featured(first),
             *self._compared(made.values.numpy()),
             *self._segmented(first),
+            *self._read(first),
         ]
         return scores, {"samples": to_bytes(first[:PICTURED]).cpu().numpy()}
 
@@ -166,6 +168,12 @@ class TranslationExperiment(Experiment[Translator, PairSource, TranslationSettin
             read = gaps.argmin(1).cpu().numpy()
         for entry in scored_by(("segmented",)):
             yield entry.name, entry.part(maps[: len(read)], read), f"@{tag}"
+
+    def _read(self, made: Tensor) -> Iterator[Named]:
+        """By a judge of the domain that is translated into, where truths are known."""
+        judge = _judge_of(self.data, self.asked.direction)
+        if judge and self.source.truth:
+            yield read_alike(judge, self.held_out[1][:MOST], made)
 
 
 class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
@@ -212,6 +220,8 @@ class TranslationTask(GenerationTask[TranslationExperiment], SamplingTask):
         def tag_of(what: str) -> str:
             return PALETTE if what == PALETTE else extractor_named(what).tag
 
+        if (known := name.partition("@")[0]) in OF_MASKS:
+            raise UsageError(f"metric '{known}' is not for this task: nothing is masked")
         return facts_by_what(name, TAKES, ("translated",), "what it rests on@scenes-fcn", tag_of)
 
     def describe_data(self, cell: Cell) -> dict[str, Any]:
@@ -247,6 +257,12 @@ def _reader_of(data: Pairs, direction: str) -> str:
     return SEGMENTERS[data.segmenter].part.tag if direction == "forward" else PALETTE
 
 
+def _judge_of(data: Pairs, direction: str) -> str:
+    """Who reads what a direction makes, or empty."""
+    name = data.extractor if direction == "forward" else ""
+    return name if name in JUDGES else ""
+
+
 def _given(data: Pairs, asked: TranslationSettings) -> Iterator[str]:
     """The metrics that a cell can have: of true partners and of class maps where they are known."""
     part = _extractor_of(data, asked.direction)
@@ -254,6 +270,8 @@ def _given(data: Pairs, asked: TranslationSettings) -> Iterator[str]:
     yield from names_given(("translated",)) if data.load().truth else (SPREAD,)
     if reader := _reader_of(data, asked.direction):
         yield from names_given(("segmented",), reader)
+    if (judge := _judge_of(data, asked.direction)) and data.load().truth:
+        yield f"{READING}@{JUDGES[judge].part.tag}"
 
 
 def _unfit(
@@ -269,10 +287,14 @@ def _unfit(
         return ""
     if facts.paired and not data.paired and name in DATASETS:
         return f"model '{model}' needs pairs, and '{name}' has none"
-    if facts.paired and asked.direction == "backward":
+    if facts.classed and not data.source(0).first_classes and name in DATASETS:
+        return f"model '{model}' needs classes of the first domain, and '{name}' has none"
+    if (facts.paired or facts.classed) and asked.direction == "backward":
         return f"model '{model}' translates forward alone"
     if facts.paired:
         data.source(0).pairs()
+    if facts.classed:
+        data.source(0).labelled_first()
     if facts.role == "ceiling" and not data.load().truth:
         return f"nothing says which images of '{name}' belong together: no truth is known"
     return ""
