@@ -58,6 +58,12 @@ class Content(nn.Module):
         return self.head(self.seen(x))
 
 
+def content_of(player: nn.Module) -> Content:
+    """The player that it is."""
+    assert isinstance(player, Content)
+    return player
+
+
 def recognising(layers: Network, shapes: tuple[Shape, Shape], size: int, classes: int) -> Content:
     """One that is taught the classes of images. Raises UsageError for images of two sizes."""
     shape = seen_as(*shapes)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generative.contents import CONTENT, Beforehand, Content, coloured, rebuilding
+from generative.contents import CONTENT, Beforehand, coloured, content_of, rebuilding
 from generative.contracts import Data, Fitted
 from generative.games.base import Move, Players, Summand, Table
 from generative.games.cycle import BACKWARD, FORWARD, Cycle
@@ -64,8 +64,7 @@ class Perceiving(Extended):
     def _unlike(self, table: Table) -> Iterator[Summand]:
         if not self.likeness_weight:
             return
-        content = table.network(CONTENT)
-        assert isinstance(content, Content)
+        content = content_of(table.network(CONTENT))
         for at in (FORWARD, BACKWARD):
             with table.passes():
                 seen, again = (

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.core.errors import UsageError
-from generative.contents import CONTENT, Beforehand, Content, recognising
+from generative.contents import CONTENT, Beforehand, Content, content_of, recognising
 from generative.contracts import Batches, ClassedDomains, Data, LabelledBatches
 from generative.games.base import Game, Memory, Move, Players, Summand, Table
 from generative.games.translating import NetworkTranslator, restored, two_domains
@@ -133,8 +133,7 @@ class Transferring(Game):
         return table.once("made", draw)
 
     def _of(self, table: Table, x: Tensor) -> tuple[Tensor, Tensor]:
-        content = table.network(CONTENT)
-        assert isinstance(content, Content)
+        content = content_of(table.network(CONTENT))
         with table.passes():
             with torch.no_grad():
                 seen = content.seen(x)
@@ -158,8 +157,7 @@ class Transferring(Game):
         for made in (of_first, of_second):
             yield Summand(self._taken_for(table, made, REAL))
         if weight := self.constancy.constancy_weight:
-            content = table.network(CONTENT)
-            assert isinstance(content, Content)
+            content = content_of(table.network(CONTENT))
             with table.passes():
                 again = content.seen(of_first)
             yield Summand((seen - again.float()).square(), weight)
@@ -168,15 +166,14 @@ class Transferring(Game):
             yield Summand(error, weight * self.protocol.span**2)
 
     def fitted(self, players: Players, data: Data) -> NetworkTranslator:
-        content = players[CONTENT]
-        assert isinstance(content, Content)
-        return NetworkTranslator({"forward": Composed(content, players[GENERATOR])})
+        return NetworkTranslator({"forward": _composed(players)})
 
     def restored(self, data: Data, tensors: Mapping[str, Tensor]) -> NetworkTranslator:
-        players = self.players(data, None)
-        content = players[CONTENT]
-        assert isinstance(content, Content)
-        return restored({"forward": Composed(content, players[GENERATOR])}, dict(tensors))
+        return restored({"forward": _composed(self.players(data, None))}, dict(tensors))
+
+
+def _composed(players: Players) -> Composed:
+    return Composed(content_of(players[CONTENT]), players[GENERATOR])
 
 
 def _classed(data: Data) -> ClassedDomains:

@@ -19,7 +19,7 @@ from generative.recipes.translating import Unpaired, Usual
 
 LAYERS = Dcgan(32, layers=None)
 """Of 32 x 32 pixels: three convolutions and a dense layer, and the other way round."""
-BEFORE = 0.4
+BEFORE = 0.25
 """The cost of a step in which the content is learnt over one of those after, about."""
 READ = ("steps", "batch", "generator_lr", "critic_lr")
 
